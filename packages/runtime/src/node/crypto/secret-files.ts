@@ -1,0 +1,83 @@
+// Files that must be there whole or not at all, even after a power cut, and that only their owner may read.
+import { randomBytes } from 'node:crypto';
+import { chmod, link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+export interface WriteOptions {
+  /** Default 0o600. */
+  readonly mode?: number;
+}
+
+/** Replaces the file in one step. Errors are those of the file system, with `path` in their message. */
+export async function writeFileAtomic(path: string, text: string, options: WriteOptions = {}): Promise<void> {
+  await viaTemporary(path, text, options, async (temporary) => {
+    await rename(temporary, path);
+  });
+}
+
+/** Creates the file whole, or leaves an existing one as it is: false then. Of several processes exactly one gets true. */
+export async function createFileAtomic(path: string, text: string, options: WriteOptions = {}): Promise<boolean> {
+  let created = true;
+  await viaTemporary(path, text, options, async (temporary) => {
+    try {
+      await link(temporary, path); // Unlike rename, fails when the name is taken.
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      created = false;
+    }
+  });
+  return created;
+}
+
+async function viaTemporary(path: string, text: string, options: WriteOptions, place: (temporary: string) => Promise<void>): Promise<void> {
+  const temporary = join(dirname(path), `.${randomBytes(6).toString('hex')}.tmp`);
+  try {
+    const file = await open(temporary, 'wx', options.mode ?? 0o600);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await place(temporary);
+    await syncDirectory(dirname(path)); // The new name itself must last, too.
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+/** Undefined when there is no such file; other errors are thrown. */
+export async function readTextFile(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+export async function removeFile(path: string): Promise<void> {
+  await rm(path, { force: true });
+}
+
+/** Creates the directory, with its parents, readable by the owner only. One that exists is left as it is. */
+export async function privateDirectory(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o700 });
+}
+
+/** Takes the file from everybody but its owner. True when others had access before. */
+export async function restrictToOwner(path: string): Promise<boolean> {
+  const { mode } = await stat(path);
+  if ((mode & 0o077) === 0) return false;
+  await chmod(path, 0o600);
+  return true;
+}

@@ -1,0 +1,97 @@
+// One socket, plain or TLS, as a Connection. The listeners are shared functions that find their connection on the socket, so that
+// a connection costs one object and no closures.
+import type { Socket } from 'node:net';
+import type { Connection, ConnectionHandler, NetworkError } from '../ports/network.ts';
+import { toNetworkError } from './network-errors.ts';
+
+const CONNECTION = Symbol('connection');
+
+type OwnedSocket = Socket & { [CONNECTION]: NodeConnection };
+
+export class NodeConnection implements Connection {
+  handler: ConnectionHandler;
+  remoteAddress: string;
+  remotePort: number;
+  localPort = 0;
+  alpn = '';
+  peerId = '';
+  error: NetworkError | undefined;
+  private readonly socket: Socket;
+
+  constructor(socket: Socket, handler: ConnectionHandler, remoteAddress: string, remotePort: number) {
+    this.socket = socket;
+    this.handler = handler;
+    this.remoteAddress = remoteAddress;
+    this.remotePort = remotePort;
+    (socket as OwnedSocket)[CONNECTION] = this;
+    socket.on('error', onError);
+    socket.on('close', onClose);
+  }
+
+  /** Called once, when bytes may flow. */
+  open(): void {
+    const { socket } = this;
+    this.localPort = socket.localPort ?? 0;
+    socket.on('data', onData);
+    socket.on('drain', onDrain);
+    socket.on('end', onEnd);
+  }
+
+  write(bytes: Uint8Array): boolean {
+    return this.socket.write(bytes);
+  }
+
+  cork(): void {
+    this.socket.cork();
+  }
+
+  uncork(): void {
+    this.socket.uncork();
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
+  end(): void {
+    this.socket.end();
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  reset(): void {
+    // TLS has no reset of its own; without close_notify the peer's library sees truncation.
+    if (this.alpn === '' && this.peerId === '') this.socket.resetAndDestroy();
+    else this.socket.destroy();
+  }
+}
+
+/** A handler for connections that nobody has taken over yet. */
+export const IGNORE: ConnectionHandler = { onBytes() {}, onDrained() {}, onEnd() {}, onClose() {} };
+
+function onData(this: Socket, bytes: Buffer): void {
+  (this as OwnedSocket)[CONNECTION].handler.onBytes(bytes);
+}
+
+function onDrain(this: Socket): void {
+  (this as OwnedSocket)[CONNECTION].handler.onDrained();
+}
+
+function onEnd(this: Socket): void {
+  (this as OwnedSocket)[CONNECTION].handler.onEnd();
+}
+
+function onError(this: Socket, error: Error): void {
+  (this as OwnedSocket)[CONNECTION].error ??= toNetworkError(error);
+}
+
+function onClose(this: Socket): void {
+  const connection = (this as OwnedSocket)[CONNECTION];
+  connection.handler.onClose(connection.error);
+}

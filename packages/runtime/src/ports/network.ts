@@ -1,0 +1,122 @@
+// The network as the data plane needs it: byte streams with one handler each, no emitters, no pipes. The node driver is
+// `runtime/node/network.ts`; a simulation can stand in its place.
+
+export interface CertificateAndKey {
+  /** Leaf first, then intermediates; PEM. */
+  readonly certificatePem: string;
+  readonly keyPem: string;
+}
+
+/** TLS 1.3 with both sides authenticated by SPIFFE identities. Opaque and shared by all connections that use it. */
+export interface TlsContext {
+  readonly kind: 'server' | 'client';
+}
+
+export interface ServerTlsOptions extends CertificateAndKey {
+  readonly rootsPem: string;
+  /** Peers must show a SPIFFE identity of this trust domain. */
+  readonly trustDomain: string;
+  readonly alpn: readonly string[];
+}
+
+export interface ClientTlsOptions extends CertificateAndKey {
+  readonly rootsPem: string;
+  /** Of these SPIFFE ids the peer must show one. */
+  readonly peerIds: readonly string[];
+  readonly alpn: readonly string[];
+}
+
+/** What became of a connection. `identity`: the peer's certificate or SPIFFE id was not accepted. */
+export type NetworkErrorKind =
+  | 'refused'
+  | 'timeout'
+  | 'reset'
+  | 'unreachable'
+  | 'identity'
+  | 'tls'
+  | 'address-in-use'
+  | 'not-permitted'
+  | 'other';
+
+export class NetworkError extends Error {
+  readonly kind: NetworkErrorKind;
+  constructor(kind: NetworkErrorKind, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = 'NetworkError';
+    this.kind = kind;
+  }
+}
+
+export interface ConnectionHandler {
+  /** Outgoing connections only: connected, TLS handshake and identity check included. */
+  onConnected?(): void;
+  /** The bytes are the driver's: slices may be kept, the content does not change afterwards. */
+  onBytes(bytes: Buffer): void;
+  /** After `write` returned false: the buffered bytes have been flushed. */
+  onDrained(): void;
+  /** The peer has ended its direction; ours is still open. */
+  onEnd(): void;
+  /** Exactly once, last. */
+  onClose(error: NetworkError | undefined): void;
+}
+
+export interface Connection {
+  /** Must be set before the first event can arrive: synchronously in `onConnection`, or passed to `connect`. */
+  handler: ConnectionHandler;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localPort: number;
+  /** The protocol agreed by ALPN; empty without TLS. */
+  readonly alpn: string;
+  /** The peer's SPIFFE id; empty without TLS. */
+  readonly peerId: string;
+  /** False: more than the high-water mark is buffered; stop until `onDrained`. */
+  write(bytes: Uint8Array): boolean;
+  /** Between cork and uncork, writes are gathered into one system call. */
+  cork(): void;
+  uncork(): void;
+  pause(): void;
+  resume(): void;
+  /** Ends our direction after what was written. */
+  end(): void;
+  /** Drops the connection at once. The peer may see a plain end. */
+  destroy(): void;
+  /** Drops the connection at once so that the peer sees an error rather than an end, where the transport can say so (TCP: RST). */
+  reset(): void;
+}
+
+export interface ListenOptions {
+  readonly address: string;
+  /** 0: the system chooses; see `ListeningSocket.port`. */
+  readonly port: number;
+}
+
+export interface ListeningSocket {
+  readonly address: string;
+  readonly port: number;
+  /** From now on new connections are handled so. Undefined: they are closed at once (a reserved port). With `tls`, `onConnection` is
+   *  called after a handshake that proved an identity of the trust domain; others never reach it. Live connections are untouched. */
+  accept(onConnection: ((connection: Connection) => void) | undefined, tls?: TlsContext): void;
+  /** Refused TLS handshakes since the start, for metrics. */
+  readonly refusedHandshakes: number;
+  /** Stops listening; live connections go on. */
+  close(): Promise<void>;
+}
+
+export interface ConnectOptions {
+  readonly address: string;
+  readonly port: number;
+  readonly tls?: TlsContext;
+  /** Connecting and handshake together. */
+  readonly timeoutMs: number;
+}
+
+export interface Network {
+  /** Throws NetworkError: `address-in-use`, `not-permitted`, or `other`. */
+  listen(options: ListenOptions): Promise<ListeningSocket>;
+  /** Never throws; failures arrive at `handler.onClose`. */
+  connect(options: ConnectOptions, handler: ConnectionHandler): Connection;
+  /** Throws NetworkError `tls` when the PEM cannot be used. */
+  serverTls(options: ServerTlsOptions): TlsContext;
+  clientTls(options: ClientTlsOptions): TlsContext;
+}

@@ -1,0 +1,401 @@
+// What every Network driver must do, as one suite: the data plane relies on each of these sentences. Tests only.
+import assert from 'node:assert/strict';
+import { after, describe, test } from 'node:test';
+import { NetworkError } from '../ports/network.ts';
+import type { ClientTlsOptions, Connection, ListeningSocket, Network, ServerTlsOptions, TlsContext } from '../ports/network.ts';
+import { TestAuthority } from './certificates.ts';
+import { Recorder, until } from './recorder.ts';
+
+const ORDERS = 'spiffe://shop.test/ns/default/svc/orders';
+const WEB = 'spiffe://shop.test/ns/default/svc/web';
+
+class Bench {
+  readonly network: Network;
+  readonly authority = new TestAuthority();
+  private readonly sockets: ListeningSocket[] = [];
+  private readonly connections: Connection[] = [];
+
+  constructor(network: Network) {
+    this.network = network;
+  }
+
+  async listen(): Promise<ListeningSocket> {
+    const socket = await this.network.listen({ address: '127.0.0.1', port: 0 });
+    this.sockets.push(socket);
+    return socket;
+  }
+
+  /** A server whose connections are all recorded. */
+  async serve(tls?: TlsContext): Promise<{ socket: ListeningSocket; accepted: Recorder[] }> {
+    const socket = await this.listen();
+    const accepted: Recorder[] = [];
+    socket.accept((connection) => {
+      const recorder = new Recorder();
+      recorder.connection = connection;
+      connection.handler = recorder;
+      this.connections.push(connection);
+      accepted.push(recorder);
+    }, tls);
+    return { socket, accepted };
+  }
+
+  connect(port: number, tls?: TlsContext, timeoutMs = 5_000): Recorder {
+    const recorder = new Recorder();
+    recorder.connection = this.network.connect({ address: '127.0.0.1', port, tls, timeoutMs }, recorder);
+    this.connections.push(recorder.connection);
+    return recorder;
+  }
+
+  serverTls(options: Partial<ServerTlsOptions> = {}): TlsContext {
+    return this.network.serverTls({
+      ...this.authority.service('orders'),
+      rootsPem: this.authority.rootsPem,
+      trustDomain: 'shop.test',
+      alpn: ['http/1.1'],
+      ...options,
+    });
+  }
+
+  clientTls(options: Partial<ClientTlsOptions> = {}): TlsContext {
+    return this.network.clientTls({
+      ...this.authority.service('web'),
+      rootsPem: this.authority.rootsPem,
+      peerIds: [ORDERS],
+      alpn: ['http/1.1'],
+      ...options,
+    });
+  }
+
+  async close(): Promise<void> {
+    for (const connection of this.connections) connection.destroy();
+    await Promise.all(this.sockets.map((socket) => socket.close()));
+  }
+}
+
+async function pair(bench: Bench, tls: boolean): Promise<{ client: Recorder; server: Recorder; socket: ListeningSocket }> {
+  const { socket, accepted } = await bench.serve(tls ? bench.serverTls() : undefined);
+  const client = bench.connect(socket.port, tls ? bench.clientTls() : undefined);
+  await until(() => client.connected && accepted.length === 1, 'both sides connected');
+  return { client, server: accepted[0]!, socket };
+}
+
+export function networkContract(name: string, create: () => Network): void {
+  for (const tls of [false, true]) describe(`${name}, ${tls ? 'mutual TLS' : 'plain'}`, () => streamRules(new Bench(create()), tls));
+  describe(`${name}, listening`, () => listeningRules(new Bench(create())));
+  describe(`${name}, identities`, () => identityRules(new Bench(create())));
+}
+
+function streamRules(bench: Bench, tls: boolean): void {
+  after(() => bench.close());
+
+  test('carries bytes both ways and says who and where the peer is', async () => {
+    const { client, server, socket } = await pair(bench, tls);
+    client.connection!.write(Buffer.from('ping'));
+    await until(() => server.text === 'ping', 'ping arrived');
+    server.connection!.write(Buffer.from('pong'));
+    await until(() => client.text === 'pong', 'pong arrived');
+    assert.equal(server.connection!.remoteAddress, '127.0.0.1');
+    assert.equal(server.connection!.localPort, socket.port);
+    assert.equal(client.connection!.remotePort, socket.port);
+    assert.equal(server.connection!.remotePort, client.connection!.localPort);
+    assert.deepEqual([client.connection!.peerId, server.connection!.peerId], tls ? [ORDERS, WEB] : ['', '']);
+    assert.deepEqual([client.connection!.alpn, server.connection!.alpn], tls ? ['http/1.1', 'http/1.1'] : ['', '']);
+  });
+
+  test('lets one direction end while the other goes on', async () => {
+    const { client, server } = await pair(bench, tls);
+    client.connection!.write(Buffer.from('last words'));
+    client.connection!.end();
+    await until(() => server.ended, 'the server saw the end');
+    assert.equal(server.text, 'last words');
+    assert.equal(server.closed, 0);
+    server.connection!.write(Buffer.from('answer after the end'));
+    await until(() => client.text === 'answer after the end', 'the answer arrived');
+    assert.equal(client.closed, 0);
+    server.connection!.end();
+    await until(() => client.closed === 1 && server.closed === 1, 'both closed');
+    assert.deepEqual([client.error, server.error, client.ended], [undefined, undefined, true]);
+  });
+
+  test('tells a writer to stop when the reader pauses, and when to go on', async () => {
+    const { client, server } = await pair(bench, tls);
+    server.countOnly = true;
+    server.connection!.pause();
+    const block = Buffer.alloc(64 * 1024, 120);
+    let written = 0;
+    while (client.connection!.write(block)) {
+      written += block.length;
+      assert.ok(written < 512 * 1024 * 1024, 'back-pressure must come');
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    written += block.length;
+    assert.equal(client.drained, 0);
+    server.connection!.resume();
+    await until(() => client.drained === 1 && server.receivedBytes === written, 'everything arrived');
+  });
+
+  test('gathers corked writes and sends them on uncork', async () => {
+    const { client, server } = await pair(bench, tls);
+    client.connection!.cork();
+    client.connection!.write(Buffer.from('a'));
+    client.connection!.write(Buffer.from('b'));
+    client.connection!.uncork();
+    await until(() => server.text === 'ab', 'both arrived');
+  });
+
+  test('destroying closes both sides, once, and without an error on our own', async () => {
+    const { client, server } = await pair(bench, tls);
+    client.connection!.destroy();
+    client.connection!.destroy();
+    await until(() => client.closed === 1 && (server.closed === 1 || server.ended), 'both know');
+    assert.equal(client.error, undefined);
+    server.connection!.destroy();
+    await until(() => server.closed === 1, 'closed');
+    assert.equal(client.closed, 1);
+  });
+
+  // Without TLS there is no peer on one machine that neither answers nor refuses; the timer is the same.
+  if (tls)
+    test('gives up connecting after the timeout', async () => {
+      const silent = await bench.listen();
+      silent.accept((connection) => {
+        connection.handler = new Recorder();
+      });
+      const client = bench.connect(silent.port, bench.clientTls(), 50);
+      await until(() => client.closed === 1, 'given up');
+      assert.deepEqual([client.connected, client.error?.kind], [false, 'timeout']);
+    });
+
+  test('reports a port where nobody listens as refused', async () => {
+    const socket = await bench.listen();
+    await socket.close();
+    const client = bench.connect(socket.port, tls ? bench.clientTls() : undefined);
+    await until(() => client.closed === 1, 'refused');
+    assert.equal(client.error?.kind, 'refused');
+    assert.equal(client.connected, false);
+  });
+
+  test('stops connecting when destroyed', async () => {
+    const { socket } = await bench.serve(tls ? bench.serverTls() : undefined);
+    const client = bench.connect(socket.port, tls ? bench.clientTls() : undefined);
+    client.connection!.destroy();
+    await until(() => client.closed === 1, 'closed');
+    assert.deepEqual([client.connected, client.error], [false, undefined]);
+  });
+}
+
+function listeningRules(bench: Bench): void {
+  after(() => bench.close());
+
+  test('a reserved socket closes what arrives, and serves once it is told how', async () => {
+    const socket = await bench.listen();
+    const early = bench.connect(socket.port);
+    await until(() => early.ended || early.closed === 1, 'turned away');
+    early.connection!.destroy();
+    const accepted: Recorder[] = [];
+    socket.accept((connection) => {
+      const recorder = new Recorder();
+      connection.handler = recorder;
+      accepted.push(recorder);
+    });
+    const late = bench.connect(socket.port);
+    await until(() => accepted.length === 1, 'accepted');
+    socket.accept(undefined);
+    late.connection!.write(Buffer.from('still here'));
+    await until(() => accepted[0]!.text === 'still here', 'live connections are untouched');
+    const refused = bench.connect(socket.port);
+    await until(() => refused.ended || refused.closed === 1, 'turned away again');
+    assert.equal(accepted.length, 1);
+  });
+
+  test('says that a port is in use, and frees it on close', async () => {
+    const first = await bench.listen();
+    await assert.rejects(bench.network.listen({ address: '127.0.0.1', port: first.port }), (error: unknown) => {
+      assert.ok(error instanceof NetworkError);
+      assert.equal(error.kind, 'address-in-use');
+      assert.match(error.message, new RegExp(`127\\.0\\.0\\.1:${first.port}`));
+      return true;
+    });
+    await first.close();
+    const second = await bench.network.listen({ address: '127.0.0.1', port: first.port });
+    assert.equal(second.port, first.port);
+    await second.close();
+  });
+
+  test('closing leaves live connections alone', async () => {
+    const { client, server, socket } = await pair(bench, false);
+    await socket.close();
+    client.connection!.write(Buffer.from('hello'));
+    await until(() => server.text === 'hello', 'still carried');
+  });
+
+  test('a new TLS context serves new connections while old ones go on', async () => {
+    const { client, server, socket } = await pair(bench, true);
+    const other = new TestAuthority('next root');
+    const accepted: Connection[] = [];
+    socket.accept(
+      (connection) => {
+        connection.handler = new Recorder();
+        accepted.push(connection);
+      },
+      bench.serverTls({ ...other.service('orders'), rootsPem: other.rootsPem }),
+    );
+    const stranger = bench.connect(socket.port, bench.clientTls());
+    await until(() => stranger.closed === 1, 'the old root is refused now');
+    const fresh = bench.connect(socket.port, bench.clientTls({ ...other.service('web'), rootsPem: other.rootsPem }));
+    await until(() => fresh.connected && accepted.length === 1, 'the new root is accepted');
+    client.connection!.write(Buffer.from('old one'));
+    await until(() => server.text === 'old one', 'the old connection still carries');
+  });
+}
+
+function identityRules(bench: Bench): void {
+  after(() => bench.close());
+
+  async function refusedByServer(clientTls: TlsContext | undefined, serverTls = bench.serverTls()): Promise<void> {
+    const { socket, accepted } = await bench.serve(serverTls);
+    const client = bench.connect(socket.port, clientTls);
+    if (clientTls === undefined) client.connection!.write(Buffer.from('GET / HTTP/1.1\r\nhost: orders\r\n\r\n'));
+    await until(() => client.closed === 1 || client.ended, 'the client is cut off');
+    await until(() => socket.refusedHandshakes === 1, 'the refusal is counted');
+    assert.equal(accepted.length, 0);
+  }
+
+  async function refusedByClient(serverTls: TlsContext, kinds: readonly string[], clientTls = bench.clientTls()): Promise<void> {
+    const { socket } = await bench.serve(serverTls);
+    const client = bench.connect(socket.port, clientTls);
+    await until(() => client.closed === 1, 'the client gave up');
+    assert.equal(client.connected, false);
+    assert.ok(kinds.includes(client.error!.kind), String(client.error));
+  }
+
+  test('a server refuses bytes that are not TLS', () => refusedByServer(undefined));
+
+  test('a server refuses a client without a certificate', async () => {
+    const { connect } = await import('node:tls');
+    const { socket, accepted } = await bench.serve(bench.serverTls());
+    const raw = connect({
+      host: '127.0.0.1',
+      port: socket.port,
+      rejectUnauthorized: false,
+      ALPNProtocols: ['http/1.1'],
+      minVersion: 'TLSv1.3',
+    });
+    let closed = false;
+    raw.on('error', () => {});
+    raw.on('close', () => {
+      closed = true;
+    });
+    await until(() => closed, 'cut off');
+    assert.equal(socket.refusedHandshakes, 1);
+    assert.equal(accepted.length, 0);
+  });
+
+  test('a server speaks nothing below TLS 1.3', async () => {
+    const { connect } = await import('node:tls');
+    const { socket, accepted } = await bench.serve(bench.serverTls());
+    const { certificatePem, keyPem } = bench.authority.service('web');
+    const raw = connect({
+      host: '127.0.0.1',
+      port: socket.port,
+      rejectUnauthorized: false,
+      cert: certificatePem,
+      key: keyPem,
+      ALPNProtocols: ['http/1.1'],
+      maxVersion: 'TLSv1.2',
+      minVersion: 'TLSv1.2',
+    });
+    let failure: Error | undefined;
+    raw.on('error', (error) => {
+      failure = error;
+    });
+    await until(() => failure !== undefined, 'refused');
+    assert.equal(accepted.length, 0);
+  });
+
+  test('a server refuses a client of another root', () => {
+    const other = new TestAuthority('test root');
+    return refusedByServer(bench.clientTls(other.service('web')));
+  });
+
+  test('a server refuses a client of another trust domain, though the root signed it', () =>
+    refusedByServer(bench.clientTls(bench.authority.service('web', 'elsewhere.test'))));
+
+  test('a server refuses certificates with two URIs, with none of our form, and expired ones', async () => {
+    await refusedByServer(bench.clientTls(bench.authority.leaf({ uris: [WEB, ORDERS] })));
+    await refusedByServer(bench.clientTls(bench.authority.leaf({ uris: ['https://shop.test/web'] })));
+    await refusedByServer(
+      bench.clientTls(bench.authority.leaf({ uris: [WEB], notBeforeMs: Date.now() - 7_200_000, notAfterMs: Date.now() - 3_600_000 })),
+    );
+  });
+
+  test('a server refuses a client that offers another protocol, or none', async () => {
+    await refusedByServer(bench.clientTls({ alpn: ['heddle-tcp'] }));
+    await refusedByServer(bench.clientTls({ alpn: [] }));
+  });
+
+  test('a client refuses a server of another service, another root, or past its time', async () => {
+    await refusedByClient(bench.serverTls(bench.authority.service('payments')), ['identity']);
+    const other = new TestAuthority('test root');
+    await refusedByClient(bench.serverTls(other.service('orders')), ['identity', 'tls']);
+    await refusedByClient(bench.serverTls(bench.authority.leaf({ uris: [ORDERS], notAfterMs: Date.now() - 3_600_000 })), ['identity']);
+  });
+
+  test('a client refuses a server that speaks no TLS or another protocol', async () => {
+    const { socket } = await bench.serve();
+    const client = bench.connect(socket.port, bench.clientTls(), 200);
+    await until(() => client.closed === 1, 'given up');
+    assert.equal(client.connected, false);
+    await refusedByClient(bench.serverTls({ alpn: ['heddle-tcp'] }), ['tls', 'reset']);
+    await refusedByClient(bench.serverTls({ alpn: [] }), ['tls']);
+  });
+
+  test('unusable PEM is said at once', () => {
+    for (const make of [() => bench.serverTls({ keyPem: 'nonsense' }), () => bench.clientTls({ certificatePem: 'nonsense' })]) {
+      assert.throws(make, (error: unknown) => error instanceof NetworkError && error.kind === 'tls');
+    }
+    assert.throws(
+      () => bench.clientTls({ keyPem: bench.authority.service('web').keyPem }),
+      (error: unknown) => error instanceof NetworkError && error.kind === 'tls',
+    );
+  });
+
+  test('no session is resumed', async () => {
+    const { connect } = await import('node:tls');
+    const { socket, accepted } = await bench.serve(bench.serverTls());
+    const { certificatePem, keyPem } = bench.authority.service('web');
+    let session: Buffer | undefined;
+    const options = {
+      host: '127.0.0.1',
+      port: socket.port,
+      ca: bench.authority.rootsPem,
+      cert: certificatePem,
+      key: keyPem,
+      ALPNProtocols: ['http/1.1'],
+      minVersion: 'TLSv1.3' as const,
+      checkServerIdentity: () => undefined,
+    };
+    const first = connect(options);
+    first.on('session', (bytes) => {
+      session = bytes;
+    });
+    first.on('error', () => {});
+    await until(() => accepted.length === 1, 'first connection');
+    accepted[0]!.connection!.write(Buffer.from('x'));
+    let gotByte = false;
+    first.on('data', () => {
+      gotByte = true;
+    });
+    await until(() => gotByte, 'tickets, if any, came before the byte');
+    first.destroy();
+    let secured = false;
+    const second = connect({ ...options, session });
+    second.on('secureConnect', () => {
+      secured = true;
+    });
+    second.on('error', () => {});
+    await until(() => secured, 'second handshake');
+    assert.equal(second.isSessionReused(), false);
+    second.destroy();
+  });
+}
