@@ -1,0 +1,2 @@
+export * from './balancer.ts';
+export * from './create.ts';

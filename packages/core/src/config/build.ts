@@ -1,0 +1,89 @@
+// From a file that is known to be right to the configuration it means: durations in milliseconds, every default filled in.
+import { isAbsolute, join } from 'node:path';
+import type { Service } from '../model/service.ts';
+import { DEFAULT_NAMESPACE } from '../model/service.ts';
+import { parseDuration } from './duration.ts';
+import type { Path } from './fault.ts';
+import type { MeshConfig, RunConfig, ServiceConfig } from './mesh.ts';
+import type { MeshFileOutput, ServiceOutput } from './schema.ts';
+import { RETRY_CONDITIONS } from './schema.ts';
+
+/** How a scalar was written in the file; undefined for texts. */
+type TextOf = (path: Path) => string | undefined;
+
+export function buildMesh(file: MeshFileOutput, directory: string, textOf: TextOf): MeshConfig {
+  const names = Object.keys(file.services);
+  const services = Object.entries(file.services).map(([name, service]): ServiceConfig => {
+    const path = ['services', name];
+    const uses = (service.uses ?? names.filter((other) => other !== name)).map((used) => ({ namespace: DEFAULT_NAMESPACE, name: used }));
+    const run = buildRun(service, directory, textOf, path);
+    return { service: buildService(name, service, textOf, path), ...(run && { run }), uses };
+  });
+  return deepFreeze({
+    name: file.mesh,
+    trustDomain: file.trustDomain ?? file.mesh,
+    anonymousCalls: file.security.anonymousCalls,
+    services,
+  });
+}
+
+function buildService(name: string, input: ServiceOutput, textOf: TextOf, path: Path): Service {
+  const isHttp = input.protocol === 'http';
+  const health = input.health;
+  const intervalMs = milliseconds(health.interval);
+  const kind = health.http === undefined ? { kind: 'tcp' as const } : { kind: 'http' as const, path: health.http };
+  const limits = { unhealthyAfter: health.unhealthyAfter, healthyAfter: health.healthyAfter };
+  return {
+    namespace: DEFAULT_NAMESPACE,
+    name,
+    port: input.port,
+    protocol: input.protocol,
+    labels: texts(input.labels, textOf, [...path, 'labels']),
+    health: {
+      ...kind,
+      intervalMs,
+      timeoutMs: health.timeout === undefined ? Math.min(1_000, intervalMs) : milliseconds(health.timeout),
+      ...limits,
+    },
+    balance: input.balance,
+    // A byte stream has no requests to limit or repeat.
+    timeoutMs: isHttp ? milliseconds(input.timeout ?? '15s') : 0,
+    connectTimeoutMs: milliseconds(input.connectTimeout),
+    retry: isHttp ? buildRetry(input.retry) : { attempts: 0, on: [] },
+  };
+}
+
+function buildRetry(input: ServiceOutput['retry']): Service['retry'] {
+  if (input === 'off') return { attempts: 0, on: [] };
+  return input ?? { attempts: 2, on: [...RETRY_CONDITIONS] };
+}
+
+function buildRun(input: ServiceOutput, directory: string, textOf: TextOf, path: Path): RunConfig | undefined {
+  if (input.run === undefined) return undefined;
+  const cwd = input.cwd ?? '.';
+  return {
+    command: input.run,
+    directory: isAbsolute(cwd) ? cwd : join(directory, cwd),
+    environment: texts(input.env ?? {}, textOf, [...path, 'env']),
+    replicas: input.replicas ?? 1,
+    needs: input.needs ?? [],
+    stopTimeoutMs: milliseconds(input.stopTimeout ?? '10s'),
+    version: input.version === undefined ? '' : (textOf([...path, 'version']) ?? String(input.version)),
+  };
+}
+
+function texts(values: Readonly<Record<string, string | number | boolean>>, textOf: TextOf, path: Path): Record<string, string> {
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, textOf([...path, key]) ?? String(value)]));
+}
+
+function milliseconds(duration: string | 0): number {
+  return parseDuration(duration) as number;
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const inner of Object.values(value)) deepFreeze(inner);
+  }
+  return value;
+}

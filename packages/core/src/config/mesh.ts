@@ -1,0 +1,32 @@
+// What a mesh file means once it has been read: complete, immutable, with every default filled in.
+import type { Service, ServiceRef } from '../model/service.ts';
+
+export interface MeshConfig {
+  readonly name: string;
+  readonly trustDomain: string;
+  /** Whose identity a call through the machine's HTTP proxy carries when it names no workload. */
+  readonly anonymousCalls: 'operator' | 'refuse';
+  readonly services: readonly ServiceConfig[];
+}
+
+export interface ServiceConfig {
+  readonly service: Service;
+  /** Present when Heddle starts the service's processes. */
+  readonly run?: RunConfig;
+  /** The services this one calls: it gets a local port and a `<NAME>_URL` for each. Default: all others of the mesh. */
+  readonly uses: readonly ServiceRef[];
+}
+
+export interface RunConfig {
+  /** Given to `/bin/sh -c` with `exec` in front where it is a string. */
+  readonly command: string | readonly string[];
+  /** Absolute; relative ones in the file are relative to the file. */
+  readonly directory: string;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly replicas: number;
+  /** Programs that must be on PATH; the service is left out with a message where one is missing. */
+  readonly needs: readonly string[];
+  /** Time between SIGTERM and SIGKILL. */
+  readonly stopTimeoutMs: number;
+  readonly version: string;
+}

@@ -1,0 +1,3 @@
+export * from './lookup.ts';
+export * from './markdown.ts';
+export * from './table.ts';

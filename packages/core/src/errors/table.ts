@@ -1,0 +1,159 @@
+// Every error a data plane can answer with: one table, read by the proxy, the access log, the metrics and the reference page.
+
+export type ErrorOrigin = 'local' | 'peer' | 'upstream' | 'policy';
+
+export interface ErrorEntry {
+  /** Who is at fault: `peer` is the downstream client, `upstream` the called side, `policy` a rule of the mesh, `local` ourselves. */
+  readonly origin: ErrorOrigin;
+  /** Whether another try can be made although the method is not idempotent: the application never saw the request. */
+  readonly neverDelivered: boolean;
+  readonly httpStatus: number;
+  /** gRPC status code (grpc/status.proto). */
+  readonly grpcStatus: number;
+  readonly meaning: string;
+  readonly mend: string;
+}
+
+export const ERRORS = {
+  NO_SUCH_SERVICE: {
+    origin: 'policy',
+    neverDelivered: true,
+    httpStatus: 404,
+    grpcStatus: 5,
+    meaning: 'No route leads to the authority that was asked for.',
+    mend: 'Check the name against `heddle get services`; hosts outside the mesh cannot be reached through it.',
+  },
+  NO_HEALTHY_INSTANCE: {
+    origin: 'upstream',
+    neverDelivered: true,
+    httpStatus: 503,
+    grpcStatus: 14,
+    meaning: 'The service exists but no instance of it is healthy.',
+    mend: 'See `heddle get instances` for the reason of each instance.',
+  },
+  CONNECT_FAILED: {
+    origin: 'upstream',
+    neverDelivered: true,
+    httpStatus: 503,
+    grpcStatus: 14,
+    meaning: 'No connection to the chosen instance could be made.',
+    mend: 'See `heddle get instances`; the instance or its data plane is gone.',
+  },
+  CONNECT_TIMEOUT: {
+    origin: 'upstream',
+    neverDelivered: true,
+    httpStatus: 503,
+    grpcStatus: 14,
+    meaning: 'The connection to the chosen instance was not made in time.',
+    mend: 'Check that the instance runs and the network reaches it.',
+  },
+  PEER_NOT_TRUSTED: {
+    origin: 'upstream',
+    neverDelivered: true,
+    httpStatus: 503,
+    grpcStatus: 14,
+    meaning: 'The called side did not show the identity of the service that was asked for.',
+    mend: 'Check `heddle check` on both machines; a foreign process may hold the port, or the roots differ.',
+  },
+  APPLICATION_REFUSED: {
+    origin: 'upstream',
+    neverDelivered: true,
+    httpStatus: 503,
+    grpcStatus: 14,
+    meaning: 'The data plane of the instance could not connect to its application.',
+    mend: 'The application is not listening on its port: see its output.',
+  },
+  NO_IDENTITY: {
+    origin: 'local',
+    neverDelivered: true,
+    httpStatus: 503,
+    grpcStatus: 14,
+    meaning: 'The calling workload has no certificate yet.',
+    mend: 'See the proxy log: it could not join, or the control plane cannot be reached.',
+  },
+  UPSTREAM_RESET: {
+    origin: 'upstream',
+    neverDelivered: false,
+    httpStatus: 502,
+    grpcStatus: 14,
+    meaning: 'The instance closed the connection before the response was complete.',
+    mend: 'The application crashed or was stopped during the request; idempotent requests are retried.',
+  },
+  UPSTREAM_PROTOCOL: {
+    origin: 'upstream',
+    neverDelivered: false,
+    httpStatus: 502,
+    grpcStatus: 13,
+    meaning: 'The instance answered with something that is not valid HTTP.',
+    mend: 'Check the protocol declared for the service.',
+  },
+  REQUEST_TIMEOUT: {
+    origin: 'upstream',
+    neverDelivered: false,
+    httpStatus: 504,
+    grpcStatus: 4,
+    meaning: 'The response did not come within the time limit of the route.',
+    mend: 'Raise `timeout` of the service, or see why it is slow.',
+  },
+  BAD_REQUEST: {
+    origin: 'peer',
+    neverDelivered: true,
+    httpStatus: 400,
+    grpcStatus: 3,
+    meaning: 'The request is not valid HTTP.',
+    mend: 'The message names the violated rule.',
+  },
+  HEAD_TOO_LARGE: {
+    origin: 'peer',
+    neverDelivered: true,
+    httpStatus: 431,
+    grpcStatus: 8,
+    meaning: 'Request line or headers exceed the limit.',
+    mend: 'Send less in headers.',
+  },
+  NOT_IMPLEMENTED: {
+    origin: 'peer',
+    neverDelivered: true,
+    httpStatus: 501,
+    grpcStatus: 12,
+    meaning: 'The request uses a feature this proxy does not carry.',
+    mend: 'The message names it.',
+  },
+  CLIENT_TIMEOUT: {
+    origin: 'peer',
+    neverDelivered: true,
+    httpStatus: 408,
+    grpcStatus: 4,
+    meaning: 'The client did not send its request in time.',
+    mend: 'Send the whole head without pauses.',
+  },
+  UNKNOWN_WORKLOAD: {
+    origin: 'peer',
+    neverDelivered: true,
+    httpStatus: 407,
+    grpcStatus: 16,
+    meaning: 'The proxy credential names no workload of this data plane, or none was given where one is needed.',
+    mend: 'Use the HTTP_PROXY value that heddle put into the environment.',
+  },
+  OVERLOADED: {
+    origin: 'local',
+    neverDelivered: true,
+    httpStatus: 503,
+    grpcStatus: 8,
+    meaning: 'A limit of this data plane is reached.',
+    mend: 'Retry later; raise the limit or add instances.',
+  },
+  DRAINING: {
+    origin: 'local',
+    neverDelivered: true,
+    httpStatus: 503,
+    grpcStatus: 14,
+    meaning: 'This data plane is shutting down.',
+    mend: 'Retry; another instance answers.',
+  },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** Response header in which a data plane names the error it answered with; removed from what applications send. */
+export const ERROR_HEADER = 'x-heddle-error';

@@ -1,0 +1,2 @@
+export * from './active-check.ts';
+export * from './verdict.ts';

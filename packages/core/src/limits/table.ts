@@ -1,0 +1,137 @@
+// Every limit of a data plane in one table: what a peer can make it hold, spend or wait for. The limit applies before
+// the memory is spent. `docs` and the proxy read the same rows.
+
+export type LimitUnit = 'bytes' | 'count' | 'ms';
+
+export interface Limit {
+  readonly value: number;
+  readonly unit: LimitUnit;
+  readonly reason: string;
+}
+
+export const LIMITS = {
+  requestLineBytesMax: {
+    value: 16_384,
+    unit: 'bytes',
+    reason: 'RFC 9112 §3 asks for at least 8,000; longer targets are almost always a fault or an attack.',
+  },
+  headerBytesMax: {
+    value: 65_536,
+    unit: 'bytes',
+    reason: 'All header fields of one message; Envoy refuses beyond 60 KiB, large cookies and tokens stay below.',
+  },
+  headerCountMax: {
+    value: 128,
+    unit: 'count',
+    reason: 'Bounds the work per head; Envoy refuses beyond 100, browsers and tracing together send fewer than 60.',
+  },
+  chunkLineBytesMax: {
+    value: 4_096,
+    unit: 'bytes',
+    reason: 'A chunk size needs 16 characters; the rest is for extensions, which nobody uses and which carry no information for us.',
+  },
+  trailerBytesMax: {
+    value: 16_384,
+    unit: 'bytes',
+    reason: 'Trailers arrive after the body has passed; they are held until they are complete.',
+  },
+  bodyReplayBytesMax: {
+    value: 65_536,
+    unit: 'bytes',
+    reason:
+      'A request body is kept for another try up to here; beyond it the request is sent once only. Times pending requests it bounds memory.',
+  },
+  connectionBufferBytesMax: {
+    value: 262_144,
+    unit: 'bytes',
+    reason: 'Unsent bytes of one direction before its source is paused: one bandwidth-delay product of 1 Gbit/s at 2 ms.',
+  },
+  pipelinedBytesMax: {
+    value: 65_536,
+    unit: 'bytes',
+    reason: 'Bytes of further requests that a client sends before the running one is answered; then the connection is paused.',
+  },
+  connectionsPerListenerMax: {
+    value: 10_000,
+    unit: 'count',
+    reason: 'Some 10 kB each: about 100 MB at worst; further ones are closed at once.',
+  },
+  connectionsPerEndpointMax: {
+    value: 1_024,
+    unit: 'count',
+    reason: 'Connections to one instance, busy and idle; keeps a caller from exhausting the ports and descriptors of the called side.',
+  },
+  pendingRequestsPerClusterMax: {
+    value: 1_024,
+    unit: 'count',
+    reason:
+      'Requests that wait for a connection; beyond it a quick OVERLOADED is better than a queue nobody waits for. Envoy has the same default.',
+  },
+  requestsPerConnectionMax: {
+    value: 1_000_000,
+    unit: 'count',
+    reason: 'A connection is renewed now and then, so that counters and buffers never live for ever.',
+  },
+  retriesPerClusterMax: {
+    value: 128,
+    unit: 'count',
+    reason: 'Retries under way at once; keeps retries from multiplying an outage of a whole cluster.',
+  },
+  workloadsPerProxyMax: {
+    value: 256,
+    unit: 'count',
+    reason: 'Each has certificates, sockets and subscriptions; a machine runs fewer processes of a mesh than this.',
+  },
+  outboundsPerWorkloadMax: {
+    value: 1_024,
+    unit: 'count',
+    reason: 'Each is a listening socket; the usual limit of open files is 1,048,576 and of ports 28,232.',
+  },
+  resourcesPerTypeMax: {
+    value: 100_000,
+    unit: 'count',
+    reason: 'Resources of one xDS type held by one data plane: ten times the largest mesh that is measured.',
+  },
+  endpointsPerClusterMax: { value: 10_000, unit: 'count', reason: 'Every update sorts them; ten thousand take some 10 ms.' },
+  discoveryMessageBytesMax: { value: 67_108_864, unit: 'bytes', reason: 'One xDS response; 10,000 endpoints need about 1 MB.' },
+  requestHeadTimeoutMs: {
+    value: 10_000,
+    unit: 'ms',
+    reason: 'From the first byte of a request head to its end, against clients that drip bytes (slowloris).',
+  },
+  downstreamIdleTimeoutMs: {
+    value: 60_000,
+    unit: 'ms',
+    reason: 'A kept-alive client connection without a request; longer than the 50 to 55 s most clients keep theirs.',
+  },
+  upstreamIdleTimeoutMs: {
+    value: 30_000,
+    unit: 'ms',
+    reason:
+      'A kept-alive connection to an instance without a request; shorter than what the called side allows, so that it never closes under a request.',
+  },
+  streamIdleTimeoutMs: {
+    value: 300_000,
+    unit: 'ms',
+    reason: 'A request or TCP connection on which no byte moves in either direction; Envoy has the same default for requests.',
+  },
+  tlsHandshakeTimeoutMs: {
+    value: 10_000,
+    unit: 'ms',
+    reason: 'A client that connects and never finishes its handshake holds a descriptor.',
+  },
+  drainTimeoutMs: {
+    value: 10_000,
+    unit: 'ms',
+    reason: 'How long requests in flight may take to finish when a data plane or a workload leaves; then connections are closed.',
+  },
+} as const satisfies Record<string, Limit>;
+
+export type LimitName = keyof typeof LIMITS;
+
+/** Plain numbers by name, for code that takes its limits as an argument and for tests that want smaller ones. */
+export type Limits = Readonly<Record<LimitName, number>>;
+
+export const DEFAULT_LIMITS: Limits = Object.freeze(
+  Object.fromEntries(Object.entries(LIMITS).map(([name, limit]) => [name, limit.value])) as Record<LimitName, number>,
+);

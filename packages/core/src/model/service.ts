@@ -1,0 +1,95 @@
+// What a service and its instances are, as every plane sees them. Plain data, immutable, no behaviour.
+// All durations are milliseconds and end in `Ms`.
+
+/** How a service speaks. `http2`, `grpc`, `tcp` and `tls` are carried as opaque byte streams (one upstream connection per downstream one). */
+export type Protocol = 'http' | 'http2' | 'grpc' | 'tcp' | 'tls';
+
+export interface ServiceRef {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+export interface HealthCheckPolicy {
+  readonly kind: 'http' | 'tcp';
+  /** Path asked for with GET; present exactly when `kind` is `http`. Any 2xx answer passes. */
+  readonly path?: string;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** Consecutive failures after which a healthy instance counts as unhealthy. */
+  readonly unhealthyAfter: number;
+  /** Consecutive passes after which an unhealthy instance counts as healthy. */
+  readonly healthyAfter: number;
+}
+
+export type BalancePolicy = 'round-robin';
+
+/** Why a try may be repeated. `connect-failure` and `refused` mean the application never saw the request. */
+export type RetryCondition = 'connect-failure' | 'refused' | 'reset';
+
+export interface RetryPolicy {
+  /** Tries after the first one; 0 switches retries off. */
+  readonly attempts: number;
+  readonly on: readonly RetryCondition[];
+}
+
+export interface Service extends ServiceRef {
+  /** The port callers name (`http://orders.mesh.internal:8081/`); for HTTP, the authority's port is optional. */
+  readonly port: number;
+  readonly protocol: Protocol;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly health: HealthCheckPolicy;
+  readonly balance: BalancePolicy;
+  /** Time for a whole request, retries included; 0 means no limit. */
+  readonly timeoutMs: number;
+  readonly connectTimeoutMs: number;
+  readonly retry: RetryPolicy;
+}
+
+export interface SocketAddress {
+  /** An IPv4 or IPv6 address without brackets. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** The verdict the registry gives about an instance. Only `healthy` instances get traffic. */
+export type InstanceHealth = 'starting' | 'healthy' | 'unhealthy' | 'draining';
+
+export interface Instance {
+  readonly service: ServiceRef;
+  /** Unique within the service, for example `orders-1`. A restarted instance keeps its id and replaces itself. */
+  readonly id: string;
+  /** Name of the data plane (proxy process) that hosts the instance. */
+  readonly node: string;
+  /** Where peers reach the instance: the inbound mTLS port of its data plane. */
+  readonly inbound: SocketAddress;
+  /** Where the application itself listens; only its own data plane connects there. */
+  readonly application: SocketAddress;
+  /** Local ports on which this instance's application calls other services. */
+  readonly outbounds: readonly OutboundPort[];
+  readonly version: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly weight: number;
+  readonly health: InstanceHealth;
+  /** Why the health is what it is, in words for people. */
+  readonly healthReason: string;
+}
+
+export interface OutboundPort {
+  readonly service: ServiceRef;
+  readonly listen: SocketAddress;
+}
+
+export const MESH_DOMAIN = 'mesh.internal';
+export const DEFAULT_NAMESPACE = 'default';
+/** Namespace of the mesh's own identities: `control` (the control plane) and `operator` (the person at this machine). */
+export const SYSTEM_NAMESPACE = 'heddle-system';
+
+export function serviceKey(ref: ServiceRef): string {
+  return `${ref.namespace}/${ref.name}`;
+}
+
+/** Names by which a service is called, most specific first; those without a namespace exist only in the default namespace. */
+export function serviceHostnames(ref: ServiceRef): string[] {
+  const full = [`${ref.name}.${ref.namespace}.${MESH_DOMAIN}`, `${ref.name}.${ref.namespace}`];
+  return ref.namespace === DEFAULT_NAMESPACE ? [...full, `${ref.name}.${MESH_DOMAIN}`, ref.name] : full;
+}

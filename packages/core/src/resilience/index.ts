@@ -1,0 +1,3 @@
+export * from './backoff.ts';
+export * from './restart.ts';
+export * from './retry.ts';
