@@ -1,0 +1,64 @@
+// How every client of the control plane connects: TLS 1.3, trusting the mesh's roots and nothing else, and the server is known
+// by its SPIFFE id instead of by a host name. Workloads show their certificate, operators a bearer token.
+import { createSecureContext, type PeerCertificate } from 'node:tls';
+import { ChannelCredentials, type ChannelOptions, Metadata } from '@grpc/grpc-js';
+import { readSvid } from '@heddle/core';
+
+export interface ControlChannelOptions {
+  readonly rootsPem: string;
+  /** Certificate and key of a workload, leaf first: both or neither. */
+  readonly certificatePem?: string;
+  readonly keyPem?: string;
+  /** `spiffe://<trust domain>/ns/heddle-system/svc/control`. */
+  readonly expectedSpiffeId: string;
+}
+
+/** Sent as SNI and `:authority`; the control plane's certificate carries it too. An IP address must not stand there (RFC 6066 3). */
+export const CONTROL_SERVER_NAME = 'control.mesh.internal';
+
+/** Throws Error when the PEM texts cannot be used. A new certificate needs new credentials and a new client. */
+export function controlChannelCredentials(options: ControlChannelOptions): ChannelCredentials {
+  const { rootsPem, certificatePem, keyPem, expectedSpiffeId } = options;
+  if ((certificatePem === undefined) !== (keyPem === undefined)) throw new Error('a certificate needs its key, and a key its certificate');
+  const secureContext = createSecureContext({ ca: rootsPem, cert: certificatePem, key: keyPem, minVersion: 'TLSv1.3' });
+  return ChannelCredentials.createFromSecureContext(secureContext, {
+    // TLS has verified the chain against the roots by now; a session is never resumed, so this is asked on every connection.
+    checkServerIdentity: (_host: string, certificate: PeerCertificate) => wrongIdentity(certificate, expectedSpiffeId),
+  });
+}
+
+function wrongIdentity(certificate: PeerCertificate, expected: string): Error | undefined {
+  const svid = readSvid(certificate.raw);
+  if (!svid.ok) return new Error(`the server's certificate ${svid.reason}`);
+  return svid.uri === expected ? undefined : new Error(`the server is ${svid.uri}, not ${expected}`);
+}
+
+/** `host:port` as grpc-js resolves it; IPv6 addresses get their brackets. */
+export function controlTarget(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** Channel options for the control plane. */
+export function controlChannelOptions(): ChannelOptions {
+  return {
+    'grpc.ssl_target_name_override': CONTROL_SERVER_NAME,
+    'grpc.default_authority': CONTROL_SERVER_NAME,
+    // A peer that vanished without a word is noticed within 30 s, on idle streams too.
+    'grpc.keepalive_time_ms': 20_000,
+    'grpc.keepalive_timeout_ms': 10_000,
+    'grpc.keepalive_permit_without_calls': 1,
+    'grpc.initial_reconnect_backoff_ms': 200,
+    'grpc.max_reconnect_backoff_ms': 5_000,
+    // The environment's HTTP_PROXY may well be the mesh's own: calls to the control plane never go through it.
+    'grpc.enable_http_proxy': 0,
+    // Service configurations out of DNS have no say in how the control plane is called.
+    'grpc.service_config_disable_resolution': 1,
+  };
+}
+
+/** What an operator's calls carry; only ever send it over `controlChannelCredentials`. */
+export function operatorMetadata(token: string): Metadata {
+  const metadata = new Metadata();
+  metadata.set('authorization', `Bearer ${token}`);
+  return metadata;
+}

@@ -1,0 +1,14 @@
+// The public door of @heddle/api. Contracts come as namespaces (`discovery.DiscoveryService`), because their message names repeat.
+export * from './ads.ts';
+export * from './channel.ts';
+export * as admin from './services/admin.ts';
+export * as discovery from './services/discovery.ts';
+export * as example from './services/example.ts';
+export * as identity from './services/identity.ts';
+export { InvalidMessageError } from './services/invalid.ts';
+export { type ReflectedFile, reflectionPackage } from './services/reflection.ts';
+export * from './xds/client/index.ts';
+export { decodeResource, type EncodedResource, encodeResource, type PackedResource, XdsRejection } from './xds/convert/index.ts';
+export { kindOfTypeUrl, TYPE_URLS } from './xds/kinds.ts';
+export { AdsProtocolError } from './xds/protocol-error.ts';
+export * from './xds/server/index.ts';

@@ -1,0 +1,133 @@
+// Random resources of every kind, within what the model allows: for property tests.
+import type {
+  Cluster,
+  Endpoint,
+  EndpointSet,
+  HealthCheckPolicy,
+  Listener,
+  ResourceKind,
+  ResourceTypes,
+  RouteConfig,
+  TrustBundle,
+  UpstreamTls,
+} from '@heddle/core';
+import fc from 'fast-check';
+
+/** Plain objects, as code makes them. */
+function record<T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> {
+  return fc.record(model, { noNullPrototype: true }) as fc.Arbitrary<T>;
+}
+
+const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 });
+const name = fc.stringMatching(/^[a-z0-9]([a-z0-9./-]{0,20}[a-z0-9])?$/);
+const port = fc.integer({ min: 1, max: 65_535 });
+const address = fc.oneof(fc.ipV4(), fc.ipV6());
+const durationMs = fc.integer({ min: 1, max: 10_000_000 });
+const threshold = fc.integer({ min: 1, max: 100 });
+
+const health: fc.Arbitrary<HealthCheckPolicy> = fc.oneof(
+  record({
+    kind: fc.constant('tcp' as const),
+    intervalMs: durationMs,
+    timeoutMs: durationMs,
+    unhealthyAfter: threshold,
+    healthyAfter: threshold,
+  }),
+  record({
+    kind: fc.constant('http' as const),
+    path: text.map((rest) => `/${rest}`),
+    intervalMs: durationMs,
+    timeoutMs: durationMs,
+    unhealthyAfter: threshold,
+    healthyAfter: threshold,
+  }),
+);
+
+const endpoint: fc.Arbitrary<Endpoint> = record({
+  address,
+  port,
+  health: fc.constantFrom('healthy' as const, 'unhealthy' as const, 'draining' as const),
+  weight: fc.integer({ min: 1, max: 1_000 }),
+  instance: fc.string({ unit: 'grapheme', maxLength: 20 }),
+});
+
+const upstreamTls: fc.Arbitrary<UpstreamTls> = record({
+  certificateName: text,
+  trustBundleName: text,
+  peerIds: fc.array(text, { minLength: 1, maxLength: 3 }),
+  alpn: fc.array(text, { maxLength: 3 }),
+});
+
+const endpoints: fc.Arbitrary<EndpointSet> = record({ cluster: name, endpoints: fc.array(endpoint, { maxLength: 6 }) });
+
+const cluster: fc.Arbitrary<Cluster> = fc.record(
+  {
+    name,
+    service: record({ namespace: text, name: text }),
+    endpoints: fc.oneof(
+      fc.constant({ kind: 'eds' as const }),
+      record({ kind: fc.constant('static' as const), endpoints: fc.array(endpoint, { maxLength: 3 }) }),
+    ),
+    balance: fc.constant('round-robin' as const),
+    connectTimeoutMs: durationMs,
+    health,
+    tls: upstreamTls,
+  },
+  { noNullPrototype: true, requiredKeys: ['name', 'service', 'endpoints', 'balance', 'connectTimeoutMs'] },
+);
+
+const listener: fc.Arbitrary<Listener> = fc.record(
+  {
+    name,
+    direction: fc.constantFrom('inbound' as const, 'outbound' as const),
+    address,
+    port: fc.integer({ min: 0, max: 65_535 }),
+    workload: text,
+    tls: record({ certificateName: text, trustBundleName: text, trustDomain: fc.stringMatching(/^[a-z0-9._-]{1,30}$/) }),
+    filter: fc.oneof(
+      record({ kind: fc.constant('http' as const), routeConfigName: text }),
+      record({ kind: fc.constant('tcp' as const), cluster: text }),
+    ),
+  },
+  { noNullPrototype: true, requiredKeys: ['name', 'direction', 'address', 'port', 'filter'] },
+);
+
+const domain = fc.oneof(
+  fc.constant('*'),
+  fc.domain(),
+  fc.domain().map((host) => `${host}:8080`),
+);
+
+const route: fc.Arbitrary<RouteConfig> = record({
+  name,
+  domains: fc.uniqueArray(domain, { maxLength: 8, selector: (value) => value.toLowerCase() }),
+  hosts: fc.array(
+    record({
+      name: text,
+      routes: fc.array(
+        record({
+          prefix: text.map((rest) => `/${rest}`),
+          cluster: text,
+          timeoutMs: fc.integer({ min: 0, max: 10_000_000 }),
+          retry: record({
+            attempts: fc.integer({ min: 0, max: 100 }),
+            on: fc.uniqueArray(fc.constantFrom('connect-failure' as const, 'refused' as const, 'reset' as const), { maxLength: 3 }),
+          }),
+        }),
+        { maxLength: 3 },
+      ),
+    }),
+    { maxLength: 4 },
+  ),
+})
+  // Each domain goes to one host; hosts without any are left out, as Envoy wants it.
+  .map(({ name: configName, domains, hosts }) => ({
+    name: configName,
+    virtualHosts: hosts
+      .map((host, index) => ({ name: host.name, domains: domains.filter((_, at) => at % hosts.length === index), routes: host.routes }))
+      .filter((host) => host.domains.length > 0),
+  }));
+
+const secret: fc.Arbitrary<TrustBundle> = record({ name, rootsPem: text });
+
+export const RESOURCES: { readonly [K in ResourceKind]: fc.Arbitrary<ResourceTypes[K]> } = { listener, route, cluster, endpoints, secret };

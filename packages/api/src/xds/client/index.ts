@@ -1,0 +1,3 @@
+// The client side of ADS without IO.
+export { type AdsClientNode, type ApplyResult, type ClientKindStatus, DeltaAdsClient, type DeltaAdsClientOptions } from './client.ts';
+export type { KindUpdate, ResourceUpdate } from './update.ts';

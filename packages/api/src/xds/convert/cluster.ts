@@ -1,0 +1,93 @@
+// A service as an EDS cluster, the application itself as a STATIC one.
+import type { Cluster } from '@heddle/core';
+import {
+  Cluster_DiscoveryType,
+  Cluster_LbPolicy,
+  type Cluster as ClusterMessage,
+} from '../../gen/envoy/envoy/config/cluster/v3/cluster.ts';
+import { decodeEndpoints, encodeEndpoints } from './endpoints.ts';
+import { decodeHealthCheck, encodeHealthCheck } from './health-check.ts';
+import type { At } from './rejection.ts';
+import { decodeUpstreamTls, encodeUpstreamTls } from './tls.ts';
+import {
+  adsSource,
+  decodeMetadata,
+  decodePositiveDuration,
+  encodeDuration,
+  encodeMetadata,
+  metadataText,
+  mustBe,
+  mustBeAds,
+  required,
+  requiredText,
+} from './values.ts';
+
+/** Envoy's and the contract's default where the field is not set. */
+const CONNECT_TIMEOUT_DEFAULT = { seconds: 5, nanos: 0 };
+
+export function encodeCluster(cluster: Cluster): ClusterMessage {
+  return {
+    name: cluster.name,
+    ...encodeSource(cluster),
+    connectTimeout: encodeDuration(cluster.connectTimeoutMs),
+    lbPolicy: Cluster_LbPolicy.ROUND_ROBIN,
+    ...(cluster.health === undefined ? {} : { healthChecks: [encodeHealthCheck(cluster.health)] }),
+    ...(cluster.tls === undefined ? {} : { transportSocket: encodeUpstreamTls(cluster.tls) }),
+    metadata: encodeMetadata({ namespace: cluster.service.namespace, service: cluster.service.name }),
+  };
+}
+
+function encodeSource({ name, endpoints }: Cluster): Pick<ClusterMessage, 'clusterDiscoveryType' | 'edsClusterConfig' | 'loadAssignment'> {
+  if (endpoints.kind === 'eds') {
+    return { clusterDiscoveryType: { $case: 'type', value: Cluster_DiscoveryType.EDS }, edsClusterConfig: { edsConfig: adsSource() } };
+  }
+  return {
+    clusterDiscoveryType: { $case: 'type', value: Cluster_DiscoveryType.STATIC },
+    loadAssignment: encodeEndpoints({ cluster: name, endpoints: endpoints.endpoints }),
+  };
+}
+
+export function decodeCluster(message: ClusterMessage, at: At): Cluster {
+  const name = requiredText(message.name, at.field('name'));
+  mustBe(message.lbPolicy, Cluster_LbPolicy.ROUND_ROBIN, at.field('lb_policy'), 'ROUND_ROBIN');
+  const checks = message.healthChecks ?? [];
+  if (checks.length > 1) at.field('health_checks').reject(`only one is supported, not ${checks.length}`);
+  const metadata = decodeMetadata(message.metadata, ['namespace', 'service'], at.field('metadata'));
+  return {
+    name,
+    service: {
+      namespace: requiredText(
+        metadataText(metadata, 'namespace', at.field('metadata')),
+        at.field('metadata').field('dev.heddle').field('namespace'),
+      ),
+      name: requiredText(
+        metadataText(metadata, 'service', at.field('metadata')),
+        at.field('metadata').field('dev.heddle').field('service'),
+      ),
+    },
+    endpoints: decodeSource(message, name, at),
+    balance: 'round-robin',
+    connectTimeoutMs: decodePositiveDuration(message.connectTimeout ?? CONNECT_TIMEOUT_DEFAULT, at.field('connect_timeout')),
+    ...(checks[0] === undefined ? {} : { health: decodeHealthCheck(checks[0], at.item('health_checks', 0)) }),
+    ...(message.transportSocket === undefined ? {} : { tls: decodeUpstreamTls(message.transportSocket, at.field('transport_socket')) }),
+  };
+}
+
+function decodeSource(message: ClusterMessage, name: string, at: At): Cluster['endpoints'] {
+  const type = message.clusterDiscoveryType?.value;
+  if (type === Cluster_DiscoveryType.EDS) {
+    const eds = required(message.edsClusterConfig, at.field('eds_cluster_config'));
+    mustBeAds(eds.edsConfig, at.field('eds_cluster_config').field('eds_config'));
+    const other = eds.serviceName ?? '';
+    if (other !== '' && other !== name)
+      at.field('eds_cluster_config').field('service_name').reject('must be empty or the name of the cluster');
+    if (message.loadAssignment !== undefined) at.field('load_assignment').reject('is not supported in an EDS cluster');
+    return { kind: 'eds' };
+  }
+  if (type !== Cluster_DiscoveryType.STATIC) return at.field('type').reject('only EDS and STATIC are supported');
+  if (message.edsClusterConfig !== undefined) at.field('eds_cluster_config').reject('is not supported in a STATIC cluster');
+  const inside = at.field('load_assignment');
+  const { cluster, endpoints } = decodeEndpoints(required(message.loadAssignment, inside), inside);
+  if (cluster !== name) inside.field('cluster_name').reject('must be the name of the cluster');
+  return { kind: 'static', endpoints };
+}

@@ -1,0 +1,276 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Cluster, Listener, ResourceKind, ResourceTypes, RouteConfig } from '@heddle/core';
+import fc from 'fast-check';
+import { Cluster as ClusterMessage, Cluster_LbPolicy } from '../../gen/envoy/envoy/config/cluster/v3/cluster.ts';
+import { ClusterLoadAssignment } from '../../gen/envoy/envoy/config/endpoint/v3/endpoint.ts';
+import { Listener as ListenerMessage } from '../../gen/envoy/envoy/config/listener/v3/listener.ts';
+import { RouteConfiguration } from '../../gen/envoy/envoy/config/route/v3/route.ts';
+import { RESOURCES } from '../../testing/arbitraries.ts';
+import { MAKE_ORDER, TYPE_URLS } from '../kinds.ts';
+import { decodeResource, encodeResource, XdsRejection } from './index.ts';
+
+const INBOUND: Listener = {
+  name: 'inbound/default/orders/orders-1',
+  direction: 'inbound',
+  address: '127.0.0.1',
+  port: 15_006,
+  workload: 'default/orders/orders-1',
+  tls: { certificateName: 'workload', trustBundleName: 'trust-bundle', trustDomain: 'shop.local' },
+  filter: { kind: 'http', routeConfigName: 'inbound/default/orders/orders-1' },
+};
+
+const ORDERS: Cluster = {
+  name: 'outbound/default/orders',
+  service: { namespace: 'default', name: 'orders' },
+  endpoints: { kind: 'eds' },
+  balance: 'round-robin',
+  connectTimeoutMs: 1_000,
+  tls: {
+    certificateName: 'workload',
+    trustBundleName: 'trust-bundle',
+    peerIds: ['spiffe://shop.local/ns/default/svc/orders'],
+    alpn: ['http/1.1'],
+  },
+};
+
+const MESH: RouteConfig = {
+  name: 'outbound/mesh',
+  virtualHosts: [
+    {
+      name: 'orders',
+      domains: ['orders', 'orders.mesh.internal'],
+      routes: [{ prefix: '/', cluster: ORDERS.name, timeoutMs: 0, retry: { attempts: 2, on: ['connect-failure', 'refused'] } }],
+    },
+  ],
+};
+
+/** What decoding this says; fails when it is accepted. */
+function rejection<K extends ResourceKind>(kind: K, value: Uint8Array, name = 'x'): string {
+  try {
+    decodeResource(kind, { typeUrl: TYPE_URLS[kind], value }, name);
+  } catch (error) {
+    assert.ok(error instanceof XdsRejection, String(error));
+    return error.message;
+  }
+  return assert.fail('was accepted');
+}
+
+/** Decodes the wire form with the subset's own codec, changes it, and encodes it again. */
+function altered<T>(
+  type: { decode(bytes: Uint8Array): T; encode(message: T): { finish(): Uint8Array } },
+  bytes: Uint8Array,
+  change: (message: T) => void,
+): Uint8Array {
+  const message = type.decode(bytes);
+  change(message);
+  return type.encode(message).finish();
+}
+
+describe('model to xDS and back', () => {
+  for (const kind of MAKE_ORDER) {
+    test(`loses nothing of any ${kind}, and gives equal content equal bytes and an equal version`, () => {
+      fc.assert(
+        fc.property(RESOURCES[kind] as fc.Arbitrary<ResourceTypes[typeof kind]>, (resource) => {
+          const encoded = encodeResource(kind, resource);
+          const decoded = decodeResource(kind, encoded.any, encoded.name);
+          assert.deepStrictEqual(decoded, resource);
+          assert.deepStrictEqual(encodeResource(kind, decoded), encoded);
+          assert.equal(encoded.any.typeUrl, TYPE_URLS[kind]);
+        }),
+      );
+    });
+
+    test(`rejects ${kind} bytes that are damaged, or reads them as a resource, but never fails otherwise`, () => {
+      const damaged = fc.record({
+        resource: RESOURCES[kind] as fc.Arbitrary<ResourceTypes[typeof kind]>,
+        at: fc.nat(),
+        byte: fc.integer({ min: 0, max: 255 }),
+        cut: fc.nat(),
+      });
+      fc.assert(
+        fc.property(damaged, ({ resource, at, byte, cut }) => {
+          const bytes = encodeResource(kind, resource).any.value.slice();
+          bytes[at % bytes.length] = byte;
+          const shortened = bytes.subarray(0, bytes.length - (cut % 3));
+          try {
+            decodeResource(kind, { typeUrl: TYPE_URLS[kind], value: shortened });
+          } catch (error) {
+            assert.ok(error instanceof XdsRejection, String(error));
+          }
+        }),
+      );
+    });
+  }
+
+  test('versions differ when content differs', () => {
+    assert.notEqual(encodeResource('cluster', ORDERS).version, encodeResource('cluster', { ...ORDERS, connectTimeoutMs: 1_001 }).version);
+  });
+
+  test('refuses to encode what no data plane would take', () => {
+    const nobody = { ...ORDERS, tls: { certificateName: 'workload', trustBundleName: 'trust-bundle', peerIds: [], alpn: [] } };
+    assert.throws(
+      () => encodeResource('cluster', nobody),
+      /^XdsRejection: Cluster 'outbound\/default\/orders': .*match_typed_subject_alt_names: must name at least one peer$/,
+    );
+    assert.throws(
+      () => encodeResource('cluster', { ...ORDERS, connectTimeoutMs: 0.5 }),
+      /connect_timeout: 0 s 500000 ns is finer than a millisecond/,
+    );
+    assert.throws(
+      () => encodeResource('listener', { ...INBOUND, address: 'localhost' }),
+      /address: socket_address: address: "localhost" is not an IP address/,
+    );
+  });
+});
+
+describe('nothing is ignored: a resource is rejected', () => {
+  const listener = encodeResource('listener', INBOUND).any.value;
+  const cluster = encodeResource('cluster', ORDERS).any.value;
+
+  test('for a field outside the subset, by its name', () => {
+    // Listener.access_log (22), an empty message.
+    assert.equal(
+      rejection('listener', Buffer.concat([listener, Buffer.from([0xb2, 0x01, 0x00])]), INBOUND.name),
+      `Listener '${INBOUND.name}': access_log is not supported`,
+    );
+    // Cluster.circuit_breakers (10).
+    assert.equal(
+      rejection('cluster', Buffer.concat([cluster, Buffer.from([0x52, 0x00])])),
+      "Cluster 'x': circuit_breakers is not supported",
+    );
+  });
+
+  test('for a field outside the subset deep inside, with the path to it', () => {
+    const value = altered(ListenerMessage, listener, (message) => {
+      const chain = message.filterChains?.[0];
+      assert.ok(chain);
+      // FilterChain.filter_chain_match (1).
+      chain._unknownFields = { 10: [Uint8Array.of(0)] };
+    });
+    assert.equal(rejection('listener', value), "Listener 'x': filter_chains[0]: filter_chain_match is not supported");
+  });
+
+  test('for a field outside the subset inside of a typed extension', () => {
+    const value = altered(ListenerMessage, listener, (message) => {
+      const any = message.filterChains?.[0]?.filters?.[0]?.configType?.value;
+      assert.ok(any?.value);
+      // HttpConnectionManager.add_user_agent (6).
+      any.value = Buffer.concat([any.value, Buffer.from([0x32, 0x00])]);
+    });
+    assert.equal(rejection('listener', value), "Listener 'x': filter_chains[0]: filters[0]: typed_config: add_user_agent is not supported");
+  });
+
+  test('for a field that no version of the contract knows', () => {
+    assert.match(
+      rejection('cluster', Buffer.concat([cluster, Buffer.from([0xf8, 0x3f, 0x01])])),
+      /^Cluster 'x': field 1023 of envoy.config.cluster.v3.Cluster is not known to Heddle$/,
+    );
+  });
+
+  test('for bytes behind an end-group tag, which a decoder would not look at', () => {
+    assert.match(rejection('cluster', Buffer.concat([cluster, Buffer.from([0x0c, 0x52, 0x00])])), /2 bytes cannot be read/);
+  });
+
+  test('for another extension where one is expected', () => {
+    const value = altered(ListenerMessage, listener, (message) => {
+      const any = message.filterChains?.[0]?.filters?.[0]?.configType?.value;
+      assert.ok(any);
+      any.typeUrl = 'type.googleapis.com/envoy.extensions.filters.network.redis_proxy.v3.RedisProxy';
+    });
+    assert.match(
+      rejection('listener', value),
+      /filters\[0\]: typed_config: type.googleapis.com\/envoy.extensions.filters.network.redis_proxy.v3.RedisProxy is not supported here/,
+    );
+  });
+
+  test('for a balancing policy that Heddle would not follow', () => {
+    const value = altered(ClusterMessage, cluster, (message) => {
+      message.lbPolicy = Cluster_LbPolicy.MAGLEV;
+    });
+    assert.equal(rejection('cluster', value), "Cluster 'x': lb_policy: only ROUND_ROBIN is supported, not 5");
+  });
+
+  test('for metadata that it does not read', () => {
+    const value = altered(ClusterMessage, cluster, (message) => {
+      message.metadata = { filterMetadata: { ...message.metadata?.filterMetadata, 'envoy.lb': { canary: true } } };
+    });
+    assert.match(rejection('cluster', value), /metadata: filter_metadata: "envoy.lb" is not supported/);
+  });
+
+  test('for an optional client certificate', () => {
+    const value = altered(ListenerMessage, listener, (message) => {
+      const any = message.filterChains?.[0]?.transportSocket?.configType?.value;
+      assert.ok(any?.value);
+      // DownstreamTlsContext.require_client_certificate (2), BoolValue false: the last one counts.
+      any.value = Buffer.concat([any.value, Buffer.from([0x12, 0x00])]);
+    });
+    assert.match(rejection('listener', value), /transport_socket: require_client_certificate: only true is supported/);
+  });
+
+  test('for a domain of two virtual hosts, without regard to case', () => {
+    const host = MESH.virtualHosts[0];
+    assert.ok(host);
+    const value = altered(RouteConfiguration, encodeResource('route', MESH).any.value, (message) => {
+      message.virtualHosts?.push({ name: 'second', domains: ['ORDERS'], routes: [] });
+    });
+    assert.equal(
+      rejection('route', value),
+      `RouteConfiguration 'x': virtual_hosts[1]: domains[0]: "ORDERS" belongs to virtual host "orders" already`,
+    );
+  });
+
+  test('for a retry condition that it does not know', () => {
+    const value = altered(RouteConfiguration, encodeResource('route', MESH).any.value, (message) => {
+      const action = message.virtualHosts?.[0]?.routes?.[0]?.action?.value;
+      assert.ok(action);
+      action.retryPolicy = { retryOn: 'connect-failure,5xx', numRetries: 1 };
+    });
+    assert.match(
+      rejection('route', value),
+      /routes\[0\]: route: retry_policy: retry_on: "5xx" is not supported; only connect-failure, refused-stream, reset are/,
+    );
+  });
+
+  test('for the wrong type', () => {
+    assert.throws(
+      () => decodeResource('route', { typeUrl: TYPE_URLS.cluster, value: new Uint8Array() }),
+      /has type .*Cluster, not .*RouteConfiguration/,
+    );
+  });
+});
+
+test('fields that a foreign control plane leaves out mean what the contract says', () => {
+  const routes = altered(RouteConfiguration, encodeResource('route', MESH).any.value, (message) => {
+    const action = message.virtualHosts?.[0]?.routes?.[0]?.action?.value;
+    assert.ok(action);
+    action.timeout = undefined;
+    action.retryPolicy = { retryOn: 'reset' };
+  });
+  const { routes: decoded } = decodeResource('route', { typeUrl: TYPE_URLS.route, value: routes }).virtualHosts[0] ?? { routes: [] };
+  assert.deepEqual(decoded[0], { prefix: '/', cluster: ORDERS.name, timeoutMs: 15_000, retry: { attempts: 1, on: ['reset'] } });
+
+  const bare = ClusterLoadAssignment.encode({
+    clusterName: 'c',
+    endpoints: [
+      {
+        lbEndpoints: [
+          {
+            hostIdentifier: {
+              $case: 'endpoint',
+              value: {
+                address: {
+                  address: { $case: 'socketAddress', value: { address: '10.0.0.1', portSpecifier: { $case: 'portValue', value: 80 } } },
+                },
+              },
+            },
+          },
+        ],
+      },
+    ],
+  }).finish();
+  assert.deepEqual(decodeResource('endpoints', { typeUrl: TYPE_URLS.endpoints, value: bare }), {
+    cluster: 'c',
+    endpoints: [{ address: '10.0.0.1', port: 80, health: 'healthy', weight: 1, instance: '10.0.0.1:80' }],
+  });
+});

@@ -1,0 +1,264 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { ResourceKind } from '@heddle/core';
+import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from '../../ads.ts';
+import { clusterNamed, endpointsNamed, listenerNamed, routeNamed, snapshotOf } from '../../testing/resources.ts';
+import { kindOfTypeUrl, TYPE_URLS } from '../kinds.ts';
+import { AdsProtocolError } from '../protocol-error.ts';
+import { DeltaAdsSession } from './delta.ts';
+import { SUBSCRIPTIONS_MAX } from './session.ts';
+
+/** A session with what a test client says to it. */
+class Stream {
+  readonly session = new DeltaAdsSession();
+
+  ask(kind: ResourceKind, request: DeltaDiscoveryRequest = {}): DeltaDiscoveryResponse[] {
+    return this.session.onRequest({ typeUrl: TYPE_URLS[kind], ...request }, 1_000);
+  }
+
+  subscribe(kind: ResourceKind, ...names: string[]): DeltaDiscoveryResponse[] {
+    return this.ask(kind, { resourceNamesSubscribe: names });
+  }
+
+  ack(response: DeltaDiscoveryResponse | undefined, nowMs = 2_000): DeltaDiscoveryResponse[] {
+    return this.session.onRequest({ typeUrl: response?.typeUrl, responseNonce: response?.nonce }, nowMs);
+  }
+
+  nack(response: DeltaDiscoveryResponse | undefined, message: string): DeltaDiscoveryResponse[] {
+    return this.session.onRequest({ typeUrl: response?.typeUrl, responseNonce: response?.nonce, errorDetail: { code: 3, message } }, 3_000);
+  }
+
+  sync(kind: ResourceKind) {
+    return this.session.sync().find((sync) => sync.kind === kind);
+  }
+}
+
+/** `cluster +a +b -c`, for each response. */
+function summary(responses: readonly DeltaDiscoveryResponse[]): string[] {
+  return responses.map(({ typeUrl = '', resources = [], removedResources = [] }) =>
+    [kindOfTypeUrl(typeUrl) ?? typeUrl, ...resources.map(({ name }) => `+${name}`), ...removedResources.map((name) => `-${name}`)].join(
+      ' ',
+    ),
+  );
+}
+
+const A = {
+  cluster: [clusterNamed('a')],
+  endpoints: [endpointsNamed('a')],
+  route: [routeNamed('r', 'a')],
+  listener: [listenerNamed('l', 'r')],
+};
+
+describe('subscriptions', () => {
+  test('a first request without names means everything for clusters and listeners, and nothing for the rest', () => {
+    const stream = new Stream();
+    stream.session.onSnapshot(snapshotOf('1', A));
+    assert.deepEqual(summary(stream.ask('endpoints')), []);
+    assert.deepEqual(summary(stream.ask('listener')), ['listener +l']);
+    assert.deepEqual(summary(stream.ask('cluster')), ['cluster +a']);
+  });
+
+  test('names give just these, and a name that does not exist is told so, once', () => {
+    const stream = new Stream();
+    stream.session.onSnapshot(snapshotOf('1', A));
+    const [first] = stream.subscribe('endpoints', 'a', 'b');
+    assert.deepEqual(summary(first ? [first] : []), ['endpoints +a -b']);
+    assert.deepEqual(stream.ack(first), []);
+    assert.deepEqual(summary(stream.session.onSnapshot(snapshotOf('2', { ...A, endpoints: [endpointsNamed('a'), endpointsNamed('b')] }))), [
+      'endpoints +b',
+    ]);
+  });
+
+  test('an empty mesh answers everything with nothing, so that the client knows', () => {
+    const stream = new Stream();
+    stream.session.onSnapshot(snapshotOf('1', {}));
+    assert.deepEqual(summary(stream.ask('listener')), ['listener']);
+  });
+
+  test('nothing is answered before the first snapshot', () => {
+    const stream = new Stream();
+    assert.deepEqual(stream.ask('cluster'), []);
+    assert.deepEqual(summary(stream.session.onSnapshot(snapshotOf('1', A))), ['cluster +a']);
+  });
+
+  test('a name that is subscribed again is sent again, one that is unsubscribed not any more', () => {
+    const stream = new Stream();
+    stream.session.onSnapshot(snapshotOf('1', A));
+    stream.ack(stream.subscribe('endpoints', 'a')[0]);
+    const [again] = stream.subscribe('endpoints', 'a');
+    assert.deepEqual(summary(again ? [again] : []), ['endpoints +a']);
+    stream.ack(again);
+    assert.deepEqual(stream.ask('endpoints', { resourceNamesUnsubscribe: ['a'] }), []);
+    assert.deepEqual(stream.session.onSnapshot(snapshotOf('2', { ...A, endpoints: [endpointsNamed('a', 81)] })), []);
+    assert.equal(stream.sync('endpoints')?.sentResources, 0);
+  });
+
+  test('what the client has from an earlier stream is not sent, what changed is, what is gone is removed', () => {
+    const first = new Stream();
+    const [response] = [
+      ...first.session.onSnapshot(snapshotOf('1', { cluster: [clusterNamed('a'), clusterNamed('b'), clusterNamed('c')] })),
+      ...first.ask('cluster'),
+    ];
+    const initialResourceVersions = Object.fromEntries((response?.resources ?? []).map(({ name = '', version = '' }) => [name, version]));
+    const same = new Stream();
+    same.session.onSnapshot(snapshotOf('1', { cluster: [clusterNamed('a'), clusterNamed('b'), clusterNamed('c')] }));
+    assert.deepEqual(same.ask('cluster', { initialResourceVersions }), []);
+    assert.equal(same.sync('cluster')?.ackedVersion, '1');
+    const later = new Stream();
+    later.session.onSnapshot(snapshotOf('2', { cluster: [clusterNamed('a'), clusterNamed('b', 9)] }));
+    const [changed] = later.ask('cluster', { initialResourceVersions });
+    assert.deepEqual(summary(changed ? [changed] : []), ['cluster +b']);
+    // Nothing is on the way that could still use it: the removal follows at once.
+    assert.deepEqual(summary(later.ack(changed)), ['cluster -c']);
+  });
+
+  test('a type that Heddle does not have is answered, and its acknowledgement not', () => {
+    const stream = new Stream();
+    const typeUrl = 'type.googleapis.com/envoy.service.runtime.v3.Runtime';
+    const [response] = stream.session.onRequest({ typeUrl, resourceNamesSubscribe: ['x'] }, 0);
+    assert.deepEqual([response?.typeUrl, response?.removedResources], [typeUrl, ['x']]);
+    assert.deepEqual(stream.session.onRequest({ typeUrl, responseNonce: response?.nonce }, 0), []);
+  });
+
+  test('a stream that asks for too much, or in a way that is not supported, is ended', () => {
+    const names = Array.from({ length: SUBSCRIPTIONS_MAX + 1 }, (_, index) => String(index));
+    assert.throws(
+      () => new Stream().subscribe('endpoints', ...names),
+      (error) => error instanceof AdsProtocolError && error.grpcStatus === 8,
+    );
+    assert.throws(() => new Stream().subscribe('endpoints', 'x'.repeat(3_000)), /a resource name of 3000 characters/);
+    assert.throws(() => new Stream().session.onRequest({}, 0), /type_url is required/);
+    assert.throws(() => new Stream().ask('cluster', { _unknownFields: { 66: [Uint8Array.of(0)] } }), /resource locators are not supported/);
+  });
+});
+
+describe('answers', () => {
+  test('an acknowledgement is recorded with its time; later snapshots that change nothing of the kind count as acknowledged', () => {
+    const stream = new Stream();
+    stream.session.onSnapshot(snapshotOf('1', A));
+    const [response] = stream.ask('cluster', { node: { id: 'node-1', userAgentName: 'test' } });
+    assert.deepEqual(stream.session.node, { id: 'node-1', cluster: '', userAgent: 'test' });
+    assert.deepEqual(stream.sync('cluster'), {
+      kind: 'cluster',
+      sentResources: 1,
+      sentVersion: '1',
+      ackedVersion: '',
+      ackedMs: 0,
+      rejection: '',
+    });
+    stream.ack(response, 5_000);
+    stream.session.onSnapshot(snapshotOf('2', A));
+    assert.deepEqual(stream.sync('cluster'), {
+      kind: 'cluster',
+      sentResources: 1,
+      sentVersion: '2',
+      ackedVersion: '2',
+      ackedMs: 5_000,
+      rejection: '',
+    });
+  });
+
+  test('a refusal is recorded, nothing is sent again until something changes, and then the refused comes along', () => {
+    const stream = new Stream();
+    stream.session.onSnapshot(snapshotOf('1', { cluster: [clusterNamed('a'), clusterNamed('b')] }));
+    const [response] = stream.ask('cluster');
+    assert.deepEqual(stream.nack(response, 'b is bad'), []);
+    assert.equal(stream.sync('cluster')?.rejection, 'b is bad');
+    assert.deepEqual(stream.session.onSnapshot(snapshotOf('2', { cluster: [clusterNamed('a'), clusterNamed('b')] })), []);
+    assert.equal(stream.sync('cluster')?.ackedVersion, '');
+    const [mended] = stream.session.onSnapshot(snapshotOf('3', { cluster: [clusterNamed('a'), clusterNamed('b', 7)] }));
+    assert.deepEqual(summary(mended ? [mended] : []), ['cluster +b +a']);
+    stream.ack(mended);
+    assert.deepEqual([stream.sync('cluster')?.rejection, stream.sync('cluster')?.ackedVersion], ['', '3']);
+  });
+
+  test('what was refused can be offered again unchanged', () => {
+    const stream = new Stream();
+    stream.session.onSnapshot(snapshotOf('1', A));
+    stream.nack(stream.ask('listener')[0], 'port is taken');
+    const again = stream.session.retryRefused();
+    assert.deepEqual(summary(again), ['listener +l']);
+    stream.ack(again[0]);
+    assert.deepEqual(stream.session.retryRefused(), []);
+  });
+
+  test('answers with any other nonce count for nothing, in any order', () => {
+    const stream = new Stream();
+    stream.session.onSnapshot(snapshotOf('1', A));
+    const [response] = stream.ask('cluster');
+    for (const responseNonce of ['0', '999', 'x', `${response?.nonce} `]) {
+      assert.deepEqual(stream.ask('cluster', { responseNonce }), []);
+      assert.deepEqual(stream.ask('cluster', { responseNonce, errorDetail: { code: 3, message: 'no' } }), []);
+    }
+    assert.deepEqual([stream.sync('cluster')?.ackedVersion, stream.sync('cluster')?.rejection], ['', '']);
+    stream.ack(response);
+    stream.nack(response, 'too late');
+    assert.deepEqual([stream.sync('cluster')?.ackedVersion, stream.sync('cluster')?.rejection], ['1', '']);
+  });
+
+  test('changes that come while a response is unanswered wait and go out as one', () => {
+    const stream = new Stream();
+    stream.session.onSnapshot(snapshotOf('1', { cluster: [clusterNamed('a')] }));
+    const [response] = stream.ask('cluster');
+    for (let round = 2; round < 50; round += 1) {
+      assert.deepEqual(
+        stream.session.onSnapshot(snapshotOf(String(round), { cluster: [clusterNamed('a', round), clusterNamed('b')] })),
+        [],
+      );
+    }
+    const [next] = stream.ack(response);
+    assert.deepEqual(summary(next ? [next] : []), ['cluster +a +b']);
+    assert.equal(next?.systemVersionInfo, '49');
+  });
+
+  test('a large state comes in several responses', () => {
+    const stream = new Stream();
+    const secret = Array.from({ length: 5 }, (_, index) => ({ name: `s${index}`, rootsPem: 'x'.repeat(1024 * 1024) }));
+    stream.session.onSnapshot(snapshotOf('1', { secret }));
+    const [first] = stream.subscribe('secret', ...secret.map(({ name }) => name));
+    assert.deepEqual(summary(first ? [first] : []), ['secret +s0']);
+    assert.equal(stream.sync('secret')?.ackedVersion, '');
+    assert.deepEqual(summary(stream.ack(first)), ['secret +s1']);
+  });
+});
+
+describe('make before break', () => {
+  /** A client that has everything of A. */
+  function settled(): Stream {
+    const stream = new Stream();
+    stream.session.onSnapshot(snapshotOf('1', A));
+    for (const response of [...stream.ask('cluster'), ...stream.subscribe('endpoints', 'a')]) stream.ack(response);
+    for (const response of [...stream.ask('listener'), ...stream.subscribe('route', 'r')]) stream.ack(response);
+    return stream;
+  }
+
+  test('a route moves to a new cluster only when cluster and endpoints are acknowledged; the old cluster goes last', () => {
+    const stream = settled();
+    const moved = { ...A, cluster: [clusterNamed('b')], endpoints: [endpointsNamed('b')], route: [routeNamed('r', 'b')] };
+    const [cluster, ...more] = stream.session.onSnapshot(snapshotOf('2', moved));
+    assert.deepEqual([summary(cluster ? [cluster] : []), more], [['cluster +b'], []]);
+    const [endpoints] = stream.subscribe('endpoints', 'b');
+    assert.deepEqual(summary(endpoints ? [endpoints] : []), ['endpoints +b']);
+    assert.deepEqual(stream.ack(cluster), []);
+    const [route] = stream.ack(endpoints);
+    assert.deepEqual(summary(route ? [route] : []), ['route +r']);
+    assert.deepEqual(summary(stream.ack(route)), ['endpoints -a', 'cluster -a']);
+  });
+
+  test('a cluster stays while the route that leaves it is refused, and nothing is sent in circles', () => {
+    const stream = settled();
+    const [cluster] = stream.session.onSnapshot(snapshotOf('2', { ...A, cluster: [clusterNamed('b')], route: [routeNamed('r', 'b')] }));
+    const [route] = stream.nack(cluster, 'no');
+    assert.deepEqual(summary(route ? [route] : []), ['route +r']);
+    assert.equal(stream.sync('cluster')?.rejection, 'no');
+  });
+
+  test('endpoints that only change hold nothing back, however often they do', () => {
+    const stream = settled();
+    const [endpoints] = stream.session.onSnapshot(snapshotOf('2', { ...A, endpoints: [endpointsNamed('a', 81)] }));
+    assert.deepEqual(summary(endpoints ? [endpoints] : []), ['endpoints +a']);
+    const busy = { ...A, endpoints: [endpointsNamed('a', 82)], route: [routeNamed('r', 'b')] };
+    assert.deepEqual(summary(stream.session.onSnapshot(snapshotOf('3', busy))), ['route +r']);
+    assert.deepEqual(summary(stream.ack(endpoints)), ['endpoints +a']);
+  });
+});

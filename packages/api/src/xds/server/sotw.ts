@@ -1,0 +1,88 @@
+// The state-of-the-world variant of ADS, server side: each request names everything wanted; for listeners and clusters each response holds
+// everything there is, so that what is missing does not exist. Endpoints, routes and secrets come as far as they changed.
+import type { ResourceKind } from '@heddle/core';
+import type { DiscoveryRequest, DiscoveryResponse } from '../../gen/envoy/envoy/service/discovery/v3/discovery.ts';
+import { contentVersion, type EncodedResource } from '../convert/index.ts';
+import { isWildcardKind, TYPE_URLS } from '../kinds.ts';
+import type { Difference, KindState } from './kind-state.ts';
+import { AdsSession, checkCount, checkName, refusalOf } from './session.ts';
+
+export class SotwAdsSession extends AdsSession<DiscoveryRequest, DiscoveryResponse, EncodedResource> {
+  /** Nonce of the last response for each kind. */
+  readonly #nonces = new Map<ResourceKind, string>();
+  /** Kinds of which this stream has asked for something by name. */
+  readonly #named = new Set<ResourceKind>();
+
+  /**
+   * A stale nonce makes the whole request void: the client sends another one when it has seen the newer response. An empty nonce on a
+   * running stream comes from a client that has seen no response yet.
+   */
+  protected override accept(state: KindState<EncodedResource>, request: DiscoveryRequest, isFirst: boolean, nowMs: number): boolean {
+    const nonce = request.responseNonce ?? '';
+    if (!isFirst && nonce !== '') {
+      if (nonce !== this.#nonces.get(state.kind)) return false;
+      state.settle(nonce, refusalOf(request), nowMs);
+    }
+    const names = request.resourceNames ?? [];
+    checkCount(names.length, state.kind);
+    if (names.length > 0) this.#named.add(state.kind);
+    // Without names a stream that never named any means everything; one that did has unsubscribed from all.
+    const wildcard = names.includes('*') || (isWildcardKind(state.kind) && !this.#named.has(state.kind));
+    const wanted = new Set(names.filter((name) => name !== '*'));
+    const hasNew = (wildcard && !state.wildcard) || [...wanted].some((name) => !state.names.has(name));
+    state.wildcard = wildcard;
+    for (const name of state.names) {
+      if (!wanted.has(name)) state.names.delete(name);
+    }
+    for (const name of wanted) {
+      checkName(name);
+      state.names.add(name);
+    }
+    for (const name of [...state.sent.keys()]) {
+      if (!state.wants(name)) state.forget(name);
+    }
+    if ((isFirst || hasNew) && isWildcardKind(state.kind) && (wildcard || wanted.size > 0)) state.owesAnswer = true;
+    state.touch();
+    return true;
+  }
+
+  /** Only where a response is complete by itself does it say what is gone. */
+  protected override saysMissing(kind: ResourceKind): { removed: boolean; absent: boolean } {
+    return { removed: isWildcardKind(kind), absent: false };
+  }
+
+  protected override compose(
+    state: KindState<EncodedResource>,
+    due: Difference,
+    nonce: string,
+  ): { response: DiscoveryResponse; names: string[] } {
+    for (const resource of due.upserts) state.sent.set(resource.name, resource);
+    for (const name of due.removed) state.sent.delete(name);
+    this.#nonces.set(state.kind, nonce);
+    // What is to be removed but still held back for make-before-break is in `sent` and goes along.
+    const resources = isWildcardKind(state.kind) ? [...state.sent.values()] : due.upserts;
+    const response: DiscoveryResponse = {
+      versionInfo: setVersion(state.sent.values()),
+      typeUrl: TYPE_URLS[state.kind],
+      nonce,
+      resources: resources.map(({ any }) => any),
+    };
+    return { response, names: [...due.upserts.map(({ name }) => name), ...due.removed] };
+  }
+
+  /** Such a client waits for an answer to its first request; an empty one lets it go on. */
+  protected override answerUnknownType(request: DiscoveryRequest, typeUrl: string): DiscoveryResponse[] {
+    if ((request.responseNonce ?? '') !== '') return [];
+    return [{ versionInfo: '', typeUrl, nonce: String(this.nextNonce()), resources: [] }];
+  }
+}
+
+/** Equal sets have equal versions, whichever control plane serves them. */
+function setVersion(resources: Iterable<EncodedResource>): string {
+  return contentVersion(
+    [...resources]
+      .map(({ name, version }) => `${name}\0${version}`)
+      .sort()
+      .join('\0'),
+  );
+}
