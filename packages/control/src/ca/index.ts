@@ -1,0 +1,4 @@
+export * from './authority-types.ts';
+export * from './authority.ts';
+export * from './issuer.ts';
+export * from './join-tokens.ts';

@@ -1,0 +1,52 @@
+// What `heddle.identity.v1.Identity/Sign` decides, without its transport: who asks, what they may be called, and in which order
+// things are checked, so that a bad request never burns a token.
+import { formatSpiffeId, type SpiffeId } from '@heddle/core';
+import { CsrError } from '@heddle/runtime/node';
+import { type Authority, AuthorityError, type IssuedCertificate } from './authority-types.ts';
+import type { JoinTokens } from './join-tokens.ts';
+
+export interface SignCall {
+  readonly csrDer: Uint8Array;
+  /** Empty: renewal. */
+  readonly joinToken: string;
+  /** The identity proven by the caller's client certificate; undefined without one. */
+  readonly peerId: SpiffeId | undefined;
+  /** Default: the authority's. */
+  readonly ttlMs?: number;
+}
+
+/** Names of gRPC status codes. */
+export type SignFailureStatus = 'UNAUTHENTICATED' | 'INVALID_ARGUMENT' | 'PERMISSION_DENIED';
+
+export type SignOutcome =
+  | { readonly ok: true; readonly certificate: IssuedCertificate; readonly rootsPem: string }
+  | { readonly ok: false; readonly status: SignFailureStatus /** For people, with the mend. */; readonly message: string };
+
+/** Rejects only with StoreError and with AuthorityError `UNUSABLE_ROOT`: the fault is the control plane's then, and a retry may help. */
+export async function issueCertificate(authority: Authority, tokens: JoinTokens, call: SignCall): Promise<SignOutcome> {
+  try {
+    const keyPin = authority.checkCsr(call.csrDer);
+    let identity = call.peerId;
+    if (call.joinToken !== '') {
+      const redeemed = await tokens.redeem(call.joinToken, keyPin);
+      if (!redeemed.ok) return { ok: false, status: 'UNAUTHENTICATED', message: redeemed.reason };
+      identity = redeemed.identity;
+    }
+    if (identity === undefined) {
+      return {
+        ok: false,
+        status: 'UNAUTHENTICATED',
+        message: 'Neither a join token nor a client certificate was shown. Make a token with `heddle token create --service NAME`.',
+      };
+    }
+    const certificate = await authority.sign({ csrDer: call.csrDer, identity, ttlMs: call.ttlMs });
+    return { ok: true, certificate, rootsPem: authority.rootsPem };
+  } catch (error) {
+    if (error instanceof CsrError) return { ok: false, status: 'INVALID_ARGUMENT', message: error.message };
+    if (error instanceof AuthorityError && error.code === 'BAD_IDENTITY') {
+      const who = call.peerId === undefined ? '' : ` (asked for by ${formatSpiffeId(call.peerId)})`;
+      return { ok: false, status: 'PERMISSION_DENIED', message: error.message + who };
+    }
+    throw error;
+  }
+}

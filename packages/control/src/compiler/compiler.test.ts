@@ -1,0 +1,319 @@
+// Resources as functions of services and instances, and the compiler that keeps them up to date.
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { parseSpiffeId } from '@heddle/core';
+import type { Instance, Resource, Service } from '@heddle/core';
+import { SERVICES, instance, registration, service, silent } from '../testing/mesh.ts';
+import { ManualClock } from '../testing/clock.ts';
+import { openEmbeddedStore } from '../registry/embedded/store.ts';
+import { openRegistry } from '../registry/registry.ts';
+import { Compiler } from './compiler.ts';
+import { compileInstance } from './instance-resources.ts';
+import { compileCluster, compileEndpoints, compileMeshRoute, compileServiceRoute } from './service-resources.ts';
+
+const orders = service('orders', { port: 8081, timeoutMs: 2_000 });
+const cache = service('cache', { port: 6379, protocol: 'tcp' });
+
+describe('resources of a service', () => {
+  test('the cluster leads to the service by mutual TLS, with the protocol that data planes speak between them', () => {
+    const cluster = compileCluster(orders, 'shop.test');
+    assert.deepEqual(cluster, {
+      name: 'outbound/default/orders',
+      service: { namespace: 'default', name: 'orders' },
+      endpoints: { kind: 'eds' },
+      balance: 'round-robin',
+      connectTimeoutMs: 1_000,
+      tls: {
+        certificateName: 'workload',
+        trustBundleName: 'trust-bundle',
+        peerIds: ['spiffe://shop.test/ns/default/svc/orders'],
+        alpn: ['http/1.1'],
+      },
+    });
+    for (const protocol of ['tcp', 'tls', 'grpc', 'http2'] as const)
+      assert.deepEqual(compileCluster(service('x', { protocol }), 't').tls?.alpn, ['heddle-tcp']);
+  });
+
+  test('endpoints are all instances at their inbound ports, of which only healthy ones are healthy', () => {
+    const instances = (['starting', 'healthy', 'unhealthy', 'draining'] as const).map((health, index) =>
+      instance('orders', index, { health, weight: index + 1 }),
+    );
+    const set = compileEndpoints({ service: orders, instances });
+    assert.equal(set.cluster, 'outbound/default/orders');
+    assert.deepEqual(
+      set.endpoints.map(({ port, health, weight, instance: id }) => [id, port, health, weight]),
+      [
+        ['orders-0', 20_000, 'unhealthy', 1],
+        ['orders-1', 20_001, 'healthy', 2],
+        ['orders-2', 20_002, 'unhealthy', 3],
+        ['orders-3', 20_003, 'draining', 4],
+      ],
+    );
+    assert.deepEqual(compileEndpoints({ service: orders, instances: [] }).endpoints, []);
+  });
+
+  test('only HTTP services have routes, with the time limit and retries of the service', () => {
+    const [host] = compileServiceRoute(orders)?.virtualHosts ?? [];
+    assert.deepEqual(host, {
+      name: 'outbound/default/orders',
+      domains: ['*'],
+      routes: [{ prefix: '/', cluster: 'outbound/default/orders', timeoutMs: 2_000, retry: orders.retry }],
+    });
+    assert.equal(compileServiceRoute(cache), undefined);
+  });
+
+  test('the mesh route answers to every name of a service, with and without its port', () => {
+    const { virtualHosts } = compileMeshRoute([service('Web', { namespace: 'Shop', port: 80 }), orders, cache]);
+    assert.deepEqual(
+      virtualHosts.map((host) => [host.name, host.domains]),
+      [
+        ['outbound/Shop/Web', ['web.shop.mesh.internal', 'web.shop.mesh.internal:80', 'web.shop', 'web.shop:80']],
+        [
+          'outbound/default/orders',
+          [
+            'orders.default.mesh.internal',
+            'orders.default.mesh.internal:8081',
+            'orders.default',
+            'orders.default:8081',
+            'orders.mesh.internal',
+            'orders.mesh.internal:8081',
+            'orders',
+            'orders:8081',
+          ],
+        ],
+      ],
+    );
+  });
+
+  test('no name is given to two services, whatever they are called', () => {
+    const part = fc.constantFrom('a', 'b', 'a.b', 'b.a', 'default', 'A', 'mesh.internal', 'a.default');
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(fc.tuple(part, part), { selector: ([namespace, name]) => `${namespace}/${name}`, maxLength: 12 }),
+        (refs) => {
+          const { virtualHosts } = compileMeshRoute(refs.map(([namespace, name]) => service(name, { namespace })));
+          const domains = virtualHosts.flatMap((host) => host.domains);
+          assert.equal(new Set(domains).size, domains.length);
+          assert.ok(virtualHosts.every((host) => host.domains.length > 0));
+        },
+      ),
+    );
+  });
+});
+
+describe('resources of an instance', () => {
+  const outbounds = [
+    { service: { namespace: 'default', name: 'cache' }, listen: { address: '127.0.0.1', port: 4_001 } },
+    { service: { namespace: 'default', name: 'gone' }, listen: { address: '127.0.0.1', port: 4_002 } },
+    { service: { namespace: 'default', name: 'orders' }, listen: { address: '127.0.0.1', port: 4_003 } },
+  ];
+  const target = ({ name }: { name: string }): Service | undefined => ({ orders, cache })[name as 'orders' | 'cache'];
+
+  test('an HTTP instance has its way in by mutual TLS, a route without limits of its own, and its application with checks', () => {
+    const { listeners, routes, clusters } = compileInstance(instance('orders', 1), orders, target, 'shop.test');
+    assert.deepEqual(listeners, [
+      {
+        name: 'inbound/default/orders/orders-1',
+        direction: 'inbound',
+        address: '127.0.0.1',
+        port: 20_001,
+        workload: 'default/orders/orders-1',
+        tls: { certificateName: 'workload', trustBundleName: 'trust-bundle', trustDomain: 'shop.test' },
+        filter: { kind: 'http', routeConfigName: 'inbound/default/orders/orders-1' },
+      },
+    ]);
+    assert.deepEqual(routes[0]?.virtualHosts[0]?.routes, [
+      { prefix: '/', cluster: 'local/default/orders/orders-1', timeoutMs: 0, retry: { attempts: 0, on: [] } },
+    ]);
+    const [cluster] = clusters;
+    assert.equal(cluster?.tls, undefined);
+    assert.deepEqual(cluster?.health, orders.health);
+    assert.deepEqual(cluster?.endpoints, {
+      kind: 'static',
+      endpoints: [{ address: '127.0.0.1', port: 30_001, health: 'healthy', weight: 1, instance: 'orders-1' }],
+    });
+  });
+
+  test('its local ports lead to the services it calls; a service that is not declared gets none', () => {
+    const { listeners, routes } = compileInstance(instance('cache', 1, { outbounds }), cache, target, 'shop.test');
+    assert.deepEqual(
+      listeners.map(({ name, port, workload, filter }) => [name, port, workload, filter]),
+      [
+        ['inbound/default/cache/cache-1', 20_001, 'default/cache/cache-1', { kind: 'tcp', cluster: 'local/default/cache/cache-1' }],
+        [
+          'outbound/default/cache/cache-1/default/cache',
+          4_001,
+          'default/cache/cache-1',
+          { kind: 'tcp', cluster: 'outbound/default/cache' },
+        ],
+        [
+          'outbound/default/cache/cache-1/default/orders',
+          4_003,
+          'default/cache/cache-1',
+          { kind: 'http', routeConfigName: 'outbound/default/orders' },
+        ],
+      ],
+    );
+    assert.deepEqual(routes, []);
+  });
+});
+
+describe('compiler', () => {
+  async function setUp() {
+    const clock = new ManualClock();
+    const store = openEmbeddedStore({ path: undefined, clock });
+    const registry = await openRegistry({ store, logger: silent });
+    await registry.declareServices(SERVICES);
+    const create = (): Compiler => new Compiler({ source: registry, trustDomain: 'shop.test', rootsPem: 'roots' });
+    const compiler = create();
+    const changes: ReturnType<Compiler['apply']>[] = [];
+    registry.onChange((change) => changes.push(compiler.apply(change)));
+    const close = async (): Promise<void> => {
+      registry.close();
+      await store.close();
+    };
+    return { registry, compiler, changes, create, close };
+  }
+  const scope = { node: 'node-1', outboundProxy: undefined, mayHost: () => true };
+  const healthy = { health: 'healthy', reason: 'checks pass' } as const;
+
+  test('a mesh without services still has its proxy route and its roots', async () => {
+    const compiler = new Compiler({
+      source: { snapshot: () => ({ revision: 0, services: new Map() }), service: () => undefined, instancesOfNode: () => [] },
+      trustDomain: 't',
+      rootsPem: 'pem',
+    });
+    assert.deepEqual(compiler.shared.route.get('outbound/mesh'), { name: 'outbound/mesh', virtualHosts: [] });
+    assert.deepEqual([...compiler.shared.secret.values()], [{ name: 'trust-bundle', rootsPem: 'pem' }]);
+  });
+
+  test('a change of health touches the endpoints of that service and nothing else', async () => {
+    const { registry, compiler, changes, close } = await setUp();
+    const lease = await registry.register(registration('orders', 1), 0);
+    const listeners = compiler.forNode(scope).listener;
+    changes.length = 0;
+    await registry.heartbeat(lease, healthy);
+    assert.deepEqual(
+      changes.map((change) => change.shared),
+      [new Map([['endpoints', new Set(['outbound/default/orders'])]])],
+    );
+    const again = compiler.forNode(scope).listener;
+    for (const [name, listener] of listeners) assert.equal(again.get(name), listener);
+    await registry.heartbeat(lease, { health: 'healthy', reason: 'another reason' });
+    assert.deepEqual(changes[1]?.shared, new Map());
+    await close();
+  });
+
+  test('a data plane gets the instances it hosts and may host, and the shared proxy where it asked for it', async () => {
+    const { registry, compiler, close } = await setUp();
+    await registry.register(registration('orders', 1), 0);
+    await registry.register(registration('web', 1, { inbound: { address: '127.0.0.1', port: 4 } }), 0);
+    await registry.register(registration('orders', 2, { node: 'node-2' }), 0);
+    const names = (over: object): string[] => [...compiler.forNode({ ...scope, ...over }).listener.keys()];
+    assert.deepEqual(names({}), ['inbound/default/orders/orders-1', 'inbound/default/web/web-1']);
+    assert.deepEqual(names({ node: 'node-2' }), ['inbound/default/orders/orders-2']);
+    assert.deepEqual(names({ node: 'node-3' }), []);
+    assert.deepEqual(names({ mayHost: (found: Instance) => found.service.name === 'web' }), ['inbound/default/web/web-1']);
+    assert.deepEqual(
+      compiler.forNode({ ...scope, node: 'x', outboundProxy: { address: '127.0.0.1', port: 15_001 } }).listener.get('outbound/proxy'),
+      {
+        name: 'outbound/proxy',
+        direction: 'outbound',
+        address: '127.0.0.1',
+        port: 15_001,
+        filter: { kind: 'http', routeConfigName: 'outbound/mesh' },
+      },
+    );
+    await close();
+  });
+
+  test('when a service goes, so does everything that led to it', async () => {
+    const { registry, compiler, changes, close } = await setUp();
+    const outbounds = [{ service: { namespace: 'default', name: 'web' }, listen: { address: '127.0.0.1', port: 4_001 } }];
+    await registry.register(registration('orders', 1, { outbounds }), 0);
+    assert.equal(compiler.forNode(scope).listener.size, 2);
+    changes.length = 0;
+    await registry.declareServices(SERVICES.filter((declared) => declared.name !== 'web'));
+    assert.deepEqual(
+      changes.map((change) => change.nodes),
+      ['all'],
+    );
+    assert.equal(compiler.forNode(scope).listener.size, 1);
+    for (const kind of ['cluster', 'endpoints', 'route'] as const)
+      assert.equal(compiler.shared[kind].has('outbound/default/web'), false, kind);
+    assert.deepEqual(
+      compiler.shared.route.get('outbound/mesh')?.virtualHosts.map((host) => host.name),
+      ['outbound/default/orders'],
+    );
+    await close();
+  });
+
+  test('step by step gives what compiling everything anew gives, and every reference leads somewhere', async () => {
+    const { registry, compiler, create, close } = await setUp();
+    const name = fc.constantFrom('orders', 'web', 'cache', 'extra');
+    const step = fc.oneof(
+      fc.record({
+        do: fc.constant('declare' as const),
+        names: fc.uniqueArray(name),
+        port: fc.integer({ min: 1, max: 3 }),
+        protocol: fc.constantFrom('http' as const, 'tcp' as const),
+      }),
+      fc.record({
+        do: fc.constant('register' as const),
+        name,
+        index: fc.integer({ min: 1, max: 3 }),
+        node: fc.constantFrom('node-1', 'node-2'),
+        calls: fc.uniqueArray(name),
+      }),
+      fc.record({ do: fc.constant('deregister' as const), name, index: fc.integer({ min: 1, max: 3 }) }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 15 }), async (steps) => {
+        for (const action of steps) {
+          if (action.do === 'declare')
+            await registry.declareServices(
+              action.names.map((declared) => service(declared, { port: action.port, protocol: action.protocol })),
+            );
+          else if (action.do === 'deregister')
+            await registry.deregister({ service: { namespace: 'default', name: action.name }, id: `${action.name}-${action.index}` });
+          else {
+            const outbounds = action.calls.map((called, index) => ({
+              service: { namespace: 'default', name: called },
+              listen: { address: '127.0.0.1', port: 4_000 + index },
+            }));
+            await registry.register(registration(action.name, action.index, { node: action.node, outbounds }), 0, healthy).catch(() => {});
+          }
+          const anew = create();
+          for (const kind of ['listener', 'route', 'cluster', 'endpoints', 'secret'] as const) {
+            const sorted = (maps: ReadonlyMap<string, Resource>): [string, Resource][] => [...maps].sort(([a], [b]) => (a < b ? -1 : 1));
+            assert.deepEqual(sorted(compiler.shared[kind]), sorted(anew.shared[kind]));
+            for (const node of ['node-1', 'node-2'])
+              assert.deepEqual(sorted(compiler.forNode({ ...scope, node })[kind]), sorted(anew.forNode({ ...scope, node })[kind]));
+          }
+          checkReferences(compiler);
+        }
+      }),
+      { numRuns: 40 },
+    );
+    await close();
+  });
+
+  function checkReferences(compiler: Compiler): void {
+    for (const node of ['node-1', 'node-2']) {
+      const own = compiler.forNode({ ...scope, node, outboundProxy: { address: '127.0.0.1', port: 15_001 } });
+      const cluster = (wanted: string): void => assert.ok(own.cluster.has(wanted) || compiler.shared.cluster.has(wanted), wanted);
+      for (const { filter } of own.listener.values()) {
+        if (filter.kind === 'tcp') cluster(filter.cluster);
+        else assert.ok(own.route.has(filter.routeConfigName) || compiler.shared.route.has(filter.routeConfigName), filter.routeConfigName);
+      }
+      for (const config of [...own.route.values(), ...compiler.shared.route.values()]) {
+        for (const host of config.virtualHosts) for (const route of host.routes) cluster(route.cluster);
+      }
+    }
+    for (const { name, endpoints, tls } of compiler.shared.cluster.values()) {
+      if (endpoints.kind === 'eds') assert.ok(compiler.shared.endpoints.has(name), name);
+      for (const peer of tls?.peerIds ?? []) assert.notEqual(parseSpiffeId(peer), undefined);
+    }
+  }
+});

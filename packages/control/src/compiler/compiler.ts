@@ -1,0 +1,164 @@
+// The registry as resources for data planes, kept up to date change by change: only what a change touches is computed anew,
+// and what comes out equal keeps its identity, so that it is neither encoded nor sent again.
+import { isDeepStrictEqual } from 'node:util';
+import { TRUST_BUNDLE, resourceName, serviceKey } from '@heddle/core';
+import type { Instance, Resource, ResourceKind, ResourceTypes, Service, SocketAddress } from '@heddle/core';
+import type { RegistryChange, RegistryView, ServiceView } from '../registry/view.ts';
+import { compileInstance, compileProxyListener } from './instance-resources.ts';
+import type { InstanceResources } from './instance-resources.ts';
+import { MESH_ROUTE, outboundName } from './names.ts';
+import { compileCluster, compileEndpoints, compileMeshRoute, compileServiceRoute } from './service-resources.ts';
+
+export type ResourceMaps = { readonly [K in ResourceKind]: ReadonlyMap<string, ResourceTypes[K]> };
+type MutableMaps = { readonly [K in ResourceKind]: Map<string, ResourceTypes[K]> };
+
+/** Where the compiler reads: a Registry, or anything like it. */
+export interface CompilerSource {
+  snapshot(): RegistryView;
+  service(key: string): ServiceView | undefined;
+  instancesOfNode(node: string): readonly Instance[];
+}
+
+export interface CompilerOptions {
+  readonly source: CompilerSource;
+  readonly trustDomain: string;
+  readonly rootsPem: string;
+}
+
+export interface CompiledChange {
+  /** Kinds and names of the shared resources that came, changed or went. */
+  readonly shared: ReadonlyMap<ResourceKind, ReadonlySet<string>>;
+  /** Data planes whose own resources may have changed; 'all' when a service did. */
+  readonly nodes: ReadonlySet<string> | 'all';
+}
+
+/** What a data plane says about itself and what it may see. */
+export interface NodeScope {
+  readonly node: string;
+  /** Where it wants the shared HTTP proxy; undefined: not at all. */
+  readonly outboundProxy: SocketAddress | undefined;
+  /** Whether resources of this instance may be given to the one who asks. */
+  readonly mayHost: (instance: Instance) => boolean;
+}
+
+interface Compiled {
+  readonly from: readonly unknown[];
+  readonly result: InstanceResources;
+}
+
+export class Compiler {
+  readonly #source: CompilerSource;
+  readonly #trustDomain: string;
+  readonly #shared: MutableMaps = emptyMaps();
+  readonly #services = new Map<string, Service>();
+  /** Per service key and instance id: what it was compiled from, and the result. */
+  readonly #compiled = new Map<string, Map<string, Compiled>>();
+
+  constructor(options: CompilerOptions) {
+    this.#source = options.source;
+    this.#trustDomain = options.trustDomain;
+    this.#shared.secret.set(TRUST_BUNDLE, { name: TRUST_BUNDLE, rootsPem: options.rootsPem });
+    this.apply({ revision: 0, services: new Set(this.#source.snapshot().services.keys()), nodes: new Set() });
+    if (!this.#shared.route.has(MESH_ROUTE)) this.#put('route', compileMeshRoute([]), new Map());
+  }
+
+  /** The same for everybody. Live: read it in one go. */
+  get shared(): ResourceMaps {
+    return this.#shared;
+  }
+
+  apply(change: RegistryChange): CompiledChange {
+    const changed = new Map<ResourceKind, Set<string>>();
+    let servicesChanged = false;
+    for (const key of change.services) {
+      const view = this.#source.service(key);
+      this.#forget(key, view);
+      if (view?.service !== this.#services.get(key)) {
+        servicesChanged = true;
+        this.#compileService(key, view?.service, changed);
+      }
+      if (view !== undefined) this.#put('endpoints', compileEndpoints(view), changed);
+    }
+    if (servicesChanged) this.#put('route', compileMeshRoute(this.#services.values()), changed);
+    return { shared: changed, nodes: servicesChanged ? 'all' : change.nodes };
+  }
+
+  /** What one data plane gets besides the shared resources. */
+  forNode(scope: NodeScope): ResourceMaps {
+    const maps = emptyMaps();
+    for (const instance of this.#source.instancesOfNode(scope.node)) {
+      const service = this.#services.get(serviceKey(instance.service));
+      if (service === undefined || !scope.mayHost(instance)) continue;
+      const { listeners, routes, clusters } = this.#instance(instance, service);
+      for (const listener of listeners) maps.listener.set(listener.name, listener);
+      for (const route of routes) maps.route.set(route.name, route);
+      for (const cluster of clusters) maps.cluster.set(cluster.name, cluster);
+    }
+    if (scope.outboundProxy !== undefined) {
+      const listener = compileProxyListener(scope.outboundProxy);
+      maps.listener.set(listener.name, listener);
+    }
+    return maps;
+  }
+
+  #compileService(key: string, service: Service | undefined, changed: Map<ResourceKind, Set<string>>): void {
+    if (service === undefined) {
+      const [namespace = '', name = ''] = key.split('/');
+      const resource = outboundName({ namespace, name });
+      for (const kind of ['cluster', 'route', 'endpoints'] as const) this.#remove(kind, resource, changed);
+      this.#services.delete(key);
+      return;
+    }
+    this.#services.set(key, service);
+    this.#put('cluster', compileCluster(service, this.#trustDomain), changed);
+    const route = compileServiceRoute(service);
+    if (route === undefined) this.#remove('route', outboundName(service), changed);
+    else this.#put('route', route, changed);
+  }
+
+  #instance(instance: Instance, service: Service): InstanceResources {
+    const key = serviceKey(instance.service);
+    const ofService = this.#compiled.get(key) ?? new Map<string, Compiled>();
+    this.#compiled.set(key, ofService);
+    const targets = instance.outbounds.map((outbound) => this.#services.get(serviceKey(outbound.service)));
+    // All that the result depends on. The registry keeps these objects while only health changes.
+    const from = [service, instance.inbound, instance.application, instance.outbounds, ...targets];
+    const known = ofService.get(instance.id);
+    if (known !== undefined && known.from.length === from.length && known.from.every((part, index) => part === from[index]))
+      return known.result;
+    const result = compileInstance(instance, service, (ref) => this.#services.get(serviceKey(ref)), this.#trustDomain);
+    ofService.set(instance.id, { from, result });
+    return result;
+  }
+
+  /** Drops what was compiled for instances that are gone. */
+  #forget(key: string, view: ServiceView | undefined): void {
+    const ofService = this.#compiled.get(key);
+    if (ofService === undefined) return;
+    const present = new Set(view?.instances.map((instance) => instance.id));
+    for (const id of ofService.keys()) if (!present.has(id)) ofService.delete(id);
+    if (ofService.size === 0) this.#compiled.delete(key);
+  }
+
+  #put<K extends ResourceKind>(kind: K, resource: ResourceTypes[K], changed: Map<ResourceKind, Set<string>>): void {
+    const maps: Map<string, Resource> = this.#shared[kind];
+    const name = resourceName(kind, resource);
+    if (isDeepStrictEqual(maps.get(name), resource)) return;
+    maps.set(name, resource);
+    note(changed, kind, name);
+  }
+
+  #remove(kind: ResourceKind, name: string, changed: Map<ResourceKind, Set<string>>): void {
+    if (this.#shared[kind].delete(name)) note(changed, kind, name);
+  }
+}
+
+function note(changed: Map<ResourceKind, Set<string>>, kind: ResourceKind, name: string): void {
+  const names = changed.get(kind);
+  if (names === undefined) changed.set(kind, new Set([name]));
+  else names.add(name);
+}
+
+function emptyMaps(): MutableMaps {
+  return { listener: new Map(), route: new Map(), cluster: new Map(), endpoints: new Map(), secret: new Map() };
+}

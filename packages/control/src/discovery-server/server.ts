@@ -1,0 +1,73 @@
+// heddle.discovery.v1 and the small example.Discovery over the registry.
+import { status } from '@grpc/grpc-js';
+import type { Server } from '@grpc/grpc-js';
+import { discovery, example } from '@heddle/api';
+import { serviceKey } from '@heddle/core';
+import type { Logger } from '@heddle/runtime';
+import type { InstanceRef } from '../registry/keys.ts';
+import type { Registry } from '../registry/registry.ts';
+import { callerOf } from '../server/access.ts';
+import type { Caller } from '../server/caller.ts';
+import { unary } from '../server/handlers.ts';
+import type { OpenStreams } from '../server/handlers.ts';
+import { CallError } from '../server/status.ts';
+import { listAddresses, listServices, serviceMessage } from './listing.ts';
+import { requireOwn } from './own.ts';
+import { serveRegister } from './register.ts';
+import { watchServices } from './watch.ts';
+
+export interface DiscoveryServerOptions {
+  readonly registry: Registry;
+  readonly streams: OpenStreams;
+  readonly logger: Logger;
+}
+
+export function addDiscoveryServices(server: Server, { registry, streams, logger }: DiscoveryServerOptions): void {
+  const handlers: discovery.DiscoveryServer = {
+    listServices: unary(logger, ({ namespace }: discovery.ListServicesRequest) => {
+      if (namespace !== '') discovery.nameFromMessage(namespace, 'namespace');
+      return { services: listServices(registry.snapshot(), namespace), revision: registry.revision };
+    }),
+    getService: unary(logger, (request: discovery.GetServiceRequest) => getService(request, registry)),
+    watch: (call) => watchServices(call, registry, streams),
+    register: (call) => void serveRegister(call, callerOf(call.metadata), registry, streams, logger),
+    deregister: unary(logger, async (request: discovery.DeregisterRequest, caller) => {
+      const ref = instanceRef(request);
+      requireOwn(caller, ref.service, 'deregister');
+      return { existed: await registry.deregister(ref) };
+    }),
+    reportHealth: unary(logger, (request: discovery.ReportHealthRequest, caller) => reportHealth(request, caller, registry)),
+  };
+  server.addService(discovery.DiscoveryService, handlers);
+  const small: example.DiscoveryServer = { listServices: unary(logger, () => ({ services: listAddresses(registry.snapshot()) })) };
+  server.addService(example.DiscoveryService, small);
+}
+
+function getService(request: discovery.GetServiceRequest, registry: Registry): discovery.GetServiceResponse {
+  const ref = { namespace: discovery.namespaceOrDefault(request.namespace), name: discovery.nameFromMessage(request.name, 'name') };
+  const view = registry.service(serviceKey(ref));
+  if (view === undefined) throw new CallError(status.NOT_FOUND, `there is no service ${serviceKey(ref)}`);
+  return { service: serviceMessage(view), revision: registry.revision };
+}
+
+async function reportHealth(
+  request: discovery.ReportHealthRequest,
+  caller: Caller,
+  registry: Registry,
+): Promise<discovery.ReportHealthResponse> {
+  const ref = instanceRef(request);
+  requireOwn(caller, ref.service, 'report on');
+  const health = discovery.healthFromMessage(request.health);
+  if (health !== 'healthy' && health !== 'unhealthy')
+    throw new CallError(status.INVALID_ARGUMENT, 'health: must be HEALTH_HEALTHY or HEALTH_UNHEALTHY');
+  const detector = caller.kind === 'anonymous' ? 'nobody' : caller.uri;
+  await registry.reportHealth(ref, detector, { health, reason: request.reason });
+  return {};
+}
+
+function instanceRef(request: { namespace: string; service: string; instance: string }): InstanceRef {
+  return {
+    service: { namespace: discovery.namespaceOrDefault(request.namespace), name: discovery.nameFromMessage(request.service, 'service') },
+    id: discovery.nameFromMessage(request.instance, 'instance'),
+  };
+}

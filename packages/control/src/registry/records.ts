@@ -1,0 +1,156 @@
+// What the store holds under a service's and an instance's key: JSON, checked by the same rules when it comes from the
+// network and when it is read back.
+import type {
+  BalancePolicy,
+  HealthCheckPolicy,
+  Instance,
+  InstanceHealth,
+  OutboundPort,
+  Protocol,
+  RetryCondition,
+  Service,
+  ServiceRef,
+} from '@heddle/core';
+import { RegistryError } from './errors.ts';
+import { NAME_FORM } from './keys.ts';
+import type { RegistryLimits } from './limits.ts';
+import { Reader, invalid } from './reader.ts';
+
+/** An instance without the verdict, which is the registry's to give. */
+export type Registration = Omit<Instance, 'health' | 'healthReason'>;
+
+export interface HealthReport {
+  readonly health: InstanceHealth;
+  readonly reason: string;
+}
+
+export interface InstanceRecord {
+  readonly registration: Registration;
+  /** From the data plane beside the instance. */
+  readonly own: HealthReport;
+  /** From outside detectors, by detector. */
+  readonly outside: Readonly<Record<string, HealthReport>>;
+}
+
+const NAME_RULE = 'a name: 1 to 63 letters, digits, dots, dashes and underscores, a letter or digit at both ends';
+const HEALTHS: readonly InstanceHealth[] = ['starting', 'healthy', 'unhealthy', 'draining'];
+const PROTOCOLS: readonly Protocol[] = ['http', 'http2', 'grpc', 'tcp', 'tls'];
+const POLICIES: readonly BalancePolicy[] = ['round-robin'];
+const RETRY_CONDITIONS: readonly RetryCondition[] = ['connect-failure', 'refused', 'reset'];
+const DURATION_MS_MAX = 86_400_000;
+
+/** Throws RegistryError INVALID that names the field. */
+export function readRegistration(value: unknown, limits: RegistryLimits): Registration {
+  const reader = new Reader(value, 'instance');
+  const inbound = reader.socketAddress('inbound');
+  if (isWildcard(inbound.address))
+    throw invalid('instance.inbound.address', `${inbound.address} stands for "any address": peers need one they can connect to`);
+  return {
+    service: readRef(reader.object('service')),
+    id: reader.matching('id', NAME_FORM, NAME_RULE),
+    node: readNode(reader, limits),
+    inbound,
+    application: reader.socketAddress('application'),
+    outbounds: reader.list('outbounds', limits.outboundsMax, readOutbound),
+    version: reader.text('version', limits.versionCharsMax),
+    labels: readLabels(reader, limits),
+    weight: reader.integer('weight', 1, 1_000),
+  };
+}
+
+export function readInstanceRecord(text: string, limits: RegistryLimits): InstanceRecord {
+  const value = parseJson(text);
+  const reader = new Reader(value, 'record');
+  const outside: Record<string, HealthReport> = {};
+  for (const [detector, report] of reader.entries('outside', limits.detectorsPerInstanceMax))
+    outside[detector] = readReport(new Reader(report, 'record.outside'), limits);
+  const own = readReport(reader.object('own'), limits);
+  return { registration: readRegistration((value as Record<string, unknown>)['registration'], limits), own, outside };
+}
+
+export function readService(text: string): Service {
+  const reader = new Reader(parseJson(text), 'service');
+  const retry = reader.object('retry');
+  const labels: Record<string, string> = {};
+  for (const [name, value] of reader.entries('labels', 256)) labels[name] = String(value);
+  return {
+    ...readRef(reader, 'name'),
+    port: reader.integer('port', 1, 65_535),
+    protocol: reader.oneOf('protocol', PROTOCOLS),
+    labels,
+    health: readHealthCheck(reader.object('health')),
+    balance: reader.oneOf('balance', POLICIES),
+    timeoutMs: reader.integer('timeoutMs', 0, DURATION_MS_MAX),
+    connectTimeoutMs: reader.integer('connectTimeoutMs', 1, DURATION_MS_MAX),
+    retry: {
+      attempts: retry.integer('attempts', 0, 100),
+      on: retry.list('on', 16, (item, path) => new Reader({ condition: item }, path).oneOf('condition', RETRY_CONDITIONS)),
+    },
+  };
+}
+
+function readHealthCheck(reader: Reader): HealthCheckPolicy {
+  const kind = reader.oneOf('kind', ['http', 'tcp'] as const);
+  return {
+    kind,
+    ...(kind === 'http' ? { path: reader.text('path', 4_096) } : {}),
+    intervalMs: reader.integer('intervalMs', 1, DURATION_MS_MAX),
+    timeoutMs: reader.integer('timeoutMs', 1, DURATION_MS_MAX),
+    unhealthyAfter: reader.integer('unhealthyAfter', 1, 1_000),
+    healthyAfter: reader.integer('healthyAfter', 1, 1_000),
+  };
+}
+
+function readReport(reader: Reader, limits: RegistryLimits): HealthReport {
+  return { health: reader.oneOf('health', HEALTHS), reason: reader.text('reason', limits.reasonCharsMax) };
+}
+
+/** A reason from outside, made fit to keep: cut, and without control characters (it ends up on terminals). */
+export function cleanReason(reason: string, limits: RegistryLimits): string {
+  const clean = reason
+    .toWellFormed()
+    .replace(/\p{Cc}+/gu, ' ')
+    .trim();
+  return clean.length <= limits.reasonCharsMax ? clean : `${clean.slice(0, limits.reasonCharsMax - 1).toWellFormed()}…`;
+}
+
+export function readRef(reader: Reader, nameField = 'name'): ServiceRef {
+  return { namespace: reader.matching('namespace', NAME_FORM, NAME_RULE), name: reader.matching(nameField, NAME_FORM, NAME_RULE) };
+}
+
+function readOutbound(item: unknown, path: string): OutboundPort {
+  const reader = new Reader(item, path);
+  return { service: readRef(reader.object('service')), listen: reader.socketAddress('listen') };
+}
+
+function readLabels(reader: Reader, limits: RegistryLimits): Record<string, string> {
+  const labels: Record<string, string> = {};
+  for (const [name, value] of reader.entries('labels', limits.labelsMax)) {
+    const path = `instance.labels[${JSON.stringify(name.slice(0, 80))}]`;
+    if (!/^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$/.test(name) || name.length > limits.labelNameCharsMax) {
+      throw invalid(
+        path,
+        `is not a label name: 1 to ${limits.labelNameCharsMax} letters, digits, dots, dashes, slashes and underscores, a letter or digit at both ends`,
+      );
+    }
+    labels[name] = new Reader({ value }, path).text('value', limits.labelValueCharsMax);
+  }
+  return labels;
+}
+
+function readNode(reader: Reader, limits: RegistryLimits): string {
+  reader.text('node', limits.nodeCharsMax);
+  return reader.matching('node', /^[\x21-\x7e]+$/, 'the name of a data plane: printable ASCII without spaces');
+}
+
+function isWildcard(address: string): boolean {
+  return address === '0.0.0.0' || /^[0:]+$/.test(address);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new RegistryError('INVALID', 'the record is not JSON', error);
+  }
+}

@@ -1,0 +1,41 @@
+// Errors of the layers below as gRPC statuses. What is nobody's known error is our bug: logged whole, told to nobody.
+import { status } from '@grpc/grpc-js';
+import type { StatusObject } from '@grpc/grpc-js';
+import { InvalidMessageError } from '@heddle/api';
+import type { Logger } from '@heddle/runtime';
+import { AuthorityError, JoinTokenRequestError } from '../ca/index.ts';
+import { RegistryError } from '../registry/errors.ts';
+import type { RegistryErrorCode } from '../registry/errors.ts';
+import { StoreError } from '../registry/store.ts';
+
+const REGISTRY_STATUS: Readonly<Record<RegistryErrorCode, status>> = {
+  INVALID: status.INVALID_ARGUMENT,
+  NOT_FOUND: status.NOT_FOUND,
+  LIMIT: status.RESOURCE_EXHAUSTED,
+  SUPERSEDED: status.ABORTED,
+  EXPIRED: status.NOT_FOUND,
+  UNAVAILABLE: status.UNAVAILABLE,
+};
+
+/** Thrown by handlers that know their status. */
+export class CallError extends Error {
+  readonly code: status;
+  constructor(code: status, message: string) {
+    super(message);
+    this.name = 'CallError';
+    this.code = code;
+  }
+}
+
+export function statusOf(error: unknown, logger: Logger): Pick<StatusObject, 'code' | 'details'> {
+  if (error instanceof CallError) return { code: error.code, details: error.message };
+  if (error instanceof RegistryError) return { code: REGISTRY_STATUS[error.code], details: error.message };
+  if (error instanceof InvalidMessageError || error instanceof JoinTokenRequestError)
+    return { code: status.INVALID_ARGUMENT, details: error.message };
+  if (error instanceof StoreError || error instanceof AuthorityError) {
+    logger.error({ error: error.message }, 'a call failed at the control plane itself');
+    return { code: status.UNAVAILABLE, details: error.message };
+  }
+  logger.error({ error }, 'a call failed by a fault of the control plane');
+  return { code: status.INTERNAL, details: 'the control plane failed; its log says why' };
+}
