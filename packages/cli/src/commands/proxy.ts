@@ -1,0 +1,121 @@
+// `heddle proxy`: a data plane in this process, until it is told to stop. Its admin API says which workloads it hosts.
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ProxyOptionsError, startProxy } from '@heddle/proxy';
+import { NetworkError } from '@heddle/runtime';
+import { createLogger, createMetrics, nodeClock, nodeNetwork, nodeRandom, type LogLevel } from '@heddle/runtime/node';
+import { CliError, type ExitCode } from '../errors.ts';
+import { machineName } from '../machine.ts';
+import type { HostPort } from '../options.ts';
+import { listenForStop } from '../signals.ts';
+import { connectableAddress, prepareStateDirectory, readControlInfo } from '../state-directory.ts';
+
+export interface ProxyCommandOptions {
+  readonly node?: string;
+  readonly control?: HostPort;
+  readonly outboundPort: number;
+  readonly adminPort: number;
+  readonly adminTokenFile?: string;
+  readonly joinTokenFile?: string;
+  readonly anonymousCalls: boolean;
+  /** Milliseconds. */
+  readonly drain: number;
+  readonly stateDir?: string;
+  readonly logLevel: LogLevel;
+  readonly logFormat?: 'json' | 'pretty';
+}
+
+const LOOPBACK = '127.0.0.1';
+
+export async function proxy(options: ProxyCommandOptions): Promise<ExitCode> {
+  const directory = prepareStateDirectory(options.stateDir);
+  const node = options.node ?? machineName();
+  const joinToken = options.joinTokenFile === undefined ? process.env['HEDDLE_JOIN_TOKEN'] : readToken(options.joinTokenFile);
+  if (options.anonymousCalls && joinToken === undefined) {
+    throw new CliError(
+      '--anonymous-calls needs an identity of the proxy itself, and there is no join token',
+      'set HEDDLE_JOIN_TOKEN, or name a file with --join-token-file',
+      { exitCode: 2 },
+    );
+  }
+  using stop = listenForStop();
+  const running = await startProxy({
+    node,
+    control: options.control === undefined ? controlOf(directory) : { address: options.control.host, port: options.control.port },
+    admin: { address: LOOPBACK, port: options.adminPort },
+    adminToken: adminToken(options.adminTokenFile ?? adminTokenPath(directory, node)),
+    outboundProxy: { address: LOOPBACK, port: options.outboundPort },
+    ...(joinToken === undefined ? {} : { joinToken }),
+    anonymousCalls: options.anonymousCalls,
+    identityDirectory: join(directory, 'identities', node),
+    drainMs: options.drain,
+    network: nodeNetwork,
+    clock: nodeClock,
+    random: nodeRandom,
+    logger: createLogger({
+      level: options.logLevel,
+      name: 'proxy',
+      ...(options.logFormat === undefined ? {} : { format: options.logFormat }),
+    }),
+    metrics: createMetrics(),
+  }).catch(explain);
+  await Promise.race([stop.asked, running.drainRequested]);
+  await running.stop();
+  return 0;
+}
+
+export function adminTokenPath(directory: string, node: string): string {
+  return join(directory, `proxy-${node}.token`);
+}
+
+function controlOf(directory: string): { address: string; port: number } {
+  const info = readControlInfo(directory);
+  if (info === undefined)
+    throw new CliError(`no control plane runs with ${directory}`, 'start one with `heddle control`, or name one with --control HOST:PORT');
+  return { address: connectableAddress(info.address), port: info.port };
+}
+
+function readToken(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw new CliError(
+      `the token file ${file} cannot be read: ${(error as Error).message}`,
+      'make a token with `heddle token create --service NAME`',
+      { cause: error },
+    );
+  }
+}
+
+const ADMIN_TOKEN_BYTES = 32;
+
+/** Of the file; made with 256 bits of chance where there is none. */
+function adminToken(file: string): string {
+  try {
+    // `wx` fails on a file that exists: of two proxies that start together both then read the same token.
+    writeFileSync(file, `${randomBytes(ADMIN_TOKEN_BYTES).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
+      throw new CliError(
+        `the admin token cannot be written to ${file}: ${(error as Error).message}`,
+        'name another file with --admin-token-file',
+        { cause: error },
+      );
+    }
+  }
+  const token = readToken(file);
+  if (!/^[\x21-\x7e]{16,256}$/.test(token))
+    throw new CliError(`${file} holds no usable token: one line of 16 to 256 printable characters`, 'remove the file; a new token is made');
+  return token;
+}
+
+function explain(error: unknown): never {
+  if (error instanceof NetworkError && error.kind === 'address-in-use') {
+    throw new CliError(error.message, 'stop the process that holds the port, or choose another with --outbound-port or --admin-port', {
+      cause: error,
+    });
+  }
+  if (error instanceof NetworkError || error instanceof ProxyOptionsError) throw new CliError(error.message, undefined, { cause: error });
+  throw error;
+}

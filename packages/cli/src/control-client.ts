@@ -1,0 +1,121 @@
+// The operator's way to the control plane: gRPC over TLS that trusts the mesh's own root only, with the operator's token. Every
+// call has a deadline; what goes wrong is told in words that say what to do.
+import {
+  status as Status,
+  type CallOptions,
+  type ClientReadableStream,
+  type ClientUnaryCall,
+  type Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js';
+import { admin, controlChannelCredentials, controlChannelOptions, controlTarget, discovery, operatorMetadata } from '@heddle/api';
+import { controlPlaneId, formatSpiffeId, type Instance } from '@heddle/core';
+import { CliError } from './errors.ts';
+import { connectableAddress, readControlInfo, readStateFile, type ControlInfo } from './state-directory.ts';
+
+const DEADLINE_MS = 5_000;
+
+type Unary<Request, Response> = (
+  request: Request,
+  metadata: Metadata,
+  options: Partial<CallOptions>,
+  done: (error: ServiceError | null, response: Response) => void,
+) => ClientUnaryCall;
+
+export interface JoinTokenGrant {
+  readonly token: string;
+  /** Unix time. */
+  readonly notAfterMs: number;
+}
+
+/** One thing that `changes` says: the registry or the proxies are not what they were. */
+export type Changes = ClientReadableStream<admin.ChangesResponse>;
+
+export class ControlClient {
+  readonly info: ControlInfo;
+  readonly #admin: admin.AdminClient;
+  readonly #discovery: discovery.DiscoveryClient;
+  readonly #metadata: Metadata;
+
+  constructor(info: ControlInfo, rootsPem: string, token: string) {
+    const credentials = controlChannelCredentials({ rootsPem, expectedSpiffeId: formatSpiffeId(controlPlaneId(info.trustDomain)) });
+    const target = controlTarget(connectableAddress(info.address), info.port);
+    this.info = info;
+    this.#admin = new admin.AdminClient(target, credentials, controlChannelOptions());
+    this.#discovery = new discovery.DiscoveryClient(target, credentials, controlChannelOptions());
+    this.#metadata = operatorMetadata(token);
+  }
+
+  mesh(): Promise<admin.GetMeshResponse> {
+    return this.#call(this.#admin.getMesh.bind(this.#admin), {});
+  }
+
+  async services(): Promise<discovery.ListedService[]> {
+    const { services } = await this.#call(this.#discovery.listServices.bind(this.#discovery), { namespace: '' });
+    return services.map((service) => discovery.serviceFromMessage(service));
+  }
+
+  async instances(): Promise<Instance[]> {
+    const { instances } = await this.#call(this.#admin.listInstances.bind(this.#admin), { namespace: '', service: '' });
+    return instances.map((instance) => discovery.instanceFromMessage(instance));
+  }
+
+  async proxies(): Promise<admin.ProxyMessage[]> {
+    return (await this.#call(this.#admin.listProxies.bind(this.#admin), {})).proxies;
+  }
+
+  /** @param ttlMs 0: the control plane's default. */
+  createToken(namespace: string, service: string, ttlMs = 0): Promise<JoinTokenGrant> {
+    return this.#call(this.#admin.createToken.bind(this.#admin), { namespace, service, ttlMs });
+  }
+
+  /** The caller handles `error` and ends it with `cancel`. */
+  changes(): Changes {
+    return this.#admin.changes({}, this.#metadata);
+  }
+
+  close(): void {
+    this.#admin.close();
+    this.#discovery.close();
+  }
+
+  #call<Request, Response>(method: Unary<Request, Response>, request: Request): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      method(request, this.#metadata, { deadline: Date.now() + DEADLINE_MS }, (error, response) => {
+        if (error !== null) reject(explainCall(error, this.info));
+        else resolve(response);
+      });
+    });
+  }
+}
+
+/** What a failed call means for the person who made it. */
+export function explainCall(error: ServiceError, { address, port }: Pick<ControlInfo, 'address' | 'port'>): CliError {
+  const where = `the control plane at ${controlTarget(address, port)}`;
+  if (error.code === Status.UNAVAILABLE || error.code === Status.DEADLINE_EXCEEDED) {
+    return new CliError(`${where} does not answer (${error.details})`, 'start the mesh with `heddle up`, or see why it stopped', {
+      cause: error,
+    });
+  }
+  if (error.code === Status.UNAUTHENTICATED || error.code === Status.PERMISSION_DENIED) {
+    return new CliError(`${where} refused the call: ${error.details}`, 'use the state directory of that control plane: --state-dir', {
+      cause: error,
+    });
+  }
+  return new CliError(`${where} answered: ${error.details}`, undefined, { cause: error });
+}
+
+/** Throws CliError when the state directory holds no mesh. Connects on first use. */
+export function openControl(stateDirectory: string): ControlClient {
+  const info = readControlInfo(stateDirectory);
+  const rootsPem = readStateFile(stateDirectory, 'ca', 'root.pem');
+  const token = readStateFile(stateDirectory, 'operator.token');
+  if (info === undefined || rootsPem === undefined || token === undefined) {
+    const missing = info === undefined ? 'control.json' : rootsPem === undefined ? 'ca/root.pem' : 'operator.token';
+    throw new CliError(
+      `no control plane has run with ${stateDirectory} yet: ${missing} is missing`,
+      'start one with `heddle up`, or name another directory with --state-dir',
+    );
+  }
+  return new ControlClient(info, rootsPem, token);
+}

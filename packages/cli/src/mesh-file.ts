@@ -1,0 +1,39 @@
+// Reading a mesh file: a complete configuration, or every problem at once with its place.
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { formatProblems, parseMeshFile, type MeshConfig, type Problem } from '@heddle/core';
+import { CliError } from './errors.ts';
+
+export interface ReadMeshFile {
+  /** As it was named. */
+  readonly path: string;
+  readonly text: string;
+  /** Absent when there is an error among the problems. */
+  readonly mesh: MeshConfig | undefined;
+  readonly problems: readonly Problem[];
+}
+
+/** Throws CliError when the file cannot be read at all. */
+export function readMeshFile(path: string): ReadMeshFile {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    const reason = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a directory' : (error as Error).message;
+    throw new CliError(`the mesh file ${path} cannot be read: ${reason}`, 'name the file with -f FILE', { cause: error });
+  }
+  const { mesh, problems } = parseMeshFile(text, { path, directory: resolve(path, '..') });
+  return { path, text, mesh, problems };
+}
+
+/** Throws CliError with all problems; hands warnings to `warn`. */
+export function loadMesh(path: string, warn: (text: string) => void): MeshConfig {
+  const { mesh, text, problems } = readMeshFile(path);
+  if (mesh === undefined) {
+    const errors = problems.filter(({ severity }) => severity === 'error').length;
+    throw new CliError(`${path} has ${errors} ${errors === 1 ? 'problem' : 'problems'}\n${formatProblems(problems, text)}`);
+  }
+  if (problems.length > 0) warn(formatProblems(problems, text));
+  return mesh;
+}

@@ -1,0 +1,93 @@
+// Follows the registry's instances: a full list at every change. While the control plane does not answer, the watcher says so
+// and tries again; an old list is never passed off as today's truth.
+import { backoffMs, RECONNECT_BACKOFF, type Instance } from '@heddle/core';
+import type { Changes, ControlClient } from './control-client.ts';
+
+export interface RegistryWatchOptions {
+  /** Asked at every (re)connection: a control plane may come back on another port. May throw. */
+  readonly open: () => ControlClient;
+  readonly onInstances: (instances: readonly Instance[]) => void;
+  /** The control plane does not answer; told once for each loss. */
+  readonly onLost: (reason: string) => void;
+}
+
+export class RegistryWatch {
+  #client: ControlClient | undefined;
+  #changes: Changes | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #attempt = 0;
+  #lost = false;
+  #closed = false;
+  /** A list is being fetched; `#again`: something changed meanwhile. */
+  #fetching = false;
+  #again = false;
+  readonly #options: RegistryWatchOptions;
+
+  constructor(options: RegistryWatchOptions) {
+    this.#options = options;
+    this.#connect();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#drop();
+  }
+
+  #connect(): void {
+    if (this.#closed) return;
+    try {
+      this.#client = this.#options.open();
+    } catch (error) {
+      return this.#broken((error as Error).message);
+    }
+    const changes = this.#client.changes();
+    this.#changes = changes;
+    changes.on('data', () => void this.#fetch());
+    changes.on('error', (error) => {
+      if (this.#changes === changes) this.#broken(error.message);
+    });
+    changes.on('end', () => {
+      if (this.#changes === changes) this.#broken('the control plane ended the stream');
+    });
+    void this.#fetch();
+  }
+
+  async #fetch(): Promise<void> {
+    this.#again = true;
+    if (this.#fetching) return;
+    this.#fetching = true;
+    const client = this.#client;
+    try {
+      while (this.#again && client !== undefined && this.#client === client) {
+        this.#again = false;
+        const instances = await client.instances();
+        if (this.#client !== client || this.#closed) break;
+        this.#attempt = 0;
+        this.#lost = false;
+        this.#options.onInstances(instances);
+      }
+    } catch (error) {
+      if (this.#client === client) this.#broken((error as Error).message);
+    } finally {
+      this.#fetching = false;
+    }
+  }
+
+  #broken(reason: string): void {
+    this.#drop();
+    if (this.#closed) return;
+    if (!this.#lost) this.#options.onLost(reason);
+    this.#lost = true;
+    this.#timer = setTimeout(() => this.#connect(), backoffMs(RECONNECT_BACKOFF, this.#attempt++, Math.random));
+  }
+
+  #drop(): void {
+    clearTimeout(this.#timer);
+    const changes = this.#changes;
+    this.#changes = undefined;
+    changes?.on('error', () => {});
+    changes?.cancel();
+    this.#client?.close();
+    this.#client = undefined;
+  }
+}

@@ -1,0 +1,34 @@
+// When a person or the system asks a command to stop: Ctrl-C, SIGTERM, the end of the terminal or of the pipe behind the output.
+
+export const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** Calls at every stop signal, until the returned function is called. */
+export function onStopSignal(handle: () => void): () => void {
+  for (const signal of STOP_SIGNALS) process.on(signal, handle);
+  return () => {
+    for (const signal of STOP_SIGNALS) process.off(signal, handle);
+  };
+}
+
+export interface StopRequest extends Disposable {
+  /** Resolves at the first stop signal, or when nobody reads standard output any more. */
+  readonly asked: Promise<void>;
+}
+
+/** Listens from now on, and keeps the process alive, until it is disposed of. */
+export function listenForStop(): StopRequest {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  // The listeners of a signal do not keep a process alive.
+  const alive = setInterval(() => {}, 60_000);
+  const forget = onStopSignal(resolve);
+  const gone = (): void => resolve();
+  process.stdout.on('error', gone);
+  return {
+    asked: promise,
+    [Symbol.dispose]: () => {
+      clearInterval(alive);
+      forget();
+      process.stdout.off('error', gone);
+    },
+  };
+}

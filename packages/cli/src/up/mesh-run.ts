@@ -1,0 +1,236 @@
+// A whole mesh on this machine: starts control plane, proxy and instances in that order, keeps them running, tells what happens,
+// and takes everything down in the opposite order.
+import type { Readable } from 'node:stream';
+import { serviceKey, SYSTEM_NAMESPACE, type Instance, type MeshConfig } from '@heddle/core';
+import { openControl } from '../control-client.ts';
+import type { Palette } from '../output/palette.ts';
+import { RegistryWatch } from '../registry-watch.ts';
+import { readStateFile } from '../state-directory.ts';
+import { Guard } from '../supervisor/guard.ts';
+import { ProcessFile } from '../supervisor/leftovers.ts';
+import type { Output } from '../supervisor/output.ts';
+import type { Level } from '../supervisor/process-machine.ts';
+import type { ProcessStatus } from '../supervisor/supervised-process.ts';
+import { ControlHost } from './control-host.ts';
+import { HostedProcess } from './hosted-process.ts';
+import { livenessAfterMs, stopOrder, type Plan, type PlannedInstance } from './plan.ts';
+import { PortAllocator } from './ports.ts';
+import { pause, poll } from './poll.ts';
+import { ProxyAdmin } from './proxy-admin.ts';
+import { ProxyHost } from './proxy-host.ts';
+import type { ReadyInstance } from './ready.ts';
+
+export interface MeshRunOptions {
+  readonly mesh: MeshConfig;
+  readonly plan: Plan;
+  /** Absolute. */
+  readonly meshFile: string;
+  readonly stateDirectory: string;
+  readonly controlPort: number;
+  readonly proxyPort: number;
+  readonly adminPort: number;
+  /** Name of the proxy in the mesh. */
+  readonly node: string;
+  readonly quiet: boolean;
+  readonly output: Output;
+  readonly palette: Palette;
+}
+
+const LOOPBACK = '127.0.0.1';
+/** Instances that are not healthy by then are named in the ready block; they are still waited for in the background. */
+const READY_TIMEOUT_MS = 60_000;
+/** So long are callers given before what they call is stopped too. */
+const WAVE_MS = 2_000;
+/** How long a proxy that comes back waits for tokens before it relies on the certificates it has kept. */
+const RETOKEN_TIMEOUT_MS = 2_000;
+
+interface Running {
+  readonly planned: PlannedInstance;
+  readonly process: HostedProcess;
+  /** As last told to people. */
+  health: 'healthy' | 'unhealthy' | 'unknown';
+  wasHealthy: boolean;
+  healthReason: string;
+  failure: string;
+}
+
+export class MeshRun {
+  #watch: RegistryWatch | undefined;
+  #stopping = false;
+  readonly #abort = new AbortController();
+  readonly #options: MeshRunOptions;
+  readonly #guard = new Guard();
+  readonly #file: ProcessFile;
+  readonly #control: ControlHost;
+  readonly #proxy: ProxyHost;
+  readonly #running: readonly Running[];
+
+  constructor(options: MeshRunOptions) {
+    const { stateDirectory, mesh, meshFile, controlPort, proxyPort, adminPort, node, plan } = options;
+    this.#options = options;
+    this.#file = new ProcessFile(stateDirectory);
+    const log = ['--state-dir', stateDirectory, '--log-level', 'warn', '--log-format', 'pretty'];
+    this.#control = new ControlHost({
+      stateDirectory,
+      guard: this.#guard,
+      args: ['-f', meshFile, '--listen', `${LOOPBACK}:${controlPort}`, ...log],
+      ...this.#reports('control'),
+    });
+    const tokenFile = `proxy-${node}.token`;
+    const admin = new ProxyAdmin(adminPort, () => readStateFile(stateDirectory, tokenFile));
+    const anonymous = mesh.anonymousCalls === 'operator' ? ['--anonymous-calls'] : [];
+    const ports = ['--outbound-port', String(proxyPort), '--admin-port', String(adminPort)];
+    this.#proxy = new ProxyHost({
+      admin,
+      args: ['--node', node, '--control', `${LOOPBACK}:${controlPort}`, ...ports, ...anonymous, ...log],
+      joinToken: (aborted) => this.#control.joinToken(SYSTEM_NAMESPACE, 'operator', aborted),
+      guard: this.#guard,
+      ...this.#reports('proxy'),
+      onUp: () => void Promise.all(this.#running.map(({ process }) => process.proxyChanged())),
+    });
+    const allocator = new PortAllocator(LOOPBACK, Math.random);
+    this.#running = plan.instances.map((planned) => this.#prepare(planned, admin, allocator));
+  }
+
+  /** Resolves when every instance is healthy, has failed, or has had its time; or at once when stopped. Throws CliError. */
+  async start(): Promise<void> {
+    const { controlPort, proxyPort, stateDirectory } = this.#options;
+    await this.#control.start();
+    if (this.#stopping) return;
+    this.#say(`control plane on ${LOOPBACK}:${controlPort}`);
+    this.#proxy.start();
+    await this.#proxy.up(this.#abort.signal).catch(() => {});
+    if (this.#stopping) return;
+    this.#say(`proxy on ${LOOPBACK}:${proxyPort}; starting ${this.#running.length} instances`);
+    for (const { process } of this.#running) process.start();
+    this.#watch = new RegistryWatch({
+      open: () => openControl(stateDirectory),
+      onInstances: (instances) => this.#learn(instances),
+      onLost: (reason) => {
+        if (this.#stopping) return;
+        this.#say(`the control plane does not answer (${reason}); what runs goes on`);
+        for (const { process } of this.#running) process.registryVerdict(undefined);
+      },
+    });
+    await poll(READY_TIMEOUT_MS, this.#abort.signal, () =>
+      this.#running.every(({ wasHealthy, process }) => wasHealthy || process.status.crashLoop),
+    );
+  }
+
+  get instances(): ReadyInstance[] {
+    return this.#running.map(({ planned, process, health, healthReason, failure }) => ({
+      service: planned.config.service.name,
+      id: planned.id,
+      pid: process.status.pid,
+      healthy: health === 'healthy',
+      reason: process.status.crashLoop ? failure : healthReason === '' ? 'has not become healthy yet' : `is not healthy: ${healthReason}`,
+    }));
+  }
+
+  /** Services first, callers before those they call; then the proxy, then the control plane. Resolves when nothing is left. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#abort.abort();
+    this.#watch?.close();
+    const all: Promise<void>[] = [];
+    for (const wave of stopOrder(this.#options.mesh.services)) {
+      const members = this.#running.filter(({ planned }) => wave.includes(serviceKey(planned.config.service)));
+      const stopped = Promise.all(members.map(({ process }) => process.stop())).then(() => {});
+      all.push(stopped);
+      const patience = new AbortController();
+      await Promise.race([stopped, pause(WAVE_MS, patience.signal)]);
+      patience.abort();
+    }
+    await Promise.all(all);
+    await this.#proxy.stop();
+    await this.#control.stop();
+    await this.#close();
+  }
+
+  /** Everything at once. */
+  async kill(): Promise<void> {
+    this.#stopping = true;
+    this.#abort.abort();
+    this.#watch?.close();
+    await Promise.all([...this.#running.map(({ process }) => process.kill()), this.#proxy.kill(), this.#control.kill()]);
+    await this.#close();
+  }
+
+  async #close(): Promise<void> {
+    await this.#guard.close();
+    this.#file.remove();
+  }
+
+  #prepare(planned: PlannedInstance, admin: ProxyAdmin, ports: PortAllocator): Running {
+    const { config, run, id, workload } = planned;
+    const { proxyPort, quiet, output } = this.#options;
+    const { namespace, name } = config.service;
+    const process = new HostedProcess({
+      service: { namespace, name },
+      instance: id,
+      run,
+      uses: config.uses,
+      livenessAfterMs: livenessAfterMs(config),
+      host: this.#proxy,
+      admin,
+      ports,
+      loopback: LOOPBACK,
+      inbound: { address: LOOPBACK },
+      proxyUrl: (credential) => `http://${credential}@${LOOPBACK}:${proxyPort}`,
+      // A proxy that was restarted may have kept the certificate: then it needs no token, and a missing one is no reason to wait.
+      joinToken: () => this.#control.joinToken(namespace, name, this.#abort.signal, RETOKEN_TIMEOUT_MS).catch(() => undefined),
+      guard: this.#guard,
+      onOutput: (stream) => output.attach(stream, id, quiet),
+      onTell: (level, message) => {
+        running.failure = message;
+        this.#tell(id, level, message);
+      },
+      onChange: ({ pid }) => this.#file.set(id, pid, workload),
+    });
+    const running: Running = { planned, process, health: 'unknown', wasHealthy: false, healthReason: '', failure: '' };
+    return running;
+  }
+
+  /** What happens to the two processes of Heddle itself. */
+  #reports(name: string): {
+    readonly onOutput: (stream: Readable) => void;
+    readonly onTell: (level: Level, message: string) => void;
+    readonly onChange: (status: ProcessStatus) => void;
+  } {
+    return {
+      onOutput: (stream) => this.#options.output.attach(stream, name),
+      onTell: (level, message) => this.#tell(name, level, message),
+      onChange: ({ pid }) => this.#file.set(name, pid),
+    };
+  }
+
+  #learn(instances: readonly Instance[]): void {
+    if (this.#stopping) return;
+    const known = new Map(instances.map((instance) => [`${serviceKey(instance.service)}/${instance.id}`, instance]));
+    for (const running of this.#running) {
+      const instance = known.get(running.planned.workload);
+      const before = running.health;
+      running.health = running.process.registryVerdict(instance);
+      running.healthReason = instance?.healthReason ?? '';
+      const { id } = running.planned;
+      if (running.health === 'healthy' && before !== 'healthy') {
+        this.#tell(id, 'info', running.wasHealthy ? 'is healthy again' : `is healthy (process ${running.process.status.pid ?? '?'})`);
+        running.wasHealthy = true;
+      } else if (running.health === 'unhealthy' && before === 'healthy') {
+        this.#tell(id, 'warn', `is unhealthy: ${running.healthReason}`);
+      }
+    }
+  }
+
+  #tell(name: string, level: Level, message: string): void {
+    // What ends while everything is being stopped is no news.
+    if (this.#stopping && level === 'info') return;
+    const { palette } = this.#options;
+    const color = { info: palette.dim, warn: palette.warn, error: palette.bad }[level];
+    this.#say(color(`${name} ${message}`));
+  }
+
+  #say(text: string): void {
+    this.#options.output.line('heddle', text);
+  }
+}

@@ -1,0 +1,124 @@
+// The admin API of a proxy, from the supervisor's side: is it there, and which workloads shall it host.
+import { request } from 'node:http';
+import type { OutboundPort, ServiceRef, SocketAddress } from '@heddle/core';
+
+export interface WorkloadRequest {
+  /** Absent when the proxy may still hold a certificate and no token can be had. */
+  readonly joinToken?: string;
+  readonly application: SocketAddress;
+  readonly inbound: SocketAddress;
+  readonly outbounds: readonly OutboundPort[];
+  readonly version: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly weight: number;
+}
+
+export interface WorkloadBinding {
+  readonly inbound: SocketAddress;
+  readonly outbounds: readonly OutboundPort[];
+  /** User part of HTTP_PROXY. */
+  readonly proxyCredential: string;
+}
+
+/** The proxy refused; `status` 409: a port is taken. */
+export class ProxyAdminError extends Error {
+  readonly status: number;
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+const TIMEOUT_MS = 10_000;
+/** The largest answer (a config dump) is not asked for here. */
+const ANSWER_BYTES_MAX = 1_048_576;
+
+export class ProxyAdmin {
+  readonly #port: number;
+  readonly #token: () => string | undefined;
+
+  /** @param token read at every call: the proxy makes its file when it first starts. */
+  constructor(port: number, token: () => string | undefined) {
+    this.#port = port;
+    this.#token = token;
+  }
+
+  async alive(): Promise<boolean> {
+    try {
+      return (await this.#call('GET', '/healthz')).status === 200;
+    } catch {
+      return false;
+    }
+  }
+
+  /** What keeps the proxy from serving, in words; empty when it is ready. Throws when it does not answer. */
+  async missing(): Promise<string[]> {
+    const { body } = await this.#call('GET', '/ready');
+    return (body as { missing?: string[] }).missing ?? [];
+  }
+
+  /** Prometheus text. */
+  async metrics(): Promise<string> {
+    return String((await this.#call('GET', '/metrics')).body);
+  }
+
+  /** Throws ProxyAdminError when the proxy refuses, else the network's error. */
+  async put(service: ServiceRef, instance: string, workload: WorkloadRequest): Promise<WorkloadBinding> {
+    // The admin API names a service flatly, the model as a pair.
+    const outbounds = workload.outbounds.map((outbound) => ({
+      namespace: outbound.service.namespace,
+      service: outbound.service.name,
+      listen: outbound.listen,
+    }));
+    const { status, body } = await this.#call('PUT', `/workloads/${service.namespace}/${service.name}/${instance}`, {
+      ...workload,
+      outbounds,
+    });
+    if (status === 200) {
+      const bound = body as WorkloadBinding;
+      // In the order in which they were asked for.
+      const listens = workload.outbounds.map(({ service: used, listen }, index) => ({
+        service: used,
+        listen: bound.outbounds[index]?.listen ?? listen,
+      }));
+      return { inbound: bound.inbound, outbounds: listens, proxyCredential: bound.proxyCredential };
+    }
+    throw new ProxyAdminError(status, (body as { error?: string }).error ?? `the proxy answered ${status}`);
+  }
+
+  #call(method: string, path: string, body?: object): Promise<{ status: number; body: unknown }> {
+    const payload = body === undefined ? undefined : JSON.stringify(body);
+    const token = this.#token();
+    const headers = {
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
+    };
+    return new Promise((resolve, reject) => {
+      // A connection of its own for each call: the proxy may be another one by the next.
+      const call = request(
+        { host: '127.0.0.1', port: this.#port, method, path, headers, agent: false, signal: AbortSignal.timeout(TIMEOUT_MS) },
+        (response) => {
+          let text = '';
+          response.setEncoding('utf8');
+          response.on('data', (part: string) => {
+            text += part;
+            if (text.length > ANSWER_BYTES_MAX) response.destroy(new Error('the answer is too long'));
+          });
+          response.on('error', reject);
+          response.on('end', () => resolve({ status: response.statusCode ?? 0, body: readBody(response.headers['content-type'], text) }));
+        },
+      );
+      call.on('error', reject);
+      call.end(payload);
+    });
+  }
+}
+
+function readBody(type: string | undefined, text: string): unknown {
+  if (type?.startsWith('application/json') !== true) return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
+}

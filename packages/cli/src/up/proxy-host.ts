@@ -1,0 +1,120 @@
+// A supervised `heddle proxy` and what others need to know about it: whether it answers, and which process it is by now. Every
+// new process has lost its workloads; whoever put them there is told, and puts them again.
+import type { Readable } from 'node:stream';
+import { DEFAULT_RESTART_POLICY } from '@heddle/core';
+import type { Guard } from '../supervisor/guard.ts';
+import type { Level } from '../supervisor/process-machine.ts';
+import { SupervisedProcess, type ProcessStatus } from '../supervisor/supervised-process.ts';
+import { heddleProcess } from '../self.ts';
+import { poll } from './poll.ts';
+import type { ProxyAdmin } from './proxy-admin.ts';
+
+export interface ProxyHostOptions {
+  readonly admin: ProxyAdmin;
+  /** Of `heddle proxy`. */
+  readonly args: readonly string[];
+  /** Asked before every launch: a token works once. Undefined: the proxy has no identity of its own. */
+  readonly joinToken: (aborted: AbortSignal) => Promise<string | undefined>;
+  readonly guard: Guard;
+  readonly onOutput: (stream: Readable) => void;
+  readonly onTell: (level: Level, message: string) => void;
+  readonly onChange: (status: ProcessStatus) => void;
+  /** A process that answers, the first one and each after it. */
+  readonly onUp: () => void;
+}
+
+/** Requests in flight have as long when the proxy stops. */
+const DRAIN_SECONDS = 5;
+const STOP_TIMEOUT_MS = (DRAIN_SECONDS + 5) * 1_000;
+/** A proxy that does not answer by then is told about; it is still waited for. */
+const ANSWER_TIMEOUT_MS = 15_000;
+
+export class ProxyHost {
+  /** Rises with every process of the proxy that answers; 0: none has yet. */
+  #generation = 0;
+  #up = Promise.withResolvers<void>();
+  #isUp = false;
+  #pid: number | undefined;
+  readonly #abort = new AbortController();
+  readonly #options: ProxyHostOptions;
+  readonly #process: SupervisedProcess;
+
+  constructor(options: ProxyHostOptions) {
+    this.#options = options;
+    this.#process = new SupervisedProcess({
+      policy: { restart: DEFAULT_RESTART_POLICY, stopTimeoutMs: STOP_TIMEOUT_MS, livenessAfterMs: Infinity },
+      guard: options.guard,
+      random: Math.random,
+      prepare: async (aborted) => {
+        const joinToken = await options.joinToken(aborted);
+        const environment = { ...process.env };
+        delete environment['HEDDLE_JOIN_TOKEN'];
+        if (joinToken !== undefined) environment['HEDDLE_JOIN_TOKEN'] = joinToken;
+        return { argv: heddleProcess('proxy', ...options.args, '--drain', `${DRAIN_SECONDS}s`), directory: process.cwd(), environment };
+      },
+      onOutput: options.onOutput,
+      onTell: options.onTell,
+      onChange: (status) => this.#changed(status),
+    });
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  get status(): ProcessStatus {
+    return this.#process.status;
+  }
+
+  start(): void {
+    this.#process.start();
+  }
+
+  /** Resolves when a proxy answers. Rejects when aborted. */
+  up(aborted: AbortSignal): Promise<void> {
+    if (this.#isUp) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const stop = (): void => reject(new Error('stopped while waiting for the proxy'));
+      if (aborted.aborted) return stop();
+      aborted.addEventListener('abort', stop, { once: true });
+      void this.#up.promise.then(() => {
+        aborted.removeEventListener('abort', stop);
+        resolve();
+      });
+    });
+  }
+
+  stop(): Promise<void> {
+    this.#abort.abort();
+    return this.#process.stop();
+  }
+
+  kill(): Promise<void> {
+    this.#abort.abort();
+    return this.#process.kill();
+  }
+
+  #changed(status: ProcessStatus): void {
+    if (status.pid !== this.#pid) {
+      this.#pid = status.pid;
+      if (this.#isUp) this.#up = Promise.withResolvers<void>();
+      this.#isUp = false;
+      if (status.pid !== undefined) void this.#awaitAnswer(status.pid);
+    }
+    this.#options.onChange(status);
+  }
+
+  async #awaitAnswer(pid: number): Promise<void> {
+    const { admin, onTell, onUp } = this.#options;
+    for (;;) {
+      const there = await poll(ANSWER_TIMEOUT_MS, this.#abort.signal, async () => this.#pid !== pid || (await admin.alive()));
+      if (this.#abort.signal.aborted || this.#pid !== pid) return;
+      if (there === true) break;
+      onTell('warn', `has not answered on its admin port for ${ANSWER_TIMEOUT_MS / 1000} s`);
+    }
+    this.#isUp = true;
+    this.#generation++;
+    this.#up.resolve();
+    onUp();
+  }
+}
