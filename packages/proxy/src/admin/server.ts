@@ -1,0 +1,214 @@
+// A data plane's own admin API: readiness, metrics, configuration, workloads, drain. Loopback by default; what changes or
+// reveals anything needs the admin token. Not the data path, so node:http serves it.
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { SocketAddress } from '@heddle/core';
+import { NetworkError, type Logger, type Metrics } from '@heddle/runtime';
+import type { Agent } from '../agent/agent.ts';
+import { HostingError } from '../agent/hosting-error.ts';
+import { parseWorkloadSpec, workloadName, WorkloadSpecError } from '../agent/workload-spec.ts';
+import type { DataPlane } from '../data-plane.ts';
+
+/** A workload's description is a few kB; more is a mistake. */
+const BODY_BYTES_MAX = 256 * 1024;
+
+export interface AdminServerOptions {
+  readonly listen: SocketAddress;
+  readonly token: string;
+  readonly agent: Agent;
+  readonly dataPlane: DataPlane;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  /** Called once on `POST /drain`, after the answer was sent. */
+  readonly onDrain: () => void;
+}
+
+export interface AdminServer {
+  readonly address: SocketAddress;
+  close(): Promise<void>;
+}
+
+interface Reply {
+  readonly status: number;
+  readonly body: unknown;
+  readonly contentType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** More than may be held. */
+class BodyTooLargeError extends Error {}
+
+type Handler = (segments: readonly string[], request: IncomingMessage) => Reply | Promise<Reply>;
+
+interface AdminRoute {
+  readonly method: string;
+  /** `*` stands for any one segment. */
+  readonly path: readonly string[];
+  readonly open: boolean;
+  readonly handle: Handler;
+}
+
+/** Throws NetworkError `address-in-use`, `not-permitted` or `other`. */
+export async function startAdminServer(options: AdminServerOptions): Promise<AdminServer> {
+  const routes = adminRoutes(options);
+  const tokenHash = sha256(options.token);
+  const server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000 }, (request, response) => {
+    void answer(routes, tokenHash, request, response, options.logger);
+  });
+  server.maxConnections = 256;
+  const address = await listen(server, options.listen);
+  return {
+    address,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function adminRoutes({ agent, dataPlane, metrics, onDrain }: AdminServerOptions): AdminRoute[] {
+  const workloads = ['workloads', '*', '*', '*'];
+  return [
+    { method: 'GET', path: ['healthz'], open: true, handle: () => ({ status: 200, body: { ok: true } }) },
+    {
+      method: 'GET',
+      path: ['ready'],
+      open: true,
+      handle: () => {
+        const missing = agent.missing();
+        return { status: missing.length === 0 ? 200 : 503, body: { ready: missing.length === 0, missing } };
+      },
+    },
+    { method: 'GET', path: ['metrics'], open: true, handle: () => ({ status: 200, body: metrics.expose(), contentType: 'text/plain; version=0.0.4; charset=utf-8' }) },
+    { method: 'GET', path: ['config_dump'], open: false, handle: () => ({ status: 200, body: dataPlane.configDump() }) },
+    { method: 'GET', path: ['status'], open: false, handle: () => ({ status: 200, body: dataPlane.status() }) },
+    { method: 'GET', path: ['workloads'], open: false, handle: () => ({ status: 200, body: { workloads: agent.list() } }) },
+    {
+      method: 'PUT',
+      path: workloads,
+      open: false,
+      handle: async (segments, request) => {
+        const spec = parseWorkloadSpec(segments.slice(1), await readJson(request));
+        return { status: 200, body: await agent.put(spec) };
+      },
+    },
+    {
+      method: 'DELETE',
+      path: workloads,
+      open: false,
+      handle: async (segments) => {
+        const [, namespace = '', name = '', instance = ''] = segments;
+        const existed = await agent.remove(workloadName({ namespace, name }, instance));
+        return existed ? { status: 200, body: { removed: true } } : problem(404, 'this data plane hosts no such workload');
+      },
+    },
+    {
+      method: 'POST',
+      path: ['drain'],
+      open: false,
+      handle: () => {
+        setImmediate(onDrain);
+        return { status: 202, body: { draining: true } };
+      },
+    },
+  ];
+}
+
+async function answer(routes: readonly AdminRoute[], tokenHash: Buffer, request: IncomingMessage, response: ServerResponse, logger: Logger): Promise<void> {
+  let reply: Reply;
+  try {
+    reply = await dispatch(routes, tokenHash, request);
+  } catch (error) {
+    // The client has gone in the middle of its body: nobody waits for an answer.
+    if (request.destroyed && !request.complete) return;
+    reply = failure(error, logger);
+  }
+  const text = typeof reply.body === 'string' ? reply.body : `${JSON.stringify(reply.body, null, 2)}\n`;
+  const contentType = reply.contentType ?? 'application/json';
+  response.writeHead(reply.status, { ...reply.headers, 'content-type': contentType, 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' });
+  response.end(request.method === 'HEAD' ? undefined : text);
+}
+
+async function dispatch(routes: readonly AdminRoute[], tokenHash: Buffer, request: IncomingMessage): Promise<Reply> {
+  const segments = decodePath(request.url ?? '/');
+  if (segments === undefined) return problem(400, 'the path is not valid percent-encoding');
+  const here = routes.filter((route) => matches(route.path, segments));
+  if (here.length === 0) return problem(404, `no such page; there are ${[...new Set(routes.map((route) => `/${route.path.join('/')}`))].join(', ')}`);
+  const method = request.method === 'HEAD' ? 'GET' : request.method;
+  const route = here.find((candidate) => candidate.method === method);
+  if (route === undefined) {
+    const allow = here.map((candidate) => candidate.method).join(', ');
+    return { ...problem(405, `allowed here: ${allow}`), headers: { allow } };
+  }
+  if (!route.open && !authorized(request, tokenHash)) {
+    return { ...problem(401, 'needs the header "authorization: Bearer <admin token>"'), headers: { 'www-authenticate': 'Bearer realm="heddle proxy"' } };
+  }
+  return route.handle(segments, request);
+}
+
+function failure(error: unknown, logger: Logger): Reply {
+  if (error instanceof WorkloadSpecError) return problem(400, error.message);
+  if (error instanceof BodyTooLargeError) return problem(413, error.message);
+  if (error instanceof HostingError) return problem(error.kind === 'draining' ? 503 : 409, error.message);
+  if (error instanceof NetworkError) return problem(error.kind === 'address-in-use' ? 409 : 500, error.message);
+  logger.error({ error }, 'the admin API failed');
+  return problem(500, 'internal error; see the log of this process');
+}
+
+function problem(status: number, reason: string): Reply {
+  return { status, body: { error: reason } };
+}
+
+function matches(pattern: readonly string[], segments: readonly string[]): boolean {
+  return pattern.length === segments.length && pattern.every((part, index) => part === '*' || part === segments[index]);
+}
+
+function decodePath(url: string): string[] | undefined {
+  const path = url.split('?', 1)[0] ?? '/';
+  try {
+    return path.split('/').filter((segment) => segment !== '').map(decodeURIComponent);
+  } catch {
+    return undefined;
+  }
+}
+
+function authorized(request: IncomingMessage, tokenHash: Buffer): boolean {
+  const given = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+  return given !== undefined && timingSafeEqual(sha256(given), tokenHash);
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    // The rest is read and dropped, else the client would see a reset instead of the reason; the request timeout bounds it.
+    if (size <= BODY_BYTES_MAX) chunks.push(chunk);
+    else chunks.length = 0;
+  }
+  if (size > BODY_BYTES_MAX) throw new BodyTooLargeError(`body may hold at most ${BODY_BYTES_MAX} bytes`);
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  } catch (error) {
+    throw new WorkloadSpecError(`body must be JSON: ${(error as Error).message}`);
+  }
+}
+
+function listen(server: Server, { address, port }: SocketAddress): Promise<SocketAddress> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const kind = error.code === 'EADDRINUSE' ? 'address-in-use' : error.code === 'EACCES' ? 'not-permitted' : 'other';
+      reject(new NetworkError(kind, `the admin API cannot listen on ${address}:${port}: ${error.message}`, error));
+    });
+    server.listen(port, address, () => {
+      const bound = server.address() as AddressInfo;
+      resolve({ address: bound.address, port: bound.port });
+    });
+  });
+}

@@ -1,0 +1,193 @@
+// The data plane's dealings with the control plane: which workloads it hosts, their certificates and registrations, their
+// health, and the one xDS stream. The data path itself knows nothing of this.
+import { type Cluster, serviceKey, type SocketAddress } from '@heddle/core';
+import type { ListenerStatus } from '../data-plane.ts';
+import type { HeldIdentity } from '../identity/index.ts';
+import { AdsConnection, type AdsStatus } from './ads-connection.ts';
+import { HealthMonitor, type SendProbe, type Verdict } from './health-monitor.ts';
+import { HostedWorkload, type HostingDeps, type WorkloadBinding, type WorkloadStatus } from './hosted-workload.ts';
+import { HostingError } from './hosting-error.ts';
+import { sameSocket, sameWorkload, wantedSockets, type WorkloadSpec, workloadName } from './workload-spec.ts';
+
+/** One proxy serves a machine; this bounds what a runaway supervisor could make it hold. */
+const WORKLOADS_MAX = 256;
+/** Between telling everyone that the workloads are draining and closing the listeners. */
+const SPREAD_MS = 500;
+
+export interface AgentOptions extends HostingDeps {
+  /** Whether the xDS stream waits for `useNodeIdentity`; otherwise it runs with the first certified workload's identity. */
+  readonly ownIdentity: boolean;
+  /** Why there is no node identity yet, in words. Asked only with `ownIdentity`. */
+  readonly nodeProblem: () => string;
+  /** Sockets of the data plane itself, which no workload may have. */
+  readonly ownSockets: readonly SocketAddress[];
+  readonly sendProbe: SendProbe;
+  /** Sent once per stream as xDS Node.metadata. */
+  readonly nodeMetadata: Readonly<Record<string, unknown>>;
+}
+
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #workloads = new Map<string, HostedWorkload>();
+  readonly #monitor: HealthMonitor;
+  readonly #ads: AdsConnection;
+  /** Puts and removals run one after the other: both wait for sockets. */
+  #queue: Promise<unknown> = Promise.resolve();
+  /** Whose certificate the xDS stream uses. */
+  #speaker: string | undefined;
+  #draining = false;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    const { clock, random, dataPlane, sendProbe } = options;
+    this.#monitor = new HealthMonitor({ clock, random, sendProbe, onVerdict: (cluster, verdict) => this.#verdict(cluster, verdict) });
+    this.#ads = new AdsConnection(options);
+    dataPlane.onClustersChange = () => this.#check();
+    dataPlane.onWantedChange = () => this.#ads.subscribe(dataPlane.wanted());
+  }
+
+  /** The identity of the data plane itself, first and after each renewal. */
+  useNodeIdentity(held: HeldIdentity): void {
+    this.#ads.use(held);
+  }
+
+  /**
+   * Hosts the workload from now on. The same again changes nothing, save that a fresh token is taken up; another description replaces it.
+   * Throws HostingError, NetworkError, WorkloadSpecError.
+   */
+  put(spec: WorkloadSpec): Promise<WorkloadBinding> {
+    return this.#serially(async () => {
+      const name = workloadName(spec.service, spec.instance);
+      const present = this.#workloads.get(name);
+      if (present !== undefined && sameWorkload(present.spec, spec)) {
+        if (spec.joinToken !== undefined) present.offerToken(spec.joinToken);
+        return present.binding;
+      }
+      this.#admit(spec, present);
+      if (present !== undefined) await this.#drop(present);
+      const workload = await HostedWorkload.open(spec, this.#options, (held) => this.#certified(name, held));
+      this.#workloads.set(name, workload);
+      // Anew, also where its cluster is there already: nobody has told this registration yet how the application is.
+      this.#check();
+      return workload.binding;
+    });
+  }
+
+  /** False when no such workload is hosted. */
+  remove(name: string): Promise<boolean> {
+    return this.#serially(async () => {
+      const workload = this.#workloads.get(name);
+      if (workload === undefined) return false;
+      await this.#drop(workload);
+      return true;
+    });
+  }
+
+  list(): WorkloadStatus[] {
+    return [...this.#workloads.values()].map((workload) => workload.status());
+  }
+
+  adsStatus(): AdsStatus {
+    return this.#ads.status();
+  }
+
+  /** What is still missing before every listener serves, in words; empty when ready. A lost control plane does not make a serving data plane unready. */
+  missing(): string[] {
+    const { listeners } = this.#options.dataPlane.status();
+    const idle = listeners.filter((listener) => listener.state === 'reserved' || listener.state === 'waiting');
+    const uncertified = this.list().filter((status) => status.certificate === 'none' || status.certificate === 'expired');
+    const missing = [...idle.map((listener) => this.#idle(listener)), ...uncertified.map((status) => `${status.workload} ${status.problem}`)];
+    const ads = this.#ads.status();
+    if (!ads.everSynced) missing.unshift(`control plane: ${[ads.reason, this.#options.ownIdentity ? this.#options.nodeProblem() : ''].filter((why) => why !== '').join(': ')}`);
+    return missing;
+  }
+
+  /** Tells the mesh that the workloads are going, lets it spread, then lets the data plane finish. Never rejects. */
+  async drain(graceMs: number): Promise<void> {
+    this.#draining = true;
+    for (const workload of this.#workloads.values()) workload.drain();
+    if (this.#workloads.size > 0) await new Promise<void>((resolve) => this.#options.clock.after(SPREAD_MS, resolve));
+    // From here on the configuration is what it is: updates could only take away what requests in flight still need.
+    this.#ads.close();
+    await this.#options.dataPlane.drain(graceMs);
+  }
+
+  /** Deregisters every workload and ends all connections to the control plane. Never rejects. */
+  async close(): Promise<void> {
+    this.#draining = true;
+    this.#monitor.close();
+    await this.#queue;
+    await Promise.all([...this.#workloads.values()].map((workload) => workload.close()));
+    this.#workloads.clear();
+    this.#ads.close();
+  }
+
+  #certified(name: string, held: HeldIdentity): void {
+    if (this.#options.ownIdentity) return;
+    this.#speaker ??= name;
+    if (this.#speaker === name) this.#ads.use(held);
+  }
+
+  /** Before anything is given up for the newcomer. Throws HostingError. */
+  #admit(spec: WorkloadSpec, present: HostedWorkload | undefined): void {
+    if (this.#draining) throw new HostingError('draining', 'this data plane is draining and takes no more workloads');
+    const others = [...this.#workloads.values()].filter((workload) => workload !== present);
+    if (others.length >= WORKLOADS_MAX) throw new HostingError('full', `this data plane hosts ${WORKLOADS_MAX} workloads already, its limit`);
+    const foreign = this.#options.ownIdentity ? undefined : others.find((other) => serviceKey(other.spec.service) !== serviceKey(spec.service));
+    if (foreign !== undefined) {
+      throw new HostingError('foreign-service', `this data plane has no identity of its own and speaks as ${serviceKey(foreign.spec.service)}, so it can host instances of that service only; give it a join token of its own, or start another data plane`);
+    }
+    for (const socket of wantedSockets(spec)) {
+      const owner = others.find((other) => other.sockets.some((taken) => sameSocket(taken, socket)))?.name;
+      const own = this.#options.ownSockets.some((taken) => sameSocket(taken, socket)) ? 'the shared HTTP proxy' : undefined;
+      if (owner !== undefined || own !== undefined) throw new HostingError('port-taken', `${socket.address}:${socket.port} belongs to ${owner ?? own} already; choose another port, or 0`);
+    }
+  }
+
+  async #drop(workload: HostedWorkload): Promise<void> {
+    this.#workloads.delete(workload.name);
+    this.#check();
+    if (this.#speaker === workload.name) this.#speakAsAnother();
+    await workload.close();
+  }
+
+  /** With nobody left the stream stays: over it comes word that the last workload's listeners may go. */
+  #speakAsAnother(): void {
+    const next = [...this.#workloads.values()].find((workload) => workload.identity !== undefined);
+    this.#speaker = next?.name;
+    if (next?.identity !== undefined) this.#ads.use(next.identity);
+  }
+
+  /** Only applications of workloads that are hosted, at the address that their present description gives. */
+  #check(): void {
+    const clusters = this.#options.dataPlane.localClusters().filter(({ name, endpoints }) => {
+      const application = this.#workloads.get(localWorkload(name))?.spec.application;
+      const endpoint = endpoints.kind === 'static' ? endpoints.endpoints[0] : undefined;
+      return application !== undefined && endpoint !== undefined && sameSocket(endpoint, application);
+    });
+    this.#monitor.update(clusters);
+  }
+
+  #idle({ name, address, port, reason }: ListenerStatus): string {
+    const place = `${address}:${port}`;
+    if (name !== undefined) return `${name} ${place} ${reason}`;
+    const owner = [...this.#workloads.values()].find((workload) => workload.sockets.some((socket) => sameSocket(socket, { address, port })));
+    const problem = owner?.status().problem ?? '';
+    return `${owner === undefined ? 'port' : `${owner.name}: port`} ${place} waits for its configuration${problem === '' ? '' : `: the workload ${problem}`}`;
+  }
+
+  #verdict(clusterName: string, verdict: Verdict): void {
+    this.#workloads.get(localWorkload(clusterName))?.report(verdict);
+  }
+
+  #serially<T>(run: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(run);
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+}
+
+/** Local clusters are named `local/<workload>`. */
+function localWorkload(clusterName: Cluster['name']): string {
+  return clusterName.slice(clusterName.indexOf('/') + 1);
+}

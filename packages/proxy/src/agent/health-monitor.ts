@@ -1,0 +1,114 @@
+// Runs the active checks of the applications that this data plane hosts: one check per local cluster, one timer per check.
+// When to probe and what the results mean is decided by core's ActiveCheck; how to probe, by upstream/probe.
+import { ActiveCheck, type CheckState, type Cluster } from '@heddle/core';
+import type { Clock, Random, Timer } from '@heddle/runtime';
+
+export interface RunningProbe {
+  /** Drops the probe; its end is not reported. */
+  abandon(): void;
+}
+
+/** Sends one probe to the cluster's application. `onEnd` gets undefined when it passed, else why not. */
+export type SendProbe = (cluster: Cluster, onEnd: (failure: string | undefined) => void) => RunningProbe;
+
+export interface Verdict {
+  readonly state: CheckState;
+  readonly reason: string;
+}
+
+export interface HealthMonitorOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly sendProbe: SendProbe;
+  /** Called when the state or the reason of a cluster's check changes, and once for each new check. */
+  readonly onVerdict: (clusterName: string, verdict: Verdict) => void;
+}
+
+interface RunningCheck {
+  readonly cluster: Cluster;
+  readonly key: string;
+  readonly check: ActiveCheck;
+  timer: Timer | undefined;
+  probe: RunningProbe | undefined;
+  told: Verdict | undefined;
+}
+
+export class HealthMonitor {
+  readonly #options: HealthMonitorOptions;
+  readonly #checks = new Map<string, RunningCheck>();
+
+  constructor(options: HealthMonitorOptions) {
+    this.#options = options;
+  }
+
+  /** The clusters to check from now on. A check whose policy and address are as before goes on undisturbed. */
+  update(clusters: readonly Cluster[]): void {
+    const wanted = new Map(clusters.filter((cluster) => cluster.health !== undefined).map((cluster) => [cluster.name, cluster]));
+    for (const [name, running] of this.#checks) {
+      const cluster = wanted.get(name);
+      if (cluster === undefined || checkKey(cluster) !== running.key) this.#stop(name, running);
+    }
+    for (const cluster of wanted.values()) {
+      if (!this.#checks.has(cluster.name)) this.#start(cluster);
+    }
+  }
+
+  close(): void {
+    for (const [name, running] of this.#checks) this.#stop(name, running);
+  }
+
+  #start(cluster: Cluster): void {
+    const { clock, random } = this.#options;
+    if (cluster.health === undefined) return;
+    const check = new ActiveCheck({ policy: cluster.health, random: () => random.next(), nowMs: clock.nowMs() });
+    const running: RunningCheck = { cluster, key: checkKey(cluster), check, timer: undefined, probe: undefined, told: undefined };
+    this.#checks.set(cluster.name, running);
+    this.#tell(running);
+    this.#arm(running);
+  }
+
+  #stop(name: string, running: RunningCheck): void {
+    running.timer?.cancel();
+    running.probe?.abandon();
+    this.#checks.delete(name);
+  }
+
+  #arm(running: RunningCheck): void {
+    const { clock } = this.#options;
+    running.timer?.cancel();
+    running.timer = clock.after(Math.max(0, running.check.nextTimeoutMs() - clock.nowMs()), () => this.#due(running));
+  }
+
+  #due(running: RunningCheck): void {
+    const { clock, sendProbe } = this.#options;
+    const action = running.check.handleTimeout(clock.nowMs());
+    if (action?.kind === 'abandon') {
+      running.probe?.abandon();
+      running.probe = undefined;
+    } else if (action?.kind === 'probe') {
+      let ended = false;
+      const probe = sendProbe(running.cluster, (failure) => {
+        ended = true;
+        if (this.#checks.get(running.cluster.name) !== running) return;
+        running.probe = undefined;
+        running.check.probeEnded(action.id, clock.nowMs(), failure);
+        this.#tell(running);
+        this.#arm(running);
+      });
+      if (!ended) running.probe = probe;
+    }
+    this.#tell(running);
+    this.#arm(running);
+  }
+
+  #tell(running: RunningCheck): void {
+    const verdict: Verdict = { state: running.check.state, reason: running.check.reason };
+    if (running.told?.state === verdict.state && running.told.reason === verdict.reason) return;
+    running.told = verdict;
+    this.#options.onVerdict(running.cluster.name, verdict);
+  }
+}
+
+function checkKey(cluster: Cluster): string {
+  return JSON.stringify([cluster.health, cluster.endpoints]);
+}

@@ -1,0 +1,184 @@
+// One workload that this data plane hosts: its sockets, its certificate, its registration. Sockets come first, so that the
+// ports are known; then the certificate; with it the instance is registered, and its listeners arrive by xDS.
+import { controlChannelCredentials, controlChannelOptions, controlTarget, discovery } from '@heddle/api';
+import { controlPlaneId, formatSpiffeId, type Instance, type OutboundPort, type SocketAddress } from '@heddle/core';
+import type { Clock, Logger, Metrics, Random } from '@heddle/runtime';
+import type { DataPlane } from '../data-plane.ts';
+import { type ControlAddress, type HeldIdentity, IdentityKeeper, type IdentityStore } from '../identity/index.ts';
+import type { Verdict } from './health-monitor.ts';
+import { Registration } from './registration.ts';
+import { wantedSockets, type WorkloadSpec, WorkloadSpecError, workloadName } from './workload-spec.ts';
+
+export interface HostingDeps {
+  readonly node: string;
+  readonly control: ControlAddress;
+  readonly dataPlane: DataPlane;
+  readonly identityStore: IdentityStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/** What the workload's environment is made of: the real ports, and the credential for the shared outbound HTTP proxy. */
+export interface WorkloadBinding {
+  readonly inbound: SocketAddress;
+  readonly outbounds: readonly OutboundPort[];
+  readonly proxyCredential: string;
+}
+
+export interface WorkloadStatus {
+  readonly workload: string;
+  readonly inbound: SocketAddress;
+  readonly outbounds: readonly OutboundPort[];
+  readonly certificate: string;
+  readonly certificateNotAfterMs: number | undefined;
+  readonly registered: boolean;
+  readonly health: string;
+  readonly healthReason: string;
+  /** What keeps the workload from serving; empty when nothing does. */
+  readonly problem: string;
+}
+
+const CREDENTIAL_BYTES = 24;
+
+export class HostedWorkload {
+  readonly name: string;
+  readonly spec: WorkloadSpec;
+  readonly binding: WorkloadBinding;
+  readonly #deps: HostingDeps;
+  readonly #keeper: IdentityKeeper;
+  readonly #registration: Registration;
+  readonly #onIdentity: (held: HeldIdentity) => void;
+  #verdict: Verdict = { state: 'starting', reason: 'no check has ended yet' };
+  #hasToken = false;
+
+  /** Binds the sockets. Throws NetworkError, or WorkloadSpecError for a bad token, and then keeps nothing. */
+  static async open(spec: WorkloadSpec, deps: HostingDeps, onIdentity: (held: HeldIdentity) => void): Promise<HostedWorkload> {
+    const bound: SocketAddress[] = [];
+    const reserve = async (bind: SocketAddress): Promise<SocketAddress> => {
+      const real = await deps.dataPlane.reserve(bind);
+      bound.push(real);
+      return real;
+    };
+    try {
+      const inbound = await reserve(spec.inbound);
+      const outbounds: OutboundPort[] = [];
+      for (const outbound of spec.outbounds) outbounds.push({ service: outbound.service, listen: await reserve(outbound.listen) });
+      const proxyCredential = Buffer.from(deps.random.bytes(CREDENTIAL_BYTES)).toString('base64url');
+      const workload = new HostedWorkload(spec, { inbound, outbounds, proxyCredential }, deps, onIdentity);
+      workload.#begin();
+      return workload;
+    } catch (error) {
+      await Promise.all(bound.map((bind) => deps.dataPlane.release(bind)));
+      throw error;
+    }
+  }
+
+  private constructor(spec: WorkloadSpec, binding: WorkloadBinding, deps: HostingDeps, onIdentity: (held: HeldIdentity) => void) {
+    this.spec = spec;
+    this.binding = binding;
+    this.name = workloadName(spec.service, spec.instance);
+    this.#deps = deps;
+    this.#onIdentity = onIdentity;
+    const { clock, random, metrics } = deps;
+    const logger = deps.logger.child({ workload: this.name });
+    this.#registration = new Registration({ instance: asInstance(spec, binding, deps.node), clock, random, logger });
+    this.#keeper = new IdentityKeeper({
+      workload: { namespace: spec.service.namespace, service: spec.service.name, instance: spec.instance },
+      control: deps.control,
+      store: deps.identityStore,
+      clock,
+      random,
+      logger,
+      metrics,
+      onIdentity: (held) => this.#certified(held),
+    });
+  }
+
+  /** Throws WorkloadSpecError when the token is not one of this workload. */
+  offerToken(token: string): void {
+    const refusal = this.#keeper.offerToken(token);
+    if (refusal !== undefined) throw new WorkloadSpecError(`joinToken cannot be used: ${refusal}`);
+    this.#hasToken = true;
+  }
+
+  /** What proves who the workload is; undefined before it has joined. */
+  get identity(): HeldIdentity | undefined {
+    return this.#keeper.held;
+  }
+
+  /** Its bound sockets. */
+  get sockets(): SocketAddress[] {
+    return wantedSockets(this.binding);
+  }
+
+  report(verdict: Verdict): void {
+    this.#verdict = verdict;
+    this.#registration.report(verdict);
+  }
+
+  /** Callers stop choosing the instance, which still answers. */
+  drain(): void {
+    this.#registration.drain();
+  }
+
+  status(): WorkloadStatus {
+    const { health, reason, notAfterMs } = this.#keeper.status;
+    return {
+      workload: this.name,
+      inbound: this.binding.inbound,
+      outbounds: this.binding.outbounds,
+      certificate: health,
+      certificateNotAfterMs: notAfterMs,
+      registered: this.#registration.state.registered,
+      health: this.#verdict.state,
+      healthReason: this.#verdict.reason,
+      problem: this.#problem(health, reason),
+    };
+  }
+
+  /** Deregisters, then gives up certificate and ports. Never rejects. */
+  async close(): Promise<void> {
+    const { dataPlane } = this.#deps;
+    this.#keeper.close();
+    await this.#registration.stop();
+    dataPlane.removeCredential(this.binding.proxyCredential);
+    dataPlane.removeIdentity(this.name);
+    await Promise.all(this.sockets.map((bind) => dataPlane.release(bind)));
+  }
+
+  #begin(): void {
+    const { joinToken } = this.spec;
+    if (joinToken !== undefined) this.offerToken(joinToken);
+    this.#deps.dataPlane.setCredential(this.binding.proxyCredential, this.name);
+    void this.#keeper.start();
+  }
+
+  #certified(held: HeldIdentity): void {
+    this.#deps.dataPlane.setIdentity(this.name, held);
+    const { address, port } = this.#deps.control;
+    this.#registration.use(new discovery.DiscoveryClient(controlTarget(address, port), controlCredentials(held), controlChannelOptions()));
+    this.#onIdentity(held);
+  }
+
+  #problem(health: string, reason: string): string {
+    if (health === 'none' && reason !== '') return `has no certificate: ${reason}`;
+    if (health === 'none') return this.#hasToken ? 'waits for its certificate' : `has no certificate and no join token; make one with \`heddle token create --service ${this.spec.service.name}\``;
+    if (health === 'expired') return `its certificate has ended: ${reason}`;
+    const { registered, reason: why } = this.#registration.state;
+    return registered ? '' : `is not registered: ${why}`;
+  }
+}
+
+/** Credentials with which a certified workload calls the control plane of its mesh. */
+export function controlCredentials(held: HeldIdentity): ReturnType<typeof controlChannelCredentials> {
+  const { rootsPem, certificatePem, keyPem, id } = held;
+  return controlChannelCredentials({ rootsPem, certificatePem, keyPem, expectedSpiffeId: formatSpiffeId(controlPlaneId(id.trustDomain)) });
+}
+
+function asInstance(spec: WorkloadSpec, binding: WorkloadBinding, node: string): Instance {
+  const { service, instance: id, application, version, labels, weight } = spec;
+  const { inbound, outbounds } = binding;
+  return { service, id, node, inbound, application, outbounds, version, labels, weight, health: 'starting', healthReason: '' };
+}

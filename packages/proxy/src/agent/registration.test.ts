@@ -1,0 +1,184 @@
+// A registration against a real gRPC server that takes down every message, on a clock that the test moves.
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { credentials, Server, ServerCredentials, type ServerDuplexStream, status } from '@grpc/grpc-js';
+import { discovery } from '@heddle/api';
+import type { Instance } from '@heddle/core';
+import { nodeRandom } from '@heddle/runtime/node';
+import { type LogLine, recordingLogger, TestClock, until } from '../identity/testing/control.ts';
+import { Registration } from './registration.ts';
+
+type Call = ServerDuplexStream<discovery.RegisterRequest, discovery.RegisterResponse>;
+
+const TTL_MS = 9_000;
+const INSTANCE: Instance = {
+  service: { namespace: 'default', name: 'orders' },
+  id: 'orders-1',
+  node: 'n1',
+  inbound: { address: '127.0.0.1', port: 1 },
+  application: { address: '127.0.0.1', port: 2 },
+  outbounds: [],
+  version: '',
+  labels: {},
+  weight: 1,
+  health: 'starting',
+  healthReason: '',
+};
+const HEALTHY = { state: 'healthy', reason: 'checks pass' } as const;
+
+/** Takes every message down; answers as told. */
+class Registry {
+  readonly calls: Call[] = [];
+  readonly messages: { readonly call: number; readonly registers: boolean; readonly health: discovery.Health; readonly reason: string }[] = [];
+  readonly deregistered: string[] = [];
+  readonly #server = new Server();
+  port = 0;
+  answers = true;
+
+  async start(t: TestContext): Promise<this> {
+    const notHere = (_call: unknown, callback: (error: { code: status }) => void): void => callback({ code: status.UNIMPLEMENTED });
+    this.#server.addService(discovery.DiscoveryService, {
+      register: (call: Call) => this.#take(call),
+      deregister: (call: { request: discovery.DeregisterRequest }, callback: (error: null, response: discovery.DeregisterResponse) => void) => {
+        this.deregistered.push(`${call.request.namespace}/${call.request.service}/${call.request.instance}`);
+        callback(null, { existed: true });
+      },
+      listServices: notHere,
+      getService: notHere,
+      watch: () => {},
+      reportHealth: notHere,
+    });
+    this.port = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => (error === null ? resolve(port) : reject(error)));
+    });
+    t.after(() => this.#server.forceShutdown());
+    return this;
+  }
+
+  client(): discovery.DiscoveryClient {
+    return new discovery.DiscoveryClient(`127.0.0.1:${this.port}`, credentials.createInsecure());
+  }
+
+  #take(call: Call): void {
+    const index = this.calls.push(call) - 1;
+    call.on('error', () => {});
+    call.on('data', ({ instance, health, healthReason }: discovery.RegisterRequest) => {
+      this.messages.push({ call: index, registers: instance !== undefined, health, reason: healthReason });
+      if (this.answers) call.write({ leaseTtlMs: TTL_MS, revision: 1 });
+    });
+  }
+}
+
+interface Bench {
+  readonly registry: Registry;
+  readonly clock: TestClock;
+  readonly registration: Registration;
+  readonly lines: LogLine[];
+  /** Waits until so many messages have come in all. */
+  readonly heard: (count: number) => Promise<void>;
+}
+
+async function bench(t: TestContext): Promise<Bench> {
+  const registry = await new Registry().start(t);
+  const clock = new TestClock();
+  const lines: LogLine[] = [];
+  const registration = new Registration({ instance: INSTANCE, clock, random: { ...nodeRandom, next: () => 0.5 }, logger: recordingLogger(lines) });
+  t.after(() => registration.stop());
+  return { registry, clock, registration, lines, heard: (count) => until(`${count} messages`, () => registry.messages.length >= count) };
+}
+
+/** Lets a third of the lease pass and waits for the heartbeat that is due then. */
+async function beat({ clock, heard, registry }: Bench): Promise<void> {
+  const before = registry.messages.length;
+  await until('a heartbeat is planned', () => clock.sleepers === 1);
+  clock.advance(TTL_MS / 3);
+  await heard(before + 1);
+}
+
+test('registers with the first message and sends a heartbeat three times in a lease', async (t) => {
+  const run = await bench(t);
+  assert.deepEqual(run.registration.state, { registered: false, reason: 'not yet connected to the control plane' });
+  run.registration.use(run.registry.client());
+  await until('registered', () => run.registration.state.registered);
+  for (let beats = 0; beats < 4; beats++) await beat(run);
+  assert.deepEqual(run.registry.messages.map(({ registers }) => registers), [true, false, false, false, false]);
+  assert.equal(run.registry.messages[0]?.health, discovery.Health.HEALTH_STARTING);
+});
+
+test('goes on with heartbeats after the certificate was renewed', async (t) => {
+  const run = await bench(t);
+  run.registration.use(run.registry.client());
+  await until('registered', () => run.registration.state.registered);
+  await beat(run);
+  run.registration.use(run.registry.client());
+  await until('registered over the new connection', () => run.registry.calls.length === 2);
+  for (let beats = 0; beats < 3; beats++) await beat(run);
+  assert.deepEqual(run.registry.messages.filter(({ call }) => call === 1).map(({ registers }) => registers), [true, false, false, false]);
+  assert.ok(run.registration.state.registered);
+});
+
+test('reports a verdict at once, also while the registration is still to be answered, and repeats it', async (t) => {
+  const run = await bench(t);
+  run.registry.answers = false;
+  run.registration.use(run.registry.client());
+  await run.heard(1);
+  run.registration.report(HEALTHY);
+  await run.heard(2);
+  assert.equal(run.registry.messages[1]?.health, discovery.Health.HEALTH_HEALTHY);
+  run.registry.answers = true;
+  run.registration.report({ state: 'unhealthy', reason: 'checks fail: answered 503' });
+  await run.heard(3);
+  await until('registered', () => run.registration.state.registered);
+  await beat(run);
+  assert.deepEqual(run.registry.messages.slice(2).map(({ health, reason }) => [health, reason]), [
+    [discovery.Health.HEALTH_UNHEALTHY, 'checks fail: answered 503'],
+    [discovery.Health.HEALTH_UNHEALTHY, 'checks fail: answered 503'],
+  ]);
+});
+
+test('reports as draining from then on, whatever the checks say', async (t) => {
+  const run = await bench(t);
+  run.registration.use(run.registry.client());
+  await until('registered', () => run.registration.state.registered);
+  run.registration.drain();
+  await run.heard(2);
+  run.registration.report(HEALTHY);
+  await run.heard(3);
+  await beat(run);
+  assert.deepEqual(run.registry.messages.slice(1).map(({ health }) => health), Array(3).fill(discovery.Health.HEALTH_DRAINING));
+});
+
+test('registers again, with what is known of the application, when the stream breaks', async (t) => {
+  const run = await bench(t);
+  run.registration.use(run.registry.client());
+  await until('registered', () => run.registration.state.registered);
+  run.registration.report(HEALTHY);
+  await run.heard(2);
+  run.registry.calls[0]?.emit('error', { code: status.FAILED_PRECONDITION, details: 'its lease ended; register again' });
+  await until('told', () => !run.registration.state.registered);
+  assert.match(run.registration.state.reason, /its lease ended; register again/);
+  run.clock.advance(200);
+  await run.heard(3);
+  assert.deepEqual(run.registry.messages[2], { call: 1, registers: true, health: discovery.Health.HEALTH_HEALTHY, reason: 'checks pass' });
+  await until('registered again', () => run.registration.state.registered);
+  await beat(run);
+});
+
+test('deregisters when it stops, leaves no timer, and does not wait for a control plane that is away', async (t) => {
+  const run = await bench(t);
+  run.registration.use(run.registry.client());
+  await until('registered', () => run.registration.state.registered);
+  await run.registration.stop();
+  assert.deepEqual(run.registry.deregistered, ['default/orders/orders-1']);
+  assert.equal(run.clock.sleepers, 0);
+  await run.registration.stop();
+  assert.equal(run.registry.deregistered.length, 1);
+
+  const nobody = new discovery.DiscoveryClient('127.0.0.1:1', credentials.createInsecure());
+  const other = new Registration({ instance: INSTANCE, clock: run.clock, random: nodeRandom, logger: recordingLogger(run.lines) });
+  other.use(nobody);
+  await until('failed', () => other.state.reason.includes('ECONNREFUSED'));
+  await other.stop();
+  assert.ok(run.lines.some(({ message }) => message.includes('could not deregister')));
+  assert.equal(run.clock.sleepers, 0);
+});

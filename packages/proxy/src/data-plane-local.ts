@@ -1,0 +1,374 @@
+// Applied configuration and what runs by it. Updates are taken one after the other; each is checked whole before anything changes, and what
+// is wrong with it becomes the reason of the NACK.
+import { RouteConfigError, serviceHostnames } from '@heddle/core';
+import type { Cluster, EndpointSet, Listener, Resource, RouteConfig, TrustBundle } from '@heddle/core';
+import { NetworkError } from '@heddle/runtime';
+import { DEFAULT_LIMITS } from './data-plane-limits.ts';
+import { checkCluster, checkConflicts, checkEndpointSet, checkListener, checkTrustBundle } from './data-plane-resources.ts';
+import { Sockets } from './data-plane-sockets.ts';
+import type {
+  DataPlane,
+  DataPlaneOptions,
+  DataPlaneStatus,
+  ResourceUpdate,
+  SocketBind,
+  WantedResources,
+  WorkloadIdentity,
+} from './data-plane-types.ts';
+import { Credentials } from './listener/credentials.ts';
+import { ActiveListener } from './listener/listener.ts';
+import type { ListenerWorld } from './listener/listener.ts';
+import type { Context } from './stack/context.ts';
+import { Deadlines } from './stack/deadlines.ts';
+import { ClusterSlots, RouteSlots, RouteTable } from './stack/routes.ts';
+import { Turn } from './stack/turn.ts';
+import { UpstreamCluster } from './upstream/cluster.ts';
+import { Identities } from './upstream/identities.ts';
+
+/** How often a drain looks whether the last request has ended. */
+const DRAIN_POLL_MS = 10;
+/** How long idle connections stay open once nothing is in flight: longer than news of the departure takes to reach the callers. */
+const DRAIN_IDLE_MS = 1_000;
+
+export class LocalDataPlane implements DataPlane, ListenerWorld {
+  onWantedChange: (() => void) | undefined;
+  onClustersChange: (() => void) | undefined;
+  readonly credentials = new Credentials();
+  readonly identities = new Identities();
+  readonly clusters = new ClusterSlots();
+  readonly routes = new RouteSlots();
+  private readonly context: Context;
+  private readonly node: string;
+  private readonly sockets: Sockets;
+  private readonly listeners = new Map<string, ActiveListener>();
+  private readonly retired = new Set<ActiveListener>();
+  private readonly routeConfigs = new Map<string, RouteConfig>();
+  private readonly endpointSets = new Map<string, EndpointSet>();
+  private readonly trustBundles = new Map<string, TrustBundle>();
+  private tcpClusters = new Map<string, UpstreamCluster>();
+  private queue: Promise<unknown> = Promise.resolve();
+  private draining = false;
+  private lastWanted = '';
+
+  constructor(options: DataPlaneOptions) {
+    const { network, clock, random, logger, metrics, node } = options;
+    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.node = node;
+    this.context = {
+      network,
+      clock,
+      random,
+      logger,
+      metrics,
+      limits,
+      deadlines: new Deadlines(clock),
+      turn: new Turn(),
+      active: { count: 0 },
+    };
+    this.sockets = new Sockets(network);
+    this.identities.onChange = () => this.identitiesChanged();
+    const active = metrics.gauge('heddle_active_requests', 'Requests and TCP streams under way.');
+    metrics.onExpose(() => {
+      active.set(this.context.active.count);
+      for (const listener of this.listeners.values()) listener.countRefusals();
+    });
+  }
+
+  reserve(bind: SocketBind): Promise<SocketBind> {
+    return this.sequence(() => this.sockets.reserve(bind));
+  }
+
+  release(bind: SocketBind): Promise<void> {
+    return this.sequence(() => this.sockets.release(bind));
+  }
+
+  apply(update: ResourceUpdate): Promise<string | undefined> {
+    return this.sequence(async () => {
+      const reason = await this.applyKind(update);
+      this.context.turn.end();
+      if (reason !== undefined) {
+        this.context.logger.warn({ kind: update.kind, reason }, 'an update of the configuration was rejected; the last good one stays');
+        return reason;
+      }
+      const wanted = JSON.stringify(this.wanted());
+      if (wanted !== this.lastWanted) {
+        this.lastWanted = wanted;
+        this.onWantedChange?.();
+      }
+      if (update.kind === 'cluster') this.onClustersChange?.();
+      return undefined;
+    });
+  }
+
+  setIdentity(workload: string, identity: WorkloadIdentity): void {
+    // Throws where the PEM cannot be used, before anything has changed.
+    this.context.network.clientTls({ ...identity, rootsPem: identity.certificatePem, peerIds: [], alpn: [] });
+    this.identities.set(workload, identity);
+  }
+
+  removeIdentity(workload: string): void {
+    this.identities.remove(workload);
+  }
+
+  setCredential(credential: string, workload: string): void {
+    this.credentials.set(credential, workload);
+  }
+
+  removeCredential(credential: string): void {
+    this.credentials.remove(credential);
+  }
+
+  setAnonymousWorkload(workload: string | undefined): void {
+    this.credentials.anonymousWorkload = workload;
+  }
+
+  wanted(): WantedResources {
+    const routes = new Set<string>();
+    const endpoints = new Set<string>();
+    const secrets = new Set<string>();
+    for (const { config } of this.listeners.values()) {
+      if (config.filter.kind === 'http') routes.add(config.filter.routeConfigName);
+      if (config.tls !== undefined) secrets.add(config.tls.trustBundleName);
+    }
+    for (const { config } of this.clusters.clusters()) {
+      if (config.endpoints.kind === 'eds') endpoints.add(config.name);
+      if (config.tls !== undefined) secrets.add(config.tls.trustBundleName);
+    }
+    return { routes: [...routes].sort(), endpoints: [...endpoints].sort(), secrets: [...secrets].sort() };
+  }
+
+  localClusters(): readonly Cluster[] {
+    return [...this.clusters.clusters()].map((cluster) => cluster.config).filter((config) => config.health !== undefined);
+  }
+
+  tcpClusterOf(hostname: string): UpstreamCluster | undefined {
+    return this.tcpClusters.get(hostname);
+  }
+
+  configDump(): object {
+    return {
+      node: this.node,
+      listeners: [...this.listeners.values()].map((listener) => ({ ...listener.config, status: listener.status() })),
+      routes: [...this.routeConfigs.values()],
+      clusters: [...this.clusters.clusters()].map((cluster) => cluster.describe()),
+      endpoints: [...this.endpointSets.values()],
+      secrets: [...this.trustBundles.values()],
+      identities: this.identities.workloads,
+      anonymousWorkload: this.credentials.anonymousWorkload ?? null,
+    };
+  }
+
+  status(): DataPlaneStatus {
+    const listeners = [...this.listeners.values()].map((listener) => listener.status());
+    const reserved = this.sockets.idle.map(({ address, port, refusedHandshakes }) => ({
+      name: undefined,
+      address,
+      port,
+      state: 'reserved' as const,
+      reason: '',
+      openConnections: 0,
+      refusedHandshakes,
+    }));
+    let openConnections = 0;
+    for (const listener of [...this.listeners.values(), ...this.retired]) openConnections += listener.connectionCount;
+    return { listeners: [...listeners, ...reserved], openConnections, activeRequests: this.context.active.count, draining: this.draining };
+  }
+
+  async drain(graceMs: number): Promise<void> {
+    const { clock, active, turn } = this.context;
+    this.draining = true;
+    const endMs = clock.nowMs() + graceMs;
+    // Only the way in is shut: requests in flight may need calls out to be answered.
+    for (const listener of this.listeners.values()) {
+      if (listener.config.direction === 'outbound') {
+        listener.closeAfterRequests();
+        continue;
+      }
+      listener.stopAccepting();
+      await this.sockets.close(listener.config);
+    }
+    turn.end();
+    await this.waitWhile(() => active.count > 0, endMs);
+    // Callers that have heard of the departure close their idle connections; those that have not may still send a request on one.
+    await this.waitWhile(() => active.count > 0 || this.status().openConnections > 0, Math.min(endMs, clock.nowMs() + DRAIN_IDLE_MS));
+    await this.waitWhile(() => active.count > 0, endMs);
+    await this.close();
+  }
+
+  private async waitWhile(condition: () => boolean, endMs: number): Promise<void> {
+    const { clock } = this.context;
+    while (condition() && clock.nowMs() < endMs) await new Promise<void>((resolve) => void clock.after(DRAIN_POLL_MS, resolve));
+  }
+
+  async close(): Promise<void> {
+    this.draining = true;
+    await this.sockets.closeAll();
+    for (const listener of [...this.listeners.values(), ...this.retired]) listener.destroy();
+    for (const cluster of this.clusters.clusters()) cluster.remove();
+    this.context.turn.end();
+    this.context.deadlines.close();
+  }
+
+  // --- updates
+
+  private sequence<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.queue.then(work);
+    this.queue = result.catch(() => {});
+    return result;
+  }
+
+  private async applyKind({ kind, upserts, removed }: ResourceUpdate): Promise<string | undefined> {
+    if (this.draining) return 'this data plane is draining';
+    switch (kind) {
+      case 'listener':
+        return this.applyListeners(upserts as readonly Listener[], removed);
+      case 'route':
+        return this.applyRoutes(upserts as readonly RouteConfig[], removed);
+      case 'cluster':
+        return this.applyClusters(upserts as readonly Cluster[], removed);
+      case 'endpoints':
+        return this.applyEndpoints(upserts as readonly EndpointSet[], removed);
+      case 'secret':
+        return this.applySecrets(upserts as readonly TrustBundle[], removed);
+    }
+  }
+
+  private async applyListeners(upserts: readonly Listener[], removed: readonly string[]): Promise<string | undefined> {
+    const after = new Map([...this.listeners].map(([name, listener]) => [name, listener.config]));
+    for (const name of removed) after.delete(name);
+    for (const listener of upserts) after.set(listener.name, listener);
+    const reason = firstReason(upserts, checkListener) ?? checkConflicts(after.values());
+    if (reason !== undefined) return reason;
+    const opened: SocketBind[] = [];
+    try {
+      for (const listener of upserts) if ((await this.sockets.use(listener)).isNew) opened.push(listener);
+    } catch (error) {
+      for (const bind of opened) await this.sockets.unuse(bind);
+      if (error instanceof NetworkError) return error.message;
+      throw error;
+    }
+    const gone = [...this.listeners.values()].filter(({ config }) => isElsewhere(config, after.get(config.name)));
+    for (const listener of gone) await this.retire(listener, after.values());
+    for (const listener of upserts) await this.applyListener(listener);
+    return undefined;
+  }
+
+  private async applyListener(config: Listener): Promise<void> {
+    const known = this.listeners.get(config.name);
+    if (known !== undefined) {
+      known.update(config);
+      return;
+    }
+    const { socket } = await this.sockets.use(config);
+    this.sockets.markUsed(config);
+    this.listeners.set(config.name, new ActiveListener(this.context, this, config, socket));
+  }
+
+  /** The listener's connections end by and by; its socket is closed unless it is reserved or another listener takes it over. */
+  private async retire(listener: ActiveListener, after: Iterable<Listener>): Promise<void> {
+    const { config } = listener;
+    this.listeners.delete(config.name);
+    listener.retire();
+    for (const old of this.retired) if (old.connectionCount === 0) this.retired.delete(old);
+    if (listener.connectionCount > 0) this.retired.add(listener);
+    for (const other of after) if (other.address === config.address && other.port === config.port) return;
+    await this.sockets.unuse(config);
+  }
+
+  private applyRoutes(upserts: readonly RouteConfig[], removed: readonly string[]): string | undefined {
+    const tables: RouteTable[] = [];
+    try {
+      for (const config of upserts) tables.push(new RouteTable(config, this.clusters));
+    } catch (error) {
+      if (error instanceof RouteConfigError) return error.message;
+      throw error;
+    }
+    for (const name of removed) {
+      this.routeConfigs.delete(name);
+      this.routes.slot(name).table = undefined;
+    }
+    for (const table of tables) {
+      this.routeConfigs.set(table.config.name, table.config);
+      this.routes.slot(table.config.name).table = table;
+    }
+    return undefined;
+  }
+
+  private applyClusters(upserts: readonly Cluster[], removed: readonly string[]): string | undefined {
+    const reason = firstReason(upserts, checkCluster);
+    if (reason !== undefined) return reason;
+    for (const name of removed) {
+      const slot = this.clusters.slot(name);
+      slot.cluster?.remove();
+      slot.cluster = undefined;
+    }
+    for (const config of upserts) {
+      const slot = this.clusters.slot(config.name);
+      if (slot.cluster !== undefined) {
+        slot.cluster.update(config);
+        continue;
+      }
+      slot.cluster = new UpstreamCluster(this.context, this.identities, config);
+      const endpoints = this.endpointSets.get(config.name);
+      if (config.endpoints.kind === 'eds' && endpoints !== undefined) slot.cluster.setEndpoints(endpoints.endpoints);
+    }
+    this.indexTcpClusters();
+    return undefined;
+  }
+
+  private applyEndpoints(upserts: readonly EndpointSet[], removed: readonly string[]): string | undefined {
+    const reason = firstReason(upserts, checkEndpointSet);
+    if (reason !== undefined) return reason;
+    for (const name of removed) {
+      this.endpointSets.delete(name);
+      this.edsCluster(name)?.setEndpoints([]);
+    }
+    for (const set of upserts) {
+      this.endpointSets.set(set.cluster, set);
+      this.edsCluster(set.cluster)?.setEndpoints(set.endpoints);
+    }
+    return undefined;
+  }
+
+  private applySecrets(upserts: readonly TrustBundle[], removed: readonly string[]): string | undefined {
+    const reason = firstReason(upserts, checkTrustBundle);
+    if (reason !== undefined) return reason;
+    for (const name of removed) this.trustBundles.delete(name);
+    for (const bundle of upserts) this.trustBundles.set(bundle.name, bundle);
+    this.identities.setBundles(upserts, removed);
+    return undefined;
+  }
+
+  private edsCluster(name: string): UpstreamCluster | undefined {
+    const { cluster } = this.clusters.slot(name);
+    return cluster?.config.endpoints.kind === 'eds' ? cluster : undefined;
+  }
+
+  /** Host names that CONNECT reaches: services whose cluster takes opaque bytes from peers. */
+  private indexTcpClusters(): void {
+    this.tcpClusters = new Map();
+    for (const cluster of this.clusters.clusters()) {
+      const { tls, service } = cluster.config;
+      if (tls === undefined || tls.alpn.includes('http/1.1')) continue;
+      for (const hostname of serviceHostnames(service)) this.tcpClusters.set(hostname.toLowerCase(), cluster);
+    }
+  }
+
+  private identitiesChanged(): void {
+    for (const cluster of this.clusters.clusters()) cluster.identityChanged();
+    for (const listener of this.listeners.values()) listener.refresh();
+    this.context.turn.end();
+  }
+}
+
+function firstReason<R extends Resource>(resources: readonly R[], check: (resource: R) => string | undefined): string | undefined {
+  for (const resource of resources) {
+    const reason = check(resource);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
+}
+
+function isElsewhere(before: Listener, after: Listener | undefined): boolean {
+  return after === undefined || after.address !== before.address || after.port !== before.port;
+}

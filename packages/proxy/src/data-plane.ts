@@ -1,0 +1,10 @@
+// The data path's only entry: one data plane hosts any number of workloads of one machine.
+import { LocalDataPlane } from './data-plane-local.ts';
+import type { DataPlane, DataPlaneOptions } from './data-plane-types.ts';
+
+export * from './data-plane-types.ts';
+export type { DataPlaneLimits } from './data-plane-limits.ts';
+
+export function createDataPlane(options: DataPlaneOptions): DataPlane {
+  return new LocalDataPlane(options);
+}

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { afterFailure, afterIssued, afterToken, certificateHealth, nextAction, NOTHING_HELD, type RenewalState } from './renewal.ts';
+
+const HOUR_MS = 3_600_000;
+const middle = (): number => 0.5;
+const held = afterIssued(NOTHING_HELD, { receivedMs: 0, notAfterMs: HOUR_MS }, middle);
+
+test('without certificate and token nothing can be done', () => {
+  assert.deepEqual(nextAction(NOTHING_HELD, 5), { kind: 'wait', untilMs: undefined });
+  assert.equal(certificateHealth(NOTHING_HELD, 5), 'none');
+});
+
+test('a token is used at once', () => {
+  assert.deepEqual(nextAction(afterToken(NOTHING_HELD, 5), 5), { kind: 'join' });
+});
+
+test('a certificate is renewed at half of its life', () => {
+  assert.equal(nextAction(held, HOUR_MS / 2 - 1).kind, 'wait');
+  assert.deepEqual(nextAction(held, HOUR_MS / 2), { kind: 'renew' });
+});
+
+test('renewals are spread by 5 % to both sides of half life', () => {
+  fc.assert(
+    fc.property(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (dice) => {
+      const { nextTryMs } = afterIssued(NOTHING_HELD, { receivedMs: 0, notAfterMs: HOUR_MS }, () => dice);
+      assert.ok(nextTryMs >= 0.45 * HOUR_MS && nextTryMs <= 0.55 * HOUR_MS);
+    }),
+  );
+});
+
+test('renewal is overdue after three quarters of life, and the wait ends there so that it is told', () => {
+  const failed = afterFailure({ ...held, failures: 20 }, false, 0.74 * HOUR_MS, () => 1);
+  assert.deepEqual(nextAction(failed, 0.7495 * HOUR_MS), { kind: 'wait', untilMs: 0.75 * HOUR_MS });
+  assert.equal(certificateHealth(failed, 0.75 * HOUR_MS - 1), 'good');
+  assert.equal(certificateHealth(failed, 0.75 * HOUR_MS), 'overdue');
+  assert.equal(certificateHealth(failed, HOUR_MS), 'expired');
+});
+
+test('failed renewals are repeated ever more slowly, but often enough before the end', () => {
+  let state: RenewalState = held;
+  let nowMs = HOUR_MS / 2;
+  const waits: number[] = [];
+  for (let i = 0; i < 10; i++) {
+    state = afterFailure(state, false, nowMs, () => 1);
+    waits.push(state.nextTryMs - nowMs);
+    nowMs = state.nextTryMs;
+  }
+  assert.deepEqual(waits.slice(0, 4), [1_000, 2_000, 4_000, 8_000]);
+  assert.equal(waits.at(-1), 60_000);
+  const short = afterIssued(NOTHING_HELD, { receivedMs: 0, notAfterMs: 20_000 }, middle);
+  assert.ok(afterFailure({ ...short, failures: 30 }, false, 10_000, () => 1).nextTryMs <= 11_000);
+});
+
+test('an expired certificate waits for a token, which then joins anew', () => {
+  assert.deepEqual(nextAction(held, HOUR_MS), { kind: 'wait', untilMs: undefined });
+  const offered = afterToken(held, HOUR_MS);
+  assert.deepEqual(nextAction(offered, HOUR_MS), { kind: 'join' });
+});
+
+test('a token that comes while a certificate is good is kept until it is needed', () => {
+  const offered = afterToken(held, 1_000);
+  assert.equal(offered.nextTryMs, held.nextTryMs);
+  assert.equal(nextAction(offered, 1_000).kind, 'wait');
+  assert.equal(nextAction({ ...offered, nextTryMs: HOUR_MS }, HOUR_MS).kind, 'join');
+});
+
+test('a refused token is not tried again, other failures are', () => {
+  const joining = afterToken(NOTHING_HELD, 0);
+  const refused = afterFailure(joining, true, 10, middle);
+  assert.deepEqual(nextAction(refused, 1e9), { kind: 'wait', untilMs: undefined });
+  const failed = afterFailure(joining, false, 10, middle);
+  const wait = nextAction(failed, 10);
+  assert.ok(wait.kind === 'wait' && wait.untilMs !== undefined && wait.untilMs > 10 && wait.untilMs <= 210);
+  assert.deepEqual(nextAction(failed, wait.untilMs), { kind: 'join' });
+});
+
+test('whatever happens, a wait lies ahead and a valid certificate is never joined over', () => {
+  const event = fc.oneof(
+    fc.record({ kind: fc.constant('issued' as const), lifeMs: fc.integer({ min: 1, max: 10 * HOUR_MS }) }),
+    fc.record({ kind: fc.constant('failed' as const), refused: fc.boolean() }),
+    fc.record({ kind: fc.constant('token' as const) }),
+    fc.record({ kind: fc.constant('pass' as const), ms: fc.integer({ min: 0, max: 20 * HOUR_MS }) }),
+  );
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 40 }), fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (events, dice) => {
+      let state = NOTHING_HELD;
+      let nowMs = 1_000;
+      for (const step of events) {
+        if (step.kind === 'issued') state = afterIssued(state, { receivedMs: nowMs, notAfterMs: nowMs + step.lifeMs }, () => dice);
+        else if (step.kind === 'failed') state = afterFailure(state, step.refused, nowMs, () => dice);
+        else if (step.kind === 'token') state = afterToken(state, nowMs);
+        else nowMs += step.ms;
+        const valid = state.certificate !== undefined && nowMs < state.certificate.notAfterMs;
+        const action = nextAction(state, nowMs);
+        if (action.kind === 'wait' && action.untilMs !== undefined) assert.ok(action.untilMs > nowMs);
+        if (action.kind === 'wait' && action.untilMs === undefined) assert.ok(!valid && !state.hasToken);
+        if (action.kind === 'renew') assert.ok(valid);
+        if (action.kind === 'join') assert.ok(!valid && state.hasToken);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});

@@ -1,0 +1,87 @@
+// When a workload joins and when it renews, as a function of what it holds and the time. Renewal begins at half of a
+// certificate's life; the last good certificate stays in use until it ends, and being late is told long before that.
+import { type Backoff, backoffMs, RECONNECT_BACKOFF } from '@heddle/core';
+
+export interface Validity {
+  /** When the certificate came, by this machine's clock; its life is counted from here. Unix time. */
+  readonly receivedMs: number;
+  readonly notAfterMs: number;
+}
+
+export interface RenewalState {
+  readonly certificate: Validity | undefined;
+  /** Whether a join token is at hand that has not been refused. */
+  readonly hasToken: boolean;
+  /** Failed tries in a row. */
+  readonly failures: number;
+  readonly nextTryMs: number;
+}
+
+export type RenewalAction =
+  | { readonly kind: 'join' | 'renew' }
+  /** Look again then, or when a token comes. Undefined: nothing will change by itself. */
+  | { readonly kind: 'wait'; readonly untilMs: number | undefined };
+
+/** `none`: no certificate yet; `good`; `overdue`: still valid, but renewal should have succeeded by now; `expired`. */
+export type CertificateHealth = 'none' | 'good' | 'overdue' | 'expired';
+
+const RENEW_AT = 0.5;
+/** Workloads that started together shall not renew together: half life ± 5 %. */
+const JITTER = 0.1;
+/** From here on late renewal is an alarm: with 1 h of life, a quarter of an hour is left to act. */
+const OVERDUE_AT = 0.75;
+const RENEWAL_BACKOFF: Backoff = { baseMs: 1_000, maxMs: 60_000 };
+/** With short lives there must be time for several tries before the end. */
+const BACKOFF_SHARE_MAX = 0.05;
+
+export const NOTHING_HELD: RenewalState = { certificate: undefined, hasToken: false, failures: 0, nextTryMs: 0 };
+
+export function nextAction(state: RenewalState, nowMs: number): RenewalAction {
+  const { certificate, hasToken, nextTryMs } = state;
+  if (certificate !== undefined && nowMs < certificate.notAfterMs) {
+    if (nowMs >= nextTryMs) return { kind: 'renew' };
+    const overdueMs = overdueAtMs(certificate);
+    return { kind: 'wait', untilMs: Math.min(nextTryMs, certificate.notAfterMs, nowMs < overdueMs ? overdueMs : nextTryMs) };
+  }
+  if (!hasToken) return { kind: 'wait', untilMs: undefined };
+  return nowMs >= nextTryMs ? { kind: 'join' } : { kind: 'wait', untilMs: nextTryMs };
+}
+
+/** A certificate came, or was found in the state directory. `random` is uniform in [0, 1). */
+export function afterIssued(state: RenewalState, certificate: Validity, random: () => number): RenewalState {
+  const share = RENEW_AT + (random() - 0.5) * JITTER;
+  return { ...state, certificate, failures: 0, nextTryMs: certificate.receivedMs + lifeMs(certificate) * share };
+}
+
+/** `tokenRefused`: the token will never be accepted, trying again is pointless. */
+export function afterFailure(state: RenewalState, tokenRefused: boolean, nowMs: number, random: () => number): RenewalState {
+  const { certificate, failures } = state;
+  const renewing = certificate !== undefined && nowMs < certificate.notAfterMs;
+  const backoff = renewing
+    ? { ...RENEWAL_BACKOFF, maxMs: Math.min(RENEWAL_BACKOFF.maxMs, lifeMs(certificate) * BACKOFF_SHARE_MAX) }
+    : RECONNECT_BACKOFF;
+  // Half of the wait is fixed, so that a lucky die cannot make it a busy loop.
+  const waitMs = backoffMs(backoff, failures, () => 0.5 + random() / 2);
+  return { ...state, hasToken: state.hasToken && !tokenRefused, failures: failures + 1, nextTryMs: nowMs + waitMs };
+}
+
+/** A token was offered. It is used at once where no valid certificate is held, and kept otherwise. */
+export function afterToken(state: RenewalState, nowMs: number): RenewalState {
+  const holds = state.certificate !== undefined && nowMs < state.certificate.notAfterMs;
+  return holds ? { ...state, hasToken: true } : { ...state, hasToken: true, failures: 0, nextTryMs: nowMs };
+}
+
+export function certificateHealth(state: RenewalState, nowMs: number): CertificateHealth {
+  const { certificate } = state;
+  if (certificate === undefined) return 'none';
+  if (nowMs >= certificate.notAfterMs) return 'expired';
+  return nowMs >= overdueAtMs(certificate) ? 'overdue' : 'good';
+}
+
+function overdueAtMs(certificate: Validity): number {
+  return certificate.receivedMs + lifeMs(certificate) * OVERDUE_AT;
+}
+
+function lifeMs(certificate: Validity): number {
+  return certificate.notAfterMs - certificate.receivedMs;
+}

@@ -1,0 +1,2 @@
+// The public door of @heddle/proxy.
+export { ProxyOptionsError, type ProxyOptions, type RunningProxy, startProxy } from './start.ts';

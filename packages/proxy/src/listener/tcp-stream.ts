@@ -1,0 +1,217 @@
+// Opaque bytes between one downstream connection and one connection to an endpoint, half-closes included. Until the connection is there
+// nothing is read, so another endpoint can be tried without losing a byte.
+import type { ErrorCode } from '@heddle/core';
+import type { Connection, ConnectionHandler, NetworkError } from '@heddle/runtime';
+import type { Context } from '../stack/context.ts';
+import { Timed } from '../stack/deadlines.ts';
+import type { StreamMetrics } from '../telemetry/connections.ts';
+import type { UpstreamCluster } from '../upstream/cluster.ts';
+import type { UpstreamHost } from '../upstream/host.ts';
+import { connectErrorCode } from '../upstream/pool.ts';
+
+/** Endpoints that are tried: one stale entry in the list is likely, three are an outage that more tries only prolong. */
+const TRIES_MAX = 3;
+
+export interface StreamOwner {
+  /** The upstream connection is made; bytes flow when this returns. */
+  onEstablished(): void;
+  /** No endpoint could be reached. The downstream connection is still the owner's to answer and close. */
+  onUnreachable(code: ErrorCode, detail: string): void;
+}
+
+export class TcpStream extends Timed implements ConnectionHandler {
+  private readonly context: Context;
+  private readonly downstream: Connection;
+  private readonly cluster: UpstreamCluster;
+  private readonly workload: string;
+  private readonly metrics: StreamMetrics;
+  private readonly owner: StreamOwner;
+  private readonly tried: UpstreamHost[] = [];
+  private upstream: Connection | undefined;
+  private established = false;
+  private done = false;
+  private downstreamEnded = false;
+  private moved = false;
+
+  constructor(
+    context: Context,
+    downstream: Connection,
+    cluster: UpstreamCluster,
+    workload: string,
+    metrics: StreamMetrics,
+    owner: StreamOwner,
+  ) {
+    super();
+    this.context = context;
+    this.downstream = downstream;
+    this.cluster = cluster;
+    this.workload = workload;
+    this.metrics = metrics;
+    this.owner = owner;
+  }
+
+  start(): void {
+    this.context.active.count += 1;
+    this.metrics.total.add(1);
+    this.metrics.open.add(1);
+    this.downstream.pause();
+    this.dispatch();
+  }
+
+  /** Bytes that came before the stream began. */
+  sendFirst(bytes: Buffer): void {
+    this.onBytes(bytes);
+  }
+
+  /** Drops both sides. */
+  destroy(): void {
+    this.upstream?.destroy();
+    this.downstream.destroy();
+  }
+
+  onBytes(bytes: Buffer): void {
+    this.moved = true;
+    this.metrics.receivedBytes.add(bytes.length);
+    if (this.upstream?.write(bytes) === false) this.downstream.pause();
+  }
+
+  onDrained(): void {
+    this.upstream?.resume();
+  }
+
+  onEnd(): void {
+    this.downstreamEnded = true;
+    // Before the connection is made, a client that ends without a byte has gone; one that is read later is not.
+    this.upstream?.end();
+  }
+
+  onClose(error: NetworkError | undefined): void {
+    const { upstream } = this;
+    this.upstream = undefined;
+    if (!this.established) upstream?.destroy();
+    else if (error !== undefined) upstream?.reset();
+    else if (!this.downstreamEnded) upstream?.destroy();
+    this.finish();
+  }
+
+  onDeadline(nowMs: number): void {
+    if (this.moved) {
+      this.moved = false;
+      this.context.deadlines.set(this, nowMs + this.context.limits.tcpIdleTimeoutMs);
+    } else {
+      this.destroy();
+    }
+  }
+
+  private dispatch(): void {
+    const { cluster, context } = this;
+    const host = cluster.pick({ nowMs: context.clock.nowMs(), hash: 0, avoid: this.tried });
+    if (host === undefined) return this.unreachable('NO_HEALTHY_INSTANCE', `no instance of ${cluster.destination} is healthy`);
+    const tls = cluster.tls.of(this.workload);
+    if (cluster.tls.isNeeded && tls === undefined) return this.unreachable('NO_IDENTITY', cluster.tls.missing(this.workload));
+    const side = new UpstreamSide(this, host);
+    this.upstream = context.network.connect(
+      { address: host.address, port: host.port, tls, timeoutMs: cluster.config.connectTimeoutMs },
+      side,
+    );
+  }
+
+  /** @internal */
+  connected(): void {
+    this.cluster.metrics.opened.add(1);
+    this.cluster.metrics.open.add(1);
+    this.established = true;
+    this.context.deadlines.set(this, this.context.clock.nowMs() + this.context.limits.tcpIdleTimeoutMs);
+    this.owner.onEstablished();
+    if (this.downstreamEnded) this.upstream?.end();
+    this.downstream.resume();
+  }
+
+  /** @internal */
+  connectFailed(host: UpstreamHost, error: NetworkError | undefined): void {
+    if (this.done) return;
+    this.upstream = undefined;
+    this.cluster.metrics.connectFailed(error?.kind ?? 'other');
+    this.tried.push(host);
+    const { cluster } = this;
+    if (this.tried.length < TRIES_MAX && cluster.healthyCount > this.tried.length) return this.dispatch();
+    this.unreachable(
+      connectErrorCode(error, cluster.tls.isNeeded),
+      `${host.instance} at ${host.address}:${host.port}: ${error?.message ?? 'the connection was closed'}`,
+    );
+  }
+
+  /** @internal */
+  upstreamBytes(bytes: Buffer): void {
+    this.moved = true;
+    this.metrics.sentBytes.add(bytes.length);
+    if (!this.downstream.write(bytes)) this.upstream?.pause();
+  }
+
+  /** @internal */
+  upstreamDrained(): void {
+    this.downstream.resume();
+  }
+
+  /** @internal */
+  upstreamEnded(): void {
+    this.downstream.end();
+  }
+
+  /** @internal */
+  upstreamClosed(error: NetworkError | undefined): void {
+    this.cluster.metrics.open.add(-1);
+    if (this.upstream === undefined) return;
+    this.upstream = undefined;
+    if (error !== undefined) this.downstream.reset();
+    // Closed without an error after both directions ended: what is still in the downstream buffer goes out by itself.
+    else if (!this.downstreamEnded) this.downstream.end();
+  }
+
+  private unreachable(code: ErrorCode, detail: string): void {
+    this.finish();
+    this.owner.onUnreachable(code, detail);
+  }
+
+  private finish(): void {
+    if (this.done) return;
+    this.done = true;
+    this.context.active.count -= 1;
+    this.metrics.open.add(-1);
+    this.context.deadlines.remove(this);
+  }
+}
+
+/** The handler of the connection to the endpoint. */
+class UpstreamSide implements ConnectionHandler {
+  private readonly stream: TcpStream;
+  private readonly host: UpstreamHost;
+  private isConnected = false;
+
+  constructor(stream: TcpStream, host: UpstreamHost) {
+    this.stream = stream;
+    this.host = host;
+  }
+
+  onConnected(): void {
+    this.isConnected = true;
+    this.stream.connected();
+  }
+
+  onBytes(bytes: Buffer): void {
+    this.stream.upstreamBytes(bytes);
+  }
+
+  onDrained(): void {
+    this.stream.upstreamDrained();
+  }
+
+  onEnd(): void {
+    this.stream.upstreamEnded();
+  }
+
+  onClose(error: NetworkError | undefined): void {
+    if (this.isConnected) this.stream.upstreamClosed(error);
+    else this.stream.connectFailed(this.host, error);
+  }
+}

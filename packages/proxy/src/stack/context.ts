@@ -1,0 +1,33 @@
+// What every part of the data path shares: ports, limits, the timer wheel, the gathering of writes, and the count of work under way.
+import type { Clock, Logger, Metrics, Network, Random } from '@heddle/runtime';
+import type { DataPlaneLimits } from '../data-plane-limits.ts';
+import type { Deadlines } from './deadlines.ts';
+import type { Turn } from './turn.ts';
+
+export interface Context {
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly limits: DataPlaneLimits;
+  readonly deadlines: Deadlines;
+  readonly turn: Turn;
+  /** Requests and streams under way; the drain waits for them. */
+  readonly active: { count: number };
+}
+
+/** `<namespace>/<service>` of a workload name `<namespace>/<service>/<instance>`. */
+export function serviceOfWorkload(workload: string): string {
+  const end = workload.lastIndexOf('/');
+  return end === -1 ? workload : workload.slice(0, end);
+}
+
+/**
+ * A fault of ours while handling one connection's event: the connection is given up, the process and all others go on. Faults of peers
+ * never come here; they are answered where they are found.
+ */
+export function reportBug(context: Context, where: string, error: unknown): void {
+  context.logger.error({ where, error }, 'a fault of heddle itself: the connection is closed; please report it');
+  context.metrics.counter('heddle_internal_faults_total', 'Faults of the data plane itself.', { where }).add(1);
+}

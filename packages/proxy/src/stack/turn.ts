@@ -1,0 +1,92 @@
+// What is written in one turn of the event loop is gathered and goes out in one system call: a head and its small body, or a response and
+// the head of the next request's answer. Every entry from outside (bytes, timer, close) ends with `turn.end()`.
+import type { Connection } from '@heddle/runtime';
+import { Output } from '@heddle/wire';
+
+/** Bodies above this are written as the slices they came in; below it a copy is cheaper than a second system call. */
+const COPY_BYTES_MAX = 16_384;
+
+/** The shared state of all gathers of a data plane: one of them is open at a time. */
+export class Turn {
+  readonly output = new Output();
+  private open: Gather | undefined;
+
+  begin(gather: Gather): void {
+    if (this.open === gather) return;
+    this.end();
+    this.open = gather;
+  }
+
+  end(): void {
+    const gather = this.open;
+    if (gather === undefined) return;
+    this.open = undefined;
+    gather.write(this.output.take());
+  }
+
+  /** Ends the turn if the open gather is this one. */
+  endOf(gather: Gather): void {
+    if (this.open === gather) this.end();
+  }
+}
+
+export interface GatherOwner {
+  /** The peer does not read as fast as we write: stop the source until `onDrained`. */
+  onBlocked(): void;
+}
+
+/** The writing side of one connection. */
+export class Gather {
+  /** From a write that filled the buffer until the connection has drained. */
+  blocked = false;
+  /** For metrics. */
+  bytesWritten = 0;
+  private readonly turn: Turn;
+  private readonly connection: Connection;
+  private readonly owner: GatherOwner;
+  private closed = false;
+
+  constructor(turn: Turn, connection: Connection, owner: GatherOwner) {
+    this.turn = turn;
+    this.connection = connection;
+    this.owner = owner;
+  }
+
+  /** latin1 text, as the codec renders it. */
+  text(text: string): void {
+    this.turn.begin(this);
+    this.turn.output.latin1(text);
+  }
+
+  bytes(bytes: Buffer, start: number, end: number): void {
+    if (end - start > COPY_BYTES_MAX) {
+      this.turn.endOf(this);
+      this.write(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end));
+    } else {
+      this.turn.begin(this);
+      this.turn.output.bytes(bytes, start, end);
+    }
+  }
+
+  /** Ends our direction after everything that was written. */
+  end(): void {
+    this.turn.endOf(this);
+    if (this.closed) return;
+    this.closed = true;
+    this.connection.end();
+  }
+
+  /** Nothing goes out any more. */
+  close(): void {
+    this.closed = true;
+  }
+
+  /** @internal */
+  write(bytes: Buffer): void {
+    if (this.closed || bytes.length === 0) return;
+    this.bytesWritten += bytes.length;
+    if (this.connection.write(bytes) || this.blocked) return;
+    this.blocked = true;
+    this.owner.onBlocked();
+  }
+}

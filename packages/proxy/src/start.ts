@@ -1,0 +1,138 @@
+// Puts a data plane together: data path, agent, admin API. The composition root of this package; the CLI calls it.
+import { formatSpiffeId, parseJoinToken, type SocketAddress } from '@heddle/core';
+import type { Clock, Logger, Metrics, Network, Random } from '@heddle/runtime';
+import { type AdminServer, startAdminServer } from './admin/server.ts';
+import { Agent } from './agent/agent.ts';
+import type { HostingDeps } from './agent/hosted-workload.ts';
+import { workloadName } from './agent/workload-spec.ts';
+import { createDataPlane, type DataPlane } from './data-plane.ts';
+import { type ControlAddress, directoryIdentityStore, IdentityKeeper, noIdentityStore } from './identity/index.ts';
+import { sendProbe } from './upstream/probe.ts';
+
+export interface ProxyOptions {
+  /** Name of this data plane in the mesh, for example the machine's. */
+  readonly node: string;
+  readonly control: ControlAddress;
+  readonly admin: SocketAddress;
+  /** Bearer token of the admin API. */
+  readonly adminToken: string;
+  /** The shared outbound HTTP proxy; absent: none. Port 0: the system chooses. */
+  readonly outboundProxy?: SocketAddress;
+  /** Gives the data plane an identity of its own (the operator's, on a developer's machine). Absent: the first workload's is used towards the control plane. */
+  readonly joinToken?: string;
+  /** Whether calls through the shared proxy without a credential carry the data plane's own identity. Needs `joinToken`. */
+  readonly anonymousCalls: boolean;
+  /** Where certificates outlive this process. Absent: in memory only. */
+  readonly identityDirectory?: string;
+  /** Time that requests in flight have when draining. */
+  readonly drainMs: number;
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+export interface RunningProxy {
+  readonly admin: SocketAddress;
+  readonly outboundProxy: SocketAddress | undefined;
+  /** What is missing until every listener serves; empty when ready. */
+  missing(): string[];
+  /** Resolves when `POST /drain` was called. */
+  readonly drainRequested: Promise<void>;
+  /** Graceful: deregisters, waits for requests in flight, then closes. Again: the same promise. Never rejects. */
+  stop(): Promise<void>;
+}
+
+/** Thrown when the options cannot be used; the message says why and how to mend. */
+export class ProxyOptionsError extends Error {}
+
+/** As the registry takes it. */
+const NODE_NAME = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,252}$/;
+
+/** Throws ProxyOptionsError, or NetworkError when a port cannot be had; then nothing is left open, and the join token is unused. */
+export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
+  const { network, clock, random, logger, metrics, node } = options;
+  checkOptions(options);
+  const dataPlane = createDataPlane({ network, clock, random, logger, metrics, node });
+  let agent: Agent | undefined;
+  let keeper: IdentityKeeper | undefined;
+  try {
+    const outboundProxy = options.outboundProxy === undefined ? undefined : await dataPlane.reserve(options.outboundProxy);
+    const identityStore = options.identityDirectory === undefined ? noIdentityStore : directoryIdentityStore(options.identityDirectory, logger);
+    const hosting: HostingDeps = { node, control: options.control, dataPlane, identityStore, clock, random, logger, metrics };
+    agent = new Agent({
+      ...hosting,
+      ownIdentity: options.joinToken !== undefined,
+      nodeProblem: () => keeper?.status.reason ?? '',
+      ownSockets: outboundProxy === undefined ? [] : [outboundProxy],
+      nodeMetadata: outboundProxy === undefined ? {} : { heddle: { outboundProxy: { ...outboundProxy } } },
+      sendProbe: (cluster, onEnd) => sendProbe({ network }, cluster, onEnd),
+    });
+    keeper = options.joinToken === undefined ? undefined : nodeIdentityKeeper(options, options.joinToken, hosting, agent);
+    let requestDrain = (): void => {};
+    const drainRequested = new Promise<void>((resolve) => {
+      requestDrain = resolve;
+    });
+    const admin = await startAdminServer({ listen: options.admin, token: options.adminToken, agent, dataPlane, metrics, logger, onDrain: () => requestDrain() });
+    // Last: from here on nothing can fail, so a one-time token is not spent on a start that does not succeed.
+    void keeper?.start();
+    logger.info({ admin: admin.address, outboundProxy }, 'data plane is up');
+    const running = { keeper, agent, admin, dataPlane, drainMs: options.drainMs };
+    let stopping: Promise<void> | undefined;
+    return { admin: admin.address, outboundProxy, missing: () => running.agent.missing(), drainRequested, stop: () => (stopping ??= stop(running)) };
+  } catch (error) {
+    keeper?.close();
+    await agent?.close();
+    await dataPlane.close();
+    throw error;
+  }
+}
+
+interface Parts {
+  readonly keeper: IdentityKeeper | undefined;
+  readonly agent: Agent;
+  readonly admin: AdminServer;
+  readonly dataPlane: DataPlane;
+  readonly drainMs: number;
+}
+
+async function stop({ keeper, agent, admin, dataPlane, drainMs }: Parts): Promise<void> {
+  keeper?.close();
+  await agent.drain(drainMs);
+  await agent.close();
+  await admin.close();
+  await dataPlane.close();
+}
+
+function checkOptions({ node, joinToken, anonymousCalls }: ProxyOptions): void {
+  if (!NODE_NAME.test(node)) throw new ProxyOptionsError(`${JSON.stringify(node)} cannot name a data plane: 1 to 253 letters, digits, ".", "_", ":" or "-", beginning with a letter or digit`);
+  if (anonymousCalls && joinToken === undefined) throw new ProxyOptionsError('calls without a credential carry the data plane\'s own identity, and it has none: give it a join token, or refuse such calls');
+}
+
+/** Joins as what the token says; that identity speaks to the control plane, and for calls without a credential where these are allowed. */
+function nodeIdentityKeeper(options: ProxyOptions, joinToken: string, { dataPlane, identityStore }: HostingDeps, agent: Agent): IdentityKeeper {
+  const parsed = parseJoinToken(joinToken);
+  if (!parsed.ok) throw new ProxyOptionsError(parsed.reason);
+  const { namespace, service } = parsed.token;
+  const name = workloadName({ namespace, name: service }, options.node);
+  const { control, clock, random, logger, metrics } = options;
+  const keeper = new IdentityKeeper({
+    workload: { namespace, service, instance: options.node },
+    control,
+    store: identityStore,
+    clock,
+    random,
+    logger,
+    metrics,
+    onIdentity: (held) => {
+      dataPlane.setIdentity(name, held);
+      if (options.anonymousCalls) dataPlane.setAnonymousWorkload(name);
+      agent.useNodeIdentity(held);
+      logger.info({ id: formatSpiffeId(held.id) }, 'this data plane has its identity');
+    },
+  });
+  const refusal = keeper.offerToken(joinToken);
+  if (refusal !== undefined) throw new ProxyOptionsError(refusal);
+  return keeper;
+}

@@ -1,0 +1,172 @@
+// Two data planes back to back on real sockets, with real certificates: `web` calls `orders` (http) and `store` (tcp). Tests only.
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Cluster, Endpoint, Listener, Route, RouteConfig } from '@heddle/core';
+import { createLogger, createMetrics, nodeClock, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
+import type { Metrics } from '@heddle/runtime';
+import { createDataPlane } from '../data-plane.ts';
+import type { DataPlane, DataPlaneLimits } from '../data-plane.ts';
+import { TestAuthority } from './certificates.ts';
+
+export const TRUST_DOMAIN = 'shop.test';
+const RETRY_ALL = { attempts: 2, on: ['connect-failure', 'refused', 'reset'] } as const;
+
+export interface Plane {
+  readonly plane: DataPlane;
+  readonly metrics: Metrics;
+  /** What went wrong inside, as logged. */
+  readonly faults: string[];
+}
+
+export function createPlane(node: string, limits?: Partial<DataPlaneLimits>): Plane {
+  const metrics = createMetrics();
+  const faults: string[] = [];
+  const logger = createLogger({ level: 'error', format: 'json', destination: { write: (line) => void faults.push(line) } });
+  return {
+    plane: createDataPlane({ network: nodeNetwork, clock: nodeClock, random: nodeRandom, logger, metrics, node, limits }),
+    metrics,
+    faults,
+  };
+}
+
+export function endpoint(port: number, instance: string, health: Endpoint['health'] = 'healthy'): Endpoint {
+  return { address: '127.0.0.1', port, health, weight: 1, instance };
+}
+
+export function meshCluster(service: string, tcp = false, extra: Partial<Cluster> = {}): Cluster {
+  return {
+    name: `outbound/default/${service}`,
+    service: { namespace: 'default', name: service },
+    endpoints: { kind: 'eds' },
+    balance: 'round-robin',
+    connectTimeoutMs: 1_000,
+    tls: {
+      certificateName: 'workload',
+      trustBundleName: 'trust-bundle',
+      peerIds: [`spiffe://${TRUST_DOMAIN}/ns/default/svc/${service}`],
+      alpn: [tcp ? 'heddle-tcp' : 'http/1.1'],
+    },
+    ...extra,
+  };
+}
+
+export function localCluster(service: string, instance: string, port: number): Cluster {
+  return {
+    name: `local/default/${service}/${instance}`,
+    service: { namespace: 'default', name: service },
+    balance: 'round-robin',
+    connectTimeoutMs: 1_000,
+    endpoints: { kind: 'static', endpoints: [endpoint(port, instance)] },
+    health: { kind: 'tcp', intervalMs: 1_000, timeoutMs: 500, unhealthyAfter: 2, healthyAfter: 1 },
+  };
+}
+
+export function routeConfig(name: string, cluster: string, domains: readonly string[] = ['*'], route: Partial<Route> = {}): RouteConfig {
+  return {
+    name,
+    virtualHosts: [{ name: 'all', domains, routes: [{ prefix: '/', cluster, timeoutMs: 5_000, retry: RETRY_ALL, ...route }] }],
+  };
+}
+
+export async function mustApply(plane: DataPlane, update: Parameters<DataPlane['apply']>[0]): Promise<void> {
+  const reason = await plane.apply(update);
+  if (reason !== undefined) throw new Error(`rejected: ${reason}`);
+}
+
+/** Everything that a test opens, closed in one go. */
+export class TestMesh {
+  readonly authority = new TestAuthority();
+  private readonly planes: DataPlane[] = [];
+  private readonly closers: (() => Promise<void> | void)[] = [];
+
+  onClose(close: () => Promise<void> | void): void {
+    this.closers.push(close);
+  }
+
+  plane(node: string, limits?: Partial<DataPlaneLimits>): Plane {
+    const made = createPlane(node, limits);
+    this.planes.push(made.plane);
+    return made;
+  }
+
+  /** An application on node:http, kept apart from the codec under test. */
+  async application(handler: http.RequestListener): Promise<{ port: number; server: http.Server }> {
+    const server = http.createServer(handler);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    this.onClose(
+      () =>
+        new Promise<void>((resolve) => {
+          server.closeAllConnections();
+          server.close(() => resolve());
+        }),
+    );
+    return { port: (server.address() as AddressInfo).port, server };
+  }
+
+  async trust(plane: DataPlane): Promise<void> {
+    await mustApply(plane, { kind: 'secret', upserts: [{ name: 'trust-bundle', rootsPem: this.authority.rootsPem }], removed: [] });
+  }
+
+  /** The called side: an inbound listener in front of an application. Returns its mTLS port. */
+  async inbound(
+    plane: DataPlane,
+    service: string,
+    instance: string,
+    applicationPort: number,
+    options: { tcp?: boolean; identity?: string; route?: Partial<Route> } = {},
+  ): Promise<number> {
+    const { tcp = false, identity = service, route } = options;
+    const workload = `default/${service}/${instance}`;
+    const bind = await plane.reserve({ address: '127.0.0.1', port: 0 });
+    plane.setIdentity(workload, this.authority.service(identity));
+    await this.trust(plane);
+    const name = `inbound/${workload}`;
+    await mustApply(plane, { kind: 'cluster', upserts: [localCluster(service, instance, applicationPort)], removed: [] });
+    await mustApply(plane, {
+      kind: 'route',
+      upserts: [routeConfig(name, `local/${workload}`, ['*'], { retry: { attempts: 0, on: [] }, ...route })],
+      removed: [],
+    });
+    const listener: Listener = {
+      name,
+      direction: 'inbound',
+      ...bind,
+      workload,
+      tls: { certificateName: 'workload', trustBundleName: 'trust-bundle', trustDomain: TRUST_DOMAIN },
+      filter: tcp ? { kind: 'tcp', cluster: `local/${workload}` } : { kind: 'http', routeConfigName: name },
+    };
+    await mustApply(plane, { kind: 'listener', upserts: [listener], removed: [] });
+    return bind.port;
+  }
+
+  /** The calling side: one local port for the service. Returns it. */
+  async outbound(
+    plane: DataPlane,
+    service: string,
+    endpoints: readonly Endpoint[],
+    options: { tcp?: boolean; route?: Partial<Route>; cluster?: Partial<Cluster>; workload?: string } = {},
+  ): Promise<number> {
+    const { tcp = false, route, cluster, workload = 'default/web/web-1' } = options;
+    const bind = await plane.reserve({ address: '127.0.0.1', port: 0 });
+    plane.setIdentity(workload, this.authority.service(workload.split('/')[1]!));
+    await this.trust(plane);
+    const name = `outbound/default/${service}`;
+    await mustApply(plane, { kind: 'cluster', upserts: [meshCluster(service, tcp, cluster)], removed: [] });
+    await mustApply(plane, { kind: 'endpoints', upserts: [{ cluster: name, endpoints }], removed: [] });
+    await mustApply(plane, { kind: 'route', upserts: [routeConfig(name, name, ['*'], route)], removed: [] });
+    const listener: Listener = {
+      name: `outbound/${workload}/default/${service}`,
+      direction: 'outbound',
+      ...bind,
+      workload,
+      filter: tcp ? { kind: 'tcp', cluster: name } : { kind: 'http', routeConfigName: name },
+    };
+    await mustApply(plane, { kind: 'listener', upserts: [listener], removed: [] });
+    return bind.port;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.planes.map((plane) => plane.close()));
+    for (const close of this.closers.reverse()) await close();
+  }
+}

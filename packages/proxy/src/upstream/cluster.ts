@@ -1,0 +1,119 @@
+// A cluster at run time: its endpoints, the balancer over them, its TLS contexts, its metrics. Endpoints that stay keep their pools and
+// their place in the rotation when lists change.
+import { createBalancer, serviceKey } from '@heddle/core';
+import type { Balancer, Cluster, Endpoint, PickRequest } from '@heddle/core';
+import type { Http1Limits } from '@heddle/wire';
+import type { Context } from '../stack/context.ts';
+import { RequestMetrics } from '../telemetry/requests.ts';
+import { UpstreamMetrics } from '../telemetry/connections.ts';
+import { UpstreamHost } from './host.ts';
+import { ClusterTls } from './cluster-tls.ts';
+import type { Identities } from './identities.ts';
+
+export class UpstreamCluster {
+  config: Cluster;
+  readonly name: string;
+  readonly destination: string;
+  readonly metrics: UpstreamMetrics;
+  readonly parserLimits: Partial<Http1Limits>;
+  tls: ClusterTls;
+  /** Requests under way that are at their second try or beyond. */
+  repeats = 0;
+  private readonly context: Context;
+  private readonly identities: Identities;
+  private hosts = new Map<string, UpstreamHost>();
+  private balancer: Balancer<UpstreamHost>;
+  private readonly requestMetrics = new Map<string, RequestMetrics>();
+
+  constructor(context: Context, identities: Identities, config: Cluster) {
+    this.context = context;
+    this.identities = identities;
+    this.config = config;
+    this.name = config.name;
+    this.destination = serviceKey(config.service);
+    this.metrics = new UpstreamMetrics(context.metrics, config.name);
+    this.parserLimits = {
+      headBytesMax: context.limits.headerBytesMax,
+      headersMax: context.limits.headerCountMax,
+      trailerBytesMax: context.limits.trailerBytesMax,
+    };
+    this.tls = new ClusterTls(context.network, identities, config.tls);
+    this.balancer = createBalancer<UpstreamHost>(config.balance, context.random.next);
+    if (config.endpoints.kind === 'static') this.setEndpoints(config.endpoints.endpoints);
+  }
+
+  /** A new version of the same cluster. */
+  update(config: Cluster): void {
+    const before = this.config;
+    this.config = config;
+    if (before.balance !== config.balance) {
+      this.balancer = createBalancer<UpstreamHost>(config.balance, this.context.random.next);
+      this.balancer.update([...this.hosts.values()]);
+    }
+    if (JSON.stringify(before.tls) !== JSON.stringify(config.tls)) {
+      this.tls = new ClusterTls(this.context.network, this.identities, config.tls);
+      for (const host of this.hosts.values()) host.dropIdle();
+    }
+    if (config.endpoints.kind === 'static') this.setEndpoints(config.endpoints.endpoints);
+    else if (before.endpoints.kind === 'static') this.setEndpoints([]);
+  }
+
+  setEndpoints(endpoints: readonly Endpoint[]): void {
+    const next = new Map<string, UpstreamHost>();
+    for (const endpoint of endpoints) {
+      const key = `${endpoint.address} ${endpoint.port}`;
+      const known = next.get(key) ?? this.hosts.get(key);
+      known?.update(endpoint);
+      next.set(key, known ?? new UpstreamHost(this.context, this, endpoint));
+    }
+    const before = this.hosts;
+    this.hosts = next;
+    this.balancer.update([...next.values()]);
+    for (const [key, host] of before) if (!next.has(key)) host.remove();
+  }
+
+  pick(request: PickRequest<UpstreamHost>): UpstreamHost | undefined {
+    return this.balancer.pick(request);
+  }
+
+  started(host: UpstreamHost, nowMs: number): void {
+    this.balancer.started(host, nowMs);
+  }
+
+  finished(host: UpstreamHost, succeeded: boolean, elapsedMs: number, nowMs: number): void {
+    this.balancer.finished(host, succeeded, elapsedMs, nowMs);
+  }
+
+  get healthyCount(): number {
+    return this.balancer.healthyCount;
+  }
+
+  get endpointCount(): number {
+    return this.hosts.size;
+  }
+
+  /** Identities or roots have changed. */
+  identityChanged(): void {
+    this.tls.forget();
+    if (this.tls.isNeeded) for (const host of this.hosts.values()) host.dropIdle();
+  }
+
+  requestsFrom(source: string, direction: 'inbound' | 'outbound'): RequestMetrics {
+    const key = `${direction} ${source}`;
+    let metrics = this.requestMetrics.get(key);
+    if (metrics === undefined) {
+      metrics = new RequestMetrics(this.context.metrics, { direction, source, destination: this.destination });
+      this.requestMetrics.set(key, metrics);
+    }
+    return metrics;
+  }
+
+  /** The cluster is no longer configured: requests in flight finish. */
+  remove(): void {
+    this.setEndpoints([]);
+  }
+
+  describe(): object {
+    return { ...this.config, hosts: [...this.hosts.values()].map((host) => host.describe()) };
+  }
+}

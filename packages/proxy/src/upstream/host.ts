@@ -1,0 +1,71 @@
+// One endpoint of a cluster, as the balancer sees it, with a pool per calling workload: connections carry the caller's identity.
+import type { BalancedHost, Endpoint } from '@heddle/core';
+import type { Context } from '../stack/context.ts';
+import type { UpstreamCluster } from './cluster.ts';
+import { Pool } from './pool.ts';
+
+export class UpstreamHost implements BalancedHost {
+  readonly address: string;
+  readonly port: number;
+  health: Endpoint['health'];
+  weight: number;
+  instance: string;
+  private readonly context: Context;
+  private readonly cluster: UpstreamCluster;
+  private readonly pools = new Map<string, Pool>();
+  private removed = false;
+
+  constructor(context: Context, cluster: UpstreamCluster, endpoint: Endpoint) {
+    this.context = context;
+    this.cluster = cluster;
+    this.address = endpoint.address;
+    this.port = endpoint.port;
+    this.health = endpoint.health;
+    this.weight = endpoint.weight;
+    this.instance = endpoint.instance;
+  }
+
+  pool(workload: string): Pool {
+    let pool = this.pools.get(workload);
+    if (pool === undefined) {
+      pool = new Pool(this.context, this.cluster, this, workload);
+      this.pools.set(workload, pool);
+      if (this.removed) pool.retire();
+    }
+    return pool;
+  }
+
+  update(endpoint: Endpoint): void {
+    this.health = endpoint.health;
+    this.weight = endpoint.weight;
+    this.instance = endpoint.instance;
+    // What is not picked any more need not hold connections open.
+    if (endpoint.health !== 'healthy') this.dropIdle();
+  }
+
+  /** The endpoint is no longer listed: requests in flight finish, nothing else goes there. */
+  remove(): void {
+    this.removed = true;
+    for (const pool of this.pools.values()) pool.retire();
+  }
+
+  dropIdle(): void {
+    for (const pool of this.pools.values()) pool.dropIdle();
+  }
+
+  /** @internal A workload that left must not leave an empty pool behind for ever. */
+  forgetIfUnused(workload: string, pool: Pool): void {
+    if (pool.isUnused && this.pools.get(workload) === pool) this.pools.delete(workload);
+  }
+
+  describe(): object {
+    const connections = { open: 0, idle: 0, pending: 0 };
+    for (const { counts } of this.pools.values()) {
+      connections.open += counts.open;
+      connections.idle += counts.idle;
+      connections.pending += counts.pending;
+    }
+    const { instance, address, port, health, weight } = this;
+    return { instance, address, port, health, weight, connections };
+  }
+}
