@@ -1,0 +1,101 @@
+// docs/reference/mesh-file.md, from the JSON Schema of the mesh file: one row for each key, with its default and an example.
+
+export interface Schema {
+  readonly type?: string;
+  readonly description?: string;
+  readonly examples?: readonly unknown[];
+  readonly default?: unknown;
+  readonly enum?: readonly unknown[];
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+  readonly anyOf?: readonly Schema[];
+  readonly additionalProperties?: Schema | boolean;
+}
+
+export function meshFilePage(schema: Schema): string {
+  const services = schema.properties?.['services'];
+  const service = typeof services?.additionalProperties === 'object' ? services.additionalProperties : {};
+  return `# The mesh file
+
+<!-- Written by \`npm run docs\` from packages/core/src/config/schema.ts; change it there. -->
+
+One YAML file, \`heddle.yaml\`, describes a mesh. \`heddle validate\` reads it and reports every problem at once, each with its
+place, the reason and the mend. Unknown keys are errors, and so are keys that have no effect where they stand.
+
+Durations are a number with a unit: \`250ms\`, \`2s\`, \`1m\`, \`1h\`. Relative paths are relative to the file. For completion in an
+editor, put this line first:
+
+\`\`\`yaml
+# yaml-language-server: $schema=./packages/core/schema/heddle.schema.json
+\`\`\`
+
+## Top level
+
+${table(schema)}
+
+## A service
+
+Each key below \`services\` is the name of a service: lower-case letters, digits and \`-\`, at most 63. Others reach it as
+\`NAME.mesh.internal\`.
+
+${table(service)}
+
+${nested(service, 'health')}
+
+${nested(service, 'retry')}
+
+${nested(schema, 'security')}
+`;
+}
+
+/** A section for the keys of a map below the given one. */
+function nested(schema: Schema, key: string): string {
+  const inner = schema.properties?.[key];
+  const map = inner?.properties === undefined ? inner?.anyOf?.find(({ properties }) => properties !== undefined) : inner;
+  if (inner === undefined || map === undefined) throw new Error(`the schema of the mesh file has no map at ${key}`);
+  return `## \`${key}\`\n\n${inner.description ?? ''}\n\n${table(map)}`;
+}
+
+function table(schema: Schema): string {
+  const rows = Object.entries(schema.properties ?? {}).map(([key, property]) => {
+    const { description = '', examples = [] } = property;
+    return `| \`${key}\` | ${cell(words(description))}${choices(property)} | ${standard(key, property, schema)} | ${cell(code(examples[0]))} |`;
+  });
+  return `| key | what it does | default | example |\n|---|---|---|---|\n${rows.join('\n')}`;
+}
+
+function choices({ enum: values, description = '' }: Schema): string {
+  if (values === undefined || values.length < 2 || values.every((value) => description.includes(String(value)))) return '';
+  return ` One of ${values.map((value) => `\`${String(value)}\``).join(', ')}.`;
+}
+
+/** Defaults that depend on something else stand in the description. */
+function standard(key: string, property: Schema, parent: Schema): string {
+  if (property.default !== undefined && !isEmpty(property.default)) return cell(code(property.default));
+  return parent.required?.includes(key) === true ? 'required' : '';
+}
+
+function isEmpty(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+}
+
+function code(value: unknown): string {
+  return value === undefined ? '' : `\`${inline(value)}\``;
+}
+
+/** As it would be written on one line of YAML. */
+function inline(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(inline).join(', ')}]`;
+  if (typeof value !== 'object' || value === null) return String(value);
+  const entries = Object.entries(value).map(([key, item]) => `${key}: ${inline(item)}`);
+  return `{ ${entries.join(', ')} }`;
+}
+
+/** A name with a placeholder would be taken for HTML. */
+function words(text: string): string {
+  return text.replace(/<[A-Z]+>\w+/g, '`$&`');
+}
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|');
+}

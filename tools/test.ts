@@ -1,0 +1,61 @@
+// Runs the tests of the whole repository, or of the files and folders named: `npm test -- packages/wire --test-name-pattern=head`.
+// Each file is a process of its own; as many run at once as there are processors.
+import { spawn } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { listFiles } from './files.ts';
+
+/** Against a test that hangs; the slowest whole file takes a fraction of this. */
+const FILE_TIMEOUT_MS = 240_000;
+
+export interface TestPlan {
+  readonly files: readonly string[];
+  readonly nodeOptions: readonly string[];
+  /** Paths that were asked for but lead to no test. */
+  readonly unmatched: readonly string[];
+}
+
+/** Arguments with a dash go to Node's test runner; the others choose files by path. */
+export function planTests(allTests: readonly string[], args: readonly string[]): TestPlan {
+  const nodeOptions = args.filter((arg) => arg.startsWith('-'));
+  const wanted = args.filter((arg) => !arg.startsWith('-')).map((arg) => arg.replace(/^\.\//, '').replace(/\/+$/, ''));
+  const matches = (file: string, path: string): boolean =>
+    file === path || file.startsWith(`${path}/`) || file === path.replace(/(\.test)?\.ts$/, '.test.ts');
+  return {
+    files: wanted.length === 0 ? allTests : allTests.filter((file) => wanted.some((path) => matches(file, path))),
+    nodeOptions,
+    unmatched: wanted.filter((path) => !allTests.some((file) => matches(file, path))),
+  };
+}
+
+export function testArguments(plan: TestPlan): string[] {
+  return [
+    '--conditions=heddle-source',
+    '--test',
+    `--test-concurrency=${availableParallelism()}`,
+    `--test-timeout=${FILE_TIMEOUT_MS}`,
+    ...plan.nodeOptions,
+    ...plan.files,
+  ];
+}
+
+async function main(root: string, args: readonly string[]): Promise<number> {
+  const plan = planTests(listFiles(root, /\.test\.ts$/), args);
+  if (plan.unmatched.length > 0) {
+    process.stderr.write(`No test file is at or under: ${plan.unmatched.join(', ')}. Name a folder or a file, relative to the root.\n`);
+    return 2;
+  }
+  const child = spawn(process.execPath, testArguments(plan), { cwd: root, stdio: 'inherit' });
+  // The runner ends its test processes itself when it is signalled.
+  process.on('SIGINT', () => child.kill('SIGINT'));
+  process.on('SIGTERM', () => child.kill('SIGTERM'));
+  return new Promise((resolvePromise, reject) => {
+    child.on('error', reject);
+    child.on('exit', (code) => resolvePromise(code ?? 1));
+  });
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  process.exitCode = await main(resolve(import.meta.dirname, '..'), process.argv.slice(2));
+}
