@@ -1,0 +1,138 @@
+// `heddle up` as a real process with a mesh of its own: own state directory, own ports, own services.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { waitFor } from './wait.ts';
+
+const MAIN = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
+export const ECHO = fileURLToPath(new URL('../fixtures/echo.mjs', import.meta.url));
+
+export interface CommandResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface ListedInstance {
+  readonly instance: string;
+  readonly service: string;
+  readonly health: string;
+  readonly pid: number | null;
+  readonly inbound: { readonly address: string; readonly port: number };
+}
+
+export interface RunningMesh {
+  readonly directory: string;
+  readonly stateDirectory: string;
+  readonly process: ChildProcess;
+  readonly proxy: { readonly host: string; readonly port: number };
+  /** Everything it has printed. */
+  output(): string;
+  heddle(...args: readonly string[]): Promise<CommandResult>;
+  instances(): Promise<ListedInstance[]>;
+  /** Process id by name (`control`, `proxy`, `orders-1`). */
+  pid(name: string): Promise<number>;
+  /** Ctrl-C. Resolves to the exit code. */
+  stop(): Promise<number | null>;
+}
+
+/** Runs the CLI from source to its end. */
+export function heddle(args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): Promise<CommandResult> {
+  const child = spawn(process.execPath, ['--conditions=heddle-source', MAIN, ...args], {
+    cwd: options.cwd,
+    env: { ...process.env, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 60_000,
+  });
+  const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code, stdout: stdout(), stderr: stderr() })));
+}
+
+/** Starts the mesh of the file's text (`{{ECHO}}` is the path of the echo service) and waits until it is ready. */
+export async function startUp(yaml: string): Promise<RunningMesh> {
+  const directory = await mkdtemp(join(tmpdir(), 'heddle-up-'));
+  await writeFile(join(directory, 'heddle.yaml'), yaml.replaceAll('{{ECHO}}', `${process.execPath} ${ECHO}`));
+  const [control, proxy, admin] = await freePorts(3);
+  const stateDirectory = join(directory, '.heddle');
+  const ports = ['--control-port', `${control}`, '--proxy-port', `${proxy}`, '--admin-port', `${admin}`];
+  const args = ['--conditions=heddle-source', MAIN, 'up', '-f', 'heddle.yaml', '--state-dir', stateDirectory, ...ports];
+  const child = spawn(process.execPath, args, { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
+  const output = () => `${stdout()}${stderr()}`;
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+  const mesh: RunningMesh = {
+    directory,
+    stateDirectory,
+    process: child,
+    proxy: { host: '127.0.0.1', port: proxy ?? 0 },
+    output,
+    heddle: (...more) => heddle([...more, '--state-dir', stateDirectory]),
+    async instances() {
+      const { code, stdout: text, stderr: why } = await heddle(['get', 'instances', '-o', 'json', '--state-dir', stateDirectory]);
+      if (code !== 0) throw new Error(why);
+      return JSON.parse(text) as ListedInstance[];
+    },
+    pid: (name) => processId(stateDirectory, name),
+    async stop() {
+      if (child.exitCode === null) child.kill('SIGINT');
+      const code = await ended;
+      await rm(directory, { recursive: true, force: true });
+      return code;
+    },
+  };
+  try {
+    await waitFor('heddle up to be ready', () => {
+      if (child.exitCode !== null) throw new Error(`heddle up ended with ${child.exitCode}`);
+      return stdout().includes('\nready:');
+    }, 60_000);
+  } catch (error) {
+    await mesh.stop();
+    throw new Error(`${(error as Error).message}\n${output()}`);
+  }
+  return mesh;
+}
+
+/** Ports that nobody listens on just now. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer();
+      await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+async function processId(stateDirectory: string, name: string): Promise<number> {
+  const list = JSON.parse(await readFile(join(stateDirectory, 'processes.json'), 'utf8')) as { name: string; pid: number }[];
+  const found = list.find((entry) => entry.name === name)?.pid;
+  if (found === undefined) throw new Error(`no process ${name} in processes.json`);
+  return found;
+}
+
+/** Whether a process with the id exists (a zombie counts as gone). */
+export async function isRunning(pid: number): Promise<boolean> {
+  try {
+    process.kill(pid, 0);
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+    return !/\) Z /.test(stat);
+  } catch {
+    return false;
+  }
+}
+
+function collect(stream: NodeJS.ReadableStream | null): () => string {
+  let text = '';
+  stream?.setEncoding('utf8');
+  stream?.on('data', (chunk: string) => {
+    text += chunk;
+  });
+  return () => text;
+}

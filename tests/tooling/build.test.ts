@@ -1,0 +1,162 @@
+// The published form: every package is built, packed, unpacked elsewhere, and used by a plain Node and by the type checker,
+// without the source condition and without the sources.
+import assert from 'node:assert/strict';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { build, buildOrder, type Manifest, readManifests } from '../../tools/build.ts';
+import { run, runProgram } from '../../tools/run.ts';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+const manifests = readManifests(ROOT);
+
+let folder: string;
+/** Where the packages are installed as a user would have them. */
+let user: string;
+const installed = (name: string): string => join(user, 'node_modules/@heddle', name);
+
+/** Everything of node_modules but our own packages, which the caller puts at `own(name)`. */
+function linkDependencies(place: string, own: (name: string) => string): void {
+  mkdirSync(join(place, 'node_modules/@heddle'), { recursive: true });
+  for (const name of readdirSync(join(ROOT, 'node_modules'))) {
+    if (name !== '@heddle' && !name.startsWith('.')) symlinkSync(join(ROOT, 'node_modules', name), join(place, 'node_modules', name));
+  }
+  for (const name of manifests.keys()) {
+    // Versions that npm did not hoist lie in the package's own folder.
+    const nested = join(ROOT, 'packages', name, 'node_modules');
+    if (existsSync(nested)) symlinkSync(nested, join(own(name), 'node_modules'));
+  }
+}
+
+/** What npm would put into the package, asked from npm itself. */
+async function packedFiles(place: string): Promise<string[]> {
+  const { code, output } = await runProgram(place, 'npm', ['pack', '--dry-run', '--json', '--ignore-scripts', '--loglevel=error']);
+  assert.equal(code, 0, output);
+  const answer = JSON.parse(output.slice(output.search(/^[[{]/m))) as Record<string, { files: { path: string }[] }>;
+  return (Object.values(answer)[0]?.files ?? []).map(({ path }) => path);
+}
+
+/** Package names with the path of each door: `@heddle/runtime/node`. */
+function doors(): string[] {
+  return [...manifests.values()].flatMap(({ name, exports = {} }: Manifest & { exports?: Record<string, unknown> }) =>
+    Object.keys(exports).map((door) => name + door.slice(1)),
+  );
+}
+
+describe('the built packages', () => {
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'heddle-build-'));
+    const source = join(folder, 'source');
+    mkdirSync(join(source, 'packages'), { recursive: true });
+    cpSync(join(ROOT, 'tsconfig.base.json'), join(source, 'tsconfig.base.json'));
+    for (const name of manifests.keys()) {
+      const from = join(ROOT, 'packages', name);
+      cpSync(from, join(source, 'packages', name), { recursive: true, filter: (path) => !/\/(node_modules|dist)$/.test(path) });
+    }
+    linkDependencies(source, (name) => join(source, 'packages', name));
+    for (const name of manifests.keys()) symlinkSync(join(source, 'packages', name), join(source, 'node_modules/@heddle', name));
+    await build(source, [], () => {}, ROOT);
+
+    user = join(folder, 'user');
+    for (const [name] of manifests) {
+      const unpacked = installed(name);
+      mkdirSync(unpacked, { recursive: true });
+      for (const file of await packedFiles(join(source, 'packages', name)))
+        cpSync(join(source, 'packages', name, file), join(unpacked, file));
+      // The sources are shipped for debuggers only; nothing may need them.
+      rmSync(join(unpacked, 'src'), { recursive: true, force: true });
+    }
+    linkDependencies(user, installed);
+    writeFileSync(join(user, 'package.json'), '{"type":"module"}');
+  });
+  after(() => {
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('can be imported by a plain Node, through every door', async () => {
+    for (const door of doors()) {
+      const code = `const names = Object.keys(await import('${door}')); if (names.length === 0) throw new Error('nothing is exported');`;
+      const { code: exit, output } = await runProgram(user, process.execPath, ['--input-type=module', '-e', code], { NODE_OPTIONS: '' });
+      assert.equal(exit, 0, `${door}: ${output}`);
+    }
+  });
+
+  it('have types that a user can check against, without the sources', async () => {
+    const lines = doors().map(
+      (door, index) => `import * as door${index} from '${door}';\nexport const names${index} = Object.keys(door${index});\n`,
+    );
+    writeFileSync(
+      join(user, 'use.ts'),
+      `${lines.join('')}import { formatSpiffeId } from '@heddle/core';\nexport const id: string = formatSpiffeId({ trustDomain: 't', namespace: 'n', name: 's' });\n`,
+    );
+    writeFileSync(
+      join(user, 'tsconfig.json'),
+      JSON.stringify({
+        compilerOptions: {
+          module: 'nodenext',
+          target: 'es2024',
+          lib: ['es2024', 'esnext.disposable'],
+          types: ['node'],
+          strict: true,
+          noEmit: true,
+          skipLibCheck: true,
+        },
+        files: ['use.ts'],
+      }),
+    );
+    const compiler = join(ROOT, 'node_modules/@typescript/native/bin/tsc');
+    const good = await run(user, compiler, ['-p', 'tsconfig.json', '--pretty', 'false']);
+    assert.equal(good.code, 0, good.output);
+    writeFileSync(
+      join(user, 'use.ts'),
+      "import { formatSpiffeId } from '@heddle/core';\nexport const id: number = formatSpiffeId({ trustDomain: 't', namespace: 'n', name: 1 });\n",
+    );
+    const bad = await run(user, compiler, ['-p', 'tsconfig.json', '--pretty', 'false']);
+    assert.match(bad.output, /TS2322[\s\S]*TS2322/);
+  });
+
+  it('carry no tests, and map to the sources they were made from', () => {
+    for (const name of manifests.keys()) {
+      const files = readdirSync(join(installed(name), 'dist'), { recursive: true, encoding: 'utf8' });
+      assert.deepEqual(
+        files.filter((file) => file.includes('.test.') || file.endsWith('tsconfig.json')),
+        [],
+        name,
+      );
+      const map = JSON.parse(readFileSync(join(installed(name), 'dist/index.js.map'), 'utf8')) as { sources: string[] };
+      assert.deepEqual(map.sources, ['../src/index.ts']);
+      assert.ok(files.includes('index.d.ts'));
+    }
+  });
+
+  it('have programs that start', async () => {
+    const programs = [...manifests].flatMap(([name, { bin = {} }]) =>
+      Object.entries(bin).map(([program, path]) => [program, join(installed(name), path)] as const),
+    );
+    assert.deepEqual(
+      programs.map(([program]) => program),
+      ['heddle'],
+    );
+    for (const [program, path] of programs) {
+      const { code, output } = await runProgram(user, path, ['--version'], { NODE_OPTIONS: '' });
+      assert.equal(code, 0, `${program}: ${output}`);
+      assert.equal(output.trim(), JSON.parse(readFileSync(join(ROOT, 'packages/cli/package.json'), 'utf8')).version);
+    }
+  });
+});
+
+describe('the order of the build', () => {
+  const manifest = (name: string, ...dependencies: string[]): [string, Manifest] => [
+    name,
+    { name: `@x/${name}`, dependencies: Object.fromEntries(dependencies.map((dependency) => [`@x/${dependency}`, '1'])) },
+  ];
+
+  it('has each package after those it depends on', () => {
+    assert.deepEqual(buildOrder(new Map([manifest('a', 'c'), manifest('b', 'a', 'z'), manifest('c')])), ['c', 'a', 'b']);
+  });
+
+  it('does not exist for a circle', () => {
+    assert.throws(() => buildOrder(new Map([manifest('a', 'b'), manifest('b', 'a')])), /circle: a -> b -> a/);
+  });
+});
