@@ -21,6 +21,7 @@ const TARGETS = {
   build: ['tools/build.ts'],
   format: ['tools/format.ts'],
   docs: ['tools/docs.ts'],
+  pictures: ['tools/pictures.ts'],
   generate: ['tools/generate.ts'],
 };
 
