@@ -3,7 +3,19 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { RunningControl } from '@heddle/control';
 import type { RunningProxy } from '@heddle/proxy';
-import { application, call, Cleanup, control, host, machine, proxy, through, untilEndpoints, untilReady, type Workload } from '../support/planes.ts';
+import {
+  application,
+  call,
+  Cleanup,
+  control,
+  host,
+  machine,
+  proxy,
+  through,
+  untilEndpoints,
+  untilReady,
+  type Workload,
+} from '../support/planes.ts';
 import { callThroughProxy } from '../support/load.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -34,13 +46,15 @@ test('a call with a credential carries the identity of its workload', async () =
 test('a call through a local port carries the identity of its workload, whatever it claims', async () => {
   const listen = web.outbounds[0]?.listen;
   assert.ok(listen !== undefined);
-  const answer = await fetch(`http://${listen.address}:${listen.port}/local`, { headers: { 'x-heddle-peer': 'spiffe://test/ns/heddle-system/svc/operator' } });
+  const answer = await fetch(`http://${listen.address}:${listen.port}/local`, {
+    headers: { 'x-heddle-peer': 'spiffe://test/ns/heddle-system/svc/operator' },
+  });
   const { path, headers } = (await answer.json()) as { path: string; headers: Record<string, string> };
   assert.equal(path, '/local');
   assert.equal(peerOf({ headers }), 'spiffe://test/ns/default/svc/web');
 });
 
-test('a call without a credential is the operator\'s', async () => {
+test("a call without a credential is the operator's", async () => {
   assert.equal(peerOf(await call({ proxy: through(shared), url: URL })), 'spiffe://test/ns/heddle-system/svc/operator');
 });
 
@@ -50,10 +64,14 @@ test('a credential does not reach the application', async () => {
 });
 
 test('a credential that nobody has, or has no more, is refused with 407', async () => {
-  for (const credential of ['wrong', `${web.proxyCredential}x`, '']) assert.equal((await call({ proxy: through(shared), url: URL }, credential)).status, 407, credential);
+  for (const credential of ['wrong', `${web.proxyCredential}x`, ''])
+    assert.equal((await call({ proxy: through(shared), url: URL }, credential)).status, 407, credential);
   const gone = await host(shared, plane, 'web-2', (await application(cleanup, 'web-2')).port);
   await waitFor('its certificate', async () => (await call({ proxy: through(shared), url: URL }, gone.proxyCredential)).status === 200);
-  await fetch(`http://127.0.0.1:${shared.admin.port}/workloads/default/web/web-2`, { method: 'DELETE', headers: { authorization: 'Bearer test-admin-token' } });
+  await fetch(`http://127.0.0.1:${shared.admin.port}/workloads/default/web/web-2`, {
+    method: 'DELETE',
+    headers: { authorization: 'Bearer test-admin-token' },
+  });
   assert.equal((await call({ proxy: through(shared), url: URL }, gone.proxyCredential)).status, 407);
 });
 
@@ -77,7 +95,10 @@ describe('a sidecar without an identity of its own', () => {
     assert.equal(peerOf((await answer.json()) as { headers: Record<string, string> }), 'spiffe://test/ns/default/svc/web');
     await host(sidecar, plane, 'web-5', (await application(cleanup, 'web-5')).port);
     await untilReady(sidecar);
-    await fetch(`http://127.0.0.1:${sidecar.admin.port}/workloads/default/web/web-4`, { method: 'DELETE', headers: { authorization: 'Bearer test-admin-token' } });
+    await fetch(`http://127.0.0.1:${sidecar.admin.port}/workloads/default/web/web-4`, {
+      method: 'DELETE',
+      headers: { authorization: 'Bearer test-admin-token' },
+    });
     await host(sidecar, plane, 'web-6', (await application(cleanup, 'web-6')).port);
     await untilReady(sidecar);
   });

@@ -1,7 +1,6 @@
 // The ports by which data planes take calls from one another: nobody without a certificate of the mesh gets in, and nobody on the
 // way can read along.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
@@ -64,8 +63,9 @@ async function overTls(port: number, options: ConnectionOptions): Promise<string
   cleanup.add(() => socket.destroy());
   let text = '';
   socket.on('error', () => {}).on('data', (chunk) => void (text += chunk.toString()));
+  const closed = new Promise((resolve) => socket.once('close', resolve));
   socket.write(REQUEST);
-  await once(socket, 'close');
+  await closed;
   return text;
 }
 
@@ -74,8 +74,9 @@ async function inPlaintext(port: number): Promise<string> {
   cleanup.add(() => socket.destroy());
   let text = '';
   socket.on('error', () => {}).on('data', (chunk) => void (text += chunk.toString('latin1')));
+  const closed = new Promise((resolve) => socket.once('close', resolve));
   socket.write(REQUEST);
-  await once(socket, 'close');
+  await closed;
   return text;
 }
 
@@ -86,22 +87,40 @@ async function refusals(port: number): Promise<number> {
 
 describe('an inbound port', () => {
   test('serves a workload of the mesh', async () => {
-    assert.match(await overTls(echo.inbound.port, { cert: ours.certificatePem, key: ours.keyPem, ALPNProtocols: ['http/1.1'] }), /^HTTP\/1\.1 200 [\s\S]*\/inside/);
+    assert.match(
+      await overTls(echo.inbound.port, { cert: ours.certificatePem, key: ours.keyPem, ALPNProtocols: ['http/1.1'] }),
+      /^HTTP\/1\.1 200 [\s\S]*\/inside/,
+    );
     reached.length = 0;
   });
 
   const attempts: readonly (readonly [string, (http: boolean) => ConnectionOptions | undefined])[] = [
     ['plaintext', () => undefined],
     ['TLS without a certificate', (http) => ({ ALPNProtocols: [http ? 'http/1.1' : 'heddle-tcp'] })],
-    ['TLS with a certificate of another mesh', (http) => ({ cert: stranger.certificatePem, key: stranger.keyPem, ALPNProtocols: [http ? 'http/1.1' : 'heddle-tcp'] })],
-    ['a certificate of the mesh with the ALPN of the other kind of port', (http) => ({ cert: ours.certificatePem, key: ours.keyPem, ALPNProtocols: [http ? 'heddle-tcp' : 'http/1.1'] })],
-    ['a certificate of the mesh with an ALPN that nobody speaks', () => ({ cert: ours.certificatePem, key: ours.keyPem, ALPNProtocols: ['h2', 'spdy/3'] })],
+    [
+      'TLS with a certificate of another mesh',
+      (http) => ({ cert: stranger.certificatePem, key: stranger.keyPem, ALPNProtocols: [http ? 'http/1.1' : 'heddle-tcp'] }),
+    ],
+    [
+      'a certificate of the mesh with the ALPN of the other kind of port',
+      (http) => ({ cert: ours.certificatePem, key: ours.keyPem, ALPNProtocols: [http ? 'heddle-tcp' : 'http/1.1'] }),
+    ],
+    [
+      'a certificate of the mesh with an ALPN that nobody speaks',
+      () => ({ cert: ours.certificatePem, key: ours.keyPem, ALPNProtocols: ['h2', 'spdy/3'] }),
+    ],
     ['a certificate of the mesh without ALPN', () => ({ cert: ours.certificatePem, key: ours.keyPem })],
-    ['a certificate of the mesh over TLS 1.2', (http) => ({ cert: ours.certificatePem, key: ours.keyPem, maxVersion: 'TLSv1.2', ALPNProtocols: [http ? 'http/1.1' : 'heddle-tcp'] })],
+    [
+      'a certificate of the mesh over TLS 1.2',
+      (http) => ({ cert: ours.certificatePem, key: ours.keyPem, maxVersion: 'TLSv1.2', ALPNProtocols: [http ? 'http/1.1' : 'heddle-tcp'] }),
+    ],
   ];
   for (const [what, options] of attempts) {
     test(`refuses ${what}, counts it, and lets nothing through`, async () => {
-      for (const [port, http] of [[echo.inbound.port, true], [cache.inbound.port, false]] as const) {
+      for (const [port, http] of [
+        [echo.inbound.port, true],
+        [cache.inbound.port, false],
+      ] as const) {
         const before = await refusals(port);
         const tls = options(http);
         const text = tls === undefined ? await inPlaintext(port) : await overTls(port, tls);
@@ -123,7 +142,10 @@ test('bytes between two data planes show neither path, headers, nor body', async
   const relay = createServer((socket) => {
     connections += 1;
     const onward = connect(echo.inbound.port, LOOPBACK);
-    for (const [from, to] of [[socket, onward], [onward, socket]] as const) {
+    for (const [from, to] of [
+      [socket, onward],
+      [onward, socket],
+    ] as const) {
       from.on('error', () => {}).on('close', () => to.destroy());
       from.on('data', (chunk: Buffer) => {
         recorded.push(chunk);
@@ -138,7 +160,13 @@ test('bytes between two data planes show neither path, headers, nor body', async
   await untilEndpoints(near, 'echo', ['echo-1', 'echo-2']);
   const body = 'THE-BODY-IS-SECRET '.repeat(100);
   for (let count = 0; count < 6; count++) {
-    const answer = await call({ proxy: through(near), url: 'http://echo/THE-PATH-IS-SECRET', method: 'POST', body, headers: { 'x-token': 'THE-HEADER-IS-SECRET' } });
+    const answer = await call({
+      proxy: through(near),
+      url: 'http://echo/THE-PATH-IS-SECRET',
+      method: 'POST',
+      body,
+      headers: { 'x-token': 'THE-HEADER-IS-SECRET' },
+    });
     assert.equal(answer.body, body);
     assert.equal(answer.headers['x-token'], 'THE-HEADER-IS-SECRET');
   }
@@ -147,5 +175,6 @@ test('bytes between two data planes show neither path, headers, nor body', async
   assert.ok(wire.length > 3 * 2 * body.length, `${wire.length} bytes: half of the calls, both ways`);
   // RFC 8446 5.1: the first record is a handshake.
   assert.equal(recorded[0]?.[0], 22);
-  for (const secret of ['IS-SECRET', 'POST', 'HTTP/1.1', 'x-token', 'x-heddle-peer', 'spiffe://']) assert.ok(!wire.includes(secret), `${secret} is on the wire`);
+  for (const secret of ['IS-SECRET', 'POST', 'HTTP/1.1', 'x-token', 'x-heddle-peer', 'spiffe://'])
+    assert.ok(!wire.includes(secret), `${secret} is on the wire`);
 });

@@ -56,7 +56,9 @@ test('bytes go both ways through a local port, the server speaking first, and bo
 test('bytes go both ways through CONNECT on the shared proxy, with the credential of a workload', async () => {
   const socket = await open(through(near).port);
   const credential = Buffer.from(`${web.proxyCredential}:`).toString('base64');
-  socket.write(`CONNECT cache.mesh.internal:6379 HTTP/1.1\r\nHost: cache.mesh.internal:6379\r\nProxy-Authorization: Basic ${credential}\r\n\r\n`);
+  socket.write(
+    `CONNECT cache.mesh.internal:6379 HTTP/1.1\r\nHost: cache.mesh.internal:6379\r\nProxy-Authorization: Basic ${credential}\r\n\r\n`,
+  );
   await waitFor('the greeting', () => /^HTTP\/1\.1 200 [^\r]*\r\n\r\nhello $/.test(socket.text));
   const ended = once(socket, 'end');
   socket.end('ping');
@@ -71,7 +73,9 @@ test('CONNECT to nobody, to an http service, or with a wrong credential is refus
     ['cache.mesh.internal:6379', 'wrong', '407'],
   ]) {
     const socket = await open(through(near).port);
-    socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\nProxy-Authorization: Basic ${Buffer.from(`${credential}:`).toString('base64')}\r\n\r\n`);
+    socket.write(
+      `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\nProxy-Authorization: Basic ${Buffer.from(`${credential}:`).toString('base64')}\r\n\r\n`,
+    );
     await waitFor('an answer', () => socket.text.includes('\r\n\r\n'));
     assert.match(socket.text, new RegExp(`^HTTP/1\\.1 ${status} `));
   }

@@ -3,7 +3,21 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { RunningControl } from '@heddle/control';
 import type { RunningProxy } from '@heddle/proxy';
-import { application, call, Cleanup, control, host, instances, LOOPBACK, machine, meshOf, SMALL_MESH, through, untilEndpoints, untilReady } from '../support/planes.ts';
+import {
+  application,
+  call,
+  Cleanup,
+  control,
+  host,
+  instances,
+  LOOPBACK,
+  machine,
+  meshOf,
+  SMALL_MESH,
+  through,
+  untilEndpoints,
+  untilReady,
+} from '../support/planes.ts';
 
 const cleanup = new Cleanup();
 let plane: RunningControl;
@@ -33,7 +47,14 @@ test('calls go round over all instances in exact turn, from either machine', asy
 });
 
 test('a service answers to all its names, with and without its port, and no other', async () => {
-  for (const authority of ['echo', 'echo.default', 'echo.default.mesh.internal', 'ECHO.mesh.internal', 'echo.mesh.internal:80', 'echo:80']) {
+  for (const authority of [
+    'echo',
+    'echo.default',
+    'echo.default.mesh.internal',
+    'ECHO.mesh.internal',
+    'echo.mesh.internal:80',
+    'echo:80',
+  ]) {
     assert.equal((await call({ proxy: through(east), url: `http://${authority}/x?y=1` })).path, '/x?y=1', authority);
   }
   assert.equal((await call({ proxy: through(east), url: 'http://nobody.mesh.internal/' })).status, 404);
@@ -54,5 +75,9 @@ test('bodies reach an instance on the other machine unchanged', async () => {
 test('the registry knows where each instance is', async () => {
   const known = await instances(plane);
   assert.deepEqual([...known.keys()].sort(), ['echo-1', 'echo-2', 'echo-3']);
-  assert.deepEqual([...known.values()].map(({ node, inbound }) => [node, inbound?.address]).sort(), [['east', LOOPBACK], ['east', LOOPBACK], ['west', LOOPBACK]]);
+  assert.deepEqual([...known.values()].map(({ node, inbound }) => [node, inbound?.address]).sort(), [
+    ['east', LOOPBACK],
+    ['east', LOOPBACK],
+    ['west', LOOPBACK],
+  ]);
 });

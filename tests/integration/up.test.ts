@@ -1,6 +1,6 @@
 // The whole mesh as a person runs it: `heddle up` with real processes, killed one after the other under a steady load.
 import assert from 'node:assert/strict';
-import { connect as connectTcp } from 'node:net';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { callThroughProxy, type Outcome, startLoad, summarize } from '../support/load.ts';
@@ -162,7 +162,7 @@ function certlessAnswer(port: number): Promise<string> {
 }
 
 /** HTTP bytes that came back until the connection ended; TLS records of a refusal are not counted as an answer. */
-function answerOn(socket: import('node:net').Socket): Promise<string> {
+function answerOn(socket: Socket): Promise<string> {
   return new Promise((resolve) => {
     let text = '';
     socket.on('data', (bytes) => {

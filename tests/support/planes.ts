@@ -53,13 +53,16 @@ export function meshOf(yaml: string): MeshConfig {
   return mesh;
 }
 
-/** A mesh of `echo` and `web` (http) and `cache` (tcp), with checks quick enough for tests. */
+/**
+ * A mesh of `echo` and `web` (http) and `cache` (tcp). Checks come often, so that tests are quick, and have long to be answered, because
+ * all planes and applications of a test share one process.
+ */
 export const SMALL_MESH = `
 mesh: test
 services:
-  echo: { port: 80, health: { http: /healthz, interval: 300ms, timeout: 250ms } }
-  web: { port: 81, health: { interval: 300ms, timeout: 250ms } }
-  cache: { port: 6379, protocol: tcp, health: { interval: 300ms, timeout: 250ms } }
+  echo: { port: 80, health: { http: /healthz, interval: 500ms, timeout: 500ms, unhealthyAfter: 3 } }
+  web: { port: 81, health: { interval: 500ms, timeout: 500ms } }
+  cache: { port: 6379, protocol: tcp, health: { interval: 500ms, timeout: 500ms } }
 `;
 
 export interface ControlSettings {
@@ -101,28 +104,41 @@ async function callControl<C extends Client, T>(
 }
 
 function credentialsFor(running: RunningControl, certificate?: Certificate): ReturnType<typeof controlChannelCredentials> {
-  return controlChannelCredentials({ rootsPem: running.rootsPem, ...certificate, expectedSpiffeId: formatSpiffeId(controlPlaneId(running.trustDomain)) });
+  return controlChannelCredentials({
+    rootsPem: running.rootsPem,
+    ...certificate,
+    expectedSpiffeId: formatSpiffeId(controlPlaneId(running.trustDomain)),
+  });
 }
 
 export async function joinToken(running: RunningControl, service: string, namespace = 'default'): Promise<string> {
-  const { token } = await callControl(running, admin.AdminClient, (client, metadata, done: (error: ServiceError | null, response: admin.CreateTokenResponse) => void) =>
-    client.createToken({ namespace, service, ttlMs: 0 }, metadata, done),
+  const { token } = await callControl(
+    running,
+    admin.AdminClient,
+    (client, metadata, done: (error: ServiceError | null, response: admin.CreateTokenResponse) => void) =>
+      client.createToken({ namespace, service, ttlMs: 0 }, metadata, done),
   );
   return token;
 }
 
 /** The data planes that are connected, as the operator sees them. */
 export async function connectedProxies(running: RunningControl): Promise<admin.ProxyMessage[]> {
-  const { proxies } = await callControl(running, admin.AdminClient, (client, metadata, done: (error: ServiceError | null, response: admin.ListProxiesResponse) => void) =>
-    client.listProxies({}, metadata, done),
+  const { proxies } = await callControl(
+    running,
+    admin.AdminClient,
+    (client, metadata, done: (error: ServiceError | null, response: admin.ListProxiesResponse) => void) =>
+      client.listProxies({}, metadata, done),
   );
   return proxies;
 }
 
 /** All instances in the registry, by id. */
 export async function instances(running: RunningControl): Promise<Map<string, discovery.InstanceMessage>> {
-  const { services } = await callControl(running, discovery.DiscoveryClient, (client, metadata, done: (error: ServiceError | null, response: discovery.ListServicesResponse) => void) =>
-    client.listServices({ namespace: '' }, metadata, done),
+  const { services } = await callControl(
+    running,
+    discovery.DiscoveryClient,
+    (client, metadata, done: (error: ServiceError | null, response: discovery.ListServicesResponse) => void) =>
+      client.listServices({ namespace: '' }, metadata, done),
   );
   return new Map(services.flatMap((service) => service.instances).map((instance) => [instance.id, instance]));
 }
@@ -131,22 +147,41 @@ export async function instances(running: RunningControl): Promise<Map<string, di
 export async function certificateOf(running: RunningControl, service: string): Promise<Certificate> {
   const key = generateKeyPair();
   const token = await joinToken(running, service);
-  const { certificatePem } = await callControl(running, identity.IdentityClient, (client, _metadata, done: (error: ServiceError | null, response: identity.SignResponse) => void) =>
-    client.sign({ csrDer: Buffer.from(createCsr(key)), joinToken: token }, done),
+  const { certificatePem } = await callControl(
+    running,
+    identity.IdentityClient,
+    (client, _metadata, done: (error: ServiceError | null, response: identity.SignResponse) => void) =>
+      client.sign({ csrDer: Buffer.from(createCsr(key)), joinToken: token }, done),
   );
   return { certificatePem, keyPem: key.keyPem };
 }
 
 /** Registers an instance that no data plane of the test hosts; resolves when it is in the registry. Returns its deregistration. */
-export async function registerInstance(cleanup: Cleanup, running: RunningControl, certificate: Certificate, instance: Partial<discovery.InstanceMessage> & { readonly id: string; readonly service: string }): Promise<() => Promise<void>> {
-  const client = new discovery.DiscoveryClient(controlTarget(running.address, running.port), credentialsFor(running, certificate), controlChannelOptions());
+export async function registerInstance(
+  cleanup: Cleanup,
+  running: RunningControl,
+  certificate: Certificate,
+  instance: Partial<discovery.InstanceMessage> & { readonly id: string; readonly service: string },
+): Promise<() => Promise<void>> {
+  const client = new discovery.DiscoveryClient(
+    controlTarget(running.address, running.port),
+    credentialsFor(running, certificate),
+    controlChannelOptions(),
+  );
   cleanup.add(() => client.close());
   const stream = client.register();
   stream.on('error', () => {});
   const answered = new Promise<void>((resolve, reject) => void stream.once('data', () => resolve()).once('error', reject));
   const address = { address: LOOPBACK, port: 1 };
   stream.write({
-    instance: discovery.InstanceMessage.create({ namespace: 'default', node: 'elsewhere', inbound: address, application: address, weight: 1, ...instance }),
+    instance: discovery.InstanceMessage.create({
+      namespace: 'default',
+      node: 'elsewhere',
+      inbound: address,
+      application: address,
+      weight: 1,
+      ...instance,
+    }),
     health: discovery.Health.HEALTH_HEALTHY,
     healthReason: 'checks pass',
     leaseTtlMs: 60_000,
@@ -155,11 +190,17 @@ export async function registerInstance(cleanup: Cleanup, running: RunningControl
   return () =>
     new Promise((resolve, reject) => {
       stream.cancel();
-      client.deregister({ namespace: 'default', service: instance.service, instance: instance.id }, (error) => (error === null ? resolve() : reject(error)));
+      client.deregister({ namespace: 'default', service: instance.service, instance: instance.id }, (error) =>
+        error === null ? resolve() : reject(error),
+      );
     });
 }
 
-export async function proxy(cleanup: Cleanup, running: RunningControl, over: Partial<ProxyOptions> & { readonly node: string }): Promise<RunningProxy> {
+export async function proxy(
+  cleanup: Cleanup,
+  running: RunningControl,
+  over: Partial<ProxyOptions> & { readonly node: string },
+): Promise<RunningProxy> {
   const started = await startProxy({
     control: { address: running.address, port: running.port },
     admin: { address: LOOPBACK, port: 0 },
@@ -178,14 +219,21 @@ export async function proxy(cleanup: Cleanup, running: RunningControl, over: Par
 }
 
 /** A data plane with the operator's identity and a shared HTTP proxy, as `heddle up` runs one. */
-export async function machine(cleanup: Cleanup, running: RunningControl, over: Partial<ProxyOptions> & { readonly node: string }): Promise<RunningProxy> {
+export async function machine(
+  cleanup: Cleanup,
+  running: RunningControl,
+  over: Partial<ProxyOptions> & { readonly node: string },
+): Promise<RunningProxy> {
   const token = await joinToken(running, 'operator', 'heddle-system');
   return proxy(cleanup, running, { joinToken: token, anonymousCalls: true, outboundProxy: { address: LOOPBACK, port: 0 }, ...over });
 }
 
 export interface Workload {
   readonly inbound: { readonly address: string; readonly port: number };
-  readonly outbounds: readonly { readonly service: { readonly name: string }; readonly listen: { readonly address: string; readonly port: number } }[];
+  readonly outbounds: readonly {
+    readonly service: { readonly name: string };
+    readonly listen: { readonly address: string; readonly port: number };
+  }[];
   readonly proxyCredential: string;
 }
 
@@ -196,7 +244,13 @@ export async function putWorkload(to: RunningProxy, name: string, body: object):
 }
 
 /** Has the data plane host an instance of a service in the default namespace. */
-export async function host(to: RunningProxy, running: RunningControl, instance: string, applicationPort: number, over: { readonly uses?: readonly string[]; readonly version?: string } = {}): Promise<Workload> {
+export async function host(
+  to: RunningProxy,
+  running: RunningControl,
+  instance: string,
+  applicationPort: number,
+  over: { readonly uses?: readonly string[]; readonly version?: string } = {},
+): Promise<Workload> {
   const service = instance.replace(/-\d+$/, '');
   const { uses = [], ...rest } = over;
   return putWorkload(to, `default/${service}/${instance}`, {
@@ -222,14 +276,22 @@ export async function workloads(of: RunningProxy): Promise<HostedStatus[]> {
 
 /** Instance ids of a service that this data plane may send requests to. */
 export async function healthyEndpoints(of: RunningProxy, service: string): Promise<string[]> {
-  const dump = (await (await adminCall(of, 'GET', '/config_dump')).json()) as { endpoints: { cluster: string; endpoints: { instance: string; health: string }[] }[] };
+  const dump = (await (await adminCall(of, 'GET', '/config_dump')).json()) as {
+    endpoints: { cluster: string; endpoints: { instance: string; health: string }[] }[];
+  };
   const set = dump.endpoints.find(({ cluster }) => cluster === `outbound/default/${service}`);
-  return (set?.endpoints ?? []).filter(({ health }) => health === 'healthy').map(({ instance }) => instance).sort();
+  return (set?.endpoints ?? [])
+    .filter(({ health }) => health === 'healthy')
+    .map(({ instance }) => instance)
+    .sort();
 }
 
 /** Waits until the data plane sends requests for the service to exactly these instances. */
 export async function untilEndpoints(of: RunningProxy, service: string, wanted: readonly string[]): Promise<void> {
-  await waitFor(`endpoints ${wanted.join()} of ${service}`, async () => assert.deepEqual(await healthyEndpoints(of, service), [...wanted]) === undefined);
+  await waitFor(
+    `endpoints ${wanted.join()} of ${service}`,
+    async () => assert.deepEqual(await healthyEndpoints(of, service), [...wanted]) === undefined,
+  );
 }
 
 export async function untilReady(...proxies: readonly RunningProxy[]): Promise<void> {
@@ -260,7 +322,10 @@ export function through(of: RunningProxy): Target['proxy'] {
 
 /** A call that an `application` answers. `credential`: of a workload, for the shared proxy. */
 export async function call(target: Target, credential?: string): Promise<Answered> {
-  const headers = credential === undefined ? target.headers : { ...target.headers, 'proxy-authorization': `Basic ${Buffer.from(`${credential}:`).toString('base64')}` };
+  const headers =
+    credential === undefined
+      ? target.headers
+      : { ...target.headers, 'proxy-authorization': `Basic ${Buffer.from(`${credential}:`).toString('base64')}` };
   const { status, error, body } = await callThroughProxy({ ...target, ...(headers === undefined ? {} : { headers }) });
   if (status === 0) throw new Error(error);
   if (status !== 200) return { status, name: '', path: '', headers: {}, body };

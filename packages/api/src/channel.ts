@@ -48,7 +48,8 @@ export function controlChannelOptions(): ChannelOptions {
     'grpc.keepalive_timeout_ms': 10_000,
     'grpc.keepalive_permit_without_calls': 1,
     'grpc.initial_reconnect_backoff_ms': 200,
-    'grpc.max_reconnect_backoff_ms': 5_000,
+    // Callers back off themselves, up to 5 s; two such waits would add up.
+    'grpc.max_reconnect_backoff_ms': 1_000,
     // The environment's HTTP_PROXY may well be the mesh's own: calls to the control plane never go through it.
     'grpc.enable_http_proxy': 0,
     // Service configurations out of DNS have no say in how the control plane is called.

@@ -1,4 +1,5 @@
 // Puts a data plane together: data path, agent, admin API. The composition root of this package; the CLI calls it.
+import { createHmac } from 'node:crypto';
 import { formatSpiffeId, parseJoinToken, type SocketAddress } from '@heddle/core';
 import type { Clock, Logger, Metrics, Network, Random } from '@heddle/runtime';
 import { type AdminServer, startAdminServer } from './admin/server.ts';
@@ -59,8 +60,10 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   let keeper: IdentityKeeper | undefined;
   try {
     const outboundProxy = options.outboundProxy === undefined ? undefined : await dataPlane.reserve(options.outboundProxy);
-    const identityStore = options.identityDirectory === undefined ? noIdentityStore : directoryIdentityStore(options.identityDirectory, logger);
-    const hosting: HostingDeps = { node, control: options.control, dataPlane, identityStore, clock, random, logger, metrics };
+    const identityStore =
+      options.identityDirectory === undefined ? noIdentityStore : directoryIdentityStore(options.identityDirectory, logger);
+    const credentialOf = (workload: string): string => createHmac('sha256', options.adminToken).update(workload).digest('base64url');
+    const hosting: HostingDeps = { node, control: options.control, dataPlane, identityStore, clock, random, logger, metrics, credentialOf };
     agent = new Agent({
       ...hosting,
       ownIdentity: options.joinToken !== undefined,
@@ -74,13 +77,27 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     const drainRequested = new Promise<void>((resolve) => {
       requestDrain = resolve;
     });
-    const admin = await startAdminServer({ listen: options.admin, token: options.adminToken, agent, dataPlane, metrics, logger, onDrain: () => requestDrain() });
+    const admin = await startAdminServer({
+      listen: options.admin,
+      token: options.adminToken,
+      agent,
+      dataPlane,
+      metrics,
+      logger,
+      onDrain: () => requestDrain(),
+    });
     // Last: from here on nothing can fail, so a one-time token is not spent on a start that does not succeed.
     void keeper?.start();
     logger.info({ admin: admin.address, outboundProxy }, 'data plane is up');
     const running = { keeper, agent, admin, dataPlane, drainMs: options.drainMs };
     let stopping: Promise<void> | undefined;
-    return { admin: admin.address, outboundProxy, missing: () => running.agent.missing(), drainRequested, stop: () => (stopping ??= stop(running)) };
+    return {
+      admin: admin.address,
+      outboundProxy,
+      missing: () => running.agent.missing(),
+      drainRequested,
+      stop: () => (stopping ??= stop(running)),
+    };
   } catch (error) {
     keeper?.close();
     await agent?.close();
@@ -106,12 +123,23 @@ async function stop({ keeper, agent, admin, dataPlane, drainMs }: Parts): Promis
 }
 
 function checkOptions({ node, joinToken, anonymousCalls }: ProxyOptions): void {
-  if (!NODE_NAME.test(node)) throw new ProxyOptionsError(`${JSON.stringify(node)} cannot name a data plane: 1 to 253 letters, digits, ".", "_", ":" or "-", beginning with a letter or digit`);
-  if (anonymousCalls && joinToken === undefined) throw new ProxyOptionsError('calls without a credential carry the data plane\'s own identity, and it has none: give it a join token, or refuse such calls');
+  if (!NODE_NAME.test(node))
+    throw new ProxyOptionsError(
+      `${JSON.stringify(node)} cannot name a data plane: 1 to 253 letters, digits, ".", "_", ":" or "-", beginning with a letter or digit`,
+    );
+  if (anonymousCalls && joinToken === undefined)
+    throw new ProxyOptionsError(
+      "calls without a credential carry the data plane's own identity, and it has none: give it a join token, or refuse such calls",
+    );
 }
 
 /** Joins as what the token says; that identity speaks to the control plane, and for calls without a credential where these are allowed. */
-function nodeIdentityKeeper(options: ProxyOptions, joinToken: string, { dataPlane, identityStore }: HostingDeps, agent: Agent): IdentityKeeper {
+function nodeIdentityKeeper(
+  options: ProxyOptions,
+  joinToken: string,
+  { dataPlane, identityStore }: HostingDeps,
+  agent: Agent,
+): IdentityKeeper {
   const parsed = parseJoinToken(joinToken);
   if (!parsed.ok) throw new ProxyOptionsError(parsed.reason);
   const { namespace, service } = parsed.token;

@@ -38,13 +38,23 @@ interface Answer {
 
 async function ask(proxy: RunningProxy, method: string, path: string, init: { token?: string; body?: string } = {}): Promise<Answer> {
   const { token = TOKEN, body } = init;
-  const response = await fetch(`http://127.0.0.1:${proxy.admin.port}${path}`, { method, headers: token === '' ? {} : { authorization: `Bearer ${token}` }, body });
+  const response = await fetch(`http://127.0.0.1:${proxy.admin.port}${path}`, {
+    method,
+    headers: token === '' ? {} : { authorization: `Bearer ${token}` },
+    body,
+  });
   const text = await response.text();
   const isJson = response.headers.get('content-type') === 'application/json';
-  return { status: response.status, headers: response.headers, text, error: isJson && text !== '' ? ((JSON.parse(text) as { error?: string }).error ?? '') : '' };
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    error: isJson && text !== '' ? ((JSON.parse(text) as { error?: string }).error ?? '') : '',
+  };
 }
 
-const put = (proxy: RunningProxy, name: string, body: unknown = ADDRESSES): Promise<Answer> => ask(proxy, 'PUT', `/workloads/${name}`, { body: JSON.stringify(body) });
+const put = (proxy: RunningProxy, name: string, body: unknown = ADDRESSES): Promise<Answer> =>
+  ask(proxy, 'PUT', `/workloads/${name}`, { body: JSON.stringify(body) });
 
 describe('the admin API', () => {
   let proxy: RunningProxy;
@@ -57,7 +67,14 @@ describe('the admin API', () => {
     assert.equal((await ask(proxy, 'GET', '/healthz', { token: '' })).status, 200);
     assert.equal((await ask(proxy, 'GET', '/metrics', { token: '' })).status, 200);
     assert.equal((await ask(proxy, 'GET', '/ready', { token: '' })).status, 503);
-    const closed = [['GET', '/config_dump'], ['GET', '/status'], ['GET', '/workloads'], ['PUT', '/workloads/a/b/c'], ['DELETE', '/workloads/a/b/c'], ['POST', '/drain']] as const;
+    const closed = [
+      ['GET', '/config_dump'],
+      ['GET', '/status'],
+      ['GET', '/workloads'],
+      ['PUT', '/workloads/a/b/c'],
+      ['DELETE', '/workloads/a/b/c'],
+      ['POST', '/drain'],
+    ] as const;
     for (const [method, path] of closed) {
       for (const token of ['', 'wrong', `${TOKEN}x`, TOKEN.slice(0, -1)]) {
         const answer = await ask(proxy, method, path, { token });
@@ -114,7 +131,9 @@ describe('the admin API', () => {
   it('does not mind a client that goes away in the middle of its body', async () => {
     const before = lines.filter(({ level }) => level === 'error').length;
     const socket = connect(proxy.admin.port, '127.0.0.1');
-    socket.write(`PUT /workloads/default/orders/orders-1 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${TOKEN}\r\ncontent-length: 1000\r\n\r\n{"a`);
+    socket.write(
+      `PUT /workloads/default/orders/orders-1 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${TOKEN}\r\ncontent-length: 1000\r\n\r\n{"a`,
+    );
     await new Promise<void>((resolve) => socket.once('connect', resolve));
     socket.resetAndDestroy();
     assert.equal((await ask(proxy, 'GET', '/healthz')).status, 200);
@@ -148,7 +167,10 @@ describe('the admin API', () => {
 
   it('hosts a workload as soon as its sockets are bound, shows what it waits for, and gives the ports back', async () => {
     const name = 'default/orders/orders-2';
-    const first = await put(proxy, name, { ...ADDRESSES, outbounds: [{ namespace: 'default', service: 'web', listen: { address: '127.0.0.1', port: 0 } }] });
+    const first = await put(proxy, name, {
+      ...ADDRESSES,
+      outbounds: [{ namespace: 'default', service: 'web', listen: { address: '127.0.0.1', port: 0 } }],
+    });
     assert.equal(first.status, 200);
     const { inbound, outbounds, proxyCredential } = JSON.parse(first.text);
     assert.ok(inbound.port > 0 && outbounds[0].listen.port > 0);
@@ -156,7 +178,12 @@ describe('the admin API', () => {
     const { workloads } = JSON.parse((await ask(proxy, 'GET', '/workloads')).text);
     assert.equal(workloads[0].problem, 'has no certificate and no join token; make one with `heddle token create --service orders`');
     const { missing } = JSON.parse((await ask(proxy, 'GET', '/ready')).text) as { missing: string[] };
-    assert.ok(missing.some((line) => line.startsWith(`${name}: port 127.0.0.1:${inbound.port} waits for its configuration: the workload has no certificate`)), missing.join('\n'));
+    assert.ok(
+      missing.some((line) =>
+        line.startsWith(`${name}: port 127.0.0.1:${inbound.port} waits for its configuration: the workload has no certificate`),
+      ),
+      missing.join('\n'),
+    );
     assert.doesNotMatch((await ask(proxy, 'GET', '/config_dump')).text, new RegExp(proxyCredential));
     assert.equal((await ask(proxy, 'DELETE', `/workloads/${name}`)).status, 200);
     const again = createServer();
@@ -168,7 +195,10 @@ describe('the admin API', () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     const taken = { address: '127.0.0.1', port: (other.address() as AddressInfo).port };
-    const refused = await put(proxy, 'default/orders/orders-3', { ...ADDRESSES, outbounds: [{ namespace: 'default', service: 'web', listen: taken }] });
+    const refused = await put(proxy, 'default/orders/orders-3', {
+      ...ADDRESSES,
+      outbounds: [{ namespace: 'default', service: 'web', listen: taken }],
+    });
     other.close();
     assert.equal(refused.status, 409);
     assert.match(refused.error, new RegExp(`127\\.0\\.0\\.1:${taken.port}`));
@@ -177,7 +207,10 @@ describe('the admin API', () => {
     assert.equal(same.status, 409);
     assert.match(same.error, /belongs to default\/orders\/orders-4 already/);
     const { workloads } = JSON.parse((await ask(proxy, 'GET', '/workloads')).text) as { workloads: { workload: string }[] };
-    assert.deepEqual(workloads.map(({ workload }) => workload), ['default/orders/orders-4']);
+    assert.deepEqual(
+      workloads.map(({ workload }) => workload),
+      ['default/orders/orders-4'],
+    );
     const { listeners } = JSON.parse((await ask(proxy, 'GET', '/status')).text) as { listeners: unknown[] };
     assert.equal(listeners.length, 1);
     await ask(proxy, 'DELETE', '/workloads/default/orders/orders-4');
@@ -188,7 +221,11 @@ describe('the admin API', () => {
     const foreign = await put(proxy, 'default/web/web-1');
     assert.equal(foreign.status, 409);
     assert.match(foreign.error, /speaks as default\/orders/);
-    const badToken = await put(proxy, 'default/orders/orders-6', { ...ADDRESSES, weight: 2, joinToken: testToken(new TestRoot(), { service: 'web' }) });
+    const badToken = await put(proxy, 'default/orders/orders-6', {
+      ...ADDRESSES,
+      weight: 2,
+      joinToken: testToken(new TestRoot(), { service: 'web' }),
+    });
     assert.equal(badToken.status, 400);
     const { workloads } = JSON.parse((await ask(proxy, 'GET', '/workloads')).text) as { workloads: { workload: string }[] };
     assert.equal(workloads.length, 1);
@@ -229,8 +266,21 @@ describe('a data plane', () => {
     const outboundProxy = { address: '127.0.0.1', port: (free.address() as AddressInfo).port };
     await new Promise((resolve) => free.close(resolve));
     const joinToken = testToken(new TestRoot(), { namespace: 'heddle-system', service: 'operator' });
-    const start = startProxy(options({ admin: { address: '127.0.0.1', port }, control: { address: '127.0.0.1', port: (control.address() as AddressInfo).port }, joinToken, outboundProxy }));
-    await assert.rejects(start, (error) => error instanceof NetworkError && error.kind === 'address-in-use' && error.message.includes(`admin API cannot listen on 127.0.0.1:${port}`));
+    const start = startProxy(
+      options({
+        admin: { address: '127.0.0.1', port },
+        control: { address: '127.0.0.1', port: (control.address() as AddressInfo).port },
+        joinToken,
+        outboundProxy,
+      }),
+    );
+    await assert.rejects(
+      start,
+      (error) =>
+        error instanceof NetworkError &&
+        error.kind === 'address-in-use' &&
+        error.message.includes(`admin API cannot listen on 127.0.0.1:${port}`),
+    );
     await new Promise<void>((resolve, reject) => free.on('error', reject).listen(outboundProxy.port, '127.0.0.1', resolve));
     assert.equal(contacts, 0);
     for (const server of [other, control, free]) server.close();
@@ -243,14 +293,20 @@ describe('a data plane', () => {
       [{ anonymousCalls: true }, /it has none: give it a join token/],
       [{ joinToken: 'hello' }, /does not begin with/],
     ] as const) {
-      await assert.rejects(startProxy(options(over)), (error) => error instanceof ProxyOptionsError && message.test(error.message), String(message));
+      await assert.rejects(
+        startProxy(options(over)),
+        (error) => error instanceof ProxyOptionsError && message.test(error.message),
+        String(message),
+      );
     }
   });
 
   it('says why it has no identity of its own yet', async () => {
     const joinToken = testToken(new TestRoot(), { namespace: 'heddle-system', service: 'operator' });
     const proxy = await startProxy(options({ joinToken, outboundProxy: { address: '127.0.0.1', port: 0 } }));
-    await until('the reason', () => proxy.missing().some((line) => /^control plane: no certificate yet: .*127\.0\.0\.1:1 cannot be reached/.test(line)));
+    await until('the reason', () =>
+      proxy.missing().some((line) => /^control plane: no certificate yet: .*127\.0\.0\.1:1 cannot be reached/.test(line)),
+    );
     const shared = proxy.outboundProxy;
     assert.ok(shared !== undefined);
     const stolen = await put(proxy, 'default/orders/orders-1', { ...ADDRESSES, inbound: shared });

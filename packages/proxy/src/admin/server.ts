@@ -81,7 +81,12 @@ function adminRoutes({ agent, dataPlane, metrics, onDrain }: AdminServerOptions)
         return { status: missing.length === 0 ? 200 : 503, body: { ready: missing.length === 0, missing } };
       },
     },
-    { method: 'GET', path: ['metrics'], open: true, handle: () => ({ status: 200, body: metrics.expose(), contentType: 'text/plain; version=0.0.4; charset=utf-8' }) },
+    {
+      method: 'GET',
+      path: ['metrics'],
+      open: true,
+      handle: () => ({ status: 200, body: metrics.expose(), contentType: 'text/plain; version=0.0.4; charset=utf-8' }),
+    },
     { method: 'GET', path: ['config_dump'], open: false, handle: () => ({ status: 200, body: dataPlane.configDump() }) },
     { method: 'GET', path: ['status'], open: false, handle: () => ({ status: 200, body: dataPlane.status() }) },
     { method: 'GET', path: ['workloads'], open: false, handle: () => ({ status: 200, body: { workloads: agent.list() } }) },
@@ -116,7 +121,13 @@ function adminRoutes({ agent, dataPlane, metrics, onDrain }: AdminServerOptions)
   ];
 }
 
-async function answer(routes: readonly AdminRoute[], tokenHash: Buffer, request: IncomingMessage, response: ServerResponse, logger: Logger): Promise<void> {
+async function answer(
+  routes: readonly AdminRoute[],
+  tokenHash: Buffer,
+  request: IncomingMessage,
+  response: ServerResponse,
+  logger: Logger,
+): Promise<void> {
   let reply: Reply;
   try {
     reply = await dispatch(routes, tokenHash, request);
@@ -127,7 +138,12 @@ async function answer(routes: readonly AdminRoute[], tokenHash: Buffer, request:
   }
   const text = typeof reply.body === 'string' ? reply.body : `${JSON.stringify(reply.body, null, 2)}\n`;
   const contentType = reply.contentType ?? 'application/json';
-  response.writeHead(reply.status, { ...reply.headers, 'content-type': contentType, 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' });
+  response.writeHead(reply.status, {
+    ...reply.headers,
+    'content-type': contentType,
+    'content-length': Buffer.byteLength(text),
+    'cache-control': 'no-store',
+  });
   response.end(request.method === 'HEAD' ? undefined : text);
 }
 
@@ -135,7 +151,8 @@ async function dispatch(routes: readonly AdminRoute[], tokenHash: Buffer, reques
   const segments = decodePath(request.url ?? '/');
   if (segments === undefined) return problem(400, 'the path is not valid percent-encoding');
   const here = routes.filter((route) => matches(route.path, segments));
-  if (here.length === 0) return problem(404, `no such page; there are ${[...new Set(routes.map((route) => `/${route.path.join('/')}`))].join(', ')}`);
+  if (here.length === 0)
+    return problem(404, `no such page; there are ${[...new Set(routes.map((route) => `/${route.path.join('/')}`))].join(', ')}`);
   const method = request.method === 'HEAD' ? 'GET' : request.method;
   const route = here.find((candidate) => candidate.method === method);
   if (route === undefined) {
@@ -143,7 +160,10 @@ async function dispatch(routes: readonly AdminRoute[], tokenHash: Buffer, reques
     return { ...problem(405, `allowed here: ${allow}`), headers: { allow } };
   }
   if (!route.open && !authorized(request, tokenHash)) {
-    return { ...problem(401, 'needs the header "authorization: Bearer <admin token>"'), headers: { 'www-authenticate': 'Bearer realm="heddle proxy"' } };
+    return {
+      ...problem(401, 'needs the header "authorization: Bearer <admin token>"'),
+      headers: { 'www-authenticate': 'Bearer realm="heddle proxy"' },
+    };
   }
   return route.handle(segments, request);
 }
@@ -168,7 +188,10 @@ function matches(pattern: readonly string[], segments: readonly string[]): boole
 function decodePath(url: string): string[] | undefined {
   const path = url.split('?', 1)[0] ?? '/';
   try {
-    return path.split('/').filter((segment) => segment !== '').map(decodeURIComponent);
+    return path
+      .split('/')
+      .filter((segment) => segment !== '')
+      .map(decodeURIComponent);
   } catch {
     return undefined;
   }

@@ -1,10 +1,18 @@
 // The one xDS stream of a data plane: delta ADS over mutual TLS, made anew with back-off whenever it breaks. What was applied
 // stays in use meanwhile; on reconnect only differences come.
 import { Metadata, type ClientDuplexStream } from '@grpc/grpc-js';
-import { AdsClient, type ClientKindStatus, controlChannelOptions, controlTarget, DeltaAdsClient, type DeltaDiscoveryRequest, type DeltaDiscoveryResponse } from '@heddle/api';
+import {
+  AdsClient,
+  type ClientKindStatus,
+  controlChannelOptions,
+  controlTarget,
+  DeltaAdsClient,
+  type DeltaDiscoveryRequest,
+  type DeltaDiscoveryResponse,
+} from '@heddle/api';
 import { backoffMs, RECONNECT_BACKOFF } from '@heddle/core';
 import type { Clock, Gauge, Logger, Metrics, Random, Timer } from '@heddle/runtime';
-import type { DataPlane, WantedResources } from '../data-plane.ts';
+import type { ResourceUpdate, WantedResources } from '../data-plane.ts';
 import type { ControlAddress, HeldIdentity } from '../identity/index.ts';
 import { controlCredentials } from './hosted-workload.ts';
 
@@ -12,7 +20,8 @@ export interface AdsConnectionOptions {
   readonly node: string;
   readonly nodeMetadata: Readonly<Record<string, unknown>>;
   readonly control: ControlAddress;
-  readonly dataPlane: DataPlane;
+  /** Resolves to the reason when the update cannot be applied. */
+  readonly apply: (update: ResourceUpdate) => Promise<string | undefined>;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -42,14 +51,17 @@ export class AdsConnection {
 
   constructor(options: AdsConnectionOptions) {
     this.#options = options;
-    const { dataPlane, metrics, node, nodeMetadata } = options;
+    const { metrics, node, nodeMetadata } = options;
     this.#connectedGauge = metrics.gauge('heddle_control_connected', '1 while the xDS stream to the control plane is up.');
-    const refused = metrics.counter('heddle_xds_rejections_total', 'Configuration updates that could not be applied; the last good one stayed.');
+    const refused = metrics.counter(
+      'heddle_xds_rejections_total',
+      'Configuration updates that could not be applied; the last good one stayed.',
+    );
     this.#machine = new DeltaAdsClient({
       node: { id: node, metadata: nodeMetadata },
       send: (request) => this.#stream?.write(request),
       apply: async (update) => {
-        const reason = await dataPlane.apply(update);
+        const reason = await options.apply(update);
         if (reason !== undefined) refused.add(1);
         return reason;
       },
@@ -118,8 +130,13 @@ export class AdsConnection {
     const { clock, random, logger } = this.#options;
     this.#leave();
     this.#reason = reason;
-    const delayMs = backoffMs(RECONNECT_BACKOFF, this.#attempt++, () => random.next());
-    logger.warn({ reason, delayMs: Math.round(delayMs) }, 'configuration stream broke; what was applied stays in use');
+    const delayMs = backoffMs(RECONNECT_BACKOFF, this.#attempt, () => random.next());
+    // One line for each outage, not one for each try.
+    logger[this.#attempt === 0 ? 'warn' : 'debug'](
+      { reason, delayMs: Math.round(delayMs) },
+      'configuration stream broke; what was applied stays in use',
+    );
+    this.#attempt += 1;
     this.#timer = clock.after(delayMs, () => this.#connect());
   }
 

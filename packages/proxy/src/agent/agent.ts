@@ -1,12 +1,13 @@
 // The data plane's dealings with the control plane: which workloads it hosts, their certificates and registrations, their
 // health, and the one xDS stream. The data path itself knows nothing of this.
 import { type Cluster, serviceKey, type SocketAddress } from '@heddle/core';
-import type { ListenerStatus } from '../data-plane.ts';
+import type { ListenerStatus, ResourceUpdate } from '../data-plane.ts';
 import type { HeldIdentity } from '../identity/index.ts';
 import { AdsConnection, type AdsStatus } from './ads-connection.ts';
 import { HealthMonitor, type SendProbe, type Verdict } from './health-monitor.ts';
 import { HostedWorkload, type HostingDeps, type WorkloadBinding, type WorkloadStatus } from './hosted-workload.ts';
 import { HostingError } from './hosting-error.ts';
+import { type Admission, ListenerAdmission, type ListenerUpdate } from './listener-admission.ts';
 import { sameSocket, sameWorkload, wantedSockets, type WorkloadSpec, workloadName } from './workload-spec.ts';
 
 /** One proxy serves a machine; this bounds what a runaway supervisor could make it hold. */
@@ -31,6 +32,7 @@ export class Agent {
   readonly #workloads = new Map<string, HostedWorkload>();
   readonly #monitor: HealthMonitor;
   readonly #ads: AdsConnection;
+  readonly #admission = new ListenerAdmission((workload, socket) => this.#owns(workload, socket));
   /** Puts and removals run one after the other: both wait for sockets. */
   #queue: Promise<unknown> = Promise.resolve();
   /** Whose certificate the xDS stream uses. */
@@ -41,7 +43,7 @@ export class Agent {
     this.#options = options;
     const { clock, random, dataPlane, sendProbe } = options;
     this.#monitor = new HealthMonitor({ clock, random, sendProbe, onVerdict: (cluster, verdict) => this.#verdict(cluster, verdict) });
-    this.#ads = new AdsConnection(options);
+    this.#ads = new AdsConnection({ ...options, apply: (update) => this.#apply(update) });
     dataPlane.onClustersChange = () => this.#check();
     dataPlane.onWantedChange = () => this.#ads.subscribe(dataPlane.wanted());
   }
@@ -67,6 +69,7 @@ export class Agent {
       if (present !== undefined) await this.#drop(present);
       const workload = await HostedWorkload.open(spec, this.#options, (held) => this.#certified(name, held));
       this.#workloads.set(name, workload);
+      await this.#applyDue();
       // Anew, also where its cluster is there already: nobody has told this registration yet how the application is.
       this.#check();
       return workload.binding;
@@ -96,9 +99,15 @@ export class Agent {
     const { listeners } = this.#options.dataPlane.status();
     const idle = listeners.filter((listener) => listener.state === 'reserved' || listener.state === 'waiting');
     const uncertified = this.list().filter((status) => status.certificate === 'none' || status.certificate === 'expired');
-    const missing = [...idle.map((listener) => this.#idle(listener)), ...uncertified.map((status) => `${status.workload} ${status.problem}`)];
+    const missing = [
+      ...idle.map((listener) => this.#idle(listener)),
+      ...uncertified.map((status) => `${status.workload} ${status.problem}`),
+    ];
     const ads = this.#ads.status();
-    if (!ads.everSynced) missing.unshift(`control plane: ${[ads.reason, this.#options.ownIdentity ? this.#options.nodeProblem() : ''].filter((why) => why !== '').join(': ')}`);
+    if (!ads.everSynced)
+      missing.unshift(
+        `control plane: ${[ads.reason, this.#options.ownIdentity ? this.#options.nodeProblem() : ''].filter((why) => why !== '').join(': ')}`,
+      );
     return missing;
   }
 
@@ -122,6 +131,34 @@ export class Agent {
     this.#ads.close();
   }
 
+  async #apply(update: ResourceUpdate): Promise<string | undefined> {
+    if (update.kind !== 'listener') return this.#options.dataPlane.apply(update);
+    const reason = await this.#applyAdmitted(this.#admission.admit(update as ListenerUpdate));
+    // A workload may have been put meanwhile.
+    if (reason === undefined) await this.#applyDue();
+    return reason;
+  }
+
+  async #applyAdmitted(admission: Admission): Promise<string | undefined> {
+    const reason = await this.#options.dataPlane.apply(admission.update);
+    if (reason !== undefined) return reason;
+    this.#admission.applied(admission);
+    for (const { name, address, port } of admission.aside)
+      this.#options.logger.info({ listener: name, address, port }, 'a listener of a workload that is not hosted here is kept aside');
+    return undefined;
+  }
+
+  async #applyDue(): Promise<void> {
+    const due = this.#admission.due();
+    const reason = due === undefined ? undefined : await this.#applyAdmitted(due);
+    if (reason !== undefined) this.#options.logger.error({ reason }, 'listeners that were kept aside cannot be applied');
+  }
+
+  #owns(workload: string | undefined, socket: SocketAddress): boolean {
+    const sockets = workload === undefined ? this.#options.ownSockets : (this.#workloads.get(workload)?.sockets ?? []);
+    return sockets.some((owned) => sameSocket(owned, socket));
+  }
+
   #certified(name: string, held: HeldIdentity): void {
     if (this.#options.ownIdentity) return;
     this.#speaker ??= name;
@@ -132,15 +169,25 @@ export class Agent {
   #admit(spec: WorkloadSpec, present: HostedWorkload | undefined): void {
     if (this.#draining) throw new HostingError('draining', 'this data plane is draining and takes no more workloads');
     const others = [...this.#workloads.values()].filter((workload) => workload !== present);
-    if (others.length >= WORKLOADS_MAX) throw new HostingError('full', `this data plane hosts ${WORKLOADS_MAX} workloads already, its limit`);
-    const foreign = this.#options.ownIdentity ? undefined : others.find((other) => serviceKey(other.spec.service) !== serviceKey(spec.service));
+    if (others.length >= WORKLOADS_MAX)
+      throw new HostingError('full', `this data plane hosts ${WORKLOADS_MAX} workloads already, its limit`);
+    const foreign = this.#options.ownIdentity
+      ? undefined
+      : others.find((other) => serviceKey(other.spec.service) !== serviceKey(spec.service));
     if (foreign !== undefined) {
-      throw new HostingError('foreign-service', `this data plane has no identity of its own and speaks as ${serviceKey(foreign.spec.service)}, so it can host instances of that service only; give it a join token of its own, or start another data plane`);
+      throw new HostingError(
+        'foreign-service',
+        `this data plane has no identity of its own and speaks as ${serviceKey(foreign.spec.service)}, so it can host instances of that service only; give it a join token of its own, or start another data plane`,
+      );
     }
     for (const socket of wantedSockets(spec)) {
       const owner = others.find((other) => other.sockets.some((taken) => sameSocket(taken, socket)))?.name;
       const own = this.#options.ownSockets.some((taken) => sameSocket(taken, socket)) ? 'the shared HTTP proxy' : undefined;
-      if (owner !== undefined || own !== undefined) throw new HostingError('port-taken', `${socket.address}:${socket.port} belongs to ${owner ?? own} already; choose another port, or 0`);
+      if (owner !== undefined || own !== undefined)
+        throw new HostingError(
+          'port-taken',
+          `${socket.address}:${socket.port} belongs to ${owner ?? own} already; choose another port, or 0`,
+        );
     }
   }
 
@@ -171,7 +218,9 @@ export class Agent {
   #idle({ name, address, port, reason }: ListenerStatus): string {
     const place = `${address}:${port}`;
     if (name !== undefined) return `${name} ${place} ${reason}`;
-    const owner = [...this.#workloads.values()].find((workload) => workload.sockets.some((socket) => sameSocket(socket, { address, port })));
+    const owner = [...this.#workloads.values()].find((workload) =>
+      workload.sockets.some((socket) => sameSocket(socket, { address, port })),
+    );
     const problem = owner?.status().problem ?? '';
     return `${owner === undefined ? 'port' : `${owner.name}: port`} ${place} waits for its configuration${problem === '' ? '' : `: the workload ${problem}`}`;
   }

@@ -26,7 +26,8 @@ class Bench {
       this.probes.push(probe);
       return { abandon: () => void (probe.abandoned = true) };
     };
-    const onVerdict = (cluster: string, { state, reason }: { state: string; reason: string }): void => void this.verdicts.push(`${cluster} ${state}: ${reason}`);
+    const onVerdict = (cluster: string, { state, reason }: { state: string; reason: string }): void =>
+      void this.verdicts.push(`${cluster} ${state}: ${reason}`);
     this.monitor = new HealthMonitor({ clock: this.clock, random: { ...nodeRandom, next: () => 0 }, sendProbe, onVerdict });
   }
 
@@ -103,6 +104,23 @@ describe('the health monitor', () => {
     assert.equal(bench.verdicts.at(-1), 'local/a unhealthy: checks fail: no answer within 400 ms');
   });
 
+  it('does not count the time that this process itself was held up, but no more than that', () => {
+    const bench = new Bench();
+    bench.monitor.update([cluster('local/a')]);
+    bench.next().end();
+    for (let stalls = 0; stalls < 3; stalls++) {
+      const probe = bench.next();
+      bench.clock.advance(5_000);
+      assert.ok(!probe.abandoned, 'its answer may lie in the socket');
+      probe.end();
+    }
+    assert.equal(bench.verdicts.at(-1), 'local/a healthy: checks pass');
+    const silent = bench.next();
+    bench.clock.advance(5_000);
+    bench.pass(400);
+    assert.ok(silent.abandoned);
+  });
+
   it('copes with a probe that ends before it was begun', () => {
     const clock = new TestClock();
     const verdicts: string[] = [];
@@ -128,7 +146,10 @@ describe('the health monitor', () => {
     bench.monitor.update([cluster('local/a'), cluster('local/b', { port: 81 })]);
     assert.deepEqual(bench.verdicts.slice(1), ['local/a healthy: checks pass', 'local/b starting: no check has ended yet']);
     bench.pass(50);
-    assert.deepEqual(bench.probes.map((probe) => probe.port), [80, 81]);
+    assert.deepEqual(
+      bench.probes.map((probe) => probe.port),
+      [80, 81],
+    );
   });
 
   it('begins anew where the address or the policy changed, and does not hear the old probe', () => {

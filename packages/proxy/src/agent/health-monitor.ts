@@ -3,6 +3,9 @@
 import { ActiveCheck, type CheckState, type Cluster } from '@heddle/core';
 import type { Clock, Random, Timer } from '@heddle/runtime';
 
+/** A timer that fires later than this was held up by this process itself. */
+const STALL_MS = 25;
+
 export interface RunningProbe {
   /** Drops the probe; its end is not reported. */
   abandon(): void;
@@ -29,7 +32,11 @@ interface RunningCheck {
   readonly key: string;
   readonly check: ActiveCheck;
   timer: Timer | undefined;
+  /** When the timer should fire. */
+  dueMs: number;
   probe: RunningProbe | undefined;
+  /** The running probe has been given the time that this process lost. */
+  extended: boolean;
   told: Verdict | undefined;
 }
 
@@ -61,7 +68,16 @@ export class HealthMonitor {
     const { clock, random } = this.#options;
     if (cluster.health === undefined) return;
     const check = new ActiveCheck({ policy: cluster.health, random: () => random.next(), nowMs: clock.nowMs() });
-    const running: RunningCheck = { cluster, key: checkKey(cluster), check, timer: undefined, probe: undefined, told: undefined };
+    const running: RunningCheck = {
+      cluster,
+      key: checkKey(cluster),
+      check,
+      timer: undefined,
+      dueMs: 0,
+      probe: undefined,
+      extended: false,
+      told: undefined,
+    };
     this.#checks.set(cluster.name, running);
     this.#tell(running);
     this.#arm(running);
@@ -76,17 +92,33 @@ export class HealthMonitor {
   #arm(running: RunningCheck): void {
     const { clock } = this.#options;
     running.timer?.cancel();
-    running.timer = clock.after(Math.max(0, running.check.nextTimeoutMs() - clock.nowMs()), () => this.#due(running));
+    running.dueMs = running.check.nextTimeoutMs();
+    running.timer = clock.after(Math.max(0, running.dueMs - clock.nowMs()), () => this.#due(running));
+  }
+
+  /**
+   * After a stall of this process timers come before the answers that lie in the sockets, so all applications would look dead at once. The
+   * time lost does not count against a probe: it is given that much more, once.
+   */
+  #wasHeldUp(running: RunningCheck): boolean {
+    const { clock } = this.#options;
+    const lateMs = clock.nowMs() - running.dueMs;
+    if (running.probe === undefined || running.extended || lateMs < STALL_MS) return false;
+    running.extended = true;
+    running.timer = clock.after(Math.min(lateMs, running.cluster.health?.timeoutMs ?? 0), () => this.#due(running));
+    return true;
   }
 
   #due(running: RunningCheck): void {
     const { clock, sendProbe } = this.#options;
+    if (this.#wasHeldUp(running)) return;
     const action = running.check.handleTimeout(clock.nowMs());
     if (action?.kind === 'abandon') {
       running.probe?.abandon();
       running.probe = undefined;
     } else if (action?.kind === 'probe') {
       let ended = false;
+      running.extended = false;
       const probe = sendProbe(running.cluster, (failure) => {
         ended = true;
         if (this.#checks.get(running.cluster.name) !== running) return;

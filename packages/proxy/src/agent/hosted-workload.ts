@@ -18,6 +18,8 @@ export interface HostingDeps {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** The workload's credential for the shared outbound HTTP proxy: the same after a restart of this process, so that applications can keep it. */
+  readonly credentialOf: (workload: string) => string;
 }
 
 /** What the workload's environment is made of: the real ports, and the credential for the shared outbound HTTP proxy. */
@@ -39,8 +41,6 @@ export interface WorkloadStatus {
   /** What keeps the workload from serving; empty when nothing does. */
   readonly problem: string;
 }
-
-const CREDENTIAL_BYTES = 24;
 
 export class HostedWorkload {
   readonly name: string;
@@ -65,7 +65,7 @@ export class HostedWorkload {
       const inbound = await reserve(spec.inbound);
       const outbounds: OutboundPort[] = [];
       for (const outbound of spec.outbounds) outbounds.push({ service: outbound.service, listen: await reserve(outbound.listen) });
-      const proxyCredential = Buffer.from(deps.random.bytes(CREDENTIAL_BYTES)).toString('base64url');
+      const proxyCredential = deps.credentialOf(workloadName(spec.service, spec.instance));
       const workload = new HostedWorkload(spec, { inbound, outbounds, proxyCredential }, deps, onIdentity);
       workload.#begin();
       return workload;
@@ -90,7 +90,7 @@ export class HostedWorkload {
       store: deps.identityStore,
       clock,
       random,
-      logger,
+      logger: deps.logger,
       metrics,
       onIdentity: (held) => this.#certified(held),
     });
@@ -164,7 +164,10 @@ export class HostedWorkload {
 
   #problem(health: string, reason: string): string {
     if (health === 'none' && reason !== '') return `has no certificate: ${reason}`;
-    if (health === 'none') return this.#hasToken ? 'waits for its certificate' : `has no certificate and no join token; make one with \`heddle token create --service ${this.spec.service.name}\``;
+    if (health === 'none')
+      return this.#hasToken
+        ? 'waits for its certificate'
+        : `has no certificate and no join token; make one with \`heddle token create --service ${this.spec.service.name}\``;
     if (health === 'expired') return `its certificate has ended: ${reason}`;
     const { registered, reason: why } = this.#registration.state;
     return registered ? '' : `is not registered: ${why}`;

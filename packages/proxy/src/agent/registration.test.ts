@@ -29,7 +29,8 @@ const HEALTHY = { state: 'healthy', reason: 'checks pass' } as const;
 /** Takes every message down; answers as told. */
 class Registry {
   readonly calls: Call[] = [];
-  readonly messages: { readonly call: number; readonly registers: boolean; readonly health: discovery.Health; readonly reason: string }[] = [];
+  readonly messages: { readonly call: number; readonly registers: boolean; readonly health: discovery.Health; readonly reason: string }[] =
+    [];
   readonly deregistered: string[] = [];
   readonly #server = new Server();
   port = 0;
@@ -39,7 +40,10 @@ class Registry {
     const notHere = (_call: unknown, callback: (error: { code: status }) => void): void => callback({ code: status.UNIMPLEMENTED });
     this.#server.addService(discovery.DiscoveryService, {
       register: (call: Call) => this.#take(call),
-      deregister: (call: { request: discovery.DeregisterRequest }, callback: (error: null, response: discovery.DeregisterResponse) => void) => {
+      deregister: (
+        call: { request: discovery.DeregisterRequest },
+        callback: (error: null, response: discovery.DeregisterResponse) => void,
+      ) => {
         this.deregistered.push(`${call.request.namespace}/${call.request.service}/${call.request.instance}`);
         callback(null, { existed: true });
       },
@@ -49,7 +53,9 @@ class Registry {
       reportHealth: notHere,
     });
     this.port = await new Promise<number>((resolve, reject) => {
-      this.#server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => (error === null ? resolve(port) : reject(error)));
+      this.#server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) =>
+        error === null ? resolve(port) : reject(error),
+      );
     });
     t.after(() => this.#server.forceShutdown());
     return this;
@@ -82,7 +88,12 @@ async function bench(t: TestContext): Promise<Bench> {
   const registry = await new Registry().start(t);
   const clock = new TestClock();
   const lines: LogLine[] = [];
-  const registration = new Registration({ instance: INSTANCE, clock, random: { ...nodeRandom, next: () => 0.5 }, logger: recordingLogger(lines) });
+  const registration = new Registration({
+    instance: INSTANCE,
+    clock,
+    random: { ...nodeRandom, next: () => 0.5 },
+    logger: recordingLogger(lines),
+  });
   t.after(() => registration.stop());
   return { registry, clock, registration, lines, heard: (count) => until(`${count} messages`, () => registry.messages.length >= count) };
 }
@@ -101,7 +112,10 @@ test('registers with the first message and sends a heartbeat three times in a le
   run.registration.use(run.registry.client());
   await until('registered', () => run.registration.state.registered);
   for (let beats = 0; beats < 4; beats++) await beat(run);
-  assert.deepEqual(run.registry.messages.map(({ registers }) => registers), [true, false, false, false, false]);
+  assert.deepEqual(
+    run.registry.messages.map(({ registers }) => registers),
+    [true, false, false, false, false],
+  );
   assert.equal(run.registry.messages[0]?.health, discovery.Health.HEALTH_STARTING);
 });
 
@@ -113,7 +127,10 @@ test('goes on with heartbeats after the certificate was renewed', async (t) => {
   run.registration.use(run.registry.client());
   await until('registered over the new connection', () => run.registry.calls.length === 2);
   for (let beats = 0; beats < 3; beats++) await beat(run);
-  assert.deepEqual(run.registry.messages.filter(({ call }) => call === 1).map(({ registers }) => registers), [true, false, false, false]);
+  assert.deepEqual(
+    run.registry.messages.filter(({ call }) => call === 1).map(({ registers }) => registers),
+    [true, false, false, false],
+  );
   assert.ok(run.registration.state.registered);
 });
 
@@ -130,10 +147,13 @@ test('reports a verdict at once, also while the registration is still to be answ
   await run.heard(3);
   await until('registered', () => run.registration.state.registered);
   await beat(run);
-  assert.deepEqual(run.registry.messages.slice(2).map(({ health, reason }) => [health, reason]), [
-    [discovery.Health.HEALTH_UNHEALTHY, 'checks fail: answered 503'],
-    [discovery.Health.HEALTH_UNHEALTHY, 'checks fail: answered 503'],
-  ]);
+  assert.deepEqual(
+    run.registry.messages.slice(2).map(({ health, reason }) => [health, reason]),
+    [
+      [discovery.Health.HEALTH_UNHEALTHY, 'checks fail: answered 503'],
+      [discovery.Health.HEALTH_UNHEALTHY, 'checks fail: answered 503'],
+    ],
+  );
 });
 
 test('reports as draining from then on, whatever the checks say', async (t) => {
@@ -145,7 +165,10 @@ test('reports as draining from then on, whatever the checks say', async (t) => {
   run.registration.report(HEALTHY);
   await run.heard(3);
   await beat(run);
-  assert.deepEqual(run.registry.messages.slice(1).map(({ health }) => health), Array(3).fill(discovery.Health.HEALTH_DRAINING));
+  assert.deepEqual(
+    run.registry.messages.slice(1).map(({ health }) => health),
+    Array(3).fill(discovery.Health.HEALTH_DRAINING),
+  );
 });
 
 test('registers again, with what is known of the application, when the stream breaks', async (t) => {

@@ -1,6 +1,6 @@
 // Keeps one instance registered: one stream with heartbeats, made anew with back-off whenever it breaks. The registry's lease
 // bridges the gap; when it has ended meanwhile, registering again brings the instance back.
-import { type ClientDuplexStream, Metadata } from '@grpc/grpc-js';
+import { type ClientDuplexStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { discovery } from '@heddle/api';
 import { backoffMs, type Instance, RECONNECT_BACKOFF } from '@heddle/core';
 import type { Clock, Logger, Random, Timer } from '@heddle/runtime';
@@ -34,6 +34,8 @@ export class Registration {
   #ttlMs = DEFAULT_TTL_MS;
   #verdict: Verdict = { state: 'starting', reason: 'no check has ended yet' };
   #draining = false;
+  /** Another data plane has registered the same instance since: it is theirs now. */
+  #superseded = false;
   #state: RegistrationState = { registered: false, reason: 'not yet connected to the control plane' };
 
   constructor(options: RegistrationOptions) {
@@ -49,7 +51,7 @@ export class Registration {
     this.#dropStream();
     this.#client?.close();
     this.#client = client;
-    this.#connect();
+    if (!this.#superseded) this.#connect();
   }
 
   /** Reports at once; repeated with every heartbeat so that a control plane that lost it learns it again. */
@@ -70,7 +72,7 @@ export class Registration {
     this.#client = undefined;
     this.#dropStream();
     if (client === undefined) return;
-    await this.#deregister(client);
+    if (!this.#superseded) await this.#deregister(client);
     client.close();
   }
 
@@ -79,10 +81,15 @@ export class Registration {
     const { service, id } = instance;
     return new Promise((resolve) => {
       const deadline = new Date(clock.wallMs() + DEREGISTER_DEADLINE_MS);
-      client.deregister({ namespace: service.namespace, service: service.name, instance: id }, new Metadata(), { deadline }, (error: Error | null) => {
-        if (error !== null) logger.warn({ error: error.message }, 'could not deregister; the lease will end by itself');
-        resolve();
-      });
+      client.deregister(
+        { namespace: service.namespace, service: service.name, instance: id },
+        new Metadata(),
+        { deadline },
+        (error: Error | null) => {
+          if (error !== null) logger.warn({ error: error.message }, 'could not deregister; the lease will end by itself');
+          resolve();
+        },
+      );
     });
   }
 
@@ -103,7 +110,10 @@ export class Registration {
       logger.info({ ttlMs: this.#ttlMs }, 'registered');
       this.#state = { registered: true, reason: '' };
     });
-    stream.on('error', (error: Error) => this.#broken(stream, error.message));
+    stream.on('error', (error: ServiceError) => {
+      if (error.code === status.ABORTED) this.#lost(stream, error.details);
+      else this.#broken(stream, error.message);
+    });
     stream.on('end', () => this.#broken(stream, 'the control plane ended the stream'));
     stream.write({ instance: discovery.instanceToMessage(this.#options.instance), ...this.#health(), leaseTtlMs: 0 });
   }
@@ -112,10 +122,21 @@ export class Registration {
     if (this.#stream !== stream) return;
     const { clock, random, logger } = this.#options;
     this.#dropStream();
-    const delayMs = backoffMs(RECONNECT_BACKOFF, this.#attempt++, () => random.next());
-    logger.warn({ reason, delayMs: Math.round(delayMs) }, 'registration broke; will register again');
+    const delayMs = backoffMs(RECONNECT_BACKOFF, this.#attempt, () => random.next());
+    // One line for each outage, not one for each try.
+    logger[this.#attempt === 0 ? 'warn' : 'debug']({ reason, delayMs: Math.round(delayMs) }, 'registration broke; will register again');
+    this.#attempt += 1;
     this.#state = { registered: false, reason };
     this.#timer = clock.after(delayMs, () => this.#connect());
+  }
+
+  /** Registering again would take the instance back, and the two would take turns for ever. */
+  #lost(stream: Stream, reason: string): void {
+    if (this.#stream !== stream) return;
+    this.#dropStream();
+    this.#superseded = true;
+    this.#state = { registered: false, reason: `another data plane has registered this instance (${reason}); stop one of the two` };
+    this.#options.logger.error({ reason }, 'another data plane has registered this instance; it is left to that one');
   }
 
   #heartbeatLater(): void {

@@ -44,7 +44,13 @@ describe('the description of a workload', () => {
     });
     assert.equal(spec.joinToken, joinToken);
     assert.deepEqual(spec.inbound, { address: '::1', port: 65_535 });
-    assert.deepEqual(spec.outbounds.map(({ service, listen }) => [service.name, listen.port]), [['web', 0], ['stock', 9]]);
+    assert.deepEqual(
+      spec.outbounds.map(({ service, listen }) => [service.name, listen.port]),
+      [
+        ['web', 0],
+        ['stock', 9],
+      ],
+    );
     assert.deepEqual([spec.version, spec.labels, spec.weight], ['v2', { zone: 'a', 'example.org/Tier': '' }, 1_000]);
   });
 
@@ -56,32 +62,92 @@ describe('the description of a workload', () => {
     ['an unknown field', { ...ADDRESSES, wieght: 2 }, /^wieght is not known; known are joinToken, application/],
     ['no application', { inbound: ADDRESSES.inbound }, /^application must be an object$/],
     ['no inbound', { application: ADDRESSES.application }, /^inbound must be an object$/],
-    ['an unknown field of an address', { ...ADDRESSES, inbound: { address: '127.0.0.1', port: 0, host: 'x' } }, /^inbound\.host is not known; known are address, port$/],
-    ['an address without its port', { ...ADDRESSES, inbound: { address: '127.0.0.1' } }, /^inbound\.port must be a whole number from 0 to 65535/],
-    ['an application on port 0', { ...ADDRESSES, application: { address: '127.0.0.1', port: 0 } }, /^application\.port must be a whole number from 1 to/],
+    [
+      'an unknown field of an address',
+      { ...ADDRESSES, inbound: { address: '127.0.0.1', port: 0, host: 'x' } },
+      /^inbound\.host is not known; known are address, port$/,
+    ],
+    [
+      'an address without its port',
+      { ...ADDRESSES, inbound: { address: '127.0.0.1' } },
+      /^inbound\.port must be a whole number from 0 to 65535/,
+    ],
+    [
+      'an application on port 0',
+      { ...ADDRESSES, application: { address: '127.0.0.1', port: 0 } },
+      /^application\.port must be a whole number from 1 to/,
+    ],
     ['a port beyond the last', { ...ADDRESSES, inbound: { address: '127.0.0.1', port: 65_536 } }, /^inbound\.port/],
     ['a negative port', { ...ADDRESSES, inbound: { address: '127.0.0.1', port: -1 } }, /^inbound\.port/],
     ['half a port', { ...ADDRESSES, inbound: { address: '127.0.0.1', port: 1.5 } }, /^inbound\.port/],
     ['a port in words', { ...ADDRESSES, inbound: { address: '127.0.0.1', port: '80' } }, /^inbound\.port/],
-    ['a host name', { ...ADDRESSES, application: { address: 'localhost', port: 80 } }, /^application\.address must be an IPv4 or IPv6 address, not "localhost"$/],
-    ['an empty address, which would mean every one', { ...ADDRESSES, inbound: { address: '', port: 0 } }, /^inbound\.address must be an IPv4/],
-    ['an inbound address of everywhere', { ...ADDRESSES, inbound: { address: '0.0.0.0', port: 0 } }, /^inbound\.address must be an address that peers can connect to, not 0\.0\.0\.0/],
-    ['the same in IPv6', { ...ADDRESSES, inbound: { address: '0:0::0', port: 0 } }, /^inbound\.address must be an address that peers can connect to/],
+    [
+      'a host name',
+      { ...ADDRESSES, application: { address: 'localhost', port: 80 } },
+      /^application\.address must be an IPv4 or IPv6 address, not "localhost"$/,
+    ],
+    [
+      'an empty address, which would mean every one',
+      { ...ADDRESSES, inbound: { address: '', port: 0 } },
+      /^inbound\.address must be an IPv4/,
+    ],
+    [
+      'an inbound address of everywhere',
+      { ...ADDRESSES, inbound: { address: '0.0.0.0', port: 0 } },
+      /^inbound\.address must be an address that peers can connect to, not 0\.0\.0\.0/,
+    ],
+    [
+      'the same in IPv6',
+      { ...ADDRESSES, inbound: { address: '0:0::0', port: 0 } },
+      /^inbound\.address must be an address that peers can connect to/,
+    ],
     ['outbounds that are no list', { ...ADDRESSES, outbounds: {} }, /^outbounds must be a list$/],
-    ['too many outbounds', { ...ADDRESSES, outbounds: Array.from({ length: 257 }, (_, index) => outbound(`s${index}`)) }, /^outbounds may hold at most 256 entries/],
+    [
+      'too many outbounds',
+      { ...ADDRESSES, outbounds: Array.from({ length: 257 }, (_, index) => outbound(`s${index}`)) },
+      /^outbounds may hold at most 256 entries/,
+    ],
     ['an outbound that is no object', { ...ADDRESSES, outbounds: ['web'] }, /^outbounds\[0\] must be an object/],
-    ['an unknown field of an outbound', { ...ADDRESSES, outbounds: [outbound('a'), { ...outbound('web'), port: 1 }] }, /^outbounds\[1\]\.port is not known/],
-    ['an outbound without a namespace', { ...ADDRESSES, outbounds: [{ service: 'web', listen: ADDRESSES.inbound }] }, /^outbounds\[0\]\.namespace must be a name/],
-    ['an outbound without a service', { ...ADDRESSES, outbounds: [{ namespace: 'default', listen: ADDRESSES.inbound }] }, /^outbounds\[0\]\.service must be a name/],
-    ['an outbound without an address', { ...ADDRESSES, outbounds: [{ namespace: 'default', service: 'web' }] }, /^outbounds\[0\]\.listen must be an object/],
-    ['a service used twice', { ...ADDRESSES, outbounds: [outbound('web'), outbound('web')] }, /^outbounds\[1\] names default\/web a second time/],
+    [
+      'an unknown field of an outbound',
+      { ...ADDRESSES, outbounds: [outbound('a'), { ...outbound('web'), port: 1 }] },
+      /^outbounds\[1\]\.port is not known/,
+    ],
+    [
+      'an outbound without a namespace',
+      { ...ADDRESSES, outbounds: [{ service: 'web', listen: ADDRESSES.inbound }] },
+      /^outbounds\[0\]\.namespace must be a name/,
+    ],
+    [
+      'an outbound without a service',
+      { ...ADDRESSES, outbounds: [{ namespace: 'default', listen: ADDRESSES.inbound }] },
+      /^outbounds\[0\]\.service must be a name/,
+    ],
+    [
+      'an outbound without an address',
+      { ...ADDRESSES, outbounds: [{ namespace: 'default', service: 'web' }] },
+      /^outbounds\[0\]\.listen must be an object/,
+    ],
+    [
+      'a service used twice',
+      { ...ADDRESSES, outbounds: [outbound('web'), outbound('web')] },
+      /^outbounds\[1\] names default\/web a second time/,
+    ],
     ['a port used twice', { ...ADDRESSES, outbounds: [outbound('web', 7000), outbound('stock', 7000)] }, /uses 127\.0\.0\.1:7000 twice/],
-    ['one port in and out', { ...ADDRESSES, inbound: { address: '127.0.0.1', port: 7000 }, outbounds: [outbound('stock', 7000)] }, /uses 127\.0\.0\.1:7000 twice/],
+    [
+      'one port in and out',
+      { ...ADDRESSES, inbound: { address: '127.0.0.1', port: 7000 }, outbounds: [outbound('stock', 7000)] },
+      /uses 127\.0\.0\.1:7000 twice/,
+    ],
     ['a version that is no text', { ...ADDRESSES, version: 2 }, /^version must be a string/],
     ['a version that the registry would refuse', { ...ADDRESSES, version: 'v'.repeat(129) }, /^version must be a string of at most 128/],
     ['a version that rings a bell', { ...ADDRESSES, version: 'v\u0007' }, /^version contains a control character/],
     ['labels that are no object', { ...ADDRESSES, labels: ['zone'] }, /^labels must be an object/],
-    ['too many labels', { ...ADDRESSES, labels: Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`l${index}`, ''])) }, /^labels may hold at most 64/],
+    [
+      'too many labels',
+      { ...ADDRESSES, labels: Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`l${index}`, ''])) },
+      /^labels may hold at most 64/,
+    ],
     ['a label that is no text', { ...ADDRESSES, labels: { zone: 1 } }, /^labels\.zone must be a string/],
     ['a label that is too long', { ...ADDRESSES, labels: { zone: 'z'.repeat(257) } }, /^labels\.zone must be a string of at most 256/],
     ['a label without a name', { ...ADDRESSES, labels: { '': 'x' } }, /^labels\[""\] is not a label name/],
@@ -97,7 +163,10 @@ describe('the description of a workload', () => {
   it('refuses the token of another service before anything is done', () => {
     const root = new TestRoot();
     const web = testToken(root, { service: 'web' });
-    refused({ ...ADDRESSES, joinToken: web }, /^joinToken is for default\/web, not for default\/orders; make one with `heddle token create --service orders`$/);
+    refused(
+      { ...ADDRESSES, joinToken: web },
+      /^joinToken is for default\/web, not for default\/orders; make one with `heddle token create --service orders`$/,
+    );
     refused({ ...ADDRESSES, joinToken: testToken(root, { namespace: 'shop' }) }, /^joinToken is for shop\/orders/);
   });
 
@@ -133,12 +202,24 @@ describe('two descriptions of a workload', () => {
   const base = parseWorkloadSpec(PATH, { ...ADDRESSES, labels: { a: '1', b: '2' }, outbounds: [outbound('web')] });
 
   it('are the same whatever the token and the order of labels', () => {
-    const again = parseWorkloadSpec(PATH, { outbounds: [outbound('web')], labels: { b: '2', a: '1' }, joinToken: testToken(new TestRoot()), ...ADDRESSES });
+    const again = parseWorkloadSpec(PATH, {
+      outbounds: [outbound('web')],
+      labels: { b: '2', a: '1' },
+      joinToken: testToken(new TestRoot()),
+      ...ADDRESSES,
+    });
     assert.ok(sameWorkload(base, again));
   });
 
   it('differ by any other field', () => {
-    const changes = [{ weight: 2 }, { version: 'v2' }, { labels: { a: '1' } }, { outbounds: [] }, { application: { address: '127.0.0.1', port: 1 } }, { inbound: { address: '127.0.0.1', port: 1 } }];
+    const changes = [
+      { weight: 2 },
+      { version: 'v2' },
+      { labels: { a: '1' } },
+      { outbounds: [] },
+      { application: { address: '127.0.0.1', port: 1 } },
+      { inbound: { address: '127.0.0.1', port: 1 } },
+    ];
     for (const change of changes) {
       const changed = parseWorkloadSpec(PATH, { ...ADDRESSES, labels: { a: '1', b: '2' }, outbounds: [outbound('web')], ...change });
       assert.ok(!sameWorkload(base, changed), JSON.stringify(change));

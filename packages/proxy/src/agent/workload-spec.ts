@@ -48,7 +48,8 @@ export function parseWorkloadSpec(path: readonly string[], body: unknown): Workl
     labels: labels(record.labels ?? {}),
     weight: record.weight === undefined ? 1 : integer('weight', record.weight, 1, WEIGHT_MAX),
   };
-  if (isWildcard(spec.inbound.address)) fail('inbound.address', `must be an address that peers can connect to, not ${spec.inbound.address}`);
+  if (isWildcard(spec.inbound.address))
+    fail('inbound.address', `must be an address that peers can connect to, not ${spec.inbound.address}`);
   if (spec.joinToken !== undefined) checkToken(spec.joinToken, spec.service);
   checkPorts(spec);
   return spec;
@@ -74,18 +75,23 @@ function checkToken(token: string, service: ServiceRef): void {
   if (!parsed.ok) return fail('joinToken', `cannot be used: ${parsed.reason}`);
   const { namespace, service: tokenService } = parsed.token;
   if (namespace === service.namespace && tokenService === service.name) return;
-  fail('joinToken', `is for ${namespace}/${tokenService}, not for ${serviceKey(service)}; make one with \`heddle token create --service ${service.name}\``);
+  fail(
+    'joinToken',
+    `is for ${namespace}/${tokenService}, not for ${serviceKey(service)}; make one with \`heddle token create --service ${service.name}\``,
+  );
 }
 
 function checkPorts(spec: WorkloadSpec): void {
   const services = new Set<string>();
   spec.outbounds.forEach(({ service }, index) => {
-    if (services.has(serviceKey(service))) fail(`outbounds[${index}]`, `names ${serviceKey(service)} a second time; a service needs one local port`);
+    if (services.has(serviceKey(service)))
+      fail(`outbounds[${index}]`, `names ${serviceKey(service)} a second time; a service needs one local port`);
     services.add(serviceKey(service));
   });
   const sockets = wantedSockets(spec).filter(({ port }) => port !== 0);
   sockets.forEach((socket, index) => {
-    if (sockets.findIndex((other) => sameSocket(other, socket)) !== index) fail('body', `uses ${socket.address}:${socket.port} twice; each port can lead to one place only`);
+    if (sockets.findIndex((other) => sameSocket(other, socket)) !== index)
+      fail('body', `uses ${socket.address}:${socket.port} twice; each port can lead to one place only`);
   });
 }
 
@@ -106,9 +112,15 @@ function labels(value: unknown): Record<string, string> {
   const entries = Object.entries(object('labels', value));
   if (entries.length > LABELS_MAX) fail('labels', `may hold at most ${LABELS_MAX} entries`);
   for (const [key] of entries) {
-    if (!LABEL_NAME.test(key)) fail(`labels[${JSON.stringify(key.slice(0, 80))}]`, 'is not a label name: 1 to 317 letters, digits, ".", "_", "-" or "/", a letter or digit at both ends');
+    if (!LABEL_NAME.test(key))
+      fail(
+        `labels[${JSON.stringify(key.slice(0, 80))}]`,
+        'is not a label name: 1 to 317 letters, digits, ".", "_", "-" or "/", a letter or digit at both ends',
+      );
   }
-  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, item]) => [key, text(`labels.${key}`, item, LABEL_VALUE_MAX)]));
+  return Object.fromEntries(
+    entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, item]) => [key, text(`labels.${key}`, item, LABEL_VALUE_MAX)]),
+  );
 }
 
 function address(where: string, value: unknown, portMin: number): SocketAddress {
@@ -132,7 +144,8 @@ function object(where: string, value: unknown, known?: readonly string[]): Recor
 }
 
 function name(where: string, value: unknown): string {
-  if (typeof value !== 'string' || !NAME.test(value)) return fail(where, 'must be a name of 1 to 63 letters, digits, ".", "_" or "-", a letter or digit at both ends');
+  if (typeof value !== 'string' || !NAME.test(value))
+    return fail(where, 'must be a name of 1 to 63 letters, digits, ".", "_" or "-", a letter or digit at both ends');
   return value;
 }
 
