@@ -2,7 +2,7 @@
 // by its SPIFFE id instead of by a host name. Workloads show their certificate, operators a bearer token.
 import { createSecureContext, type PeerCertificate } from 'node:tls';
 import { ChannelCredentials, type ChannelOptions, Metadata } from '@grpc/grpc-js';
-import { readSvid } from '@heddle/core';
+import { DEFAULT_LIMITS, readSvid } from '@heddle/core';
 
 export interface ControlChannelOptions {
   readonly rootsPem: string;
@@ -52,6 +52,7 @@ export function controlChannelOptions(): ChannelOptions {
     'grpc.max_reconnect_backoff_ms': 1_000,
     // The environment's HTTP_PROXY may well be the mesh's own: calls to the control plane never go through it.
     'grpc.enable_http_proxy': 0,
+    'grpc.max_receive_message_length': DEFAULT_LIMITS.discoveryMessageBytesMax,
     // Service configurations out of DNS have no say in how the control plane is called.
     'grpc.service_config_disable_resolution': 1,
   };

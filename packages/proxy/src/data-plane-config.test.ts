@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { afterEach, describe, test } from 'node:test';
-import type { Listener } from '@heddle/core';
+import type { Cluster, Listener, Resource, ResourceKind } from '@heddle/core';
 import { endpoint, localCluster, meshCluster, mustApply, routeConfig, TestMesh } from './testing/mesh.ts';
 import type { Plane } from './testing/mesh.ts';
 import { connectRaw, RawServer, until } from './testing/raw-http.ts';
@@ -105,6 +105,52 @@ describe('configuration', () => {
     ];
     for (const [update, expected] of cases) assert.match((await plane.apply(update)) ?? 'accepted', expected);
     assert.deepEqual(plane.wanted(), { routes: [], endpoints: [], secrets: [] });
+  });
+
+  test('more resources or endpoints than the limits are rejected, and room that an update makes counts', async () => {
+    const { plane } = mesh.plane('p', { resourcesPerTypeMax: 2, endpointsPerClusterMax: 2 });
+    const names = ['a', 'b', 'c'] as const;
+    const endpoints = [endpoint(1, 'x-1'), endpoint(2, 'x-2'), endpoint(3, 'x-3')];
+    const listener = (name: string, port: number): Listener => ({
+      name,
+      direction: 'outbound',
+      address: '127.0.0.1',
+      port,
+      workload: 'default/web/web-1',
+      filter: { kind: 'http', routeConfigName: 'r' },
+    });
+    const binds = await Promise.all(names.map(() => plane.reserve({ address: '127.0.0.1', port: 0 })));
+    const of: Record<ResourceKind, readonly Resource[]> = {
+      listener: names.map((name, index) => listener(name, binds[index]!.port)),
+      route: names.map((name) => routeConfig(name, 'x')),
+      cluster: names.map((name) => meshCluster(name)),
+      endpoints: names.map((name) => ({ cluster: name, endpoints: [] })),
+      secret: names.map((name) => ({ name, rootsPem: mesh.authority.rootsPem })),
+    };
+    for (const kind of ['listener', 'route', 'cluster', 'endpoints', 'secret'] as const) {
+      const [a, b, c] = of[kind] as [Resource, Resource, Resource];
+      const [nameOfA, nameOfB, nameOfC] = kind === 'cluster' ? [a, b, c].map((r) => (r as Cluster).name) : names;
+      const apply = (upserts: readonly Resource[], removed: readonly string[] = []) => plane.apply({ kind, upserts, removed });
+      const tooMany = new RegExp(`^3 resources of kind ${kind} are more than the 2 .*resourcesPerTypeMax`);
+      assert.match((await apply([a, b, c])) ?? 'accepted', tooMany);
+      assert.equal(await apply([a, b]), undefined);
+      assert.match((await apply([b, c], ['stranger'])) ?? 'accepted', tooMany);
+      assert.equal(await apply([b, c], [nameOfA!]), undefined);
+      assert.equal(await apply([], [nameOfB!, nameOfC!]), undefined);
+    }
+    assert.match(
+      (await plane.apply({ kind: 'endpoints', upserts: [{ cluster: 'x', endpoints }], removed: [] })) ?? 'accepted',
+      /^endpoints of "x": 3 endpoints are more than 2 \(endpointsPerClusterMax\)/,
+    );
+    const wide: Cluster = { ...localCluster('x', 'x-1', 1), endpoints: { kind: 'static', endpoints } };
+    assert.match(
+      (await plane.apply({ kind: 'cluster', upserts: [wide], removed: [] })) ?? 'accepted',
+      /^cluster "local\/default\/x\/x-1": 3 endpoints/,
+    );
+    assert.equal(
+      await plane.apply({ kind: 'endpoints', upserts: [{ cluster: 'x', endpoints: endpoints.slice(1) }], removed: [] }),
+      undefined,
+    );
   });
 
   test('says what it wants, and when that changes', async () => {

@@ -1,10 +1,9 @@
 // Applied configuration and what runs by it. Updates are taken one after the other; each is checked whole before anything changes, and what
 // is wrong with it becomes the reason of the NACK.
-import { RouteConfigError, serviceHostnames } from '@heddle/core';
-import type { Cluster, EndpointSet, Listener, Resource, RouteConfig, TrustBundle } from '@heddle/core';
+import { DEFAULT_LIMITS, RouteConfigError, serviceHostnames } from '@heddle/core';
+import type { Cluster, EndpointSet, Listener, Resource, ResourceKind, RouteConfig, TrustBundle } from '@heddle/core';
 import { NetworkError } from '@heddle/runtime';
-import { DEFAULT_LIMITS } from './data-plane-limits.ts';
-import { checkCluster, checkConflicts, checkEndpointSet, checkListener, checkTrustBundle } from './data-plane-resources.ts';
+import { checkCluster, checkConflicts, checkCount, checkEndpointSet, checkListener, checkTrustBundle } from './data-plane-resources.ts';
 import { Sockets } from './data-plane-sockets.ts';
 import type {
   DataPlane,
@@ -217,8 +216,11 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
     return result;
   }
 
-  private async applyKind({ kind, upserts, removed }: ResourceUpdate): Promise<string | undefined> {
+  private async applyKind(update: ResourceUpdate): Promise<string | undefined> {
     if (this.draining) return 'this data plane is draining';
+    const { kind, upserts, removed } = update;
+    const tooMany = checkCount(this.held(kind), update, this.context.limits.resourcesPerTypeMax);
+    if (tooMany !== undefined) return tooMany;
     switch (kind) {
       case 'listener':
         return this.applyListeners(upserts as readonly Listener[], removed);
@@ -230,6 +232,22 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
         return this.applyEndpoints(upserts as readonly EndpointSet[], removed);
       case 'secret':
         return this.applySecrets(upserts as readonly TrustBundle[], removed);
+    }
+  }
+
+  /** What is applied of a kind, by name. */
+  private held(kind: ResourceKind): { readonly size: number; has(name: string): boolean } {
+    switch (kind) {
+      case 'listener':
+        return this.listeners;
+      case 'route':
+        return this.routeConfigs;
+      case 'cluster':
+        return new Set([...this.clusters.clusters()].map(({ name }) => name));
+      case 'endpoints':
+        return this.endpointSets;
+      case 'secret':
+        return this.trustBundles;
     }
   }
 
@@ -295,7 +313,8 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
   }
 
   private applyClusters(upserts: readonly Cluster[], removed: readonly string[]): string | undefined {
-    const reason = firstReason(upserts, checkCluster);
+    const { endpointsPerClusterMax } = this.context.limits;
+    const reason = firstReason(upserts, (cluster) => checkCluster(cluster, endpointsPerClusterMax));
     if (reason !== undefined) return reason;
     for (const name of removed) {
       const slot = this.clusters.slot(name);
@@ -317,7 +336,8 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
   }
 
   private applyEndpoints(upserts: readonly EndpointSet[], removed: readonly string[]): string | undefined {
-    const reason = firstReason(upserts, checkEndpointSet);
+    const { endpointsPerClusterMax } = this.context.limits;
+    const reason = firstReason(upserts, (set) => checkEndpointSet(set, endpointsPerClusterMax));
     if (reason !== undefined) return reason;
     for (const name of removed) {
       this.endpointSets.delete(name);

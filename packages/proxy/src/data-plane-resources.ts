@@ -1,6 +1,7 @@
 // Checks of resources before any of them is applied: each gives the reason of the rejection, with the name of the resource, or nothing.
 import { decodePem, parseSpiffeId, readCertificate, WORKLOAD_CERTIFICATE } from '@heddle/core';
 import type { Cluster, Endpoint, EndpointSet, Listener, TrustBundle } from '@heddle/core';
+import type { ResourceUpdate } from './data-plane-types.ts';
 
 export function checkListener(listener: Listener): string | undefined {
   const at = `listener "${listener.name}"`;
@@ -32,7 +33,24 @@ export function checkConflicts(listeners: Iterable<Listener>): string | undefine
   return undefined;
 }
 
-export function checkCluster(cluster: Cluster): string | undefined {
+/** What is held of one kind, by name: a Map or Set of it. */
+interface HeldNames {
+  readonly size: number;
+  has(name: string): boolean;
+}
+
+/** How many of a kind would be held afterwards: the reason when that is too many. */
+export function checkCount(held: HeldNames, { kind, upserts, removed }: ResourceUpdate, max: number): string | undefined {
+  const names = new Set(upserts.map((resource) => ('cluster' in resource ? resource.cluster : resource.name)));
+  const gone = new Set(removed);
+  let count = held.size;
+  for (const name of names) if (!held.has(name)) count += 1;
+  for (const name of gone) if (held.has(name) && !names.has(name)) count -= 1;
+  if (count <= max) return undefined;
+  return `${count} resources of kind ${kind} are more than the ${max} that a data plane holds (resourcesPerTypeMax)`;
+}
+
+export function checkCluster(cluster: Cluster, endpointsMax: number): string | undefined {
   const at = `cluster "${cluster.name}"`;
   if (cluster.balance !== 'round-robin') return `${at}: balancing policy "${String(cluster.balance)}" is not known; round-robin is`;
   if (!(cluster.connectTimeoutMs > 0)) return `${at}: the connect timeout must be above 0`;
@@ -43,14 +61,14 @@ export function checkCluster(cluster: Cluster): string | undefined {
     const bad = cluster.tls.peerIds.find((id) => parseSpiffeId(id) === undefined);
     if (bad !== undefined) return `${at}: "${bad}" is not a SPIFFE id of the form spiffe://<trust domain>/ns/<namespace>/svc/<service>`;
   }
-  if (cluster.endpoints.kind === 'static') return checkEndpoints(at, cluster.endpoints.endpoints);
+  if (cluster.endpoints.kind === 'static') return checkEndpoints(at, cluster.endpoints.endpoints, endpointsMax);
   return cluster.endpoints.kind === 'eds'
     ? undefined
     : `${at}: endpoints of kind "${(cluster.endpoints as { kind: string }).kind}" are not known`;
 }
 
-export function checkEndpointSet(set: EndpointSet): string | undefined {
-  return checkEndpoints(`endpoints of "${set.cluster}"`, set.endpoints);
+export function checkEndpointSet(set: EndpointSet, endpointsMax: number): string | undefined {
+  return checkEndpoints(`endpoints of "${set.cluster}"`, set.endpoints, endpointsMax);
 }
 
 export function checkTrustBundle(bundle: TrustBundle): string | undefined {
@@ -65,7 +83,8 @@ export function checkTrustBundle(bundle: TrustBundle): string | undefined {
   }
 }
 
-function checkEndpoints(at: string, endpoints: readonly Endpoint[]): string | undefined {
+function checkEndpoints(at: string, endpoints: readonly Endpoint[], max: number): string | undefined {
+  if (endpoints.length > max) return `${at}: ${endpoints.length} endpoints are more than ${max} (endpointsPerClusterMax)`;
   for (const { address, port, instance } of endpoints) {
     if (!isPort(port)) return `${at}: ${instance} has port ${port}`;
     if (address === '') return `${at}: ${instance} has no address`;

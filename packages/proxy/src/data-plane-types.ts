@@ -1,8 +1,7 @@
 // The door to the data path: what the agent (control-plane client, admin API) tells it and asks of it. Configuration comes in as
 // resources, one xDS update at a time, and is applied whole or not at all. No control-plane protocol is known beyond this door.
-import type { Cluster, Resource, ResourceKind } from '@heddle/core';
+import type { Cluster, Limits, Resource, ResourceKind } from '@heddle/core';
 import type { Clock, Logger, Metrics, Network, Random } from '@heddle/runtime';
-import type { DataPlaneLimits } from './data-plane-limits.ts';
 
 export interface SocketBind {
   readonly address: string;
@@ -18,7 +17,7 @@ export interface DataPlaneOptions {
   readonly metrics: Metrics;
   /** Name of this proxy process, for logs and the config dump. */
   readonly node: string;
-  readonly limits?: Partial<DataPlaneLimits>;
+  readonly limits?: Partial<Limits>;
 }
 
 /** One update of one kind, as the xDS client hands it over. */

@@ -3,7 +3,6 @@ import { LocalDataPlane } from './data-plane-local.ts';
 import type { DataPlane, DataPlaneOptions } from './data-plane-types.ts';
 
 export * from './data-plane-types.ts';
-export type { DataPlaneLimits } from './data-plane-limits.ts';
 
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
   return new LocalDataPlane(options);

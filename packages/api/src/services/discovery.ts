@@ -2,6 +2,7 @@
 // What comes from a peer is checked before it becomes model; limits are per instance, so that no registration can grow the registry at
 // will.
 import {
+  DEFAULT_LIMITS,
   DEFAULT_NAMESPACE,
   type Instance,
   type InstanceHealth,
@@ -42,7 +43,7 @@ export const LABELS_MAX = 64;
 export const LABEL_KEY_LENGTH_MAX = 317;
 export const LABEL_VALUE_LENGTH_MAX = 256;
 /** Local ports of one workload: one for each service it calls. */
-export const OUTBOUNDS_MAX = 1_000;
+export const OUTBOUNDS_MAX = DEFAULT_LIMITS.outboundsPerWorkloadMax;
 export const HEALTH_REASON_LENGTH_MAX = 1_024;
 export const WEIGHT_MAX = 1_000;
 

@@ -11,7 +11,10 @@ export interface PickRequest<H extends BalancedHost> {
   readonly nowMs: number;
   /** Unsigned 32-bit hash of what consistent hashing looks at (header, cookie, source); 0 where the policy needs none. */
   readonly hash: number;
-  /** Hosts that failed this very request: passed over as long as another healthy one exists. Compared by address and port. */
+  /**
+   * Hosts that failed this very request: passed over as long as another healthy one exists. Compared by address and port. A pick with some
+   * is a retry and must use up no host's turn: else a dead host could be the first choice of every request.
+   */
   readonly avoid: readonly H[];
 }
 

@@ -65,12 +65,26 @@ describe('round robin', () => {
     assert.equal(picks(balancer, 4), 'abab');
   });
 
-  it('moves on past the host it took instead of one to avoid', () => {
+  it('does not move on for a retry, so that a host that fails is first for its share of the requests only', () => {
     const balancer = create(() => 0);
-    const [a, b, c] = [host('a'), host('b'), host('c')];
-    balancer.update([a, b, c]);
-    assert.equal(balancer.pick({ nowMs: 0, hash: 0, avoid: [a] })?.name, 'b');
-    assert.equal(picks(balancer, 3), 'cab');
+    const [a, b] = [host('a'), host('b')];
+    balancer.update([a, b]);
+    const firsts = Array.from({ length: 6 }, () => {
+      const first = balancer.pick(ANY_HOST);
+      if (first === a) assert.equal(balancer.pick({ nowMs: 0, hash: 0, avoid: [a] }), b);
+      return first?.name;
+    });
+    assert.equal(firsts.join(''), 'ababab');
+  });
+
+  it('spreads the retries over the hosts that are left', () => {
+    const balancer = create(() => 0);
+    const [a, b, c, d] = [host('a'), host('b'), host('c'), host('d')];
+    const retries = (count: number) => Array.from({ length: count }, () => balancer.pick({ nowMs: 0, hash: 0, avoid: [a] })?.name).join('');
+    balancer.update([a, b, c, d]);
+    assert.equal(retries(6), 'bcdbcd');
+    balancer.update([a, b]);
+    assert.equal(retries(2), 'bb');
   });
 
   it('never lets two hosts that stay differ by more than one pick, whatever comes and goes (property)', () => {

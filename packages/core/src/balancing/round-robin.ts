@@ -1,6 +1,7 @@
 // Round robin: the healthy hosts in a fixed order, each in turn, weights ignored. The order is by address and port, so a
 // list that comes back in another order, longer or shorter, does not disturb the turn of the hosts that stay: between any
-// two of them the number of picks never differs by more than one.
+// two of them the number of picks never differs by more than one. Retries go around by themselves, so that a host that
+// fails gets its own turn only, and the others share what it leaves.
 import type { BalancedHost, Balancer, PickRequest } from './balancer.ts';
 import { compareHosts, isSameHost } from './balancer.ts';
 
@@ -8,6 +9,8 @@ export class RoundRobin<H extends BalancedHost> implements Balancer<H> {
   readonly policy = 'round-robin';
   private healthy: readonly H[] = [];
   private cursor = 0;
+  /** Where the search for a host that is not to be avoided begins. */
+  private retryCursor = 0;
   /** The host whose turn it was when none was left: where the rotation goes on. */
   private pendingTurn: H | undefined;
   private readonly random: () => number;
@@ -45,20 +48,25 @@ export class RoundRobin<H extends BalancedHost> implements Balancer<H> {
     const healthy = this.healthy;
     const count = healthy.length;
     if (count === 0) return undefined;
-    const avoid = request.avoid;
+    if (request.avoid.length > 0) return this.pickAgain(request.avoid, healthy);
+    const index = this.cursor;
+    this.cursor = index + 1 === count ? 0 : index + 1;
+    return healthy[index];
+  }
+
+  /** A retry: it takes no host's turn away. */
+  private pickAgain(avoid: readonly H[], healthy: readonly H[]): H {
+    const count = healthy.length;
     // Among avoid.length + 1 hosts in a row one is not to be avoided, unless all are.
     const steps = Math.min(avoid.length, count - 1);
-    let index = this.cursor;
+    const first = this.retryCursor < count ? this.retryCursor : 0;
+    let index = first;
     for (let step = 0; step < steps && isAvoided(healthy[index] as H, avoid); step++) {
       index = index + 1 === count ? 0 : index + 1;
     }
-    let host = healthy[index] as H;
-    if (steps > 0 && isAvoided(host, avoid)) {
-      index = this.cursor;
-      host = healthy[index] as H;
-    }
-    this.cursor = index + 1 === count ? 0 : index + 1;
-    return host;
+    if (steps > 0 && isAvoided(healthy[index] as H, avoid)) index = first;
+    this.retryCursor = index + 1 === count ? 0 : index + 1;
+    return healthy[index] as H;
   }
 
   /** Load does not matter to a rotation. */

@@ -42,9 +42,14 @@ export const LIMITS = {
       'A request body is kept for another try up to here; beyond it the request is sent once only. Times pending requests it bounds memory.',
   },
   connectionBufferBytesMax: {
+    value: 65_536,
+    unit: 'bytes',
+    reason: "Unsent bytes of one direction before its source is paused; what fills the network is the kernel's buffer, which comes on top.",
+  },
+  discardedBytesMax: {
     value: 262_144,
     unit: 'bytes',
-    reason: 'Unsent bytes of one direction before its source is paused: one bandwidth-delay product of 1 Gbit/s at 2 ms.',
+    reason: 'Rest of a message that nobody wants, read so that its connection can be used again; beyond it a new connection is cheaper.',
   },
   pipelinedBytesMax: {
     value: 65_536,
@@ -59,13 +64,20 @@ export const LIMITS = {
   connectionsPerEndpointMax: {
     value: 1_024,
     unit: 'count',
-    reason: 'Connections to one instance, busy and idle; keeps a caller from exhausting the ports and descriptors of the called side.',
+    reason:
+      'Connections of one workload to one instance, busy and idle; keeps a caller from exhausting the ports and descriptors of the called side.',
   },
   pendingRequestsPerClusterMax: {
     value: 1_024,
     unit: 'count',
     reason:
-      'Requests that wait for a connection; beyond it a quick OVERLOADED is better than a queue nobody waits for. Envoy has the same default.',
+      'Requests of one data plane that wait for a connection to any instance of a service; beyond it a quick OVERLOADED is better than a queue nobody waits for. Envoy has the same default.',
+  },
+  handshakesPerListenerMax: {
+    value: 512,
+    unit: 'count',
+    reason:
+      'TLS handshakes under way, about 1 ms of CPU and 50 kB each; more at once is an attack or a stampede, and a queue helps no one.',
   },
   requestsPerConnectionMax: {
     value: 1_000_000,
@@ -110,20 +122,36 @@ export const LIMITS = {
     reason:
       'A kept-alive connection to an instance without a request; shorter than what the called side allows, so that it never closes under a request.',
   },
+  applicationIdleTimeoutMs: {
+    value: 4_000,
+    unit: 'ms',
+    reason: 'A kept-alive connection to the application without a request; below 5 s, after which Node and others close without asking.',
+  },
   streamIdleTimeoutMs: {
     value: 300_000,
     unit: 'ms',
-    reason: 'A request or TCP connection on which no byte moves in either direction; Envoy has the same default for requests.',
+    reason: 'A request without a time limit of its own on which no byte moves in either direction; Envoy has the same default.',
+  },
+  tcpIdleTimeoutMs: {
+    value: 14_400_000,
+    unit: 'ms',
+    reason:
+      'A TCP stream or upgraded connection without a byte; hours, since databases keep idle connections and the kernel finds dead peers.',
+  },
+  discardTimeoutMs: {
+    value: 2_000,
+    unit: 'ms',
+    reason: 'For reading the rest of a response that nobody wants (discardedBytesMax); then its connection is given up.',
+  },
+  lingerTimeoutMs: {
+    value: 2_000,
+    unit: 'ms',
+    reason: 'After a last response: time for the client to read it before the connection is dropped (RFC 9112 §9.6).',
   },
   tlsHandshakeTimeoutMs: {
     value: 10_000,
     unit: 'ms',
     reason: 'A client that connects and never finishes its handshake holds a descriptor.',
-  },
-  drainTimeoutMs: {
-    value: 10_000,
-    unit: 'ms',
-    reason: 'How long requests in flight may take to finish when a data plane or a workload leaves; then connections are closed.',
   },
 } as const satisfies Record<string, Limit>;
 

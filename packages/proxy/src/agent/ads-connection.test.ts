@@ -97,7 +97,14 @@ function connect(t: TestContext, port: number) {
   });
   plane.onWantedChange = () => connection.subscribe(plane.wanted());
   const certificatePem = root.issue(key.spkiDer, 'spiffe://shop/ns/heddle-system/svc/operator', 3_600_000);
-  connection.use({ id, certificatePem, keyPem: key.keyPem, rootsPem: root.pem, notAfterMs: Date.now() + 3_600_000, receivedMs: Date.now() });
+  connection.use({
+    id,
+    certificatePem,
+    keyPem: key.keyPem,
+    rootsPem: root.pem,
+    notAfterMs: Date.now() + 3_600_000,
+    receivedMs: Date.now(),
+  });
   t.after(async () => {
     connection.close();
     await plane.close();
@@ -133,7 +140,8 @@ test('after a broken stream what was applied stays in use, and only what changed
   const peer = new AdsPeer([cluster, endpoints(1), secret]);
   const port = await peer.listen();
   const { connection, plane, lines } = connect(t, port);
-  const ports = () => (plane.configDump() as { endpoints: { endpoints: { port: number }[] }[] }).endpoints[0]?.endpoints.map((one) => one.port);
+  const ports = () =>
+    (plane.configDump() as { endpoints: { endpoints: { port: number }[] }[] }).endpoints[0]?.endpoints.map((one) => one.port);
   await until('everything', () => ports()?.[0] === 1 && connection.status().everSynced);
   peer.close();
   await until('the break', () => !connection.status().connected);

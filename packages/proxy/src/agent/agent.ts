@@ -1,6 +1,6 @@
 // The data plane's dealings with the control plane: which workloads it hosts, their certificates and registrations, their
 // health, and the one xDS stream. The data path itself knows nothing of this.
-import { type Cluster, serviceKey, type SocketAddress } from '@heddle/core';
+import { type Cluster, DEFAULT_LIMITS, serviceKey, type SocketAddress } from '@heddle/core';
 import type { ListenerStatus, ResourceUpdate } from '../data-plane.ts';
 import type { HeldIdentity } from '../identity/index.ts';
 import { AdsConnection, type AdsStatus } from './ads-connection.ts';
@@ -10,8 +10,6 @@ import { HostingError } from './hosting-error.ts';
 import { type Admission, ListenerAdmission, type ListenerUpdate } from './listener-admission.ts';
 import { sameSocket, sameWorkload, wantedSockets, type WorkloadSpec, workloadName } from './workload-spec.ts';
 
-/** One proxy serves a machine; this bounds what a runaway supervisor could make it hold. */
-const WORKLOADS_MAX = 256;
 /** Between telling everyone that the workloads are draining and closing the listeners. */
 const SPREAD_MS = 500;
 
@@ -169,8 +167,8 @@ export class Agent {
   #admit(spec: WorkloadSpec, present: HostedWorkload | undefined): void {
     if (this.#draining) throw new HostingError('draining', 'this data plane is draining and takes no more workloads');
     const others = [...this.#workloads.values()].filter((workload) => workload !== present);
-    if (others.length >= WORKLOADS_MAX)
-      throw new HostingError('full', `this data plane hosts ${WORKLOADS_MAX} workloads already, its limit`);
+    if (others.length >= DEFAULT_LIMITS.workloadsPerProxyMax)
+      throw new HostingError('full', `this data plane hosts ${DEFAULT_LIMITS.workloadsPerProxyMax} workloads already, its limit`);
     const foreign = this.#options.ownIdentity
       ? undefined
       : others.find((other) => serviceKey(other.spec.service) !== serviceKey(spec.service));

@@ -4,7 +4,7 @@ import { controlChannelCredentials, controlChannelOptions, controlTarget, discov
 import { controlPlaneId, formatSpiffeId, type Instance, type OutboundPort, type SocketAddress } from '@heddle/core';
 import type { Clock, Logger, Metrics, Random } from '@heddle/runtime';
 import type { DataPlane } from '../data-plane.ts';
-import { type ControlAddress, type HeldIdentity, IdentityKeeper, type IdentityStore } from '../identity/index.ts';
+import { type ControlAddress, type HeldIdentity, IdentityKeeper, type IdentityStore, type JoinErrorCode } from '../identity/index.ts';
 import type { Verdict } from './health-monitor.ts';
 import { Registration } from './registration.ts';
 import { wantedSockets, type WorkloadSpec, WorkloadSpecError, workloadName } from './workload-spec.ts';
@@ -35,6 +35,8 @@ export interface WorkloadStatus {
   readonly outbounds: readonly OutboundPort[];
   readonly certificate: string;
   readonly certificateNotAfterMs: number | undefined;
+  /** Why the last try to get a certificate failed, as a code of `JoinError`; absent when it did not. */
+  readonly joinError?: JoinErrorCode;
   readonly registered: boolean;
   readonly health: string;
   readonly healthReason: string;
@@ -124,13 +126,14 @@ export class HostedWorkload {
   }
 
   status(): WorkloadStatus {
-    const { health, reason, notAfterMs } = this.#keeper.status;
+    const { health, reason, notAfterMs, error } = this.#keeper.status;
     return {
       workload: this.name,
       inbound: this.binding.inbound,
       outbounds: this.binding.outbounds,
       certificate: health,
       certificateNotAfterMs: notAfterMs,
+      ...(error === undefined ? {} : { joinError: error }),
       registered: this.#registration.state.registered,
       health: this.#verdict.state,
       healthReason: this.#verdict.reason,

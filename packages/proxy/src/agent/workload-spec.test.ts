@@ -104,8 +104,8 @@ describe('the description of a workload', () => {
     ['outbounds that are no list', { ...ADDRESSES, outbounds: {} }, /^outbounds must be a list$/],
     [
       'too many outbounds',
-      { ...ADDRESSES, outbounds: Array.from({ length: 257 }, (_, index) => outbound(`s${index}`)) },
-      /^outbounds may hold at most 256 entries/,
+      { ...ADDRESSES, outbounds: Array.from({ length: 1_025 }, (_, index) => outbound(`s${index}`)) },
+      /^outbounds may hold at most 1024 entries/,
     ],
     ['an outbound that is no object', { ...ADDRESSES, outbounds: ['web'] }, /^outbounds\[0\] must be an object/],
     [

@@ -1,5 +1,5 @@
 // What a data plane is told about a workload it shall host, read strictly from the admin API's JSON.
-import { ipBytes, type OutboundPort, parseJoinToken, serviceKey, type ServiceRef, type SocketAddress } from '@heddle/core';
+import { DEFAULT_LIMITS, ipBytes, type OutboundPort, parseJoinToken, serviceKey, type ServiceRef, type SocketAddress } from '@heddle/core';
 
 export interface WorkloadSpec {
   readonly service: ServiceRef;
@@ -22,7 +22,6 @@ const NAME = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
 /** As the registry takes them: what it would refuse later is refused here, where somebody reads the answer. */
 const LABEL_NAME = /^[A-Za-z0-9]([A-Za-z0-9._/-]{0,315}[A-Za-z0-9])?$/;
 const CONTROL_CHARACTER = /[\p{Cc}\p{Cs}]/u;
-const OUTBOUNDS_MAX = 256;
 const LABELS_MAX = 64;
 const LABEL_VALUE_MAX = 256;
 const VERSION_MAX = 128;
@@ -97,7 +96,8 @@ function checkPorts(spec: WorkloadSpec): void {
 
 function outbounds(value: unknown): OutboundPort[] {
   if (!Array.isArray(value)) return fail('outbounds', 'must be a list');
-  if (value.length > OUTBOUNDS_MAX) fail('outbounds', `may hold at most ${OUTBOUNDS_MAX} entries`);
+  if (value.length > DEFAULT_LIMITS.outboundsPerWorkloadMax)
+    fail('outbounds', `may hold at most ${DEFAULT_LIMITS.outboundsPerWorkloadMax} entries`);
   return value.map((item, index) => {
     const where = `outbounds[${index}]`;
     const record = object(where, item, ['namespace', 'service', 'listen']);

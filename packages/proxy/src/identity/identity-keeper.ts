@@ -15,7 +15,7 @@ import {
   NOTHING_HELD,
   type RenewalState,
 } from './renewal.ts';
-import { type ControlAddress, type HeldIdentity, JoinError, requestCertificate } from './sign-call.ts';
+import { type ControlAddress, type HeldIdentity, JoinError, type JoinErrorCode, requestCertificate } from './sign-call.ts';
 
 export interface IdentityKeeperOptions {
   readonly workload: WorkloadName;
@@ -36,6 +36,8 @@ export interface IdentityStatus {
   /** Why the last try failed; empty when it did not, or when none was made. */
   readonly reason: string;
   readonly notAfterMs: number | undefined;
+  /** Of the last try; undefined when it succeeded, failed otherwise, or when none was made. */
+  readonly error: JoinErrorCode | undefined;
 }
 
 const TIMEOUT_MS = 10_000;
@@ -54,6 +56,7 @@ export class IdentityKeeper {
   /** Of the request under way or to be repeated. */
   #key: KeyPair | undefined;
   #reason = '';
+  #error: JoinErrorCode | undefined;
   #told: CertificateHealth = 'none';
   #started = false;
   #busy = false;
@@ -83,6 +86,7 @@ export class IdentityKeeper {
       health: certificateHealth(this.#state, this.#options.clock.wallMs()),
       reason: this.#reason,
       notAfterMs: this.#held?.notAfterMs,
+      error: this.#error,
     };
   }
 
@@ -159,6 +163,7 @@ export class IdentityKeeper {
       // Another token may have been offered meanwhile; it is not the one that was refused.
       const tokenRefused = kind === 'join' && token === this.#token && error instanceof JoinError && error.tokenRefused;
       this.#reason = (error as Error).message;
+      this.#error = error instanceof JoinError ? error.code : undefined;
       this.#state = afterFailure(this.#state, tokenRefused, clock.wallMs(), () => random.next());
       const mend = tokenRefused ? 'the workload cannot join with this token' : 'no certificate this time, trying again';
       this.#logger.warn({ kind, reason: this.#reason, failures: this.#state.failures }, mend);
@@ -198,6 +203,7 @@ export class IdentityKeeper {
   #take(held: HeldIdentity): void {
     this.#held = held;
     this.#reason = '';
+    this.#error = undefined;
     this.#state = afterIssued(this.#state, held, () => this.#options.random.next());
     this.#expiry.set(Math.floor(held.notAfterMs / 1000));
     this.#logger.info({ id: formatSpiffeId(held.id), endsAt: new Date(held.notAfterMs).toISOString() }, 'certificate in use');

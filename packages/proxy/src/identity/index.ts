@@ -1,3 +1,3 @@
 export * from './identity-keeper.ts';
 export * from './identity-store.ts';
-export type { ControlAddress, HeldIdentity } from './sign-call.ts';
+export type { ControlAddress, HeldIdentity, JoinErrorCode } from './sign-call.ts';

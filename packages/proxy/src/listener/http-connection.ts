@@ -14,7 +14,7 @@ import { Gather } from '../stack/turn.ts';
 import type { GatherOwner } from '../stack/turn.ts';
 import type { RequestMetrics } from '../telemetry/requests.ts';
 import type { UpstreamCluster } from '../upstream/cluster.ts';
-import type { HttpService } from './http-service.ts';
+import type { AdmittedConnection, HttpService } from './http-service.ts';
 import { codeOfViolation, renderError } from './local-response.ts';
 import { TcpStream } from './tcp-stream.ts';
 
@@ -50,7 +50,7 @@ class RequestEvents implements RequestHandler {
   }
 }
 
-export class HttpConnection extends Timed implements ConnectionHandler, Downstream, GatherOwner {
+export class HttpConnection extends Timed implements ConnectionHandler, Downstream, GatherOwner, AdmittedConnection {
   readonly connection: Connection;
   readonly gather: Gather;
   readonly requestRendering: RequestRendering = {};
@@ -92,12 +92,10 @@ export class HttpConnection extends Timed implements ConnectionHandler, Downstre
     return this.closing;
   }
 
-  /** The next response is the last one and says so. Idle connections are left open: a request may be on its way on them. */
   closeAfterRequest(): void {
     this.closing = true;
   }
 
-  /** No further request: idle connections are closed now, the others after their response. */
   drain(): void {
     this.closing = true;
     if (this.phase === 'idle') this.gather.end();
@@ -249,7 +247,7 @@ export class HttpConnection extends Timed implements ConnectionHandler, Downstre
       this.exchange.requestBody(bytes, start, end);
     } else if (this.phase === 'discard') {
       this.discardedBytes += end - start;
-      if (this.discardedBytes > this.context.limits.connectionBufferBytesMax) this.finish(this.context.clock.nowMs());
+      if (this.discardedBytes > this.context.limits.discardedBytesMax) this.finish(this.context.clock.nowMs());
     }
   }
 

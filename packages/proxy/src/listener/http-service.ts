@@ -11,7 +11,6 @@ import { StreamMetrics } from '../telemetry/connections.ts';
 import { RequestMetrics } from '../telemetry/requests.ts';
 import type { UpstreamCluster } from '../upstream/cluster.ts';
 import type { Credentials } from './credentials.ts';
-import type { HttpConnection } from './http-connection.ts';
 
 /** SPIFFE id of the calling service, proven by mutual TLS; only our own inbound listeners may say it. */
 export const PEER_HEADER = 'x-heddle-peer';
@@ -29,13 +28,23 @@ export interface HttpServiceWorld {
   tcpClusterOf(hostname: string): UpstreamCluster | undefined;
 }
 
+/** What the listener asks of the connections that it has admitted. */
+export interface AdmittedConnection {
+  /** The next response is the last one and says so. Idle connections are left open: a request may be on its way on them. */
+  closeAfterRequest(): void;
+  /** No further request: idle connections are closed now, the others after their response. */
+  drain(): void;
+  /** Drops it at once. */
+  destroy(): void;
+}
+
 export class HttpService {
   readonly direction: Listener['direction'];
   readonly routes: RouteSlot;
   readonly parserLimits: Partial<Http1Limits>;
   readonly droppedRequestHeaders: HeaderNames;
   readonly streamMetrics: StreamMetrics;
-  readonly connections = new Set<HttpConnection>();
+  readonly connections = new Set<AdmittedConnection>();
   requests = 0;
   private readonly context: Context;
   private readonly world: HttpServiceWorld;
@@ -67,7 +76,7 @@ export class HttpService {
     this.requestIds = { prefix: `${Buffer.from(context.random.bytes(9)).toString('base64url')}.`, next: 0 };
   }
 
-  connectionClosed(connection: HttpConnection): void {
+  connectionClosed(connection: AdmittedConnection): void {
     if (this.connections.delete(connection)) this.onConnectionClosed();
   }
 

@@ -105,7 +105,7 @@ export class TcpStream extends Timed implements ConnectionHandler {
 
   private dispatch(): void {
     const { cluster, context } = this;
-    const host = cluster.pick({ nowMs: context.clock.nowMs(), hash: 0, avoid: this.tried });
+    const host = cluster.pick(this.workload, { nowMs: context.clock.nowMs(), hash: 0, avoid: this.tried });
     if (host === undefined) return this.unreachable('NO_HEALTHY_INSTANCE', `no instance of ${cluster.destination} is healthy`);
     const tls = cluster.tls.of(this.workload);
     if (cluster.tls.isNeeded && tls === undefined) return this.unreachable('NO_IDENTITY', cluster.tls.missing(this.workload));
@@ -134,7 +134,7 @@ export class TcpStream extends Timed implements ConnectionHandler {
     this.cluster.metrics.connectFailed(error?.kind ?? 'other');
     this.tried.push(host);
     const { cluster } = this;
-    if (this.tried.length < TRIES_MAX && cluster.healthyCount > this.tried.length) return this.dispatch();
+    if (this.tried.length < TRIES_MAX && cluster.healthyCount(this.workload) > this.tried.length) return this.dispatch();
     this.unreachable(
       connectErrorCode(error, cluster.tls.isNeeded),
       `${host.instance} at ${host.address}:${host.port}: ${error?.message ?? 'the connection was closed'}`,

@@ -1,6 +1,6 @@
 // What every part of the data path shares: ports, limits, the timer wheel, the gathering of writes, and the count of work under way.
+import type { Limits } from '@heddle/core';
 import type { Clock, Logger, Metrics, Network, Random } from '@heddle/runtime';
-import type { DataPlaneLimits } from '../data-plane-limits.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Turn } from './turn.ts';
 
@@ -10,7 +10,7 @@ export interface Context {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  readonly limits: DataPlaneLimits;
+  readonly limits: Limits;
   readonly deadlines: Deadlines;
   readonly turn: Turn;
   /** Requests and streams under way; the drain waits for them. */

@@ -99,7 +99,10 @@ describe('deadlines', () => {
       };
     }
     clock.advance(1_000);
-    assert.deepEqual(owners.map((owner) => owner.fired.length).sort(), [0, 0, 0, 2]);
+    assert.deepEqual(
+      owners.map((owner) => owner.fired.length).sort((a, b) => a - b),
+      [0, 0, 0, 2],
+    );
   });
 
   test('sleep while there is none', () => {

@@ -198,7 +198,11 @@ export class Exchange implements UpstreamUser, PoolUser {
 
   onNoConnection(code: ErrorCode, detail: string): void {
     this.pool = undefined;
-    this.tryFailed(code, detail);
+    if (code !== 'OVERLOADED') return this.tryFailed(code, detail);
+    // The line that is full is the whole cluster's: another endpoint has no other, and waiting is what it was to prevent.
+    const nowMs = this.context.clock.nowMs();
+    this.tryEnded(false, nowMs);
+    this.giveUp(code, detail, nowMs);
   }
 
   // --- from upstream
@@ -300,7 +304,7 @@ export class Exchange implements UpstreamUser, PoolUser {
     this.tries += 1;
     this.tryStartedMs = nowMs;
     pickRequest.nowMs = nowMs;
-    const host = cluster.pick(pickRequest);
+    const host = cluster.pick(this.workload, pickRequest);
     if (host === undefined) {
       this.host = undefined;
       const count = cluster.endpointCount;
@@ -312,7 +316,7 @@ export class Exchange implements UpstreamUser, PoolUser {
       return;
     }
     this.host = host;
-    cluster.started(host, nowMs);
+    cluster.started(this.workload, host, nowMs);
     const pool = host.pool(this.workload);
     this.pool = pool;
     pool.acquire(this, false);
@@ -351,11 +355,12 @@ export class Exchange implements UpstreamUser, PoolUser {
       this.isRepeat = true;
       this.cluster.repeats += 1;
     }
-    if (this.cluster.healthyCount > tried.length) {
+    if (this.cluster.healthyCount(this.workload) > tried.length) {
       this.dispatch(nowMs);
       return;
     }
-    this.backoff = context.clock.after(backoffMs(RETRY_BACKOFF, this.tries - 1, context.random.next), () => {
+    const waitMs = backoffMs(RETRY_BACKOFF, this.tries - 1, () => context.random.next());
+    this.backoff = context.clock.after(waitMs, () => {
       this.backoff = undefined;
       this.dispatch(context.clock.nowMs());
       context.turn.end();
@@ -379,7 +384,7 @@ export class Exchange implements UpstreamUser, PoolUser {
   }
 
   private tryEnded(succeeded: boolean, nowMs: number): void {
-    if (this.host !== undefined) this.cluster.finished(this.host, succeeded, nowMs - this.tryStartedMs, nowMs);
+    if (this.host !== undefined) this.cluster.finished(this.workload, this.host, succeeded, nowMs - this.tryStartedMs, nowMs);
   }
 
   /** No further try: answer, or cut the response off. */

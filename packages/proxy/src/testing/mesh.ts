@@ -1,11 +1,11 @@
 // Two data planes back to back on real sockets, with real certificates: `web` calls `orders` (http) and `store` (tcp). Tests only.
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Cluster, Endpoint, Listener, Route, RouteConfig } from '@heddle/core';
+import type { Cluster, Endpoint, Limits, Listener, Route, RouteConfig } from '@heddle/core';
 import { createLogger, createMetrics, nodeClock, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
 import type { Metrics } from '@heddle/runtime';
 import { createDataPlane } from '../data-plane.ts';
-import type { DataPlane, DataPlaneLimits } from '../data-plane.ts';
+import type { DataPlane } from '../data-plane.ts';
 import { TestAuthority } from './certificates.ts';
 
 export const TRUST_DOMAIN = 'shop.test';
@@ -18,7 +18,7 @@ export interface Plane {
   readonly faults: string[];
 }
 
-export function createPlane(node: string, limits?: Partial<DataPlaneLimits>): Plane {
+export function createPlane(node: string, limits?: Partial<Limits>): Plane {
   const metrics = createMetrics();
   const faults: string[] = [];
   const logger = createLogger({ level: 'error', format: 'json', destination: { write: (line) => void faults.push(line) } });
@@ -83,7 +83,7 @@ export class TestMesh {
     this.closers.push(close);
   }
 
-  plane(node: string, limits?: Partial<DataPlaneLimits>): Plane {
+  plane(node: string, limits?: Partial<Limits>): Plane {
     const made = createPlane(node, limits);
     this.planes.push(made.plane);
     return made;

@@ -6,11 +6,13 @@ import type { Http1Limits } from '@heddle/wire';
 import type { Context } from '../stack/context.ts';
 import { RequestMetrics } from '../telemetry/requests.ts';
 import { UpstreamMetrics } from '../telemetry/connections.ts';
+import { CallerBalancers } from './caller-balancers.ts';
 import { UpstreamHost } from './host.ts';
+import type { PoolCluster } from './pool.ts';
 import { ClusterTls } from './cluster-tls.ts';
 import type { Identities } from './identities.ts';
 
-export class UpstreamCluster {
+export class UpstreamCluster implements PoolCluster {
   config: Cluster;
   readonly name: string;
   readonly destination: string;
@@ -19,10 +21,11 @@ export class UpstreamCluster {
   tls: ClusterTls;
   /** Requests under way that are at their second try or beyond. */
   repeats = 0;
+  pending = 0;
   private readonly context: Context;
   private readonly identities: Identities;
   private hosts = new Map<string, UpstreamHost>();
-  private balancer: Balancer<UpstreamHost>;
+  private readonly balancers: CallerBalancers;
   private readonly requestMetrics = new Map<string, RequestMetrics>();
 
   constructor(context: Context, identities: Identities, config: Cluster) {
@@ -38,8 +41,12 @@ export class UpstreamCluster {
       trailerBytesMax: context.limits.trailerBytesMax,
     };
     this.tls = new ClusterTls(context.network, identities, config.tls);
-    this.balancer = createBalancer<UpstreamHost>(config.balance, context.random.next);
+    this.balancers = new CallerBalancers(this.balancerOf(config));
     if (config.endpoints.kind === 'static') this.setEndpoints(config.endpoints.endpoints);
+  }
+
+  private balancerOf({ balance }: Cluster): () => Balancer<UpstreamHost> {
+    return () => createBalancer<UpstreamHost>(balance, () => this.context.random.next());
   }
 
   /** A new version of the same cluster. */
@@ -47,8 +54,7 @@ export class UpstreamCluster {
     const before = this.config;
     this.config = config;
     if (before.balance !== config.balance) {
-      this.balancer = createBalancer<UpstreamHost>(config.balance, this.context.random.next);
-      this.balancer.update([...this.hosts.values()]);
+      this.balancers.replace(this.balancerOf(config));
     }
     if (JSON.stringify(before.tls) !== JSON.stringify(config.tls)) {
       this.tls = new ClusterTls(this.context.network, this.identities, config.tls);
@@ -68,24 +74,24 @@ export class UpstreamCluster {
     }
     const before = this.hosts;
     this.hosts = next;
-    this.balancer.update([...next.values()]);
+    this.balancers.update([...next.values()]);
     for (const [key, host] of before) if (!next.has(key)) host.remove();
   }
 
-  pick(request: PickRequest<UpstreamHost>): UpstreamHost | undefined {
-    return this.balancer.pick(request);
+  pick(workload: string, request: PickRequest<UpstreamHost>): UpstreamHost | undefined {
+    return this.balancers.of(workload).pick(request);
   }
 
-  started(host: UpstreamHost, nowMs: number): void {
-    this.balancer.started(host, nowMs);
+  started(workload: string, host: UpstreamHost, nowMs: number): void {
+    this.balancers.of(workload).started(host, nowMs);
   }
 
-  finished(host: UpstreamHost, succeeded: boolean, elapsedMs: number, nowMs: number): void {
-    this.balancer.finished(host, succeeded, elapsedMs, nowMs);
+  finished(workload: string, host: UpstreamHost, succeeded: boolean, elapsedMs: number, nowMs: number): void {
+    this.balancers.of(workload).finished(host, succeeded, elapsedMs, nowMs);
   }
 
-  get healthyCount(): number {
-    return this.balancer.healthyCount;
+  healthyCount(workload: string): number {
+    return this.balancers.of(workload).healthyCount;
   }
 
   get endpointCount(): number {
@@ -95,6 +101,7 @@ export class UpstreamCluster {
   /** Identities or roots have changed. */
   identityChanged(): void {
     this.tls.forget();
+    if (this.tls.isNeeded) this.balancers.retain((workload) => this.identities.of(workload) !== undefined);
     if (this.tls.isNeeded) for (const host of this.hosts.values()) host.dropIdle();
   }
 

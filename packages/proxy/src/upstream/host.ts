@@ -1,21 +1,21 @@
 // One endpoint of a cluster, as the balancer sees it, with a pool per calling workload: connections carry the caller's identity.
 import type { BalancedHost, Endpoint } from '@heddle/core';
 import type { Context } from '../stack/context.ts';
-import type { UpstreamCluster } from './cluster.ts';
 import { Pool } from './pool.ts';
+import type { PoolCluster, PoolHost } from './pool.ts';
 
-export class UpstreamHost implements BalancedHost {
+export class UpstreamHost implements BalancedHost, PoolHost {
   readonly address: string;
   readonly port: number;
   health: Endpoint['health'];
   weight: number;
   instance: string;
   private readonly context: Context;
-  private readonly cluster: UpstreamCluster;
+  private readonly cluster: PoolCluster;
   private readonly pools = new Map<string, Pool>();
   private removed = false;
 
-  constructor(context: Context, cluster: UpstreamCluster, endpoint: Endpoint) {
+  constructor(context: Context, cluster: PoolCluster, endpoint: Endpoint) {
     this.context = context;
     this.cluster = cluster;
     this.address = endpoint.address;
@@ -53,7 +53,7 @@ export class UpstreamHost implements BalancedHost {
     for (const pool of this.pools.values()) pool.dropIdle();
   }
 
-  /** @internal A workload that left must not leave an empty pool behind for ever. */
+  /** @internal */
   forgetIfUnused(workload: string, pool: Pool): void {
     if (pool.isUnused && this.pools.get(workload) === pool) this.pools.delete(workload);
   }

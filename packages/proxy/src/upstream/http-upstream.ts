@@ -2,14 +2,13 @@
 // nobody asked, make it unusable (RFC 9112 §9.2), so it goes back to the pool only when the pushed bytes are used up.
 import type { Connection, ConnectionHandler, NetworkError, TlsContext } from '@heddle/runtime';
 import { ResponseParser } from '@heddle/wire';
-import type { RemoteProtocolError, ResponseHandler, ResponseHead, Trailers } from '@heddle/wire';
+import type { Http1Limits, RemoteProtocolError, ResponseHandler, ResponseHead, Trailers } from '@heddle/wire';
 import type { ErrorCode } from '@heddle/core';
 import { reportBug } from '../stack/context.ts';
 import type { Context } from '../stack/context.ts';
 import { Timed } from '../stack/deadlines.ts';
 import { Gather } from '../stack/turn.ts';
 import type { GatherOwner } from '../stack/turn.ts';
-import type { Pool } from './pool.ts';
 
 export interface UpstreamUser {
   onInterim(head: ResponseHead): void;
@@ -24,9 +23,15 @@ export interface UpstreamUser {
   onUpstreamFailed(code: ErrorCode, detail: string): void;
 }
 
-/** A response that nobody wants is read to its end up to here, so that the connection can be used again. */
-const DISCARD_BYTES_MAX = 65_536;
-const DISCARD_TIMEOUT_MS = 2_000;
+/** Whom the connection belongs to. `connected` or `connectFailed` comes once; after `connected`, `closed` once. */
+export interface UpstreamOwner {
+  readonly parserLimits: Partial<Http1Limits>;
+  connected(upstream: HttpUpstream): void;
+  connectFailed(error: NetworkError | undefined): void;
+  /** The connection has finished a message and may carry another. */
+  released(upstream: HttpUpstream): void;
+  closed(upstream: HttpUpstream): void;
+}
 
 /** The parser's events, apart from the connection's, since both have an `onEnd`. */
 class ResponseEvents implements ResponseHandler {
@@ -68,7 +73,7 @@ export class HttpUpstream extends Timed implements ConnectionHandler, GatherOwne
   requests = 0;
   isConnected = false;
   private readonly context: Context;
-  private readonly pool: Pool;
+  private readonly owner: UpstreamOwner;
   private user: UpstreamUser | undefined;
   private feeding = false;
   private released = false;
@@ -80,12 +85,12 @@ export class HttpUpstream extends Timed implements ConnectionHandler, GatherOwne
   /** From the application's own Keep-Alive header; Infinity when it says nothing. */
   private hintedIdleMs = Infinity;
 
-  constructor(context: Context, pool: Pool, address: string, port: number, tls: TlsContext | undefined, timeoutMs: number) {
+  constructor(context: Context, owner: UpstreamOwner, address: string, port: number, tls: TlsContext | undefined, timeoutMs: number) {
     super();
     this.context = context;
-    this.pool = pool;
+    this.owner = owner;
     this.tls = tls;
-    this.parser = new ResponseParser(new ResponseEvents(this), pool.parserLimits);
+    this.parser = new ResponseParser(new ResponseEvents(this), owner.parserLimits);
     this.connection = context.network.connect({ address, port, tls, timeoutMs }, this);
     this.gather = new Gather(context.turn, this.connection, this);
   }
@@ -117,7 +122,7 @@ export class HttpUpstream extends Timed implements ConnectionHandler, GatherOwne
     }
     this.discarding = true;
     this.discardedBytes = 0;
-    this.context.deadlines.set(this, this.context.clock.nowMs() + DISCARD_TIMEOUT_MS);
+    this.context.deadlines.set(this, this.context.clock.nowMs() + this.context.limits.discardTimeoutMs);
   }
 
   /** The user gives up in the middle. */
@@ -151,7 +156,7 @@ export class HttpUpstream extends Timed implements ConnectionHandler, GatherOwne
 
   onConnected(): void {
     this.isConnected = true;
-    this.pool.connected(this);
+    this.owner.connected(this);
     this.context.turn.end();
   }
 
@@ -203,8 +208,8 @@ export class HttpUpstream extends Timed implements ConnectionHandler, GatherOwne
     this.gone = true;
     this.gather.close();
     this.context.deadlines.remove(this);
-    if (!this.isConnected) this.pool.connectFailed(this, error);
-    else this.pool.closed(this);
+    if (!this.isConnected) this.owner.connectFailed(error);
+    else this.owner.closed(this);
     this.user = this.settleFailure(error === undefined ? 'the connection was closed' : error.message);
     this.context.turn.end();
   }
@@ -232,7 +237,7 @@ export class HttpUpstream extends Timed implements ConnectionHandler, GatherOwne
       return;
     }
     this.discardedBytes += end - start;
-    if (this.discardedBytes > DISCARD_BYTES_MAX) this.destroy();
+    if (this.discardedBytes > this.context.limits.discardedBytesMax) this.destroy();
   }
 
   /** @internal With a user, what becomes of the connection is decided by its `release`. */
@@ -267,7 +272,7 @@ export class HttpUpstream extends Timed implements ConnectionHandler, GatherOwne
   private settle(): void {
     if (this.isReusable && !this.gone && !this.gather.blocked && this.parser.state === 'complete') {
       this.resumeReading();
-      this.pool.released(this);
+      this.owner.released(this);
     } else {
       this.destroy();
     }

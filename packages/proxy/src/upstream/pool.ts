@@ -1,12 +1,14 @@
 // Connections to one endpoint for one calling workload: idle ones are reused last in, first out, so that surplus ones grow old and close.
-// A request that finds none waits in line; the line and the connections are bounded.
-import type { ErrorCode } from '@heddle/core';
+// A request that finds none waits in line; the connections to an endpoint and the lines of a cluster together are bounded.
+import { serviceKey } from '@heddle/core';
+import type { Cluster, ErrorCode } from '@heddle/core';
 import type { NetworkError, TlsContext } from '@heddle/runtime';
 import type { Http1Limits } from '@heddle/wire';
 import type { Context } from '../stack/context.ts';
+import type { UpstreamMetrics } from '../telemetry/connections.ts';
+import type { ClusterTls } from './cluster-tls.ts';
 import { HttpUpstream } from './http-upstream.ts';
-import type { UpstreamCluster } from './cluster.ts';
-import type { UpstreamHost } from './host.ts';
+import type { UpstreamOwner } from './http-upstream.ts';
 
 export interface PoolUser {
   /** `reused`: it carried requests before, so it may turn out to be closed. */
@@ -14,11 +16,30 @@ export interface PoolUser {
   onNoConnection(code: ErrorCode, detail: string): void;
 }
 
-export class Pool {
+/** What all pools of a cluster share. */
+export interface PoolCluster {
+  readonly config: Cluster;
+  readonly tls: ClusterTls;
+  readonly metrics: UpstreamMetrics;
+  readonly parserLimits: Partial<Http1Limits>;
+  /** Requests that wait for a connection, in all pools of the cluster. */
+  pending: number;
+}
+
+/** The endpoint that the pool's connections lead to. */
+export interface PoolHost {
+  readonly instance: string;
+  readonly address: string;
+  readonly port: number;
+  /** A workload that left must not leave an empty pool behind for ever. */
+  forgetIfUnused(workload: string, pool: Pool): void;
+}
+
+export class Pool implements UpstreamOwner {
   readonly parserLimits: Partial<Http1Limits>;
   private readonly context: Context;
-  private readonly cluster: UpstreamCluster;
-  private readonly host: UpstreamHost;
+  private readonly cluster: PoolCluster;
+  private readonly host: PoolHost;
   private readonly workload: string;
   private readonly idle: HttpUpstream[] = [];
   private readonly pending: PoolUser[] = [];
@@ -26,7 +47,7 @@ export class Pool {
   private connecting = 0;
   private retired = false;
 
-  constructor(context: Context, cluster: UpstreamCluster, host: UpstreamHost, workload: string) {
+  constructor(context: Context, cluster: PoolCluster, host: PoolHost, workload: string) {
     this.context = context;
     this.cluster = cluster;
     this.host = host;
@@ -43,12 +64,16 @@ export class Pool {
         return;
       }
     }
-    if (this.pending.length >= this.context.limits.pendingRequestsPerClusterMax) {
-      user.onNoConnection('OVERLOADED', `${this.pending.length} requests wait for a connection to ${this.host.instance} already`);
+    const { cluster } = this;
+    if (cluster.pending >= this.context.limits.pendingRequestsPerClusterMax) {
+      user.onNoConnection(
+        'OVERLOADED',
+        `${cluster.pending} requests wait for a connection to ${serviceKey(cluster.config.service)} already`,
+      );
       return;
     }
     this.pending.push(user);
-    this.cluster.metrics.pending.add(1);
+    this.countPending(1);
     this.connectIfNeeded();
   }
 
@@ -57,7 +82,7 @@ export class Pool {
     const at = this.pending.indexOf(user);
     if (at === -1) return;
     this.pending.splice(at, 1);
-    this.cluster.metrics.pending.add(-1);
+    this.countPending(-1);
   }
 
   /** No new connections; idle ones are closed now, the others when their request ends. */
@@ -88,7 +113,7 @@ export class Pool {
   }
 
   /** @internal */
-  connectFailed(_upstream: HttpUpstream, error: NetworkError | undefined): void {
+  connectFailed(error: NetworkError | undefined): void {
     this.connecting -= 1;
     this.closedOne();
     if (error !== undefined) this.cluster.metrics.connectFailed(error.kind);
@@ -107,7 +132,7 @@ export class Pool {
     this.connectIfNeeded();
   }
 
-  /** @internal The connection has finished a message and may carry another. */
+  /** @internal */
   released(upstream: HttpUpstream): void {
     const worn = upstream.requests >= this.context.limits.requestsPerConnectionMax;
     if (this.retired || worn || upstream.tls !== this.cluster.tls.of(this.workload)) upstream.destroy();
@@ -117,7 +142,7 @@ export class Pool {
   private offer(upstream: HttpUpstream, reused: boolean): void {
     const user = this.pending.shift();
     if (user !== undefined) {
-      this.cluster.metrics.pending.add(-1);
+      this.countPending(-1);
       user.onReady(upstream, reused);
     } else if (this.retired) {
       upstream.destroy();
@@ -151,8 +176,13 @@ export class Pool {
   private failNext(code: ErrorCode, detail: string): void {
     const user = this.pending.shift();
     if (user === undefined) return;
-    this.cluster.metrics.pending.add(-1);
+    this.countPending(-1);
     user.onNoConnection(code, detail);
+  }
+
+  private countPending(change: 1 | -1): void {
+    this.cluster.pending += change;
+    this.cluster.metrics.pending.add(change);
   }
 
   private codeFor(error: NetworkError | undefined): ErrorCode {

@@ -7,9 +7,6 @@ import { NetworkError } from '../ports/network.ts';
 import type { CertificateAndKey, ClientTlsOptions, ServerTlsOptions, TlsContext } from '../ports/network.ts';
 import { toNetworkError } from './network-errors.ts';
 
-/** A handshake costs about 1 ms of CPU and 50 kB; more at once than this is an attack or a stampede, and queueing them in memory helps no one. */
-export const HANDSHAKES_MAX = 512;
-
 export class ServerTls implements TlsContext {
   readonly kind = 'server';
   readonly options: ServerTlsOptions;

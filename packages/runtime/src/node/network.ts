@@ -2,6 +2,7 @@
 // owns a connection decides when its own direction ends.
 import net from 'node:net';
 import type tls from 'node:tls';
+import { DEFAULT_LIMITS } from '@heddle/core';
 import { NetworkError } from '../ports/network.ts';
 import type {
   ConnectOptions,
@@ -14,7 +15,7 @@ import type {
 } from '../ports/network.ts';
 import { IGNORE, NodeConnection } from './network-connection.ts';
 import { toNetworkError } from './network-errors.ts';
-import { ClientTls, HANDSHAKES_MAX, ServerTls } from './network-tls.ts';
+import { ClientTls, ServerTls } from './network-tls.ts';
 
 /** Connections that the kernel has accepted and we have not; Linux caps it at net.core.somaxconn. */
 const BACKLOG = 4096;
@@ -78,7 +79,7 @@ class NodeListeningSocket implements ListeningSocket {
       socket.destroy();
     });
     return (socket) => {
-      if (this.handshakes >= HANDSHAKES_MAX) {
+      if (this.handshakes >= DEFAULT_LIMITS.handshakesPerListenerMax) {
         this.refusedHandshakes += 1;
         refuse(socket);
         return;

@@ -70,7 +70,7 @@ export interface Connection {
   readonly alpn: string;
   /** The peer's SPIFFE id; empty without TLS. */
   readonly peerId: string;
-  /** False: more than the high-water mark is buffered; stop until `onDrained`. */
+  /** False: core's `connectionBufferBytesMax` or more are buffered; stop until `onDrained`. */
   write(bytes: Uint8Array): boolean;
   /** Between cork and uncork, writes are gathered into one system call. */
   cork(): void;

@@ -1,6 +1,7 @@
 // What every Network driver must do, as one suite: the data plane relies on each of these sentences. Tests only.
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
+import { DEFAULT_LIMITS } from '@heddle/core';
 import { NetworkError } from '../ports/network.ts';
 import type { ClientTlsOptions, Connection, ListeningSocket, Network, ServerTlsOptions, TlsContext } from '../ports/network.ts';
 import { TestAuthority } from './certificates.ts';
@@ -115,6 +116,22 @@ function streamRules(bench: Bench, tls: boolean): void {
     server.connection!.end();
     await until(() => client.closed === 1 && server.closed === 1, 'both closed');
     assert.deepEqual([client.error, server.error, client.ended], [undefined, undefined, true]);
+  });
+
+  test('tells a writer to stop when as many bytes are buffered as the limit says, and not before', async () => {
+    const { client, server } = await pair(bench, tls);
+    const limit = DEFAULT_LIMITS.connectionBufferBytesMax;
+    for (const [from, to] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      to.countOnly = true;
+      from.connection!.cork();
+      assert.equal(from.connection!.write(Buffer.alloc(limit - 1)), true);
+      assert.equal(from.connection!.write(Buffer.alloc(1)), false);
+      from.connection!.uncork();
+      await until(() => from.drained === 1 && to.receivedBytes === limit, 'all arrived, and the writer knows');
+    }
   });
 
   test('tells a writer to stop when the reader pauses, and when to go on', async () => {
