@@ -20,18 +20,63 @@ const URL_OF_ECHO = 'http://echo.mesh.internal/';
 
 const MALFORMED: readonly { readonly what: string; readonly request: string; readonly status: number }[] = [
   { what: 'a bad method', request: 'GE(T http://echo.mesh.internal/ HTTP/1.1\r\nhost: echo.mesh.internal\r\n\r\n', status: 400 },
-  { what: 'a header without a colon', request: 'GET http://echo.mesh.internal/ HTTP/1.1\r\nhost: echo.mesh.internal\r\nnonsense\r\n\r\n', status: 400 },
-  { what: 'white space before the colon', request: 'GET http://echo.mesh.internal/ HTTP/1.1\r\nhost : echo.mesh.internal\r\n\r\n', status: 400 },
-  { what: 'both length and chunked', request: 'POST http://echo.mesh.internal/ HTTP/1.1\r\nhost: echo.mesh.internal\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n', status: 400 },
-  { what: 'two lengths that differ', request: 'POST http://echo.mesh.internal/ HTTP/1.1\r\nhost: echo.mesh.internal\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello', status: 400 },
+  {
+    what: 'a header without a colon',
+    request: 'GET http://echo.mesh.internal/ HTTP/1.1\r\nhost: echo.mesh.internal\r\nnonsense\r\n\r\n',
+    status: 400,
+  },
+  {
+    what: 'white space before the colon',
+    request: 'GET http://echo.mesh.internal/ HTTP/1.1\r\nhost : echo.mesh.internal\r\n\r\n',
+    status: 400,
+  },
+  {
+    what: 'both length and chunked',
+    request:
+      'POST http://echo.mesh.internal/ HTTP/1.1\r\nhost: echo.mesh.internal\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+    status: 400,
+  },
+  {
+    what: 'two lengths that differ',
+    request: 'POST http://echo.mesh.internal/ HTTP/1.1\r\nhost: echo.mesh.internal\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello',
+    status: 400,
+  },
   { what: 'no host', request: 'GET / HTTP/1.1\r\n\r\n', status: 400 },
-  { what: 'a chunk size that is no number', request: 'POST http://echo.mesh.internal/ HTTP/1.1\r\nhost: echo.mesh.internal\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n', status: 400 },
-  { what: 'an unknown transfer coding', request: 'POST http://echo.mesh.internal/ HTTP/1.1\r\nhost: echo.mesh.internal\r\ntransfer-encoding: br\r\n\r\n', status: 501 },
-  { what: 'an HTTP version of the future', request: 'GET http://echo.mesh.internal/ HTTP/3.0\r\nhost: echo.mesh.internal\r\n\r\n', status: 505 },
-  { what: 'an oversized head', request: `GET http://echo.mesh.internal/ HTTP/1.1\r\nhost: echo.mesh.internal\r\nx-big: ${'a'.repeat(100_000)}\r\n\r\n`, status: 431 },
-  { what: 'a service that does not exist', request: 'GET http://nobody.mesh.internal/ HTTP/1.1\r\nhost: nobody.mesh.internal\r\n\r\n', status: 404 },
-  { what: 'a wrong proxy credential', request: 'GET http://echo.mesh.internal/ HTTP/1.1\r\nhost: echo.mesh.internal\r\nproxy-authorization: Basic d3Jvbmc6\r\n\r\n', status: 407 },
-  { what: 'a service whose command is missing', request: 'GET http://missing.mesh.internal/ HTTP/1.1\r\nhost: missing.mesh.internal\r\n\r\n', status: 503 },
+  {
+    what: 'a chunk size that is no number',
+    request: 'POST http://echo.mesh.internal/ HTTP/1.1\r\nhost: echo.mesh.internal\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n',
+    status: 400,
+  },
+  {
+    what: 'an unknown transfer coding',
+    request: 'POST http://echo.mesh.internal/ HTTP/1.1\r\nhost: echo.mesh.internal\r\ntransfer-encoding: br\r\n\r\n',
+    status: 501,
+  },
+  {
+    what: 'an HTTP version of the future',
+    request: 'GET http://echo.mesh.internal/ HTTP/3.0\r\nhost: echo.mesh.internal\r\n\r\n',
+    status: 505,
+  },
+  {
+    what: 'an oversized head',
+    request: `GET http://echo.mesh.internal/ HTTP/1.1\r\nhost: echo.mesh.internal\r\nx-big: ${'a'.repeat(100_000)}\r\n\r\n`,
+    status: 431,
+  },
+  {
+    what: 'a service that does not exist',
+    request: 'GET http://nobody.mesh.internal/ HTTP/1.1\r\nhost: nobody.mesh.internal\r\n\r\n',
+    status: 404,
+  },
+  {
+    what: 'a wrong proxy credential',
+    request: 'GET http://echo.mesh.internal/ HTTP/1.1\r\nhost: echo.mesh.internal\r\nproxy-authorization: Basic d3Jvbmc6\r\n\r\n',
+    status: 407,
+  },
+  {
+    what: 'a service whose command is missing',
+    request: 'GET http://missing.mesh.internal/ HTTP/1.1\r\nhost: missing.mesh.internal\r\n\r\n',
+    status: 503,
+  },
 ];
 
 describe('bad input to a running mesh', () => {
@@ -60,7 +105,10 @@ describe('bad input to a running mesh', () => {
     const other = await mkdtemp(join(tmpdir(), 'heddle-second-'));
     try {
       await writeFile(join(other, 'heddle.yaml'), MESH.replaceAll('{{ECHO}}', ECHO));
-      const { code, stderr } = await heddle(['up', '-f', 'heddle.yaml', '--state-dir', '.heddle', '--proxy-port', String(mesh.proxy.port)], { cwd: other });
+      const { code, stderr } = await heddle(
+        ['up', '-f', 'heddle.yaml', '--state-dir', '.heddle', '--proxy-port', String(mesh.proxy.port)],
+        { cwd: other },
+      );
       assert.equal(code, 1);
       assert.match(stderr, new RegExp(`${mesh.proxy.port}`));
       assert.match(stderr, /--proxy-port/);
@@ -71,10 +119,13 @@ describe('bad input to a running mesh', () => {
 
   it('a wrong, a used and a foreign join token are each refused with the reason', async () => {
     const run = (token: string, service = 'echo') =>
-      heddle(['run', '--service', service, '--instance', 'extra-1', '--inbound-port', '0', '--port', '1', ...controlFlags(mesh), '--', 'true'], {
-        cwd: mesh.directory,
-        env: { HEDDLE_JOIN_TOKEN: token },
-      });
+      heddle(
+        ['run', '--service', service, '--instance', 'extra-1', '--inbound-port', '0', '--port', '1', ...controlFlags(mesh), '--', 'true'],
+        {
+          cwd: mesh.directory,
+          env: { HEDDLE_JOIN_TOKEN: token },
+        },
+      );
     const malformed = await run('nonsense');
     assert.equal(malformed.code, 1);
     assert.match(malformed.stderr, /join token/i);
@@ -103,7 +154,15 @@ describe('bad input to a running mesh', () => {
     try {
       const { port } = server.address() as AddressInfo;
       const state = join(mesh.directory, 'other-state');
-      const { code, stderr } = await heddle(['control', '-f', join(mesh.directory, 'heddle.yaml'), '--state-dir', state, '--listen', `127.0.0.1:${port}`]);
+      const { code, stderr } = await heddle([
+        'control',
+        '-f',
+        join(mesh.directory, 'heddle.yaml'),
+        '--state-dir',
+        state,
+        '--listen',
+        `127.0.0.1:${port}`,
+      ]);
       assert.equal(code, 1);
       assert.match(stderr, new RegExp(`${port}`));
     } finally {

@@ -58,7 +58,10 @@ const instanceOf = ({ body }: Outcome): string => (JSON.parse(body) as { instanc
 
 async function healthyEchoes(mesh: RunningMesh): Promise<string[]> {
   const instances = await mesh.instances();
-  return instances.filter(({ service, health }) => service === 'echo' && health === 'healthy').map(({ instance }) => instance).sort();
+  return instances
+    .filter(({ service, health }) => service === 'echo' && health === 'healthy')
+    .map(({ instance }) => instance)
+    .sort();
 }
 
 function startSidecar(mesh: RunningMesh, instance: string): Sidecar {

@@ -45,7 +45,12 @@ describe('heddle up', () => {
     assert.equal(new Set(seen.slice(0, 3)).size, 3);
     assert.deepEqual(seen.slice(3), [...seen.slice(0, 3), ...seen.slice(0, 3)]);
     const instances = await mesh.instances();
-    assert.deepEqual(instances.map(({ instance, health }) => `${instance} ${health}`).sort(), ['echo-1 healthy', 'echo-2 healthy', 'echo-3 healthy', 'front-1 healthy']);
+    assert.deepEqual(instances.map(({ instance, health }) => `${instance} ${health}`).sort(), [
+      'echo-1 healthy',
+      'echo-2 healthy',
+      'echo-3 healthy',
+      'front-1 healthy',
+    ]);
     const check = await mesh.heddle('check');
     assert.equal(check.code, 0, check.stdout + check.stderr);
   });
@@ -78,7 +83,9 @@ describe('heddle up', () => {
     const stoppedMs = performance.now();
     const load = startLoad({ proxy: mesh.proxy, url: URL_OF_ECHO }, 20);
     try {
-      await waitFor('the registry to call it unhealthy', async () => (await mesh.instances()).some(({ instance, health }) => instance === victim && health === 'unhealthy'));
+      await waitFor('the registry to call it unhealthy', async () =>
+        (await mesh.instances()).some(({ instance, health }) => instance === victim && health === 'unhealthy'),
+      );
       const calls: Outcome[] = [];
       for (let count = 0; count < 6; count++) calls.push(await call());
       assert.ok(calls.every((outcome) => outcome.status === 200 && instanceOf(outcome) !== victim));
@@ -93,13 +100,17 @@ describe('heddle up', () => {
   });
 
   it('serves on without a failed request while the control plane is killed, whose registry is afterwards what it was', async () => {
-    const strip = (instances: Awaited<ReturnType<RunningMesh['instances']>>) => instances.map(({ instance, health, inbound, pid }) => ({ instance, health, inbound, pid }));
+    const strip = (instances: Awaited<ReturnType<RunningMesh['instances']>>) =>
+      instances.map(({ instance, health, inbound, pid }) => ({ instance, health, inbound, pid }));
     const registry = strip(await mesh.instances());
     const before = await mesh.pid('control');
     const load = startLoad({ proxy: mesh.proxy, url: URL_OF_ECHO }, REQUESTS_PER_SECOND);
     await waitFor('load', () => load.outcomes.length > 50);
     process.kill(before, 'SIGKILL');
-    await waitFor('the control plane to be back', async () => (await mesh.pid('control').catch(() => before)) !== before && (await mesh.heddle('check')).code === 0);
+    await waitFor(
+      'the control plane to be back',
+      async () => (await mesh.pid('control').catch(() => before)) !== before && (await mesh.heddle('check')).code === 0,
+    );
     const sent = load.outcomes.length;
     await waitFor('load afterwards', () => load.outcomes.length > sent + 50);
     const outcomes = await load.stop();
@@ -109,9 +120,18 @@ describe('heddle up', () => {
 
   it('passes requests with bodies and repeats what the client sent', async () => {
     const body = 'x'.repeat(100_000);
-    const outcome = await callThroughProxy({ proxy: mesh.proxy, url: `${URL_OF_ECHO}some/path`, method: 'POST', body, headers: { 'x-mine': 'yes' } });
+    const outcome = await callThroughProxy({
+      proxy: mesh.proxy,
+      url: `${URL_OF_ECHO}some/path`,
+      method: 'POST',
+      body,
+      headers: { 'x-mine': 'yes' },
+    });
     const answer = JSON.parse(outcome.body) as { method: string; path: string; body: string; headers: Record<string, string> };
-    assert.deepEqual([answer.method, answer.path, answer.body.length, answer.headers['x-mine']], ['POST', '/some/path', body.length, 'yes']);
+    assert.deepEqual(
+      [answer.method, answer.path, answer.body.length, answer.headers['x-mine']],
+      ['POST', '/some/path', body.length, 'yes'],
+    );
     assert.equal(answer.headers['x-heddle-peer'], 'spiffe://test/ns/heddle-system/svc/operator');
   });
 

@@ -47,7 +47,9 @@ export function callThroughProxy(target: Target, agent?: Agent): Promise<Outcome
         const chunks: Buffer[] = [];
         response.on('data', (chunk: Buffer) => chunks.push(chunk));
         response.on('error', (error) => finish(0, error.message, ''));
-        response.on('end', () => finish(response.statusCode ?? 0, '', Buffer.concat(chunks).toString(), String(response.headers['x-heddle-error'] ?? '')));
+        response.on('end', () =>
+          finish(response.statusCode ?? 0, '', Buffer.concat(chunks).toString(), String(response.headers['x-heddle-error'] ?? '')),
+        );
       },
     );
     outgoing.on('timeout', () => outgoing.destroy(new Error('no answer within 30 s')));

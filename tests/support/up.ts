@@ -85,10 +85,14 @@ export async function startUp(yaml: string): Promise<RunningMesh> {
     },
   };
   try {
-    await waitFor('heddle up to be ready', () => {
-      if (child.exitCode !== null) throw new Error(`heddle up ended with ${child.exitCode}`);
-      return stdout().includes('\nready:');
-    }, 60_000);
+    await waitFor(
+      'heddle up to be ready',
+      () => {
+        if (child.exitCode !== null) throw new Error(`heddle up ended with ${child.exitCode}`);
+        return stdout().includes('\nready:');
+      },
+      60_000,
+    );
   } catch (error) {
     await mesh.stop();
     throw new Error(`${(error as Error).message}\n${output()}`);

@@ -4,8 +4,8 @@ import { ITEMS } from './items.ts';
 import { loadInventory, type Stock } from './stock.ts';
 
 const SHELF_SIZE = 500;
-/** One piece of each item arrives so often, so that the shop never runs dry for long. */
-const RESTOCK_MS = 500;
+/** One piece of each item arrives so often, so that the shop never runs dry for long. Tests that count set it high. */
+const RESTOCK_MS = Number(process.env['RESTOCK_MS'] ?? 500);
 
 const instance = process.env['HEDDLE_INSTANCE'] ?? `local-${process.pid}`;
 const shelf = new Map(ITEMS.map((item) => [item.id, SHELF_SIZE]));

@@ -89,11 +89,18 @@ export class ControlClient {
   }
 }
 
+/** grpc-js wraps what the system said ("No connection established. Last error: … Resolution note: …"). */
+export function plainReason(text: string): string {
+  const inner = /Last error: (?:Error: )?(.*?)\.? *Resolution note:/s.exec(text)?.[1];
+  return inner === undefined ? text.replace(/^\d+ [A-Z_]+: /, '') : inner;
+}
+
 /** What a failed call means for the person who made it. */
 export function explainCall(error: ServiceError, { address, port }: Pick<ControlInfo, 'address' | 'port'>): CliError {
   const where = `the control plane at ${controlTarget(address, port)}`;
   if (error.code === Status.UNAVAILABLE || error.code === Status.DEADLINE_EXCEEDED) {
-    return new CliError(`${where} does not answer (${error.details})`, 'start the mesh with `heddle up`, or see why it stopped', {
+    const why = error.code === Status.UNAVAILABLE ? `(${plainReason(error.details)})` : `within ${DEADLINE_MS / 1000} s`;
+    return new CliError(`${where} does not answer ${why}`, 'start the mesh with `heddle up`, or see why it stopped', {
       cause: error,
     });
   }
@@ -113,7 +120,10 @@ export function openControl(stateDirectory: string): ControlClient {
   if (info === undefined || rootsPem === undefined || token === undefined) {
     const missing = info === undefined ? 'control.json' : rootsPem === undefined ? 'ca/root.pem' : 'operator.token';
     throw new CliError(
-      `no control plane has run with ${stateDirectory} yet: ${missing} is missing`,
+      // It is written when a control plane serves, and removed when it stops.
+      info === undefined
+        ? `no control plane runs with ${stateDirectory}`
+        : `the state directory ${stateDirectory} is incomplete: ${missing} is missing`,
       'start one with `heddle up`, or name another directory with --state-dir',
     );
   }

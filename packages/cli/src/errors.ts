@@ -15,6 +15,13 @@ export class CliError extends Error {
   }
 }
 
+/** A message whose further sentences say what to do, taken apart. */
+export function splitMend(message: string): { message: string; mend: string | undefined } {
+  const [, what, mend] = /^(.+?)\. ([A-Z].+?)\.?$/s.exec(message) ?? [];
+  if (what === undefined || mend === undefined) return { message: message.replace(/\.$/, ''), mend: undefined };
+  return { message: what, mend: `${mend[0]!.toLowerCase()}${mend.slice(1)}` };
+}
+
 /** The text for standard error, with a line end. */
 export function formatError(error: unknown, environment: NodeJS.ProcessEnv): string {
   const debug = environment['HEDDLE_DEBUG'] === '1';

@@ -40,10 +40,11 @@ services:
 describe('the command line', () => {
   it('prints its version, and help with examples for every command', async () => {
     assert.equal((await heddle('--version')).stdout.trim(), VERSION);
-    const commands = [[], ['up'], ['run'], ['get'], ['check'], ['validate'], ['token', 'create'], ['control'], ['proxy']];
+    const commands = [[], ['up'], ['run'], ['get'], ['check'], ['validate'], ['token'], ['token', 'create'], ['control'], ['proxy']];
     for (const { code, stdout, stderr } of await Promise.all(commands.map((command) => heddle(...command, '--help')))) {
       assert.equal(code, 0, stderr);
       assert.match(stdout, /^Usage: heddle[^]*\nExamples:\n {2}\S/m);
+      assert.doesNotMatch(stdout, /default: [{"]|default: false/, 'defaults are shown as they are typed');
     }
   });
 
@@ -54,9 +55,12 @@ describe('the command line', () => {
       [['up', 'surplus'], /^error: too many arguments/],
       [
         ['up', '--control-port', '70000'],
-        /^error: option '--control-port <port>' argument '70000' is invalid. a port is a whole number from 1 to 65535/,
+        /^error: option '--control-port <port>' argument '70000' is invalid: a port is a whole number from 1 to 65535/,
       ],
-      [['get', 'things'], /^error: command-argument value 'things' is invalid.*services, instances, proxies/],
+      [
+        ['get', 'things'],
+        /^error: 'things' is invalid for argument 'kind': allowed choices are services, instances, proxies\n {2}mend: see `heddle get --help`/,
+      ],
       [['get', 'services', '-o', 'xml'], /^error: option '-o.*expected table, json, yaml/],
       [['token', 'create'], /^error: required option '--service <name>' not specified\n {2}mend: /],
       [['token', 'create', '--service', 'Orders!'], /^error: .*a name has lower-case letters/],
@@ -189,7 +193,10 @@ describe('commands that ask a control plane', async () => {
     writeFileSync(join(directory, 'twice.yaml'), MESH);
     const { code, stderr } = await heddle('control', '-f', 'twice.yaml', '--state-dir', stateDir, '--listen', '127.0.0.1:0');
     assert.equal(code, 1);
-    assert.match(stderr, /^error: .*\n {2}mend: stop the control plane that uses the directory/m);
+    assert.match(
+      stderr,
+      /^error: .*is in use by another process\n {2}mend: stop the other control plane, or choose another state directory$/m,
+    );
   });
 
   it('say when it does not answer any more', async () => {

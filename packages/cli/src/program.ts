@@ -21,26 +21,44 @@ let outcome: ExitCode = 0;
 /** Runs one command to its end and returns the exit code. Never rejects. */
 export async function runCommandLine(args: readonly string[]): Promise<ExitCode> {
   outcome = 0;
+  const program = buildProgram();
   try {
-    await buildProgram().parseAsync([...args], { from: 'user' });
+    await program.parseAsync([...args], { from: 'user' });
     return outcome;
   } catch (error) {
-    if (error instanceof CommanderError) return usageError(error);
+    if (error instanceof CommanderError) return usageError(error, helpCommand(program, args));
     process.stderr.write(formatError(error, process.env));
     return exitCodeOf(error);
   }
 }
 
-function usageError(error: CommanderError): ExitCode {
+/** The help of the command that was meant. */
+function helpCommand(program: Command, args: readonly string[]): string {
+  let command = program;
+  const words = [program.name()];
+  for (const word of args) {
+    const next = command.commands.find((child) => child.name() === word);
+    if (next === undefined) break;
+    words.push(word);
+    command = next;
+  }
+  return `see \`${words.join(' ')} --help\``;
+}
+
+function usageError(error: CommanderError, help: string): ExitCode {
   // Help and version were asked for, and have been written.
   if (error.exitCode === 0) return 0;
   // Commander has written the help of a command that needs a subcommand.
   if (error.code === 'commander.help') return 2;
   const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n');
   const suggestion = /^\(Did you mean (.+)\?\)$/.exec(rest.join(' ').trim())?.[1];
-  const help = 'see `heddle --help`, or `heddle COMMAND --help`';
   const mend = suggestion === undefined ? help : `did you mean ${suggestion}? Or ${help}`;
-  process.stderr.write(formatError(new CliError(first, mend, { exitCode: 2 }), process.env));
+  // Commander puts our sentence after its own.
+  const message = first
+    .replace(/^command-argument value /, '')
+    .replace(/^(.* is invalid(?: for argument '\w+')?)\. (.)/, (_, what: string, letter: string) => `${what}: ${letter.toLowerCase()}`)
+    .replace(/\.$/, '');
+  process.stderr.write(formatError(new CliError(message, mend, { exitCode: 2 }), process.env));
   return 2;
 }
 
@@ -51,6 +69,7 @@ function buildProgram(): Command {
     .helpOption('-h, --help', 'print help')
     .helpCommand('help [command]', 'print help for a command')
     .showSuggestionAfterError(true)
+    .configureHelp({ optionDescription: describe })
     .exitOverride()
     // Errors are written once, in our own form.
     .configureOutput({ outputError: () => {} })
@@ -61,6 +80,14 @@ function buildProgram(): Command {
   for (const add of [addUp, addRun, addGet, addCheck, addValidate, addToken, addControl, addProxy]) add(program);
   for (const command of allCommands(program)) command.exitOverride().configureOutput({ outputError: () => {} });
   return program;
+}
+
+/** The description with choices and default as a person would type them; switches are off by default, which goes without saying. */
+function describe({ description, defaultValue, defaultValueDescription, argChoices }: Option): string {
+  const choices = argChoices === undefined ? [] : [argChoices.join(', ')];
+  const hasDefault = defaultValue !== undefined && defaultValue !== false;
+  const facts = hasDefault ? [...choices, `default: ${defaultValueDescription ?? String(defaultValue)}`] : choices;
+  return facts.length === 0 ? description : `${description} (${facts.join('; ')})`;
 }
 
 function allCommands(command: Command): Command[] {
@@ -82,7 +109,7 @@ const output = (): Option => new Option('-o, --output <format>', `${OUTPUT_FORMA
 const logLevel = (): Option =>
   new Option('--log-level <level>', 'how much to log').choices(['debug', 'info', 'warn', 'error', 'silent']).default('info');
 const logFormat = (): Option =>
-  new Option('--log-format <format>', 'json or pretty (default: pretty on a terminal, else json)').choices(['json', 'pretty']);
+  new Option('--log-format <format>', 'form of the log: pretty on a terminal, else json, unless it is chosen').choices(['json', 'pretty']);
 
 function addUp(program: Command): void {
   program
@@ -98,10 +125,15 @@ function addUp(program: Command): void {
     .addHelpText(
       'after',
       `${examples('heddle up', 'heddle up -f shop/heddle.yaml --quiet', 'heddle up --state-dir /tmp/mesh --control-port 25010 --proxy-port 25001 --admin-port 25020')}
-A service is restarted when it crashes, and when it was healthy and the registry then calls it unhealthy for longer than
-max(10 s, 3 x health.unhealthyAfter x health.interval). Restarts wait longer each time; after 5 crashes within a minute it is a
-crash loop, tried again about every 30 s.
-Ctrl-C stops the services first, then the proxy and the control plane; Ctrl-C again stops everything at once.
+A service is restarted when it crashes, and when it was healthy and the registry
+then calls it unhealthy for longer than
+max(10 s, 3 x health.unhealthyAfter x health.interval). Restarts wait longer
+each time; after 5 crashes within a minute it is a crash loop, tried again about
+every 30 s.
+
+Ctrl-C stops the services first, then the proxy and the control plane; Ctrl-C
+again stops everything at once. A change of the mesh file takes effect when the
+mesh is stopped and started again.
 `,
     )
     .action(result(async (options: UpOptions) => (await import('./commands/up.ts')).up(options)));
@@ -127,7 +159,13 @@ function addRun(program: Command): void {
     .addHelpText(
       'after',
       `${examples('heddle run --service orders --port 8080 -- node server.js', 'HEDDLE_JOIN_TOKEN=… heddle run --service orders --control 10.0.0.5:15010 --inbound-address 10.0.0.7 -- ./orders')}
-The join token is taken from HEDDLE_JOIN_TOKEN; without it one is made with the operator token of the state directory.
+The join token is taken from HEDDLE_JOIN_TOKEN; without it one is made with the
+operator token of the state directory. A token that is refused ends the command
+with exit code 1; a control plane that cannot be reached is tried until it
+answers.
+
+Ctrl-C takes the instance out of rotation, lets running requests end and then
+stops the process; Ctrl-C again stops everything at once.
 `,
     )
     .action(result(async (command: string[], options: RunOptions) => (await import('./commands/run.ts')).run(command, options)));
@@ -172,13 +210,17 @@ function addToken(program: Command): void {
   const token = program
     .command('token')
     .summary('make join tokens')
-    .description('Join tokens: how a new workload proves once which service it is of.');
+    .description('Join tokens: how a new workload proves once which service it is of.')
+    .addHelpText('after', examples('heddle token create --service orders'));
   token
     .command('create')
+    .summary('make a join token')
     .description('Makes a join token: usable once, bound to one service, ending by itself. Prints it on standard output.')
     .requiredOption('--service <name>', 'the service that may join with it', name)
     .option('--namespace <name>', 'namespace of the service', name, 'default')
-    .option('--ttl <time>', 'how long it can be used', timeToLive, 3_600_000)
+    .addOption(
+      new Option('--ttl <time>', 'how long it can be used: 30s, 10m, 2h, at most 7d').argParser(timeToLive).default(3_600_000, '1h'),
+    )
     .addOption(output())
     .addOption(stateDirectory())
     .addHelpText(
@@ -198,10 +240,22 @@ function addControl(program: Command): void {
     .description('Runs a control plane: registry, certificate authority and configuration of the proxies, on one gRPC port.')
     .option('-f, --file <file>', 'mesh file', 'heddle.yaml')
     .addOption(stateDirectory())
-    .option('--listen <address:port>', 'where to listen', hostPort, { host: '127.0.0.1', port: 15_010 })
+    .addOption(
+      new Option('--listen <address:port>', 'where to listen')
+        .argParser(hostPort)
+        .default({ host: '127.0.0.1', port: 15_010 }, '127.0.0.1:15010'),
+    )
     .addOption(logLevel())
     .addOption(logFormat())
-    .addHelpText('after', examples('heddle control', 'heddle control -f heddle.yaml --state-dir /var/lib/heddle --listen 0.0.0.0:15010'))
+    .addHelpText(
+      'after',
+      `${examples('heddle control', 'heddle control -f heddle.yaml --state-dir /var/lib/heddle --listen 0.0.0.0:15010')}
+SIGHUP makes it read its mesh file again: services that are new, changed or gone
+are taken in at once. When the file has problems, they are logged with their
+place, and the mesh stays as it is. The name of the mesh and its trust domain
+cannot change while it runs.
+`,
+    )
     .action(result(async (options: ControlCommandOptions) => (await import('./commands/control.ts')).control(options)));
 }
 
@@ -222,7 +276,7 @@ function addProxy(program: Command): void {
     )
     .option('--join-token-file <file>', 'join token for an identity of its own (default: HEDDLE_JOIN_TOKEN, else none)')
     .option('--anonymous-calls', 'calls from this machine that name no workload are made with its own identity', false)
-    .option('--drain <time>', 'time that running requests have when it stops', timeToLive, 10_000)
+    .addOption(new Option('--drain <time>', 'time that running requests have when it stops').argParser(timeToLive).default(10_000, '10s'))
     .addOption(stateDirectory())
     .addOption(logLevel())
     .addOption(logFormat())

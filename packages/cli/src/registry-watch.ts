@@ -1,7 +1,7 @@
 // Follows the registry's instances: a full list at every change. While the control plane does not answer, the watcher says so
 // and tries again; an old list is never passed off as today's truth.
 import { backoffMs, RECONNECT_BACKOFF, type Instance } from '@heddle/core';
-import type { Changes, ControlClient } from './control-client.ts';
+import { plainReason, type Changes, type ControlClient } from './control-client.ts';
 
 export interface RegistryWatchOptions {
   /** Asked at every (re)connection: a control plane may come back on another port. May throw. */
@@ -44,7 +44,7 @@ export class RegistryWatch {
     this.#changes = changes;
     changes.on('data', () => void this.#fetch());
     changes.on('error', (error) => {
-      if (this.#changes === changes) this.#broken(error.message);
+      if (this.#changes === changes) this.#broken(plainReason(error.message));
     });
     changes.on('end', () => {
       if (this.#changes === changes) this.#broken('the control plane ended the stream');

@@ -1,7 +1,8 @@
-// `heddle control`: a control plane in this process, until it is told to stop.
-import { StoreError, startControl } from '@heddle/control';
+// `heddle control`: a control plane in this process, until it is told to stop. SIGHUP makes it read its mesh file again.
+import { type RunningControl, StoreError, startControl } from '@heddle/control';
+import type { Logger } from '@heddle/runtime';
 import { createLogger, nodeClock, nodeRandom, type LogLevel } from '@heddle/runtime/node';
-import { CliError, type ExitCode } from '../errors.ts';
+import { CliError, splitMend, type ExitCode } from '../errors.ts';
 import { loadMesh } from '../mesh-file.ts';
 import type { HostPort } from '../options.ts';
 import { listenForStop } from '../signals.ts';
@@ -19,7 +20,9 @@ export async function control({ file, stateDir, listen, logLevel, logFormat }: C
   const mesh = loadMesh(file, (text) => process.stderr.write(`${text}\n`));
   const directory = prepareStateDirectory(stateDir);
   const logger = createLogger({ level: logLevel, name: 'control', ...(logFormat === undefined ? {} : { format: logFormat }) });
-  using stop = listenForStop();
+  // Until the control plane runs there is nothing to reload.
+  let onHangup = (): void => {};
+  using stop = listenForStop(() => onHangup());
   const running = await startControl({
     mesh,
     stateDir: directory,
@@ -28,14 +31,33 @@ export async function control({ file, stateDir, listen, logLevel, logFormat }: C
     clock: nodeClock,
     random: nodeRandom,
   }).catch(explain);
+  // Each waits for the one before it.
+  let reloads: Promise<void> = Promise.resolve();
+  onHangup = () => {
+    reloads = reloads.then(() => reload(file, running, logger));
+  };
   await stop.asked;
+  await reloads;
   await running.close();
   return 0;
 }
 
+/** Takes the file's services in, or says what is wrong with the file and leaves everything as it is. Never rejects. */
+async function reload(file: string, running: RunningControl, logger: Logger): Promise<void> {
+  try {
+    const mesh = loadMesh(file, (text) => logger.warn({ file }, text));
+    await running.setMesh(mesh);
+    logger.info({ file, services: mesh.services.length }, 'the mesh file was read again');
+  } catch (error) {
+    logger.error({ file, error: (error as Error).message }, 'the mesh file was not taken in; the mesh stays as it is');
+  }
+}
+
 /** The messages of a control plane that cannot start already say what to do. */
 function explain(error: unknown): never {
-  const mend =
-    error instanceof StoreError ? 'stop the control plane that uses the directory, or choose another one with --state-dir' : undefined;
-  throw new CliError((error as Error).message, mend, { cause: error });
+  const text = (error as Error).message;
+  const { message, mend } = splitMend(
+    error instanceof StoreError ? text.replace(/; ([a-z])/, (_, first: string) => `. ${first.toUpperCase()}`) : text,
+  );
+  throw new CliError(message, mend, { cause: error });
 }

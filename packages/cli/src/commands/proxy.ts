@@ -9,7 +9,7 @@ import { CliError, type ExitCode } from '../errors.ts';
 import { machineName } from '../machine.ts';
 import type { HostPort } from '../options.ts';
 import { listenForStop } from '../signals.ts';
-import { connectableAddress, prepareStateDirectory, readControlInfo } from '../state-directory.ts';
+import { connectableAddress, prepareStateDirectory, readControlInfo, requireStateDirectory } from '../state-directory.ts';
 
 export interface ProxyCommandOptions {
   readonly node?: string;
@@ -29,7 +29,8 @@ export interface ProxyCommandOptions {
 const LOOPBACK = '127.0.0.1';
 
 export async function proxy(options: ProxyCommandOptions): Promise<ExitCode> {
-  const directory = prepareStateDirectory(options.stateDir);
+  // Without an address, a mesh of this machine is needed, and no directory is made for one that is not there.
+  const directory = options.control === undefined ? requireStateDirectory(options.stateDir) : prepareStateDirectory(options.stateDir);
   const node = options.node ?? machineName();
   const joinToken = options.joinTokenFile === undefined ? process.env['HEDDLE_JOIN_TOKEN'] : readToken(options.joinTokenFile);
   if (options.anonymousCalls && joinToken === undefined) {

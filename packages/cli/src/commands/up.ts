@@ -108,7 +108,8 @@ async function supervise(run: MeshRun, stream: FdStream, say: (text: string) => 
   const stop = (): void => {
     asked++;
     if (asked > 2) return;
-    say(asked === 1 ? 'stopping; Ctrl-C again stops everything at once' : 'stopping at once');
+    // After an error that is told at length, this would only bury it.
+    if (exitCode === 0) say(asked === 1 ? 'stopping; Ctrl-C again stops everything at once' : 'stopping at once');
     const stopped = asked === 1 ? run.stop() : run.kill();
     stopped.then(ended.resolve, ended.reject);
   };

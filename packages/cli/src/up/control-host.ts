@@ -10,6 +10,7 @@ import { readControlInfo } from '../state-directory.ts';
 import type { Guard } from '../supervisor/guard.ts';
 import type { Level } from '../supervisor/process-machine.ts';
 import { SupervisedProcess, type ProcessStatus } from '../supervisor/supervised-process.ts';
+import { FirstStart } from './first-start.ts';
 import { pause, poll } from './poll.ts';
 
 export interface ControlHostOptions {
@@ -31,21 +32,25 @@ const TOKEN_RETRY_MS = 250;
 
 export class ControlHost {
   #client: ControlClient | undefined;
+  /** It has ended before it ever served. */
+  #failed = false;
+  readonly #first: FirstStart;
   readonly #abort = new AbortController();
   readonly #options: ControlHostOptions;
   readonly #process: SupervisedProcess;
 
   constructor(options: ControlHostOptions) {
     this.#options = options;
+    this.#first = new FirstStart('the control plane', options.onOutput);
     this.#process = new SupervisedProcess({
       policy: { restart: DEFAULT_RESTART_POLICY, stopTimeoutMs: STOP_TIMEOUT_MS, livenessAfterMs: Infinity },
       guard: options.guard,
       random: Math.random,
       prepare: () =>
         Promise.resolve({ argv: heddleProcess('control', ...options.args), directory: process.cwd(), environment: process.env }),
-      onOutput: options.onOutput,
+      onOutput: (stream) => this.#first.output(stream),
       onTell: options.onTell,
-      onChange: options.onChange,
+      onChange: (status) => this.#changed(status),
     });
   }
 
@@ -54,18 +59,24 @@ export class ControlHost {
     const { stateDirectory } = this.#options;
     this.#process.start();
     const up = await poll(UP_TIMEOUT_MS, this.#abort.signal, async () => {
-      if (this.#process.status.crashLoop) return 'failed' as const;
+      if (this.#failed) return 'failed' as const;
       const { pid } = this.#process.status;
       // A file from an earlier run names another process.
-      if (pid === undefined || readControlInfo(stateDirectory)?.pid !== pid) return undefined;
+      if (pid === undefined || servingProcess(stateDirectory) !== pid) return undefined;
       this.#client ??= openControl(stateDirectory);
       return this.#client.mesh().then(
         () => 'up' as const,
         () => undefined,
       );
     });
-    if (this.#abort.signal.aborted || up === 'up') return;
-    throw new CliError('the control plane did not start', 'its own words are above, after `control |`');
+    if (this.#abort.signal.aborted) return;
+    if (up === 'failed') throw await this.#first.failed();
+    this.#first.release();
+    if (up !== 'up')
+      throw new CliError(
+        `the control plane does not answer ${UP_TIMEOUT_MS / 1000} s after its start`,
+        'what it writes is above, after `control |`; is the machine overloaded?',
+      );
   }
 
   /** Throws CliError before the first start. */
@@ -88,14 +99,34 @@ export class ControlHost {
   }
 
   async stop(): Promise<void> {
-    this.#abort.abort();
-    this.#client?.close();
+    this.#end();
     await this.#process.stop();
   }
 
   async kill(): Promise<void> {
-    this.#abort.abort();
-    this.#client?.close();
+    this.#end();
     await this.#process.kill();
+  }
+
+  #end(): void {
+    this.#abort.abort();
+    this.#first.release();
+    this.#client?.close();
+  }
+
+  #changed(status: ProcessStatus): void {
+    this.#options.onChange(status);
+    if (this.#first.decided || this.#failed || status.running) return;
+    this.#failed = true;
+    void this.#process.stop();
+  }
+}
+
+/** A damaged file is no matter: a control plane that serves writes it anew. */
+function servingProcess(stateDirectory: string): number | undefined {
+  try {
+    return readControlInfo(stateDirectory)?.pid;
+  } catch {
+    return undefined;
   }
 }

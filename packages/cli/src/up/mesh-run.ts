@@ -41,6 +41,8 @@ const LOOPBACK = '127.0.0.1';
 const READY_TIMEOUT_MS = 60_000;
 /** So long are callers given before what they call is stopped too. */
 const WAVE_MS = 2_000;
+/** The services have stopped by then; what is left are calls from outside. */
+const DRAIN_SECONDS = 5;
 /** How long a proxy that comes back waits for tokens before it relies on the certificates it has kept. */
 const RETOKEN_TIMEOUT_MS = 2_000;
 
@@ -84,6 +86,7 @@ export class MeshRun {
       admin,
       args: ['--node', node, '--control', `${LOOPBACK}:${controlPort}`, ...ports, ...anonymous, ...log],
       joinToken: (aborted) => this.#control.joinToken(SYSTEM_NAMESPACE, 'operator', aborted),
+      drainSeconds: DRAIN_SECONDS,
       guard: this.#guard,
       ...this.#reports('proxy'),
       onUp: () => void Promise.all(this.#running.map(({ process }) => process.proxyChanged())),
@@ -99,9 +102,15 @@ export class MeshRun {
     if (this.#stopping) return;
     this.#say(`control plane on ${LOOPBACK}:${controlPort}`);
     this.#proxy.start();
-    await this.#proxy.up(this.#abort.signal).catch(() => {});
-    if (this.#stopping) return;
-    this.#say(`proxy on ${LOOPBACK}:${proxyPort}; starting ${this.#running.length} instances`);
+    try {
+      await this.#proxy.up(this.#abort.signal);
+    } catch (error) {
+      if (this.#stopping) return;
+      throw error;
+    }
+    this.#say(
+      `proxy on ${LOOPBACK}:${proxyPort}; starting ${this.#running.length} ${this.#running.length === 1 ? 'instance' : 'instances'}`,
+    );
     for (const { process } of this.#running) process.start();
     this.#watch = new RegistryWatch({
       open: () => openControl(stateDirectory),

@@ -20,6 +20,19 @@ export interface WorkloadBinding {
   readonly proxyCredential: string;
 }
 
+/** A workload as the proxy sees it; more is told than is needed here. */
+export interface HostedStatus {
+  /** `<namespace>/<service>/<instance>` */
+  readonly workload: string;
+  /** `none` before it has joined. */
+  readonly certificate: string;
+  readonly registered: boolean;
+  /** Why the last try to get a certificate failed: `refused`, `wrong-pin`, `unreachable` and others. */
+  readonly joinError?: string;
+  /** What keeps it from serving, as the rest of a sentence that begins with its name; empty when nothing does. */
+  readonly problem: string;
+}
+
 /** The proxy refused; `status` 409: a port is taken. */
 export class ProxyAdminError extends Error {
   readonly status: number;
@@ -29,7 +42,7 @@ export class ProxyAdminError extends Error {
   }
 }
 
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 5_000;
 /** The largest answer (a config dump) is not asked for here. */
 const ANSWER_BYTES_MAX = 1_048_576;
 
@@ -60,6 +73,20 @@ export class ProxyAdmin {
   /** Prometheus text. */
   async metrics(): Promise<string> {
     return String((await this.#call('GET', '/metrics')).body);
+  }
+
+  /** Undefined when it hosts no such workload. Throws when it does not answer. */
+  async workload(name: string): Promise<HostedStatus | undefined> {
+    const { body } = await this.#call('GET', '/workloads');
+    return (body as { workloads?: readonly HostedStatus[] }).workloads?.find(({ workload }) => workload === name);
+  }
+
+  /** Whether calls from peers may still come: not when it drains and every connection of theirs has ended. Throws when it does not answer. */
+  async takesCalls(): Promise<boolean> {
+    const { status, body } = await this.#call('GET', '/status');
+    if (status !== 200) throw new ProxyAdminError(status, `the proxy answered ${status}`);
+    const { draining, listeners } = body as { draining: boolean; listeners: readonly { name?: string; openConnections: number }[] };
+    return !draining || listeners.some(({ name, openConnections }) => name?.startsWith('inbound/') === true && openConnections > 0);
   }
 
   /** Throws ProxyAdminError when the proxy refuses, else the network's error. */
@@ -93,22 +120,20 @@ export class ProxyAdmin {
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       ...(payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
     };
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
     return new Promise((resolve, reject) => {
       // A connection of its own for each call: the proxy may be another one by the next.
-      const call = request(
-        { host: '127.0.0.1', port: this.#port, method, path, headers, agent: false, signal: AbortSignal.timeout(TIMEOUT_MS) },
-        (response) => {
-          let text = '';
-          response.setEncoding('utf8');
-          response.on('data', (part: string) => {
-            text += part;
-            if (text.length > ANSWER_BYTES_MAX) response.destroy(new Error('the answer is too long'));
-          });
-          response.on('error', reject);
-          response.on('end', () => resolve({ status: response.statusCode ?? 0, body: readBody(response.headers['content-type'], text) }));
-        },
-      );
-      call.on('error', reject);
+      const call = request({ host: '127.0.0.1', port: this.#port, method, path, headers, agent: false, signal }, (response) => {
+        let text = '';
+        response.setEncoding('utf8');
+        response.on('data', (part: string) => {
+          text += part;
+          if (text.length > ANSWER_BYTES_MAX) response.destroy(new Error('the answer is too long'));
+        });
+        response.on('error', reject);
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, body: readBody(response.headers['content-type'], text) }));
+      });
+      call.on('error', (error) => reject(signal.aborted ? new Error(`no answer within ${TIMEOUT_MS / 1000} s`) : error));
       call.end(payload);
     });
   }

@@ -6,6 +6,7 @@ import type { Guard } from '../supervisor/guard.ts';
 import type { Level } from '../supervisor/process-machine.ts';
 import { SupervisedProcess, type ProcessStatus } from '../supervisor/supervised-process.ts';
 import { heddleProcess } from '../self.ts';
+import { FirstStart } from './first-start.ts';
 import { poll } from './poll.ts';
 import type { ProxyAdmin } from './proxy-admin.ts';
 
@@ -15,6 +16,8 @@ export interface ProxyHostOptions {
   readonly args: readonly string[];
   /** Asked before every launch: a token works once. Undefined: the proxy has no identity of its own. */
   readonly joinToken: (aborted: AbortSignal) => Promise<string | undefined>;
+  /** What requests in flight have when it stops. */
+  readonly drainSeconds: number;
   readonly guard: Guard;
   readonly onOutput: (stream: Readable) => void;
   readonly onTell: (level: Level, message: string) => void;
@@ -23,9 +26,8 @@ export interface ProxyHostOptions {
   readonly onUp: () => void;
 }
 
-/** Requests in flight have as long when the proxy stops. */
-const DRAIN_SECONDS = 5;
-const STOP_TIMEOUT_MS = (DRAIN_SECONDS + 5) * 1_000;
+/** Beyond its drain, a proxy tells the mesh that it goes, and deregisters. */
+const STOP_MARGIN_MS = 5_000;
 /** A proxy that does not answer by then is told about; it is still waited for. */
 const ANSWER_TIMEOUT_MS = 15_000;
 
@@ -35,14 +37,18 @@ export class ProxyHost {
   #up = Promise.withResolvers<void>();
   #isUp = false;
   #pid: number | undefined;
+  readonly #first: FirstStart;
   readonly #abort = new AbortController();
   readonly #options: ProxyHostOptions;
   readonly #process: SupervisedProcess;
 
   constructor(options: ProxyHostOptions) {
     this.#options = options;
+    // The failure of a start that nobody waits for is no fault of this program.
+    this.#up.promise.catch(() => {});
+    this.#first = new FirstStart('the proxy', options.onOutput);
     this.#process = new SupervisedProcess({
-      policy: { restart: DEFAULT_RESTART_POLICY, stopTimeoutMs: STOP_TIMEOUT_MS, livenessAfterMs: Infinity },
+      policy: { restart: DEFAULT_RESTART_POLICY, stopTimeoutMs: options.drainSeconds * 1_000 + STOP_MARGIN_MS, livenessAfterMs: Infinity },
       guard: options.guard,
       random: Math.random,
       prepare: async (aborted) => {
@@ -50,9 +56,13 @@ export class ProxyHost {
         const environment = { ...process.env };
         delete environment['HEDDLE_JOIN_TOKEN'];
         if (joinToken !== undefined) environment['HEDDLE_JOIN_TOKEN'] = joinToken;
-        return { argv: heddleProcess('proxy', ...options.args, '--drain', `${DRAIN_SECONDS}s`), directory: process.cwd(), environment };
+        return {
+          argv: heddleProcess('proxy', ...options.args, '--drain', `${options.drainSeconds}s`),
+          directory: process.cwd(),
+          environment,
+        };
       },
-      onOutput: options.onOutput,
+      onOutput: (stream) => this.#first.output(stream),
       onTell: options.onTell,
       onChange: (status) => this.#changed(status),
     });
@@ -70,27 +80,26 @@ export class ProxyHost {
     this.#process.start();
   }
 
-  /** Resolves when a proxy answers. Rejects when aborted. */
+  /** Resolves when a proxy answers. Rejects when aborted, and with CliError when the first one ended before it ever answered. */
   up(aborted: AbortSignal): Promise<void> {
     if (this.#isUp) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const stop = (): void => reject(new Error('stopped while waiting for the proxy'));
       if (aborted.aborted) return stop();
       aborted.addEventListener('abort', stop, { once: true });
-      void this.#up.promise.then(() => {
-        aborted.removeEventListener('abort', stop);
-        resolve();
-      });
+      this.#up.promise.finally(() => aborted.removeEventListener('abort', stop)).then(resolve, reject);
     });
   }
 
   stop(): Promise<void> {
     this.#abort.abort();
+    this.#first.release();
     return this.#process.stop();
   }
 
   kill(): Promise<void> {
     this.#abort.abort();
+    this.#first.release();
     return this.#process.kill();
   }
 
@@ -100,8 +109,14 @@ export class ProxyHost {
       if (this.#isUp) this.#up = Promise.withResolvers<void>();
       this.#isUp = false;
       if (status.pid !== undefined) void this.#awaitAnswer(status.pid);
+      else if (!this.#first.decided) this.#failed();
     }
     this.#options.onChange(status);
+  }
+
+  #failed(): void {
+    void this.#process.stop();
+    void this.#first.failed().then((error) => this.#up.reject(error));
   }
 
   async #awaitAnswer(pid: number): Promise<void> {
@@ -112,6 +127,7 @@ export class ProxyHost {
       if (there === true) break;
       onTell('warn', `has not answered on its admin port for ${ANSWER_TIMEOUT_MS / 1000} s`);
     }
+    this.#first.release();
     this.#isUp = true;
     this.#generation++;
     this.#up.resolve();

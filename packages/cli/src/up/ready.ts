@@ -91,13 +91,18 @@ function thingsToTry({ mesh, instances, proxyPort, command, commandOptions }: Re
   const victim =
     instances.filter(({ service, pid, healthy }) => healthy && pid !== undefined && service === shown).at(-1) ??
     instances.find(({ pid }) => pid !== undefined);
+  const others = instances.filter(({ service, id, healthy }) => healthy && service === victim?.service && id !== victim.id).length;
   const lines: [string, string][] = [];
   if (shown !== undefined)
     lines.push([
       `curl -x http://127.0.0.1:${proxyPort} http://${shown}.mesh.internal/`,
-      'again and again: another instance answers each time',
+      others === 0 ? 'it answers through the mesh' : 'again and again: another instance answers each time',
     ]);
-  if (victim !== undefined) lines.push([`kill -9 ${victim.pid}`, `${victim.id} dies, nobody notices, and it comes back`]);
+  if (victim !== undefined)
+    lines.push([
+      `kill -9 ${victim.pid}`,
+      `${victim.id} dies, ${others === 0 ? 'and is started again' : 'nobody notices, and it comes back'}`,
+    ]);
   lines.push([`${command} get instances --watch${commandOptions}`, 'in another terminal']);
   const width = Math.max(...lines.map(([line]) => line.length));
   return lines.map(([line, about]) => `  ${line.padEnd(width)}   # ${about}`);
