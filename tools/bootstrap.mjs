@@ -18,6 +18,7 @@ const TARGETS = {
   heddle: ['packages/cli/src/main.ts'],
   test: ['tools/test.ts'],
   check: ['tools/check.ts'],
+  bench: ['bench/sidecar.ts'],
   build: ['tools/build.ts'],
   format: ['tools/format.ts'],
   docs: ['tools/docs.ts'],
