@@ -32,6 +32,7 @@ export function statusOf(error: unknown, logger: Logger): Pick<StatusObject, 'co
   if (error instanceof RegistryError) return { code: REGISTRY_STATUS[error.code], details: error.message };
   if (error instanceof InvalidMessageError || error instanceof JoinTokenRequestError)
     return { code: status.INVALID_ARGUMENT, details: error.message };
+  if (error instanceof StoreError && error.code === 'CLOSED') return { code: status.UNAVAILABLE, details: 'the control plane is stopping' };
   if (error instanceof StoreError || error instanceof AuthorityError) {
     logger.error({ error: error.message }, 'a call failed at the control plane itself');
     return { code: status.UNAVAILABLE, details: error.message };

@@ -132,16 +132,21 @@ describe('ADS', () => {
     await until('its removal', () => !plane.held.cluster.has('outbound/default/late'));
   });
 
-  test('a refusal is kept with its reason, and the resource is offered again with the next change', async () => {
+  test('a refusal is kept with its reason and holds up nothing else; mended, the resource comes', async () => {
     const plane = connect(admin, 'node-4');
     await until('the first configuration', () => inSync('node-4'));
     plane.refusal = 'port 4001 is taken';
     await admin.register().send({ instance: instanceMessage('orders', 1, { node: 'node-4' }) });
-    const refused = await until('the refusal', async () => (await proxy('node-4'))?.sync.find((state) => state.rejection !== ''));
+    const refused = await until('the refusal', async () =>
+      (await proxy('node-4'))?.sync.find(({ kind, rejection }) => kind === 'listener' && rejection !== ''),
+    );
     assert.match(refused.rejection, /port 4001 is taken/);
     plane.refusal = undefined;
     await admin.register().send({ instance: instanceMessage('orders', 2, { node: 'node-4' }) });
-    await until('both', () => plane.held.listener.size === 2);
+    await until('the other one', () => plane.held.listener.has('inbound/default/orders/orders-2'));
+    const moved = { inbound: { address: '127.0.0.1', port: 20_011 }, application: { address: '127.0.0.1', port: 30_011 } };
+    await admin.register().send({ instance: instanceMessage('orders', 1, { node: 'node-4', ...moved }) });
+    await until('the mended one', () => plane.held.listener.get('inbound/default/orders/orders-1')?.port === 20_011);
     await until('no refusal', () => inSync('node-4'));
     for (const index of [1, 2]) await admin.call(DISCOVERY, 'Deregister', { service: 'orders', instance: `orders-${index}` });
   });
