@@ -128,7 +128,7 @@ describe('says where and why', () => {
       'too many outbounds',
       (message) =>
         (message.outbounds = Array.from({ length: OUTBOUNDS_MAX + 1 }, () => ({ namespace: 'a', service: 'b', listen: undefined }))),
-      /^instance\.outbounds: has 1001 entries/,
+      /^instance\.outbounds: has 1025 entries/,
     ],
     [
       'too many labels',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ResourceKind } from '@heddle/core';
 import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from '../../ads.ts';
-import { clusterNamed, endpointsNamed, listenerNamed, routeNamed, snapshotOf } from '../../testing/resources.ts';
+import { bundleNamed, clusterNamed, endpointsNamed, listenerNamed, routeNamed, snapshotOf } from '../../testing/resources.ts';
 import { kindOfTypeUrl, TYPE_URLS } from '../kinds.ts';
 import { AdsProtocolError } from '../protocol-error.ts';
 import { DeltaAdsSession } from './delta.ts';
@@ -158,18 +158,76 @@ describe('answers', () => {
     });
   });
 
-  test('a refusal is recorded, nothing is sent again until something changes, and then the refused comes along', () => {
+  test('a refusal is recorded, its resources are tried alone, and the bad one is not sent again until it changes', () => {
     const stream = new Stream();
     stream.session.onSnapshot(snapshotOf('1', { cluster: [clusterNamed('a'), clusterNamed('b')] }));
-    const [response] = stream.ask('cluster');
-    assert.deepEqual(stream.nack(response, 'b is bad'), []);
-    assert.equal(stream.sync('cluster')?.rejection, 'b is bad');
+    const [first] = stream.nack(stream.ask('cluster')[0], 'no');
+    assert.deepEqual(summary(first ? [first] : []), ['cluster +a']);
+    assert.deepEqual([stream.sync('cluster')?.rejection, stream.sync('cluster')?.sentResources], ['no', 1]);
+    const [second] = stream.ack(first);
+    assert.deepEqual(summary(second ? [second] : []), ['cluster +b']);
+    assert.deepEqual(stream.nack(second, 'never'), []);
+    assert.equal(stream.sync('cluster')?.rejection, 'never');
     assert.deepEqual(stream.session.onSnapshot(snapshotOf('2', { cluster: [clusterNamed('a'), clusterNamed('b')] })), []);
     assert.equal(stream.sync('cluster')?.ackedVersion, '');
     const [mended] = stream.session.onSnapshot(snapshotOf('3', { cluster: [clusterNamed('a'), clusterNamed('b', 7)] }));
-    assert.deepEqual(summary(mended ? [mended] : []), ['cluster +b +a']);
-    stream.ack(mended);
+    assert.deepEqual(summary(mended ? [mended] : []), ['cluster +b']);
+    assert.deepEqual(stream.ack(mended), []);
     assert.deepEqual([stream.sync('cluster')?.rejection, stream.sync('cluster')?.ackedVersion], ['', '3']);
+  });
+
+  test('a refused answer without anything is a refusal, too, until one is acknowledged', () => {
+    const stream = new Stream();
+    stream.session.onSnapshot(snapshotOf('1', {}));
+    assert.deepEqual(stream.nack(stream.ask('listener')[0], 'no'), []);
+    assert.deepEqual([stream.sync('listener')?.rejection, stream.sync('listener')?.ackedVersion], ['no', '']);
+    const [again] = stream.session.retryRefused();
+    assert.deepEqual(summary(again ? [again] : []), ['listener']);
+    stream.ack(again);
+    assert.deepEqual([stream.sync('listener')?.rejection, stream.sync('listener')?.ackedVersion], ['', '1']);
+    assert.deepEqual(stream.session.retryRefused(), []);
+  });
+
+  test('what the refusal does not name goes out again together, also that something does not exist', () => {
+    const stream = new Stream();
+    stream.session.onSnapshot(snapshotOf('1', { secret: [bundleNamed('first'), bundleNamed('second')] }));
+    const [rest] = stream.nack(stream.subscribe('secret', 'first', 'second', 'third')[0], 'second is wrong');
+    assert.deepEqual(summary(rest ? [rest] : []), ['secret +first -third']);
+    const [alone] = stream.ack(rest);
+    assert.deepEqual(summary(alone ? [alone] : []), ['secret +second']);
+    assert.deepEqual(stream.nack(alone, 'second is wrong'), []);
+  });
+
+  test('a client that names the wrong ones is believed only some times; then each resource is tried alone', () => {
+    const stream = new Stream();
+    const names = Array.from({ length: 50 }, (_, index) => `name-${String(index).padStart(2, '0')}`);
+    stream.session.onSnapshot(snapshotOf('1', { secret: names.map((name) => bundleNamed(name)) }));
+    let [response] = stream.subscribe('secret', ...names);
+    const sizes: number[] = [];
+    while (response !== undefined) {
+      sizes.push(response.resources?.length ?? 0);
+      [response] = stream.nack(response, `bad: ${response.resources?.[0]?.name}`);
+    }
+    assert.deepEqual(
+      sizes.slice(0, 20).filter((size) => size > 1),
+      [50, 49, 48, 47, 46, 45, 44, 43, 42],
+    );
+    assert.equal(sizes.length, 9 + 50);
+  });
+
+  test('a refused name that is asked for again is answered again, also while the refusal is on its way', () => {
+    const stream = new Stream();
+    stream.session.onSnapshot(snapshotOf('1', { secret: [bundleNamed('x')] }));
+    const [response] = stream.subscribe('secret', 'x');
+    assert.deepEqual(stream.subscribe('secret', 'x'), []);
+    const [again] = stream.nack(response, 'no');
+    assert.deepEqual(summary(again ? [again] : []), ['secret +x']);
+    assert.deepEqual(stream.nack(again, 'no'), []);
+    const [asked] = stream.subscribe('secret', 'x');
+    assert.deepEqual(summary(asked ? [asked] : []), ['secret +x']);
+    stream.ask('secret', { resourceNamesUnsubscribe: ['x'] });
+    assert.deepEqual(stream.nack(asked, 'no'), []);
+    assert.deepEqual([stream.sync('secret')?.rejection, stream.sync('secret')?.ackedVersion], ['', '1']);
   });
 
   test('what was refused can be offered again unchanged', () => {
@@ -251,6 +309,17 @@ describe('make before break', () => {
     const [route] = stream.nack(cluster, 'no');
     assert.deepEqual(summary(route ? [route] : []), ['route +r']);
     assert.equal(stream.sync('cluster')?.rejection, 'no');
+    assert.deepEqual(stream.session.onSnapshot(snapshotOf('3', { ...A, cluster: [clusterNamed('b')], route: [routeNamed('r', 'b')] })), []);
+  });
+
+  test('routes wait until each of the new clusters has been tried alone', () => {
+    const stream = settled();
+    const more = { ...A, cluster: [clusterNamed('a', 5), clusterNamed('second')], route: [routeNamed('r', 'second')] };
+    const [first, ...earlier] = stream.nack(stream.session.onSnapshot(snapshotOf('2', more))[0], 'no');
+    assert.deepEqual([summary(first ? [first] : []), earlier], [['cluster +a'], []]);
+    const [second, ...early] = stream.nack(first, 'no');
+    assert.deepEqual([summary(second ? [second] : []), early], [['cluster +second'], []]);
+    assert.deepEqual(summary(stream.ack(second)), ['route +r']);
   });
 
   test('endpoints that only change hold nothing back, however often they do', () => {

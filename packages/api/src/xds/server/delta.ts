@@ -1,5 +1,6 @@
 // The delta variant of ADS, server side: only what changed travels, and a reconnecting client says what it has.
 import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from '../../gen/envoy/envoy/service/discovery/v3/discovery.ts';
+import type { EncodedResource } from '../convert/index.ts';
 import { isWildcardKind, TYPE_URLS } from '../kinds.ts';
 import type { Difference, KindState } from './kind-state.ts';
 import { AdsSession, checkCount, checkName, refusalOf } from './session.ts';
@@ -32,31 +33,31 @@ export class DeltaAdsSession extends AdsSession<DeltaDiscoveryRequest, DeltaDisc
     return { removed: true, absent: true };
   }
 
+  protected override limit({ upserts, removed, absent }: Difference): Difference {
+    return {
+      upserts: firstBytes(upserts),
+      removed: removed.slice(0, REMOVALS_PER_RESPONSE_MAX),
+      absent: absent.slice(0, Math.max(0, REMOVALS_PER_RESPONSE_MAX - removed.length)),
+    };
+  }
+
+  protected override held({ version }: EncodedResource): Version {
+    return { version };
+  }
+
   protected override compose(
     state: KindState<Version>,
-    due: Difference,
+    { upserts, removed, absent }: Difference,
     nonce: string,
     snapshot: Snapshot,
-  ): { response: DeltaDiscoveryResponse; names: string[] } {
-    const upserts = firstBytes(due.upserts);
-    const removed = due.removed.slice(0, REMOVALS_PER_RESPONSE_MAX);
-    const absent = due.absent.slice(0, REMOVALS_PER_RESPONSE_MAX - removed.length);
-    for (const { name, version } of upserts) {
-      state.sent.set(name, { version });
-      state.absent.delete(name);
-    }
-    for (const name of [...removed, ...absent]) {
-      state.sent.delete(name);
-      if (state.names.has(name)) state.absent.add(name);
-    }
-    const response: DeltaDiscoveryResponse = {
+  ): DeltaDiscoveryResponse {
+    return {
       systemVersionInfo: snapshot.version,
       typeUrl: TYPE_URLS[state.kind],
       nonce,
       resources: upserts.map(({ name, version, any }) => ({ name, version, resource: any })),
       removedResources: [...removed, ...absent],
     };
-    return { response, names: [...upserts.map(({ name }) => name), ...removed] };
   }
 
   /** Names asked for are told not to exist; other requests (acknowledgements among them) need no answer. */
@@ -92,10 +93,7 @@ function unsubscribe(state: KindState<Version>, names: readonly string[]): void 
       state.forget(name);
     }
   }
-  if (!names.includes('*')) return;
-  for (const name of [...state.sent.keys()]) {
-    if (!state.wants(name)) state.forget(name);
-  }
+  if (names.includes('*')) state.forgetUnwanted();
 }
 
 function firstBytes<T extends { readonly any: { readonly value: Uint8Array } }>(resources: readonly T[]): readonly T[] {

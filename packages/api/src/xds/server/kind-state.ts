@@ -2,30 +2,48 @@
 // meanwhile wait and go out together, so a slow data plane costs no memory and skips states that are already history.
 import type { ResourceKind } from '@heddle/core';
 import type { EncodedResource } from '../convert/index.ts';
+import { Refusals } from './refusals.ts';
 import type { ResourceMap } from './snapshot.ts';
 
-/** A rejection is shown to people; a peer must not fill the control plane's memory with it. */
-const REJECTION_LENGTH_MAX = 4_096;
-
+/** What one response changes. */
 export interface Difference {
-  readonly upserts: EncodedResource[];
+  readonly upserts: readonly EncodedResource[];
   /** The data plane has them and must not any more. */
-  readonly removed: string[];
+  readonly removed: readonly string[];
   /** It asked for them by name and has not been told yet that they do not exist. */
-  readonly absent: string[];
+  readonly absent: readonly string[];
 }
 
-export interface DifferenceOptions {
+/** Everything that is left to send. */
+export interface Due {
+  readonly upserts: EncodedResource[];
+  readonly removed: string[];
+  readonly absent: string[];
+  /** Was refused before and goes alone: one bad resource must not block the others. Without a resource: its removal. */
+  readonly apart: { readonly name: string; readonly resource: EncodedResource | undefined }[];
+}
+
+export interface DueOptions {
   /** `hold`: not now. `forget`: the variant cannot say it; the data plane learns it elsewhere. */
   readonly removals: 'send' | 'hold' | 'forget';
   readonly tellsAbsent: boolean;
 }
 
-interface InFlight {
-  readonly nonce: number;
+interface Change<Held> {
+  /** The version that was sent; undefined: it was said not to exist. */
+  readonly offered: string | undefined;
+  /** What the data plane has while it has not taken the change, and goes on having when it refuses it. */
+  readonly before: Held | undefined;
+  readonly wasAbsent: boolean;
+}
+
+interface InFlight<Held> {
+  readonly nonce: string;
   readonly version: string;
-  /** Everything the response changed. */
-  readonly names: readonly string[];
+  /** By name. What the data plane has asked for anew or dropped meanwhile is no longer in it. */
+  readonly changes: Map<string, Change<Held>>;
+  /** Names that it changed when it was sent. */
+  readonly size: number;
   /** It brought something that the data plane did not have. */
   readonly makes: boolean;
 }
@@ -33,17 +51,18 @@ interface InFlight {
 /** How far a data plane is with one kind, for `ListProxies` and the drain barrier. */
 export interface KindSync {
   readonly kind: ResourceKind;
-  /** Resources it holds or is being sent. */
+  /** Resources it holds or is being sent; of what it refused, the version before counts, if there was one. */
   readonly sentResources: number;
   /** The snapshot that the last response brought it to. */
   readonly sentVersion: string;
   /**
-   * The snapshot whose resources of this kind it has acknowledged; later ones that change nothing of the kind count as acknowledged too.
+   * The snapshot whose resources of this kind it has acknowledged; later ones that change nothing of the kind count as acknowledged too. None is
+   * while something of it is refused.
    */
   readonly ackedVersion: string;
   /** Of the last acknowledgement, in the time given to `onRequest`; 0 before the first. */
   readonly ackedMs: number;
-  /** Why it refused the last response; empty when it did not. */
+  /** Why it refused what it refused last; empty when nothing is refused any more. */
   readonly rejection: string;
 }
 
@@ -52,21 +71,23 @@ export class KindState<Held extends { readonly version: string } = { readonly ve
   readonly kind: ResourceKind;
   wildcard = false;
   readonly names = new Set<string>();
+  /** What the data plane has or is being sent. What it refused is not in it: there the version before stays, if there was one. */
   readonly sent = new Map<string, Held>();
   /** Subscribed names the data plane knows not to exist. */
   readonly absent = new Set<string>();
-  inFlight: InFlight | undefined;
+  inFlight: InFlight<Held> | undefined;
   /** An answer is due even when it is empty. */
   owesAnswer = false;
-  /** Names in refused responses: they come again with the next change, because a response is applied whole or not at all. */
-  readonly #refused = new Set<string>();
-  #retry = false;
+  readonly #refusals = new Refusals();
+  /** Something refused has let a response pass and is next. */
+  #isApartNext = false;
   /** The map with which there was nothing more to send, until something else changes here. */
   #doneWith: ResourceMap | undefined;
   #sentVersion = '';
   #ackedVersion = '';
+  /** Acknowledged before `#ackedVersion`. */
+  #earlierAckedVersion = '';
   #ackedMs = 0;
-  #rejection = '';
 
   constructor(kind: ResourceKind) {
     this.kind = kind;
@@ -81,93 +102,154 @@ export class KindState<Held extends { readonly version: string } = { readonly ve
     return this.wildcard || this.names.has(name);
   }
 
-  /**
-   * What is left to send. Resources that were refused are in it only when there is another reason to send something, else a data plane that
-   * refuses at once would be asked again at once.
-   */
-  difference(resources: ResourceMap, { removals, tellsAbsent }: DifferenceOptions): Difference {
-    const difference: Difference = { upserts: [], removed: [], absent: [] };
-    if (this.#doneWith === resources && !this.#retry) return difference;
-    const { upserts, removed, absent } = difference;
+  /** What is left to send. What was refused is in it only when it has changed since or is to be tried again. */
+  due(resources: ResourceMap, { removals, tellsAbsent }: DueOptions): Due {
+    const due: Due = { upserts: [], removed: [], absent: [], apart: [] };
+    if (this.#doneWith === resources) return due;
+    const { upserts, removed, absent, apart } = due;
     const consider = (resource: EncodedResource): void => {
-      if (this.sent.get(resource.name)?.version !== resource.version) upserts.push(resource);
+      const { name, version } = resource;
+      if (this.sent.get(name)?.version !== version && !this.#refusals.has(name)) upserts.push(resource);
     };
     if (this.wildcard) resources.forEach(consider);
     for (const name of this.names) {
       const resource = resources.get(name);
       if (resource !== undefined && !this.wildcard) consider(resource);
-      if (resource === undefined && tellsAbsent && !this.sent.has(name) && !this.absent.has(name)) absent.push(name);
+      if (resource === undefined && tellsAbsent && !this.#isKnown(name)) absent.push(name);
     }
     for (const name of [...this.sent.keys()]) {
-      if (resources.has(name)) continue;
+      if (resources.has(name) || this.#refusals.has(name)) continue;
       if (removals === 'send') removed.push(name);
       else if (removals === 'forget') this.sent.delete(name);
     }
-    const isDue = this.#retry || upserts.length > 0 || removed.length > 0;
-    if (isDue) this.#addRefused(difference, resources);
-    if (!isDue && absent.length === 0 && removals !== 'hold') this.#doneWith = resources;
-    return difference;
+    this.#considerRefused(due, resources, removals);
+    if (upserts.length + removed.length + absent.length + apart.length === 0 && removals !== 'hold') this.#doneWith = resources;
+    return due;
   }
 
-  #addRefused({ upserts, removed }: Difference, resources: ResourceMap): void {
-    const listed = new Set([...upserts.map((resource) => resource.name), ...removed]);
-    for (const name of this.#refused) {
-      if (listed.has(name) || !this.wants(name)) continue;
+  #isKnown(name: string): boolean {
+    return this.sent.has(name) || this.absent.has(name) || this.#refusals.has(name);
+  }
+
+  /** What is gone ends its refusal with its removal, which is a change like any other unless it was itself refused. */
+  #considerRefused({ removed, apart }: Due, resources: ResourceMap, removals: DueOptions['removals']): void {
+    for (const [name, { offered, isDue }] of this.#refusals.entries()) {
       const resource = resources.get(name);
-      if (resource === undefined) removed.push(name);
-      else upserts.push(resource);
+      if (resource !== undefined) {
+        if (isDue || resource.version !== offered) apart.push({ name, resource });
+      } else if (removals === 'forget') {
+        this.sent.delete(name);
+        this.#refusals.forget(name);
+      } else if (removals === 'send') {
+        if (offered !== undefined) removed.push(name);
+        else if (isDue) apart.push({ name, resource });
+      }
     }
   }
 
-  hasNew({ upserts }: Difference): boolean {
-    return upserts.some(({ name }) => !this.sent.has(name));
+  /**
+   * What goes into the next response: all that may travel together, or one of what must go alone. The former comes first, but only once in
+   * a row where something of the latter waits, so that neither starves.
+   */
+  next({ upserts, removed, absent, apart: [first] }: Due): Difference {
+    const isTogether = upserts.length + removed.length + absent.length > 0 || this.owesAnswer;
+    if (first === undefined || (isTogether && !this.#isApartNext)) {
+      this.#isApartNext = first !== undefined;
+      this.owesAnswer = false;
+      return { upserts, removed, absent };
+    }
+    this.#isApartNext = false;
+    const { name, resource } = first;
+    return resource === undefined ? { upserts: [], removed: [name], absent: [] } : { upserts: [resource], removed: [], absent: [] };
   }
 
-  markSent(response: InFlight): void {
-    this.inFlight = response;
-    this.#sentVersion = response.version;
-    this.#retry = false;
-    this.owesAnswer = false;
+  /** It holds something that the data plane has not in any version. */
+  hasNew({ upserts, apart }: Due): boolean {
+    return upserts.some(({ name }) => !this.sent.has(name)) || apart.some(({ name, resource }) => resource && !this.sent.has(name));
+  }
+
+  /** From now on the data plane has this, unless it refuses it. `held`: what is to be remembered of a resource. */
+  send({ upserts, removed, absent }: Difference, nonce: string, version: string, held: (resource: EncodedResource) => Held): void {
+    const changes = new Map<string, Change<Held>>();
+    const note = (name: string, offered: string | undefined): void => {
+      changes.set(name, { offered, before: this.sent.get(name), wasAbsent: this.absent.has(name) });
+    };
+    const makes = upserts.some(({ name }) => !this.sent.has(name));
+    for (const resource of upserts) {
+      note(resource.name, resource.version);
+      this.sent.set(resource.name, held(resource));
+      this.absent.delete(resource.name);
+    }
+    for (const name of [...removed, ...absent]) {
+      note(name, undefined);
+      this.sent.delete(name);
+      if (this.names.has(name)) this.absent.add(name);
+    }
+    this.inFlight = { nonce, version, changes, size: changes.size, makes };
+    this.#sentVersion = version;
     this.touch();
   }
 
   /** Nothing is left to send of this snapshot. Where the data plane refused something, it stays marked as behind. */
   markInSync(version: string): void {
-    if (this.#rejection !== '') return;
+    if (!this.#refusals.isNone) return;
     this.#sentVersion = version;
-    this.#ackedVersion = version;
+    this.#setAcked(version);
   }
 
   /** False when the nonce is not that of the response in flight: it was answered before, or never sent on this stream. */
   settle(nonce: string, rejection: string | undefined, nowMs: number): boolean {
     const response = this.inFlight;
-    if (response === undefined || String(response.nonce) !== nonce) return false;
+    if (response === undefined || response.nonce !== nonce) return false;
     this.inFlight = undefined;
-    if (rejection === undefined) {
-      for (const name of response.names) this.#refused.delete(name);
-      this.#rejection = '';
-      this.#ackedVersion = response.version;
-      this.#ackedMs = nowMs;
-    } else {
-      for (const name of response.names) this.#refused.add(name);
-      this.#rejection = rejection.slice(0, REJECTION_LENGTH_MAX) || 'refused without a reason';
+    this.touch();
+    if (rejection !== undefined) {
+      this.#refuse(response, rejection);
+      return true;
     }
+    this.#refusals.settle(response.changes.keys(), response.size);
+    this.#ackedMs = nowMs;
+    if (this.#refusals.isNone) this.#setAcked(response.version);
     return true;
   }
 
+  #refuse({ changes, size, version }: InFlight<Held>, reason: string): void {
+    for (const [name, { before, wasAbsent }] of changes) {
+      if (before === undefined) this.sent.delete(name);
+      else this.sent.set(name, before);
+      if (wasAbsent) this.absent.add(name);
+      else this.absent.delete(name);
+    }
+    this.#refusals.add(new Map([...changes].map(([name, { offered }]) => [name, offered])), size, reason);
+    // Another part of the same snapshot may have been acknowledged before.
+    if (this.#ackedVersion === version) this.#ackedVersion = this.#earlierAckedVersion;
+  }
+
+  #setAcked(version: string): void {
+    if (version === this.#ackedVersion) return;
+    this.#earlierAckedVersion = this.#ackedVersion;
+    this.#ackedVersion = version;
+  }
+
+  /** What was said about it counts no more: where it is wanted, it is sent again. */
   forget(name: string): void {
     this.sent.delete(name);
     this.absent.delete(name);
-    if (!this.wants(name)) this.#refused.delete(name);
+    this.inFlight?.changes.delete(name);
+    if (this.wants(name)) this.#refusals.markDue(name);
+    else this.#refusals.forget(name);
     this.touch();
   }
 
-  /** Sends what was refused once more although it has not changed: the reason may have gone. */
+  forgetUnwanted(): void {
+    const known = [...this.sent.keys(), ...this.absent, ...[...this.#refusals.entries()].map(([name]) => name)];
+    for (const name of known) if (!this.wants(name)) this.forget(name);
+  }
+
+  /** Offers what was refused once more although it has not changed, one by one: the reason may have gone. */
   retryRefused(): void {
-    if (this.#rejection === '' || this.inFlight !== undefined) return;
-    this.#retry = true;
-    // Even an empty response can have been refused.
-    this.owesAnswer = true;
+    if (this.#refusals.retry()) this.owesAnswer = true;
+    this.touch();
   }
 
   sync(): KindSync {
@@ -177,7 +259,7 @@ export class KindState<Held extends { readonly version: string } = { readonly ve
       sentVersion: this.#sentVersion,
       ackedVersion: this.#ackedVersion,
       ackedMs: this.#ackedMs,
-      rejection: this.#rejection,
+      rejection: this.#refusals.reason(),
     };
   }
 }

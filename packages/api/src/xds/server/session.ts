@@ -3,9 +3,10 @@
 // refer to has been acknowledged, and a cluster, its endpoints or a secret is taken away only when no listener or route needs it any more.
 import type { ResourceKind } from '@heddle/core';
 import type { Node } from '../../gen/envoy/envoy/config/core/v3/base.ts';
+import type { EncodedResource } from '../convert/index.ts';
 import { kindOfTypeUrl, MAKE_ORDER } from '../kinds.ts';
 import { AdsProtocolError } from '../protocol-error.ts';
-import { type Difference, KindState, type KindSync } from './kind-state.ts';
+import { type Difference, type Due, KindState, type KindSync } from './kind-state.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** Names one stream may ask for, per kind: ten times the largest mesh aimed at. */
@@ -70,7 +71,7 @@ export abstract class AdsSession<Request extends AdsRequest, Response, Held exte
     return this.#flush();
   }
 
-  /** Offers what was refused once more, unchanged. To be called now and then: the reason may have gone. */
+  /** Offers what was refused once more, unchanged and one by one. To be called now and then: the reason may have gone. */
   retryRefused(): Response[] {
     for (const state of this.#states.values()) state.retryRefused();
     return this.#flush();
@@ -90,13 +91,14 @@ export abstract class AdsSession<Request extends AdsRequest, Response, Held exte
   /** Reads answer and subscription into the state. False: the request counts for nothing. */
   protected abstract accept(state: KindState<Held>, request: Request, isFirst: boolean, nowMs: number): boolean;
 
-  /** Builds a response and notes in `state.sent` what the data plane now has. Returns the names it is about. */
-  protected abstract compose(
-    state: KindState<Held>,
-    due: Difference,
-    nonce: string,
-    snapshot: Snapshot,
-  ): { response: Response; names: readonly string[] };
+  /** As much of it as one response may hold. */
+  protected abstract limit(difference: Difference): Difference;
+
+  /** What is to be remembered of a resource that was sent. */
+  protected abstract held(resource: EncodedResource): Held;
+
+  /** Builds the response that brings the difference; `state.sent` has it already. */
+  protected abstract compose(state: KindState<Held>, difference: Difference, nonce: string, snapshot: Snapshot): Response;
 
   /** A type that Heddle has no resources of: say so, or leave it at that. */
   protected abstract answerUnknownType(request: Request, typeUrl: string): Response[];
@@ -132,11 +134,10 @@ export abstract class AdsSession<Request extends AdsRequest, Response, Held exte
     if (state === undefined || state.inFlight !== undefined) return;
     const due = this.#due(state, withRemovals, snapshot);
     if (due === undefined) return;
-    const nonce = this.nextNonce();
-    const makes = state.hasNew(due);
-    const { response, names } = this.compose(state, due, String(nonce), snapshot);
-    state.markSent({ nonce, version: snapshot.version, names, makes });
-    responses.push(response);
+    const difference = this.limit(state.next(due));
+    const nonce = String(this.nextNonce());
+    state.send(difference, nonce, snapshot.version, (resource) => this.held(resource));
+    responses.push(this.compose(state, difference, nonce, snapshot));
   }
 
   /**
@@ -157,12 +158,12 @@ export abstract class AdsSession<Request extends AdsRequest, Response, Held exte
   }
 
   /** Undefined when no response is needed. */
-  #due(state: KindState<Held>, withRemovals: boolean, snapshot: Snapshot): Difference | undefined {
+  #due(state: KindState<Held>, withRemovals: boolean, snapshot: Snapshot): Due | undefined {
     const says = this.saysMissing(state.kind);
     const removals = says.removed ? (withRemovals ? 'send' : 'hold') : 'forget';
-    const difference = state.difference(snapshot.resources[state.kind], { removals, tellsAbsent: says.absent });
-    const count = difference.upserts.length + difference.removed.length + difference.absent.length;
-    return count > 0 || state.owesAnswer ? difference : undefined;
+    const due = state.due(snapshot.resources[state.kind], { removals, tellsAbsent: says.absent });
+    const count = due.upserts.length + due.removed.length + due.absent.length + due.apart.length;
+    return count > 0 || state.owesAnswer ? due : undefined;
   }
 }
 

@@ -38,9 +38,7 @@ export class SotwAdsSession extends AdsSession<DiscoveryRequest, DiscoveryRespon
       checkName(name);
       state.names.add(name);
     }
-    for (const name of [...state.sent.keys()]) {
-      if (!state.wants(name)) state.forget(name);
-    }
+    state.forgetUnwanted();
     if ((isFirst || hasNew) && isWildcardKind(state.kind) && (wildcard || wanted.size > 0)) state.owesAnswer = true;
     state.touch();
     return true;
@@ -51,23 +49,25 @@ export class SotwAdsSession extends AdsSession<DiscoveryRequest, DiscoveryRespon
     return { removed: isWildcardKind(kind), absent: false };
   }
 
-  protected override compose(
-    state: KindState<EncodedResource>,
-    due: Difference,
-    nonce: string,
-  ): { response: DiscoveryResponse; names: string[] } {
-    for (const resource of due.upserts) state.sent.set(resource.name, resource);
-    for (const name of due.removed) state.sent.delete(name);
+  protected override limit(difference: Difference): Difference {
+    return difference;
+  }
+
+  protected override held(resource: EncodedResource): EncodedResource {
+    return resource;
+  }
+
+  protected override compose(state: KindState<EncodedResource>, { upserts }: Difference, nonce: string): DiscoveryResponse {
     this.#nonces.set(state.kind, nonce);
-    // What is to be removed but still held back for make-before-break is in `sent` and goes along.
-    const resources = isWildcardKind(state.kind) ? [...state.sent.values()] : due.upserts;
-    const response: DiscoveryResponse = {
+    // What is to be removed but still held back for make-before-break is in `sent` and goes along; so does the version before of what was
+    // refused, since leaving it out would remove it.
+    const resources = isWildcardKind(state.kind) ? [...state.sent.values()] : upserts;
+    return {
       versionInfo: setVersion(state.sent.values()),
       typeUrl: TYPE_URLS[state.kind],
       nonce,
       resources: resources.map(({ any }) => any),
     };
-    return { response, names: [...due.upserts.map(({ name }) => name), ...due.removed] };
   }
 
   /** Such a client waits for an answer to its first request; an empty one lets it go on. */
