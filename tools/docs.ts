@@ -2,7 +2,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { jsonSchema, jsonSchemaText, LIMITS } from '@heddle/core';
+import { LIMITS } from '@heddle/core';
+import { jsonSchema, jsonSchemaText } from '@heddle/core/config';
 import { errorsMarkdown } from '../packages/core/src/errors/markdown.ts';
 import { commandPage } from './docs/commands.ts';
 import { limitsPage } from './docs/limits.ts';

@@ -54,7 +54,8 @@ describe('layers', () => {
   async function violations(files?: readonly string[]): Promise<{ ok: boolean; detail: string; output: string }> {
     const module = JSON.stringify(join(ROOT, 'tools/checks/layers.ts'));
     const code = `const { checkLayers } = await import(${module}); console.log(JSON.stringify(await checkLayers(process.cwd(), ${JSON.stringify(files)})));`;
-    const { output } = await runProgram(folder, process.execPath, ['--input-type=module', '-e', code]);
+    const { code: exitCode, output } = await runProgram(folder, process.execPath, ['--input-type=module', '-e', code]);
+    assert.equal(exitCode, 0, output);
     return JSON.parse(output.slice(output.indexOf('{'))) as { ok: boolean; detail: string; output: string };
   }
 

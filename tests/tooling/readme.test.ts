@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { before, describe, it } from 'node:test';
-import { parseMeshFile } from '@heddle/core';
+import { parseMeshFile } from '@heddle/core/config';
 import { CHECKS } from '../../tools/check.ts';
 import { allCommands } from '../../tools/docs/commands.ts';
 

@@ -1,7 +1,8 @@
-// Reading a mesh file: a complete configuration, or every problem at once with its place.
+// Reading a mesh file, or that of a static proxy: a complete configuration, or every problem at once with its place.
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { formatProblems, parseMeshFile, type MeshConfig, type Problem } from '@heddle/core';
+import type { MeshConfig, StaticConfig } from '@heddle/core';
+import { formatProblems, parseMeshFile, parseStaticFile, type Problem } from '@heddle/core/config';
 import { CliError } from './errors.ts';
 
 export interface ReadMeshFile {
@@ -15,14 +16,7 @@ export interface ReadMeshFile {
 
 /** Throws CliError when the file cannot be read at all. */
 export function readMeshFile(path: string): ReadMeshFile {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    const reason = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a directory' : (error as Error).message;
-    throw new CliError(`the mesh file ${path} cannot be read: ${reason}`, 'name the file with -f FILE', { cause: error });
-  }
+  const text = readText(path, 'mesh file', 'name the file with -f FILE');
   const { mesh, problems } = parseMeshFile(text, { path, directory: resolve(path, '..') });
   return { path, text, mesh, problems };
 }
@@ -30,10 +24,31 @@ export function readMeshFile(path: string): ReadMeshFile {
 /** Throws CliError with all problems; hands warnings to `warn`. */
 export function loadMesh(path: string, warn: (text: string) => void): MeshConfig {
   const { mesh, text, problems } = readMeshFile(path);
-  if (mesh === undefined) {
+  return accept(path, text, mesh, problems, warn);
+}
+
+/** The file of `heddle proxy --static`. Throws CliError with all problems; hands warnings to `warn`. */
+export function loadStatic(path: string, warn: (text: string) => void): StaticConfig {
+  const text = readText(path, 'file', 'name the file with --static FILE');
+  const { config, problems } = parseStaticFile(text, path);
+  return accept(path, text, config, problems, warn);
+}
+
+function readText(path: string, what: string, mend: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    const reason = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a directory' : (error as Error).message;
+    throw new CliError(`the ${what} ${path} cannot be read: ${reason}`, mend, { cause: error });
+  }
+}
+
+function accept<T>(path: string, text: string, config: T | undefined, problems: readonly Problem[], warn: (text: string) => void): T {
+  if (config === undefined) {
     const errors = problems.filter(({ severity }) => severity === 'error').length;
     throw new CliError(`${path} has ${errors} ${errors === 1 ? 'problem' : 'problems'}\n${formatProblems(problems, text)}`);
   }
   if (problems.length > 0) warn(formatProblems(problems, text));
-  return mesh;
+  return config;
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { startControl } from '@heddle/control';
-import { parseMeshFile } from '@heddle/core';
+import { parseMeshFile } from '@heddle/core/config';
 import { createLogger, nodeClock, nodeRandom } from '@heddle/runtime/node';
 import { parse } from 'yaml';
 import { heddleProcess } from './self.ts';

@@ -264,7 +264,17 @@ function addProxy(program: Command): void {
     .command('proxy')
     .summary('run a proxy (data plane)')
     .description(
-      'Runs a proxy for one or several workloads, which are given to it on its admin API. `heddle up` and `heddle run` start one themselves.',
+      'Runs a proxy for one or several workloads, which are given to it on its admin API. `heddle up` and `heddle run` start one themselves. With --static it needs no control plane.',
+    )
+    .addOption(
+      new Option('--static <file>', 'listeners and services from a file instead of a control plane').conflicts([
+        'node',
+        'control',
+        'outboundPort',
+        'joinTokenFile',
+        'anonymousCalls',
+        'stateDir',
+      ]),
     )
     .option('--node <name>', 'name of the proxy in the mesh (default: that of this machine)', instanceName)
     .option('--control <host:port>', 'address of the control plane (default: that of the state directory)', hostPort)
@@ -280,6 +290,25 @@ function addProxy(program: Command): void {
     .addOption(stateDirectory())
     .addOption(logLevel())
     .addOption(logFormat())
-    .addHelpText('after', examples('heddle proxy', 'HEDDLE_JOIN_TOKEN=… heddle proxy --node edge-1 --control 10.0.0.5:15010'))
-    .action(result(async (options: ProxyCommandOptions) => (await import('./commands/proxy.ts')).proxy(options)));
+    .addHelpText(
+      'after',
+      `${examples('heddle proxy', 'HEDDLE_JOIN_TOKEN=… heddle proxy --node edge-1 --control 10.0.0.5:15010', 'heddle proxy --static proxy.yaml')}
+A file for --static lists ports, and where what arrives there goes:
+
+  listeners:
+    - { port: 9100, protocol: http, service: echo }
+  services:
+    echo: { protocol: http, endpoints: ["127.0.0.1:9000"] }
+
+SIGHUP makes it read the file again; when the file has problems, they are
+logged, and everything stays as it is. The pages of the admin API that need a
+token can be used when --admin-token-file is given.
+`,
+    )
+    .action(result(runProxy));
+}
+
+async function runProxy(options: ProxyCommandOptions): Outcome {
+  if (options.static === undefined) return (await import('./commands/proxy.ts')).proxy(options);
+  return (await import('./commands/proxy-static.ts')).proxyStatic(options.static, options);
 }

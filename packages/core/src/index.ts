@@ -1,5 +1,9 @@
+// Everything but the reader of the mesh file: that is behind `@heddle/core/config`, because it loads zod and yaml (16 MB), which the
+// proxy must not carry.
 export * from './balancing/index.ts';
-export * from './config/index.ts';
+export * from './config/environment.ts';
+export type * from './config/mesh.ts';
+export type * from './config/static-config.ts';
 export * from './errors/index.ts';
 export * from './health/index.ts';
 export * from './identity/index.ts';

@@ -173,13 +173,13 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
     return { listeners: [...listeners, ...reserved], openConnections, activeRequests: this.context.active.count, draining: this.draining };
   }
 
-  async drain(graceMs: number): Promise<void> {
+  async drain(graceMs: number, waysIn: 'inbound' | 'all' = 'inbound'): Promise<void> {
     const { clock, active, turn } = this.context;
     this.draining = true;
     const endMs = clock.nowMs() + graceMs;
     // Only the way in is shut: requests in flight may need calls out to be answered.
     for (const listener of this.listeners.values()) {
-      if (listener.config.direction === 'outbound') {
+      if (listener.config.direction === 'outbound' && waysIn === 'inbound') {
         listener.closeAfterRequests();
         continue;
       }

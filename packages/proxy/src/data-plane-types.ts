@@ -89,8 +89,11 @@ export interface DataPlane {
   /** Plain JSON; holds no private key and no credential. */
   configDump(): object;
   status(): DataPlaneStatus;
-  /** Stops accepting, answers `connection: close`, waits for requests in flight up to `graceMs`, then closes what is left. */
-  drain(graceMs: number): Promise<void>;
+  /**
+   * Stops accepting, answers `connection: close`, waits for requests in flight up to `graceMs`, then closes what is left.
+   * @param waysIn the listeners that stop accepting at once. Default: inbound ones, as requests in flight may need calls out.
+   */
+  drain(graceMs: number, waysIn?: 'inbound' | 'all'): Promise<void>;
   /** Drops everything at once. */
   close(): Promise<void>;
 }

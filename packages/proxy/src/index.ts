@@ -1,2 +1,3 @@
 // The public door of @heddle/proxy.
 export { ProxyOptionsError, type ProxyOptions, type RunningProxy, startProxy } from './start.ts';
+export { type RunningStaticProxy, startStaticProxy, type StaticProxyOptions } from './start-static.ts';

@@ -64,7 +64,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       options.identityDirectory === undefined ? noIdentityStore : directoryIdentityStore(options.identityDirectory, logger);
     const credentialOf = (workload: string): string => createHmac('sha256', options.adminToken).update(workload).digest('base64url');
     const hosting: HostingDeps = { node, control: options.control, dataPlane, identityStore, clock, random, logger, metrics, credentialOf };
-    agent = new Agent({
+    const hostingAgent = new Agent({
       ...hosting,
       ownIdentity: options.joinToken !== undefined,
       nodeProblem: () => keeper?.status.reason ?? '',
@@ -72,6 +72,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       nodeMetadata: outboundProxy === undefined ? {} : { heddle: { outboundProxy: { ...outboundProxy } } },
       sendProbe: (cluster, onEnd) => sendProbe({ network }, cluster, onEnd),
     });
+    agent = hostingAgent;
     keeper = options.joinToken === undefined ? undefined : nodeIdentityKeeper(options, options.joinToken, hosting, agent);
     let requestDrain = (): void => {};
     const drainRequested = new Promise<void>((resolve) => {
@@ -80,7 +81,8 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     const admin = await startAdminServer({
       listen: options.admin,
       token: options.adminToken,
-      agent,
+      missing: () => hostingAgent.missing(),
+      workloads: hostingAgent,
       dataPlane,
       metrics,
       logger,

@@ -12,6 +12,8 @@ import { listenForStop } from '../signals.ts';
 import { connectableAddress, prepareStateDirectory, readControlInfo, requireStateDirectory } from '../state-directory.ts';
 
 export interface ProxyCommandOptions {
+  /** File of a proxy without a control plane: then `commands/proxy-static.ts` runs. */
+  readonly static?: string;
   readonly node?: string;
   readonly control?: HostPort;
   readonly outboundPort: number;
@@ -26,7 +28,7 @@ export interface ProxyCommandOptions {
   readonly logFormat?: 'json' | 'pretty';
 }
 
-const LOOPBACK = '127.0.0.1';
+export const LOOPBACK = '127.0.0.1';
 
 export async function proxy(options: ProxyCommandOptions): Promise<ExitCode> {
   // Without an address, a mesh of this machine is needed, and no directory is made for one that is not there.
@@ -89,10 +91,10 @@ function readToken(file: string): string {
   }
 }
 
-const ADMIN_TOKEN_BYTES = 32;
+export const ADMIN_TOKEN_BYTES = 32;
 
 /** Of the file; made with 256 bits of chance where there is none. */
-function adminToken(file: string): string {
+export function adminToken(file: string): string {
   try {
     // `wx` fails on a file that exists: of two proxies that start together both then read the same token.
     writeFileSync(file, `${randomBytes(ADMIN_TOKEN_BYTES).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' });

@@ -1,5 +1,5 @@
 // `heddle validate`: is the mesh file right? All problems at once, for people with the line they are on.
-import { formatProblems } from '@heddle/core';
+import { formatProblems } from '@heddle/core/config';
 import { CliError, type ExitCode } from '../errors.ts';
 import { readMeshFile } from '../mesh-file.ts';
 import { formatData } from '../output/format.ts';

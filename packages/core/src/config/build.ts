@@ -1,11 +1,11 @@
 // From a file that is known to be right to the configuration it means: durations in milliseconds, every default filled in.
 import { isAbsolute, join } from 'node:path';
-import type { Service } from '../model/service.ts';
+import type { HealthCheckPolicy, Protocol, Service } from '../model/service.ts';
 import { DEFAULT_NAMESPACE } from '../model/service.ts';
 import { parseDuration } from './duration.ts';
 import type { Path } from './fault.ts';
 import type { MeshConfig, RunConfig, ServiceConfig } from './mesh.ts';
-import type { MeshFileOutput, ServiceOutput } from './schema.ts';
+import type { HealthOutput, MeshFileOutput, ServiceOutput } from './schema.ts';
 import { RETRY_CONDITIONS } from './schema.ts';
 
 /** How a scalar was written in the file; undefined for texts. */
@@ -28,23 +28,30 @@ export function buildMesh(file: MeshFileOutput, directory: string, textOf: TextO
 }
 
 function buildService(name: string, input: ServiceOutput, textOf: TextOf, path: Path): Service {
-  const isHttp = input.protocol === 'http';
-  const health = input.health;
-  const intervalMs = milliseconds(health.interval);
-  const kind = health.http === undefined ? { kind: 'tcp' as const } : { kind: 'http' as const, path: health.http };
-  const limits = { unhealthyAfter: health.unhealthyAfter, healthyAfter: health.healthyAfter };
   return {
     namespace: DEFAULT_NAMESPACE,
     name,
     port: input.port,
     protocol: input.protocol,
     labels: texts(input.labels, textOf, [...path, 'labels']),
-    health: {
-      ...kind,
-      intervalMs,
-      timeoutMs: health.timeout === undefined ? Math.min(1_000, intervalMs) : milliseconds(health.timeout),
-      ...limits,
-    },
+    health: buildHealth(input.health),
+    ...buildTraffic(input),
+  };
+}
+
+export function buildHealth(health: HealthOutput): HealthCheckPolicy {
+  const intervalMs = milliseconds(health.interval);
+  const kind = health.http === undefined ? { kind: 'tcp' as const } : { kind: 'http' as const, path: health.http };
+  const limits = { unhealthyAfter: health.unhealthyAfter, healthyAfter: health.healthyAfter };
+  const timeoutMs = health.timeout === undefined ? Math.min(1_000, intervalMs) : milliseconds(health.timeout);
+  return { ...kind, intervalMs, timeoutMs, ...limits };
+}
+
+type TrafficOutput = Pick<ServiceOutput, 'balance' | 'timeout' | 'connectTimeout' | 'retry'> & { readonly protocol: Protocol };
+
+export function buildTraffic(input: TrafficOutput): Pick<Service, 'balance' | 'timeoutMs' | 'connectTimeoutMs' | 'retry'> {
+  const isHttp = input.protocol === 'http';
+  return {
     balance: input.balance,
     // A byte stream has no requests to limit or repeat.
     timeoutMs: isHttp ? milliseconds(input.timeout ?? '15s') : 0,
@@ -80,7 +87,7 @@ function milliseconds(duration: string | 0): number {
   return parseDuration(duration) as number;
 }
 
-function deepFreeze<T>(value: T): T {
+export function deepFreeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value);
     for (const inner of Object.values(value)) deepFreeze(inner);

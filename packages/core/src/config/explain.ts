@@ -2,40 +2,49 @@
 import { z } from 'zod';
 import type { Fault, Path } from './fault.ts';
 import { isRecord, shown } from './fault.ts';
+import type { Planned } from './planned.ts';
 import { plannedKey, plannedValue } from './planned.ts';
-import { EXPECTED, MeshFile } from './schema.ts';
+import { EXPECTED } from './schema.ts';
 import { asLabel, listed, nearest } from './suggest.ts';
 
 type Issue = z.core.$ZodIssue;
 
-export function explainIssue(issue: Issue, root: unknown, source: (path: Path) => string | undefined, base: Path = []): Fault[] {
+/** What a kind of file may hold. */
+export interface FileForm {
+  readonly schema: z.ZodType;
+  readonly planned: Planned;
+}
+
+type TextOf = (path: Path) => string | undefined;
+
+export function explainIssue(form: FileForm, issue: Issue, root: unknown, source: TextOf, base: Path = []): Fault[] {
   const path = [...base, ...(issue.path as Path)];
-  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey([...path, key]));
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(form, [...path, key]));
   const value = valueAt(root, path);
   if (issue.code === 'invalid_union') {
     // A map is meant where the union has one: then its own issues say more than "expected this or that".
     const inside = issue.errors.find((branch) => (isRecord(value) || Array.isArray(value)) && branch.every(isInside));
-    if (inside !== undefined) return inside.flatMap((inner) => explainIssue(inner, root, source, path));
+    if (inside !== undefined) return inside.flatMap((inner) => explainIssue(form, inner, root, source, path));
   }
-  return [wrongValue(path, value, source(path))];
+  return [wrongValue(form, path, value, source(path))];
 }
 
 function isInside(issue: Issue): boolean {
   return issue.path.length > 0 || issue.code === 'unrecognized_keys';
 }
 
-function unknownKey(path: Path): Fault {
+function unknownKey(form: FileForm, path: Path): Fault {
   const key = String(path.at(-1));
-  const instead = plannedKey(path);
+  const instead = plannedKey(form.planned, path);
   if (instead !== undefined) return { path, on: 'key', reason: `${shown(key)} is not supported by this version of Heddle`, mend: instead };
-  const known = knownKeys(schemaAt(path.slice(0, -1)));
+  const known = knownKeys(schemaAt(form, path.slice(0, -1)));
   const meant = nearest(key, known);
   const mend = meant === undefined ? `remove it; known here: ${listed(known, 20)}` : `did you mean "${meant}"?`;
   return { path, on: 'key', reason: `unknown key ${shown(key)}`, mend };
 }
 
-function wrongValue(path: Path, value: unknown, written: string | undefined): Fault {
-  const schema = schemaAt(path);
+function wrongValue(form: FileForm, path: Path, value: unknown, written: string | undefined): Fault {
+  const schema = schemaAt(form, path);
   const expected = expectedAt(schema);
   const example = exampleAt(schema, path);
   if (value === undefined) return { path, on: 'key', reason: `is missing; expected ${expected}`, mend: `add ${example}` };
@@ -44,9 +53,9 @@ function wrongValue(path: Path, value: unknown, written: string | undefined): Fa
       path,
       on: 'key',
       reason: `has no value; expected ${expected}`,
-      mend: isOptional(path) ? `write ${example}, or remove the key` : `write ${example}`,
+      mend: isOptional(form, path) ? `write ${example}, or remove the key` : `write ${example}`,
     };
-  const instead = plannedValue(path, value);
+  const instead = plannedValue(form.planned, path, value);
   if (instead !== undefined) {
     const what = isRecord(value) ? 'a map here' : shown(value);
     return { path, on: 'value', reason: `${what} is not supported by this version of Heddle`, mend: instead };
@@ -74,12 +83,12 @@ function repair(schema: z.ZodType | undefined, value: unknown, written: string |
 }
 
 /** The schema for what stands at a path, optional and default wrappers taken off. */
-function schemaAt(path: Path): z.ZodType | undefined {
-  return path.reduce<z.ZodType | undefined>((schema, step) => (schema === undefined ? undefined : child(schema, step)), MeshFile);
+function schemaAt(form: FileForm, path: Path): z.ZodType | undefined {
+  return path.reduce<z.ZodType | undefined>((schema, step) => (schema === undefined ? undefined : child(schema, step)), form.schema);
 }
 
-function isOptional(path: Path): boolean {
-  const parent = schemaAt(path.slice(0, -1));
+function isOptional(form: FileForm, path: Path): boolean {
+  const parent = schemaAt(form, path.slice(0, -1));
   const field = parent instanceof z.ZodObject ? (parent.shape[path.at(-1) as string] as z.ZodType | undefined) : undefined;
   return field === undefined || field.safeParse(undefined).success;
 }

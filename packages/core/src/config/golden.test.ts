@@ -1,41 +1,59 @@
-// Every file in `golden/` gives exactly the configuration (`.json`) or the problems (`.txt`) beside it, or both.
+// Every file in `golden/` and `golden-static/` gives exactly the configuration (`.json`) or the problems (`.txt`) beside it, or both.
 // UPDATE_GOLDEN=1 writes what the code gives; review the difference.
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { parseMeshFile } from './parse.ts';
-import { formatProblems } from './problem.ts';
+import { formatProblems, type Problem } from './problem.ts';
+import { parseStaticFile } from './static-parse.ts';
 
-const FOLDER = new URL('./golden/', import.meta.url);
 const UPDATE = process.env['UPDATE_GOLDEN'] === '1';
 
-function compare(name: string, actual: string | undefined): void {
-  const file = new URL(name, FOLDER);
+interface Parsed {
+  readonly result: unknown;
+  readonly problems: readonly Problem[];
+}
+
+function compare(file: URL, actual: string | undefined): void {
   if (UPDATE) {
     if (actual === undefined) rmSync(file, { force: true });
     else writeFileSync(file, actual);
   }
-  assert.equal(actual, existsSync(file) ? readFileSync(file, 'utf8') : undefined, name);
+  assert.equal(actual, existsSync(file) ? readFileSync(file, 'utf8') : undefined, file.pathname);
 }
 
-describe('golden mesh files', () => {
-  const inputs = readdirSync(FOLDER).filter((name) => name.endsWith('.yaml'));
+function golden(folder: URL, inputsMin: number, parse: (text: string, path: string) => Parsed): void {
+  const inputs = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
   for (const input of inputs) {
     it(input, () => {
-      const text = readFileSync(new URL(input, FOLDER), 'utf8');
-      const { mesh, problems } = parseMeshFile(text, { path: input, directory: '/srv/shop' });
+      const text = readFileSync(new URL(input, folder), 'utf8');
+      const { result, problems } = parse(text, input);
       const stem = input.slice(0, -'.yaml'.length);
-      compare(`${stem}.json`, mesh && `${JSON.stringify(mesh, null, 2)}\n`);
-      compare(`${stem}.txt`, problems.length > 0 ? `${formatProblems(problems, text)}\n` : undefined);
+      compare(new URL(`${stem}.json`, folder), result === undefined ? undefined : `${JSON.stringify(result, null, 2)}\n`);
+      compare(new URL(`${stem}.txt`, folder), problems.length > 0 ? `${formatProblems(problems, text)}\n` : undefined);
       assert.equal(
-        mesh === undefined,
+        result === undefined,
         problems.some((problem) => problem.severity === 'error'),
       );
     });
   }
 
   it('have an input for every expected result', () => {
-    for (const name of readdirSync(FOLDER)) assert.ok(inputs.includes(name.replace(/\.\w+$/, '.yaml')), name);
-    assert.ok(inputs.length >= 20);
+    for (const name of readdirSync(folder)) assert.ok(inputs.includes(name.replace(/\.\w+$/, '.yaml')), name);
+    assert.ok(inputs.length >= inputsMin);
+  });
+}
+
+describe('golden mesh files', () => {
+  golden(new URL('./golden/', import.meta.url), 20, (text, path) => {
+    const { mesh, problems } = parseMeshFile(text, { path, directory: '/srv/shop' });
+    return { result: mesh, problems };
+  });
+});
+
+describe('golden files of static proxies', () => {
+  golden(new URL('./golden-static/', import.meta.url), 7, (text, path) => {
+    const { config, problems } = parseStaticFile(text, path);
+    return { result: config, problems };
   });
 });

@@ -1,7 +1,7 @@
+// The door `@heddle/core/config`: reading the mesh file. Its result (`MeshConfig`) and the names of variables are in the main door.
 export * from './duration.ts';
-export * from './environment.ts';
 export * from './json-schema.ts';
-export * from './mesh.ts';
 export * from './parse.ts';
 export * from './problem.ts';
+export { parseStaticFile, type ParsedStaticFile } from './static-parse.ts';
 export { nearest } from './suggest.ts';

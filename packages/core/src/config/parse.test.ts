@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { MESH_FILE_BYTES_MAX, parseMeshFile } from './parse.ts';
+import { parseMeshFile } from './parse.ts';
+import { CONFIG_FILE_BYTES_MAX } from './read-file.ts';
 import type { ParsedMeshFile } from './parse.ts';
 import { formatProblems } from './problem.ts';
 
@@ -55,9 +56,9 @@ describe('the mesh file parser', () => {
   it('refuses more than 1 MiB, counted in bytes', () => {
     const fill = (letter: string, bytes: number): string =>
       `mesh: shop\nservices: {}\n#${letter.repeat(bytes / Buffer.byteLength(letter))}`;
-    assert.deepEqual(reasons(fill('a', MESH_FILE_BYTES_MAX)), ['the file is larger than 1 MiB']);
-    assert.deepEqual(reasons(fill('é', MESH_FILE_BYTES_MAX)), ['the file is larger than 1 MiB']);
-    assert.deepEqual(reasons(fill('a', MESH_FILE_BYTES_MAX - 100)), []);
+    assert.deepEqual(reasons(fill('a', CONFIG_FILE_BYTES_MAX)), ['the file is larger than 1 MiB']);
+    assert.deepEqual(reasons(fill('é', CONFIG_FILE_BYTES_MAX)), ['the file is larger than 1 MiB']);
+    assert.deepEqual(reasons(fill('a', CONFIG_FILE_BYTES_MAX - 100)), []);
   });
 
   it('refuses endless nesting in any style', () => {

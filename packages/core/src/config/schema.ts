@@ -11,7 +11,7 @@ export const LABEL_PATTERN = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 export const LABEL_WORDS = 'lower-case letters, digits and "-", at most 63, beginning and ending with a letter or digit';
 export const VARIABLE_PATTERN = /^[A-Za-z_][A-Za-z0-9_]*$/;
 export const LABEL_KEY_PATTERN = /^[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/;
-const NO_NUL = /^[^\u0000]*$/;
+export const NO_NUL = /^[^\u0000]*$/;
 const NOT_BLANK = /^[^\u0000]*[^\u0000\s][^\u0000]*$/;
 
 interface About {
@@ -19,13 +19,13 @@ interface About {
   readonly examples?: readonly unknown[];
 }
 
-function field<T extends z.ZodType>(schema: T, expected: string, about: About): T {
+export function field<T extends z.ZodType>(schema: T, expected: string, about: About): T {
   const described = schema.meta({ description: about.description, ...(about.examples && { examples: [...about.examples] }) });
   EXPECTED.add(described, { expected });
   return described;
 }
 
-function duration(minMs: number, maxMs: number, about: About) {
+export function duration(minMs: number, maxMs: number, about: About) {
   const fits = (value: string | 0): boolean => {
     const durationMs = parseDuration(value);
     return durationMs !== undefined && durationMs >= minMs && durationMs <= maxMs;
@@ -39,19 +39,19 @@ function whole(min: number, max: number, about: About) {
   return field(z.int().min(min).max(max), `a whole number from ${min} to ${max}`, about);
 }
 
-function choice<const V extends readonly string[]>(values: V, about: About) {
+export function choice<const V extends readonly string[]>(values: V, about: About) {
   const expected = values.length === 1 ? `"${values[0]}"` : `one of ${values.map((value) => `"${value}"`).join(', ')}`;
   return field(z.enum(values), expected, about);
 }
 
-function text(expected: string, pattern: RegExp, about: About) {
+export function text(expected: string, pattern: RegExp, about: About) {
   return field(z.string().min(1).regex(pattern), expected, about);
 }
 
 /** A number or boolean is taken as it is written: `1.10` stays `1.10`. */
 const scalarText = (expected: string, about: About) => field(z.union([z.string().regex(NO_NUL), z.number(), z.boolean()]), expected, about);
 
-const health = z
+export const health = z
   .strictObject({
     http: text('a path that begins with "/"', /^\/[\x21-\x7e]*$/, {
       description: 'Path asked for with GET; any 2xx answer passes. Only for services with protocol http.',
@@ -113,6 +113,19 @@ const command = field(
   },
 );
 
+/** What a service has in the mesh file and in the file of a static proxy. */
+export const trafficFields = {
+  balance: choice(['round-robin'], { description: 'How callers choose among healthy instances.', examples: ['round-robin'] }).default(
+    'round-robin',
+  ),
+  timeout: duration(0, 86_400_000, {
+    description: 'Time for a whole request, retries included; 0 means no limit. Only for services with protocol http. Default: 15s.',
+    examples: ['2s'],
+  }).optional(),
+  connectTimeout: duration(10, 60_000, { description: 'Time to connect to an instance, TLS included.', examples: ['1s'] }).default('1s'),
+  retry: retry.optional(),
+};
+
 const serviceFields = {
   port: field(z.int().min(1).max(65_535), 'a port, a whole number from 1 to 65535', {
     description: 'The port callers name.',
@@ -173,15 +186,7 @@ const serviceFields = {
     },
   ).optional(),
   health: health.prefault({}),
-  balance: choice(['round-robin'], { description: 'How callers choose among healthy instances.', examples: ['round-robin'] }).default(
-    'round-robin',
-  ),
-  timeout: duration(0, 86_400_000, {
-    description: 'Time for a whole request, retries included; 0 means no limit. Only for services with protocol http. Default: 15s.',
-    examples: ['2s'],
-  }).optional(),
-  connectTimeout: duration(10, 60_000, { description: 'Time to connect to an instance, TLS included.', examples: ['1s'] }).default('1s'),
-  retry: retry.optional(),
+  ...trafficFields,
 };
 
 const service = z
@@ -226,3 +231,4 @@ export const MeshFile = z
 
 export type MeshFileOutput = z.output<typeof MeshFile>;
 export type ServiceOutput = MeshFileOutput['services'][string];
+export type HealthOutput = ServiceOutput['health'];

@@ -39,12 +39,25 @@ function checkService(service: Raw, name: string, names: readonly string[], path
   ];
 }
 
+/** RFC 1123 form. */
+export function checkNameForm(name: string, path: Path): Fault[] {
+  if (LABEL_PATTERN.test(name)) return [];
+  const better = asLabel(name);
+  const mend = better === '' ? 'choose another name, for example "orders"' : `for example "${better}"`;
+  return [{ path, on: 'key', reason: `${shown(name)} is not a service name; a name has ${LABEL_WORDS}`, mend }];
+}
+
+/** There is no such service. */
+export function unknownService(name: string, known: readonly string[], path: Path): Fault {
+  const meant = nearest(name, known);
+  const mend =
+    meant !== undefined ? `did you mean "${meant}"?` : known.length > 0 ? `use ${listed(known)}, or add the service` : 'add the service';
+  return { path, on: 'value', reason: `there is no service ${shown(name)}`, mend };
+}
+
 function checkName(name: string, path: Path): Fault[] {
-  if (!LABEL_PATTERN.test(name)) {
-    const better = asLabel(name);
-    const mend = better === '' ? 'choose another name, for example "orders"' : `for example "${better}"`;
-    return [{ path, on: 'key', reason: `${shown(name)} is not a service name; a name has ${LABEL_WORDS}`, mend }];
-  }
+  const faults = checkNameForm(name, path);
+  if (faults.length > 0) return faults;
   if (Object.hasOwn(RESERVED_NAMES, name)) {
     return [{ path, on: 'key', reason: `the name is taken: ${RESERVED_NAMES[name]}`, mend: 'choose another name' }];
   }
@@ -55,7 +68,7 @@ function checkName(name: string, path: Path): Fault[] {
   return [];
 }
 
-function checkHealth(service: Raw, path: Path): Fault[] {
+export function checkHealth(service: Raw, path: Path): Fault[] {
   const health = service['health'];
   if (!isRecord(health)) return [];
   const inside = [...path, 'health'];
@@ -86,21 +99,13 @@ function checkUses(uses: unknown, self: string, names: readonly string[], path: 
     if (typeof used !== 'string' || used === '') return;
     const at = { path: [...path, index], on: 'value' } as const;
     if (used === self) faults.push({ ...at, reason: 'a service cannot use itself through the mesh', mend: 'remove it' });
-    else if (!names.includes(used)) {
-      const meant = nearest(used, others);
-      const mend =
-        meant !== undefined
-          ? `did you mean "${meant}"?`
-          : others.length > 0
-            ? `use ${listed(others)}, or add the service`
-            : 'add the service';
-      faults.push({ ...at, reason: `there is no service ${shown(used)}`, mend });
-    } else if (uses.indexOf(used) < index) faults.push({ ...at, reason: `${shown(used)} is listed twice`, mend: 'remove one of the two' });
+    else if (!names.includes(used)) faults.push(unknownService(used, others, at.path));
+    else if (uses.indexOf(used) < index) faults.push({ ...at, reason: `${shown(used)} is listed twice`, mend: 'remove one of the two' });
   });
   return faults;
 }
 
-function checkRetry(on: unknown, path: Path): Fault[] {
+export function checkRetry(on: unknown, path: Path): Fault[] {
   const conditions = isRecord(on) ? on['on'] : undefined;
   if (!Array.isArray(conditions)) return [];
   return conditions.flatMap((condition: unknown, index): Fault[] =>
@@ -117,7 +122,7 @@ function checkRunOnly(service: Raw, path: Path): Fault[] {
   return keys.map((key) => ({ path: [...path, key], on: 'key', reason, mend: 'add "run", or remove the key' }));
 }
 
-function checkHttpOnly(service: Raw, path: Path): Fault[] {
+export function checkHttpOnly(service: Raw, path: Path): Fault[] {
   const protocol = service['protocol'];
   if (!BYTE_STREAMS.includes(protocol)) return [];
   const keys = ['timeout', 'retry'].filter((key) => service[key] !== undefined);

@@ -16,8 +16,11 @@ const BODY_BYTES_MAX = 256 * 1024;
 export interface AdminServerOptions {
   readonly listen: SocketAddress;
   readonly token: string;
-  readonly agent: Agent;
-  readonly dataPlane: DataPlane;
+  /** What is missing until every listener serves; empty when ready. */
+  readonly missing: () => readonly string[];
+  /** Absent where there is no control plane: then there are no pages for workloads. */
+  readonly workloads?: Pick<Agent, 'list' | 'put' | 'remove'>;
+  readonly dataPlane: Pick<DataPlane, 'configDump' | 'status'>;
   readonly metrics: Metrics;
   readonly logger: Logger;
   /** Called once on `POST /drain`, after the answer was sent. */
@@ -68,8 +71,7 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
   };
 }
 
-function adminRoutes({ agent, dataPlane, metrics, onDrain }: AdminServerOptions): AdminRoute[] {
-  const workloads = ['workloads', '*', '*', '*'];
+function adminRoutes({ missing, workloads, dataPlane, metrics, onDrain }: AdminServerOptions): AdminRoute[] {
   return [
     { method: 'GET', path: ['healthz'], open: true, handle: () => ({ status: 200, body: { ok: true } }) },
     {
@@ -77,8 +79,8 @@ function adminRoutes({ agent, dataPlane, metrics, onDrain }: AdminServerOptions)
       path: ['ready'],
       open: true,
       handle: () => {
-        const missing = agent.missing();
-        return { status: missing.length === 0 ? 200 : 503, body: { ready: missing.length === 0, missing } };
+        const lacking = missing();
+        return { status: lacking.length === 0 ? 200 : 503, body: { ready: lacking.length === 0, missing: lacking } };
       },
     },
     {
@@ -89,26 +91,7 @@ function adminRoutes({ agent, dataPlane, metrics, onDrain }: AdminServerOptions)
     },
     { method: 'GET', path: ['config_dump'], open: false, handle: () => ({ status: 200, body: dataPlane.configDump() }) },
     { method: 'GET', path: ['status'], open: false, handle: () => ({ status: 200, body: dataPlane.status() }) },
-    { method: 'GET', path: ['workloads'], open: false, handle: () => ({ status: 200, body: { workloads: agent.list() } }) },
-    {
-      method: 'PUT',
-      path: workloads,
-      open: false,
-      handle: async (segments, request) => {
-        const spec = parseWorkloadSpec(segments.slice(1), await readJson(request));
-        return { status: 200, body: await agent.put(spec) };
-      },
-    },
-    {
-      method: 'DELETE',
-      path: workloads,
-      open: false,
-      handle: async (segments) => {
-        const [, namespace = '', name = '', instance = ''] = segments;
-        const existed = await agent.remove(workloadName({ namespace, name }, instance));
-        return existed ? { status: 200, body: { removed: true } } : problem(404, 'this data plane hosts no such workload');
-      },
-    },
+    ...(workloads === undefined ? [] : workloadRoutes(workloads)),
     {
       method: 'POST',
       path: ['drain'],
@@ -116,6 +99,32 @@ function adminRoutes({ agent, dataPlane, metrics, onDrain }: AdminServerOptions)
       handle: () => {
         setImmediate(onDrain);
         return { status: 202, body: { draining: true } };
+      },
+    },
+  ];
+}
+
+function workloadRoutes(workloads: Pick<Agent, 'list' | 'put' | 'remove'>): AdminRoute[] {
+  const path = ['workloads', '*', '*', '*'];
+  return [
+    { method: 'GET', path: ['workloads'], open: false, handle: () => ({ status: 200, body: { workloads: workloads.list() } }) },
+    {
+      method: 'PUT',
+      path,
+      open: false,
+      handle: async (segments, request) => {
+        const spec = parseWorkloadSpec(segments.slice(1), await readJson(request));
+        return { status: 200, body: await workloads.put(spec) };
+      },
+    },
+    {
+      method: 'DELETE',
+      path,
+      open: false,
+      handle: async (segments) => {
+        const [, namespace = '', name = '', instance = ''] = segments;
+        const existed = await workloads.remove(workloadName({ namespace, name }, instance));
+        return existed ? { status: 200, body: { removed: true } } : problem(404, 'this data plane hosts no such workload');
       },
     },
   ];

@@ -1,0 +1,149 @@
+// What the fields of a static proxy's file mean to one another, from the raw values: addresses, names, ports that are wanted twice.
+import { ipBytes } from '../identity/ip.ts';
+import type { SocketAddress } from '../model/service.ts';
+import type { Fault, Path } from './fault.ts';
+import { isRecord, shown } from './fault.ts';
+import { checkHealth, checkHttpOnly, checkNameForm, checkRetry, unknownService } from './semantics.ts';
+
+type Raw = Record<string, unknown>;
+
+const PROTOCOLS: readonly unknown[] = ['http', 'tcp'];
+/** Where a listener listens that names no address. */
+export const LISTENER_ADDRESS = '127.0.0.1';
+
+/** `1.2.3.4:80` or `[::1]:80`; undefined for anything else. */
+export function parseEndpoint(text: string): SocketAddress | undefined {
+  const [, bracketed, plain, digits] = /^(?:\[([0-9a-f:.]+)\]|([0-9.]+)):(\d{1,5})$/i.exec(text) ?? [];
+  const address = bracketed ?? plain ?? '';
+  const port = Number(digits);
+  const isAddress = ipBytes(address) !== undefined && address.includes(':') === (bracketed !== undefined);
+  return isAddress && port >= 1 && port <= 65_535 ? { address, port } : undefined;
+}
+
+export function checkStaticMeaning(root: unknown): Fault[] {
+  const file = isRecord(root) ? root : {};
+  const services = isRecord(file['services']) ? file['services'] : {};
+  const listeners: readonly unknown[] = Array.isArray(file['listeners']) ? file['listeners'] : [];
+  const targets = listeners.map((listener) => (isRecord(listener) ? listener['service'] : undefined));
+  // Where a listener leads nowhere, its service is not unused but misspelled there.
+  const allLead = targets.every((target) => typeof target === 'string' && Object.hasOwn(services, target));
+  return [
+    ...checkListeners(listeners, services),
+    ...Object.entries(services).flatMap(([name, service]) => checkService(name, service, allLead && !targets.includes(name))),
+  ];
+}
+
+function checkListeners(listeners: readonly unknown[], services: Raw): Fault[] {
+  const takenBy = new Map<string, number>();
+  const endpointKeys = new Map(Object.entries(services).map(([name, service]) => [name, new Set(endpointsOf(service).map(socketKey))]));
+  return listeners.flatMap((listener, index): Fault[] => {
+    if (!isRecord(listener)) return [];
+    const path = ['listeners', index];
+    const faults = [...checkAddress(listener['address'], path), ...checkTarget(listener, services, endpointKeys, path)];
+    const socket = socketKey({ address: addressOf(listener), port: Number(listener['port']) });
+    const other = takenBy.get(socket);
+    if (other !== undefined) {
+      const reason = `listeners[${other}] has this address and port already`;
+      faults.push({ path: [...path, 'port'], on: 'value', reason, mend: 'choose another port, or remove one of the two' });
+    } else if (listener['port'] !== 0 && typeof listener['port'] === 'number') takenBy.set(socket, index);
+    return faults;
+  });
+}
+
+function checkAddress(address: unknown, path: Path): Fault[] {
+  if (typeof address !== 'string' || address === '' || ipBytes(address) !== undefined) return [];
+  const bare = address.replace(/^\[(.*)\]$/, '$1');
+  const mend =
+    ipBytes(bare) !== undefined
+      ? `remove the brackets: "${bare}"`
+      : address === 'localhost'
+        ? 'write "127.0.0.1"'
+        : 'write an IP address of this machine, or "0.0.0.0" for all of them';
+  return [{ path: [...path, 'address'], on: 'value', reason: `${shown(address)} is not an IP address`, mend }];
+}
+
+function checkTarget(listener: Raw, services: Raw, endpointKeys: ReadonlyMap<string, ReadonlySet<string>>, path: Path): Fault[] {
+  const name = listener['service'];
+  if (typeof name !== 'string' || name === '') return [];
+  if (!Object.hasOwn(services, name)) return [unknownService(name, Object.keys(services), [...path, 'service'])];
+  const service = services[name];
+  const [own, target] = [listener['protocol'] ?? 'http', isRecord(service) ? (service['protocol'] ?? 'http') : undefined];
+  const faults: Fault[] = [];
+  if (own !== target && PROTOCOLS.includes(own) && PROTOCOLS.includes(target)) {
+    const reason = `the listener has protocol ${shown(own)}, and the service ${shown(name)} has ${shown(target)}`;
+    const at = listener['protocol'] === undefined ? 'service' : 'protocol';
+    faults.push({ path: [...path, at], on: 'value', reason, mend: `write "protocol: ${String(target)}" here, or change the service` });
+  }
+  const socket = socketKey({ address: addressOf(listener), port: Number(listener['port']) });
+  if (endpointKeys.get(name)?.has(socket) === true) {
+    const reason = `the listener is an endpoint of the service ${shown(name)}, so that it would call itself without end`;
+    faults.push({ path: [...path, 'port'], on: 'value', reason, mend: 'choose another port, or remove the endpoint' });
+  }
+  return faults;
+}
+
+function checkService(name: string, service: unknown, isUnused: boolean): Fault[] {
+  const path = ['services', name];
+  const faults = checkNameForm(name, path);
+  if (isUnused)
+    faults.push({ severity: 'warning', path, on: 'key', reason: 'no listener leads to it', mend: 'add a listener, or remove the service' });
+  if (!isRecord(service)) return faults;
+  return [
+    ...faults,
+    ...checkEndpoints(service['endpoints'], [...path, 'endpoints']),
+    ...checkHealth(service, path),
+    ...checkHttpOnly(service, path),
+    ...checkRetry(service['retry'], [...path, 'retry', 'on']),
+  ];
+}
+
+function checkEndpoints(endpoints: unknown, path: Path): Fault[] {
+  if (!Array.isArray(endpoints)) return [];
+  const seen = new Set<string>();
+  return endpoints.flatMap((text: unknown, index): Fault[] => {
+    if (typeof text !== 'string' || text === '') return [];
+    const at = { path: [...path, index], on: 'value' } as const;
+    const endpoint = parseEndpoint(text);
+    if (endpoint === undefined) return [{ ...at, ...explainEndpoint(text) }];
+    const key = socketKey(endpoint);
+    if (seen.has(key)) return [{ ...at, reason: `${shown(text)} is listed twice`, mend: 'remove one of the two' }];
+    seen.add(key);
+    return [];
+  });
+}
+
+function explainEndpoint(text: string): Pick<Fault, 'reason' | 'mend'> {
+  const found = shown(text);
+  if (text.includes('://')) return { reason: `expected an address and a port, found the URL ${found}`, mend: 'write "127.0.0.1:9000"' };
+  const [, host = '', digits] = /^(.*?)(?::(\d*))?$/.exec(text) ?? [];
+  const address = host.replace(/^\[(.*)\]$/, '$1');
+  // `::1:9000` is an address as well, but hardly ever the one that is meant.
+  if (ipBytes(address) !== undefined && address.includes(':') && !host.startsWith('['))
+    return { reason: `${found} has an IPv6 address without brackets`, mend: `write "[${address}]:${digits === '' ? '9000' : digits}"` };
+  if (ipBytes(text.replace(/^\[(.*)\]$/, '$1')) !== undefined) {
+    const whole = text.includes(':') && !text.startsWith('[') ? `[${text}]` : text;
+    return { reason: `${found} has no port`, mend: `for example "${whole}:9000"` };
+  }
+  if (ipBytes(address) !== undefined) return { reason: `${found} has a port that is none`, mend: 'write a port from 1 to 65535' };
+  if (host.toLowerCase() === 'localhost') {
+    const mend = `write "127.0.0.1:${digits === undefined || digits === '' ? '9000' : digits}"`;
+    return { reason: `names are not looked up by this version of Heddle, and ${found} has one`, mend };
+  }
+  if (/^[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?$/i.test(host) && /[a-z_-]/i.test(host))
+    return { reason: `names are not looked up by this version of Heddle, and ${found} has one`, mend: 'write its IP address instead' };
+  return { reason: `expected an IP address and a port, found ${found}`, mend: 'for example "127.0.0.1:9000" or "[::1]:9000"' };
+}
+
+function endpointsOf(service: unknown): SocketAddress[] {
+  const endpoints: readonly unknown[] = isRecord(service) && Array.isArray(service['endpoints']) ? service['endpoints'] : [];
+  return endpoints.flatMap((text) => (typeof text === 'string' ? (parseEndpoint(text) ?? []) : []));
+}
+
+/** The same for every way to write an address. */
+function socketKey({ address, port }: SocketAddress): string {
+  return `${(ipBytes(address) ?? [address]).join('.')} ${port}`;
+}
+
+function addressOf({ address }: Raw): string {
+  return typeof address === 'string' ? address : LISTENER_ADDRESS;
+}

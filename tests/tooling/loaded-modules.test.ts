@@ -1,0 +1,73 @@
+// What runs beside every service is loaded for every service: no code that only a reader of mesh files needs.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { after, describe, it } from 'node:test';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+const RECORDER = join(ROOT, 'tests/fixtures/record-loads.mjs');
+const MAIN = join(ROOT, 'packages/cli/src/main.ts');
+const DEADLINE_MS = 30_000;
+
+const folder = mkdtempSync(join(tmpdir(), 'heddle-loaded-'));
+after(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/**
+ * The packages of node_modules of which a Node process loaded a module, by `import` or by `require`.
+ * @param stopAt what it writes when it has started and is told to stop; without it, the process ends by itself.
+ */
+async function packagesLoaded(args: readonly string[], stopAt?: string): Promise<Set<string>> {
+  const file = join(mkdtempSync(join(folder, 'run-')), 'loaded');
+  const child = spawn(process.execPath, ['--conditions=heddle-source', '--import', RECORDER, ...args], {
+    cwd: ROOT,
+    env: { ...process.env, LOADED_MODULES: file, HEDDLE_JOIN_TOKEN: undefined },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: DEADLINE_MS,
+    killSignal: 'SIGKILL',
+  });
+  let output = '';
+  const read = (text: string): void => {
+    output += text;
+    if (stopAt !== undefined && output.includes(stopAt)) child.kill('SIGTERM');
+  };
+  child.stdout.setEncoding('utf8').on('data', read);
+  child.stderr.setEncoding('utf8').on('data', read);
+  const code = await new Promise((done, failed) => child.on('error', failed).on('close', done));
+  assert.equal(code, 0, output);
+  assert.ok(stopAt === undefined || output.includes(stopAt), output);
+  const urls = readFileSync(file, 'utf8').split('\n');
+  return new Set(urls.flatMap((url) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(url)?.[1] ?? []));
+}
+
+/** Those of them that only a reader of mesh files needs. */
+const ofMeshFiles = (packages: ReadonlySet<string>): string[] => ['zod', 'yaml'].filter((name) => packages.has(name));
+
+describe('the code that a process loads', () => {
+  it('has no schema and no YAML in a proxy that has started', async () => {
+    const args = ['--node', 'x', '--control', '127.0.0.1:1', '--outbound-port', '0', '--admin-port', '0', '--log-format', 'json'];
+    const packages = await packagesLoaded([MAIN, 'proxy', '--state-dir', join(folder, 'state'), ...args], 'data plane is up');
+    assert.ok(packages.has('@grpc/grpc-js') && packages.has('pino'), [...packages].join(', '));
+    assert.deepEqual(ofMeshFiles(packages), []);
+  });
+
+  it('has neither in the supervisor of a sidecar', async () => {
+    const packages = await packagesLoaded([
+      '--input-type=module',
+      '-e',
+      `await import(${JSON.stringify(join(ROOT, 'packages/cli/src/commands/run.ts'))})`,
+    ]);
+    assert.ok(packages.has('@grpc/grpc-js'), [...packages].join(', '));
+    assert.deepEqual(ofMeshFiles(packages), []);
+  });
+
+  it('has both where a mesh file is read, so that they would be seen', async () => {
+    const file = join(folder, 'heddle.yaml');
+    writeFileSync(file, 'mesh: test\nservices:\n  orders: { port: 8081, uses: [] }\n');
+    const packages = await packagesLoaded([MAIN, 'validate', '--file', file]);
+    assert.deepEqual(ofMeshFiles(packages), ['zod', 'yaml']);
+  });
+});
