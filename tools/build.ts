@@ -54,7 +54,7 @@ async function buildPackage(root: string, compiler: string, folder: string, mani
     sourceMap: true,
     stripInternal: true,
   };
-  const exclude = ['../src/**/*.test.ts', '../src/**/testing/**', '../src/**/*-contract.ts'];
+  const exclude = ['../src/**/*.test.ts', '../src/**/testing/**', '../src/**/*test-support.ts', '../src/**/*-contract.ts'];
   writeFileSync(project, JSON.stringify({ extends: '../../../tsconfig.base.json', compilerOptions, include: ['../src/**/*.ts'], exclude }));
   try {
     const { code, output } = await run(root, compiler, ['-p', project, '--pretty', 'false']);
