@@ -117,7 +117,7 @@ describe('bad input to a running mesh', () => {
     }
   });
 
-  it('a wrong, a used and a foreign join token are each refused with the reason', async () => {
+  it('a join token that is none, and one of another service, are refused with the reason', async () => {
     const run = (token: string, service = 'echo') =>
       heddle(
         ['run', '--service', service, '--instance', 'extra-1', '--inbound-port', '0', '--port', '1', ...controlFlags(mesh), '--', 'true'],

@@ -3,7 +3,7 @@
 import { type Cluster, DEFAULT_LIMITS, serviceKey, type SocketAddress } from '@heddle/core';
 import type { ListenerStatus, ResourceUpdate } from '../data-plane.ts';
 import type { HeldIdentity } from '../identity/index.ts';
-import { AdsConnection, type AdsStatus } from './ads-connection.ts';
+import { AdsConnection } from './ads-connection.ts';
 import { HealthMonitor, type SendProbe, type Verdict } from './health-monitor.ts';
 import { HostedWorkload, type HostingDeps, type WorkloadBinding, type WorkloadStatus } from './hosted-workload.ts';
 import { HostingError } from './hosting-error.ts';
@@ -86,10 +86,6 @@ export class Agent {
 
   list(): WorkloadStatus[] {
     return [...this.#workloads.values()].map((workload) => workload.status());
-  }
-
-  adsStatus(): AdsStatus {
-    return this.#ads.status();
   }
 
   /** What is still missing before every listener serves, in words; empty when ready. A lost control plane does not make a serving data plane unready. */
