@@ -18,7 +18,7 @@ const TARGETS = {
   heddle: ['packages/cli/src/main.ts'],
   test: ['tools/test.ts'],
   check: ['tools/check.ts'],
-  bench: ['bench/sidecar.ts'],
+  bench: ['bench/main.ts'],
   build: ['tools/build.ts'],
   format: ['tools/format.ts'],
   docs: ['tools/docs.ts'],

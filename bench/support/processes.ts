@@ -1,12 +1,15 @@
-// Processes under measurement: each on one processor, its time and memory as the kernel counts them (Linux: /proc).
+// Processes under measurement: each on one processor, its time and memory as the kernel counts them (Linux: /proc), children included.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const START_TIMEOUT_MS = 15_000;
+/** Of what a process says, for error messages. */
+const SAID_CHARS_MAX = 4_000;
 
 export function isInstalled(program: string): boolean {
+  if (program.includes('/')) return existsSync(program);
   return (process.env['PATH'] ?? '').split(':').some((folder) => existsSync(`${folder}/${program}`));
 }
 
@@ -22,19 +25,19 @@ function pinned(core: number | undefined, command: readonly string[]): [string, 
 export class Process {
   readonly name: string;
   private readonly child: ChildProcess;
-  private output = '';
+  private said = '';
+  private onLine: ((line: string) => void) | undefined;
+  private rest = '';
 
   constructor(name: string, core: number | undefined, command: readonly string[]) {
     this.name = name;
     const [program, args] = pinned(core, command);
-    this.child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    for (const stream of [this.child.stdout!, this.child.stderr!]) {
-      stream.setEncoding('utf8').on('data', (text: string) => {
-        this.output = (this.output + text).slice(-4000);
-      });
-    }
+    this.child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    this.child.stdin!.on('error', () => {});
+    this.child.stdout!.setEncoding('utf8').on('data', (text: string) => this.heard(text, true));
+    this.child.stderr!.setEncoding('utf8').on('data', (text: string) => this.heard(text, false));
     this.child.on('error', (error) => {
-      this.output += error.message;
+      this.said += error.message;
     });
   }
 
@@ -42,41 +45,106 @@ export class Process {
   async listensOn(port: number): Promise<this> {
     const end = performance.now() + START_TIMEOUT_MS;
     while (!(await accepts(port))) {
-      if (this.child.exitCode !== null || this.child.pid === undefined || performance.now() > end)
-        throw new Error(`${this.name} does not listen on port ${port}: ${this.output.trim() || 'it said nothing'}`);
+      if (!this.isAlive || performance.now() > end) throw new Error(this.complaint(`does not listen on port ${port}`));
       await delay(20);
     }
     return this;
   }
 
-  /** User and system time of all its threads. */
-  cpuSeconds(): number {
-    // The name in parentheses may hold blanks; fields 14 and 15 of proc(5) are counted from behind it.
-    const fields = readFileSync(`/proc/${this.child.pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ');
-    return (Number(fields[11]) + Number(fields[12])) / TICKS;
+  /** Writes a line to its standard input; resolves to the next line of its standard output. */
+  async ask(line: string): Promise<string> {
+    const answer = this.nextLine();
+    this.child.stdin!.write(`${line}\n`);
+    return answer;
   }
 
+  nextLine(): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.onLine = resolve;
+      this.child.once('exit', () => reject(new Error(this.complaint('ended'))));
+    });
+  }
+
+  get isAlive(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null && this.child.pid !== undefined;
+  }
+
+  /** User and system time of all its threads, and of its children. */
+  cpuSeconds(): number {
+    // The name in parentheses may hold blanks; fields 14 and 15 of proc(5) are counted from behind it.
+    return this.sum((pid) => {
+      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ');
+      return (Number(fields[11]) + Number(fields[12])) / TICKS;
+    });
+  }
+
+  /** Resident; what children share with their parent counts once for each. */
   residentMb(): number {
-    return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${this.child.pid}/status`, 'utf8'))?.[1]) / 1024;
+    return this.sum((pid) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024);
   }
 
   async stop(): Promise<void> {
-    if (this.child.exitCode !== null || this.child.signalCode !== null || this.child.pid === undefined) return;
+    if (!this.isAlive) return;
     const gone = new Promise((resolve) => this.child.once('exit', resolve));
-    this.child.kill('SIGKILL');
+    for (const pid of processTree(this.child.pid!)) kill(pid);
     await gone;
+  }
+
+  private sum(of: (pid: number) => number): number {
+    if (!this.isAlive) throw new Error(this.complaint('ended while it was measured'));
+    return processTree(this.child.pid!).reduce((sum, pid) => sum + of(pid), 0);
+  }
+
+  private complaint(what: string): string {
+    return `${this.name} ${what}: ${this.said.trim() || 'it said nothing'}`;
+  }
+
+  private heard(text: string, isOutput: boolean): void {
+    this.said = (this.said + text).slice(-SAID_CHARS_MAX);
+    if (!isOutput) return;
+    const lines = (this.rest + text).split('\n');
+    this.rest = lines.pop() ?? '';
+    for (const line of lines) {
+      const onLine = this.onLine;
+      this.onLine = undefined;
+      onLine?.(line);
+    }
   }
 }
 
-/** Runs to its end; resolves to what it printed. */
+/** Parents first. */
+function processTree(pid: number): number[] {
+  let children = '';
+  try {
+    children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  } catch {
+    // It has just ended.
+  }
+  return [pid, ...children.split(' ').filter(Boolean).map(Number).flatMap(processTree)];
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It ended by itself.
+  }
+}
+
+/** Runs to its end; resolves to what it printed, throws when it failed. */
 export async function output(core: number | undefined, command: readonly string[]): Promise<string> {
   const [program, args] = pinned(core, command);
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let text = '';
+  let errors = '';
   child.stdout.setEncoding('utf8').on('data', (part: string) => (text += part));
+  child.stderr.setEncoding('utf8').on('data', (part: string) => (errors = (errors + part).slice(-SAID_CHARS_MAX)));
   return new Promise((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', () => resolve(text));
+    child.on('close', (code) => {
+      if (code === 0) resolve(text);
+      else reject(new Error(`${command[0]} ended with ${code}: ${errors.trim() || text.slice(-SAID_CHARS_MAX)}`));
+    });
   });
 }
 

@@ -49,6 +49,16 @@ export function instanceName(text: string): string {
   return text;
 }
 
+/** More processes than this on one machine are a slip of the finger. */
+const WORKERS_MAX = 64;
+
+/** Worker processes of a proxy. */
+export function workers(text: string): number {
+  const value = /^\d+$/.test(text) ? Number(text) : 0;
+  if (value < 1 || value > WORKERS_MAX) throw new InvalidArgumentError(`expected a whole number from 1 to ${WORKERS_MAX}.`);
+  return value;
+}
+
 export function names(text: string): string[] {
   return text.split(',').map((part) => name(part.trim()));
 }

@@ -1,5 +1,6 @@
 // The command line: what commands and options there are, with examples. What they do is in `commands/`, imported when called.
 import { Command, CommanderError, Option } from 'commander';
+import type { CaptureApplyOptions, CaptureShowOptions } from './commands/capture.ts';
 import type { CheckOptions } from './commands/check.ts';
 import type { ControlCommandOptions } from './commands/control.ts';
 import type { GetOptions, Kind } from './commands/get.ts';
@@ -8,8 +9,9 @@ import type { RunOptions } from './commands/run.ts';
 import type { TokenOptions } from './commands/token.ts';
 import type { UpOptions } from './commands/up.ts';
 import type { ValidateOptions } from './commands/validate.ts';
+import { capturedUser, capturedWorkload } from './commands/capture-options.ts';
 import { CliError, exitCodeOf, formatError, type ExitCode } from './errors.ts';
-import { hostPort, instanceName, name, names, outputFormat, port, timeToLive } from './options.ts';
+import { hostPort, instanceName, name, names, outputFormat, port, timeToLive, workers } from './options.ts';
 import { OUTPUT_FORMATS } from './output/formats.ts';
 import { VERSION } from './version.ts';
 
@@ -77,7 +79,7 @@ function buildProgram(): Command {
       'after',
       examples('heddle up', 'heddle get instances --watch', 'heddle run --service orders --port 8080 -- node server.js'),
     );
-  for (const add of [addUp, addRun, addGet, addCheck, addValidate, addToken, addControl, addProxy]) add(program);
+  for (const add of [addUp, addRun, addGet, addCheck, addValidate, addToken, addControl, addProxy, addCapture]) add(program);
   for (const command of allCommands(program)) command.exitOverride().configureOutput({ outputError: () => {} });
   return program;
 }
@@ -121,6 +123,7 @@ function addUp(program: Command): void {
     .option('--control-port <port>', 'port of the control plane', port(1), 15_010)
     .option('--proxy-port <port>', 'port of the HTTP proxy through which services are called by name', port(1), 15_001)
     .option('--admin-port <port>', "port of the proxy's admin API", port(1), 15_020)
+    .option('--proxy-workers <number>', 'processes that carry connections for the proxy', workers, 1)
     .option('--quiet', 'do not show what the services write', false)
     .addHelpText(
       'after',
@@ -154,6 +157,7 @@ function addRun(program: Command): void {
     .option('--inbound-port <port>', 'port at which other instances reach this one; 0: a free one', port(0), 15_006)
     .option('--outbound-port <port>', 'port of its own HTTP proxy; 0: a free one', port(0), 0)
     .option('--admin-port <port>', "port of its proxy's admin API; 0: a free one", port(0), 0)
+    .option('--proxy-workers <number>', 'processes that carry connections for its proxy', workers, 1)
     .addOption(stateDirectory())
     .argument('<command...>', 'command of the process, after --')
     .addHelpText(
@@ -286,7 +290,14 @@ function addProxy(program: Command): void {
     )
     .option('--join-token-file <file>', 'join token for an identity of its own (default: HEDDLE_JOIN_TOKEN, else none)')
     .option('--anonymous-calls', 'calls from this machine that name no workload are made with its own identity', false)
+    .option('--workers <number>', 'processes that carry connections; 1: this one alone (default: one for each core, at most 4)', workers)
     .addOption(new Option('--drain <time>', 'time that running requests have when it stops').argParser(timeToLive).default(10_000, '10s'))
+    .addOption(
+      new Option('--upgrade-drain <time>', 'time that open connections have when a new process has taken over')
+        .argParser(timeToLive)
+        .default(600_000, '10m'),
+    )
+    .option('--pid-file <file>', 'file that holds the process id while it serves')
     .addOption(stateDirectory())
     .addOption(logLevel())
     .addOption(logFormat())
@@ -303,6 +314,11 @@ A file for --static lists ports, and where what arrives there goes:
 SIGHUP makes it read the file again; when the file has problems, they are
 logged, and everything stays as it is. The pages of the admin API that need a
 token can be used when --admin-token-file is given.
+
+SIGUSR2 replaces the proxy by a new process with the same command line, from the
+program that is on disk by then. The new one takes over all listening sockets,
+and no connection is refused or cut off; when it does not become ready, the old
+one goes on. The process id changes: supervisors can follow it by --pid-file.
 `,
     )
     .action(result(runProxy));
@@ -311,4 +327,72 @@ token can be used when --admin-token-file is given.
 async function runProxy(options: ProxyCommandOptions): Outcome {
   if (options.static === undefined) return (await import('./commands/proxy.ts')).proxy(options);
   return (await import('./commands/proxy-static.ts')).proxyStatic(options.static, options);
+}
+
+function addCapture(program: Command): void {
+  const capture = program
+    .command('capture')
+    .summary('send calls to virtual addresses through the proxy')
+    .description(
+      'Every service has a virtual address that is the same everywhere. Sends the calls of programs on this machine to such addresses through the proxy, with a table of nftables; nothing in the programs changes. Linux only.',
+    )
+    .addHelpText(
+      'after',
+      examples(
+        'sudo heddle capture apply --state-dir .heddle',
+        'sudo heddle capture show --state-dir .heddle',
+        'sudo heddle capture remove',
+      ),
+    );
+  const ofProxy = (command: Command): Command =>
+    command
+      .option(
+        '--admin-port <port>',
+        "port of the proxy's admin API (default: that of `heddle up` in the state directory, else 15020)",
+        port(1),
+      )
+      .option('--admin-token-file <file>', 'token of the admin API (default: proxy-<node>.token in the state directory)')
+      .option('--node <name>', 'name of the proxy (default: that of this machine; of `heddle run`: the instance)', instanceName)
+      .addOption(stateDirectory());
+  ofProxy(capture.command('apply'))
+    .summary('install the rules')
+    .description('Installs the rules, all at once, in place of those of an earlier call. When they are as they should be, nothing changes.')
+    .option(
+      '--workload <workload>',
+      'as which workload the calls are made: NAMESPACE/SERVICE/INSTANCE, several times, or all (default: the only one)',
+      capturedWorkload,
+    )
+    .option(
+      '--uid <user>',
+      'the user whose calls are meant, by number: UID, or NAMESPACE/SERVICE/INSTANCE=UID, several times (default: every user)',
+      capturedUser,
+    )
+    .option('--dry-run', 'print the rules for `nft -f -` and install nothing', false)
+    .addHelpText(
+      'after',
+      `${examples(
+        'sudo heddle capture apply --state-dir .heddle',
+        'sudo heddle capture apply --state-dir .heddle --workload default/web/web-1',
+        'sudo heddle capture apply --state-dir .heddle --uid default/web/web-1=1001 --uid default/orders/orders-1=1002',
+        'heddle capture apply --dry-run | sudo nft -f -',
+      )}
+Install the rules again when services come or go, or ports of the proxy change:
+\`heddle capture show\` tells when they are no longer as they should be.
+`,
+    )
+    .action(result(async (options: CaptureApplyOptions) => (await import('./commands/capture.ts')).captureApply(options)));
+  ofProxy(capture.command('show'))
+    .summary('show the rules of the kernel')
+    .description(
+      'Shows which calls are captured, as the kernel has it, with the number of connections, and whether all is as it should be. Exit code 1 when it is not.',
+    )
+    .addOption(output())
+    .addHelpText('after', examples('sudo heddle capture show --state-dir .heddle', 'sudo heddle capture show --state-dir .heddle -o json'))
+    .action(result(async (options: CaptureShowOptions) => (await import('./commands/capture.ts')).captureShow(options)));
+  capture
+    .command('remove')
+    .summary('remove the rules')
+    .description('Removes the rules, and nothing else. Captured connections that are open may stall: let them end first.')
+    .addHelpText('after', examples('sudo heddle capture remove'))
+    .action(result(async () => (await import('./commands/capture.ts')).captureRemove()));
 }

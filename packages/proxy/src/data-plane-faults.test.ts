@@ -1,7 +1,7 @@
 // What happens when instances refuse, die, stall or lie, and when clients do.
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
-import { endpoint, mustApply, TestMesh } from './testing/mesh.ts';
+import { endpoint, mustApply, meshCluster, TestMesh } from './testing/mesh.ts';
 import type { Plane } from './testing/mesh.ts';
 import { connectRaw, RawServer, until } from './testing/raw-http.ts';
 
@@ -282,13 +282,13 @@ describe('faults', () => {
         const text = bytes.toString('latin1');
         if (text.startsWith('GET')) {
           assert.match(text, /connection: upgrade/i);
-          assert.match(text, /upgrade: websocket/i);
-          peer.send('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nfirst');
+          assert.match(text, /upgrade: echo/i);
+          peer.send('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nfirst');
         } else peer.send(`echo:${text}`);
       });
     const client = connectRaw(port);
-    client.send('GET /ws HTTP/1.1\r\nHost: orders\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
-    assert.match(await client.expect('first'), /^HTTP\/1\.1 101 [\s\S]*upgrade: websocket/i);
+    client.send('GET /ws HTTP/1.1\r\nHost: orders\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
+    assert.match(await client.expect('first'), /^HTTP\/1\.1 101 [\s\S]*upgrade: echo/i);
     client.send('\x00\xff no http');
     await client.expect('echo:\x00\xff no http');
     client.socket.end();
@@ -403,7 +403,9 @@ describe('faults', () => {
       applications.push(application);
       ports.push(await mesh.inbound(plane(instance).plane, 'orders', instance, application.port));
     }
-    const port = await mesh.outbound(web.plane, 'orders', [endpoint(ports[0]!, 'orders-1'), endpoint(ports[1]!, 'orders-2')]);
+    const port = await mesh.outbound(web.plane, 'orders', [endpoint(ports[0]!, 'orders-1'), endpoint(ports[1]!, 'orders-2')], {
+      cluster: { http: 'http1', tls: { ...meshCluster('orders').tls!, alpn: ['http/1.1'] } },
+    });
     const clients = [connectRaw(port), connectRaw(port), connectRaw(port), connectRaw(port)];
     for (const client of clients.slice(0, 2)) {
       const before = bytesAt(applications);

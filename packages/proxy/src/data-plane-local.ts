@@ -1,6 +1,6 @@
 // Applied configuration and what runs by it. Updates are taken one after the other; each is checked whole before anything changes, and what
 // is wrong with it becomes the reason of the NACK.
-import { DEFAULT_LIMITS, RouteConfigError, serviceHostnames } from '@heddle/core';
+import { DEFAULT_LIMITS, RouteConfigError } from '@heddle/core';
 import type { Cluster, EndpointSet, Listener, Resource, ResourceKind, RouteConfig, TrustBundle } from '@heddle/core';
 import { NetworkError } from '@heddle/runtime';
 import { checkCluster, checkConflicts, checkCount, checkEndpointSet, checkListener, checkTrustBundle } from './data-plane-resources.ts';
@@ -44,7 +44,6 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
   private readonly routeConfigs = new Map<string, RouteConfig>();
   private readonly endpointSets = new Map<string, EndpointSet>();
   private readonly trustBundles = new Map<string, TrustBundle>();
-  private tcpClusters = new Map<string, UpstreamCluster>();
   private queue: Promise<unknown> = Promise.resolve();
   private draining = false;
   private lastWanted = '';
@@ -61,7 +60,7 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
       metrics,
       limits,
       deadlines: new Deadlines(clock),
-      turn: new Turn(),
+      turn: new Turn(network),
       active: { count: 0 },
     };
     this.sockets = new Sockets(network);
@@ -101,12 +100,21 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
 
   setIdentity(workload: string, identity: WorkloadIdentity): void {
     // Throws where the PEM cannot be used, before anything has changed.
-    this.context.network.clientTls({ ...identity, rootsPem: identity.certificatePem, peerIds: [], alpn: [] });
+    this.context.network.serverTls({ ...identity, alpn: [] });
     this.identities.set(workload, identity);
   }
 
   removeIdentity(workload: string): void {
     this.identities.remove(workload);
+  }
+
+  setCertificate(name: string, certificate: WorkloadIdentity): void {
+    this.context.network.serverTls({ ...certificate, alpn: [] });
+    this.identities.setCertificate(name, certificate);
+  }
+
+  removeCertificate(name: string): void {
+    this.identities.removeCertificate(name);
   }
 
   setCredential(credential: string, workload: string): void {
@@ -127,7 +135,7 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
     const secrets = new Set<string>();
     for (const { config } of this.listeners.values()) {
       if (config.filter.kind === 'http') routes.add(config.filter.routeConfigName);
-      if (config.tls !== undefined) secrets.add(config.tls.trustBundleName);
+      if (config.tls?.trustBundleName !== undefined) secrets.add(config.tls.trustBundleName);
     }
     for (const { config } of this.clusters.clusters()) {
       if (config.endpoints.kind === 'eds') endpoints.add(config.name);
@@ -138,10 +146,6 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
 
   localClusters(): readonly Cluster[] {
     return [...this.clusters.clusters()].map((cluster) => cluster.config).filter((config) => config.health !== undefined);
-  }
-
-  tcpClusterOf(hostname: string): UpstreamCluster | undefined {
-    return this.tcpClusters.get(hostname);
   }
 
   configDump(): object {
@@ -173,7 +177,7 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
     return { listeners: [...listeners, ...reserved], openConnections, activeRequests: this.context.active.count, draining: this.draining };
   }
 
-  async drain(graceMs: number, waysIn: 'inbound' | 'all' = 'inbound'): Promise<void> {
+  async drain(graceMs: number, waysIn: 'inbound' | 'all' = 'inbound', idleMs: number = DRAIN_IDLE_MS): Promise<void> {
     const { clock, active, turn } = this.context;
     this.draining = true;
     const endMs = clock.nowMs() + graceMs;
@@ -189,7 +193,7 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
     turn.end();
     await this.waitWhile(() => active.count > 0, endMs);
     // Callers that have heard of the departure close their idle connections; those that have not may still send a request on one.
-    await this.waitWhile(() => active.count > 0 || this.status().openConnections > 0, Math.min(endMs, clock.nowMs() + DRAIN_IDLE_MS));
+    await this.waitWhile(() => active.count > 0 || this.status().openConnections > 0, Math.min(endMs, clock.nowMs() + idleMs));
     await this.waitWhile(() => active.count > 0, endMs);
     await this.close();
   }
@@ -331,7 +335,6 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
       const endpoints = this.endpointSets.get(config.name);
       if (config.endpoints.kind === 'eds' && endpoints !== undefined) slot.cluster.setEndpoints(endpoints.endpoints);
     }
-    this.indexTcpClusters();
     return undefined;
   }
 
@@ -362,16 +365,6 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
   private edsCluster(name: string): UpstreamCluster | undefined {
     const { cluster } = this.clusters.slot(name);
     return cluster?.config.endpoints.kind === 'eds' ? cluster : undefined;
-  }
-
-  /** Host names that CONNECT reaches: services whose cluster takes opaque bytes from peers. */
-  private indexTcpClusters(): void {
-    this.tcpClusters = new Map();
-    for (const cluster of this.clusters.clusters()) {
-      const { tls, service } = cluster.config;
-      if (tls === undefined || tls.alpn.includes('http/1.1')) continue;
-      for (const hostname of serviceHostnames(service)) this.tcpClusters.set(hostname.toLowerCase(), cluster);
-    }
   }
 
   private identitiesChanged(): void {

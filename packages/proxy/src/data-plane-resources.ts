@@ -1,23 +1,73 @@
 // Checks of resources before any of them is applied: each gives the reason of the rejection, with the name of the resource, or nothing.
-import { decodePem, parseSpiffeId, readCertificate, WORKLOAD_CERTIFICATE } from '@heddle/core';
-import type { Cluster, Endpoint, EndpointSet, Listener, TrustBundle } from '@heddle/core';
+import { decodePem, isServerName, parseSpiffeId, readCertificate, WORKLOAD_CERTIFICATE } from '@heddle/core';
+import type { Cluster, Endpoint, EndpointSet, Listener, TrustBundle, UpstreamTls } from '@heddle/core';
 import type { ResourceUpdate } from './data-plane-types.ts';
 
-export function checkListener(listener: Listener): string | undefined {
-  const at = `listener "${listener.name}"`;
-  if (!isPort(listener.port)) return `${at}: ${listener.port} is not a port; a listener needs the real one, 1 to 65535`;
-  if (listener.direction !== 'inbound' && listener.direction !== 'outbound')
-    return `${at}: direction "${String(listener.direction)}" is neither inbound nor outbound`;
-  if (listener.filter.kind !== 'http' && listener.filter.kind !== 'tcp')
-    return `${at}: filter "${(listener.filter as { kind: string }).kind}" is not known; http and tcp are`;
-  if (listener.direction === 'inbound' && listener.workload === undefined) return `${at}: an inbound listener must name its workload`;
-  if (listener.filter.kind === 'tcp' && listener.workload === undefined)
-    return `${at}: a tcp listener must name its workload, since its bytes cannot`;
-  if (listener.tls === undefined)
-    return listener.direction === 'inbound' ? `${at}: an inbound listener without TLS would let anybody in` : undefined;
-  if (listener.tls.certificateName !== WORKLOAD_CERTIFICATE)
-    return `${at}: certificate "${listener.tls.certificateName}" is not known; only "${WORKLOAD_CERTIFICATE}" is`;
-  if (listener.tls.trustDomain === '') return `${at}: the trust domain is empty`;
+/** Whether a certificate was given to the data plane by this name. */
+type HasCertificate = (name: string) => boolean;
+
+const NO_CERTIFICATES: HasCertificate = () => false;
+/** RFC 9110 §9.3.6: host and port, both. */
+const CONNECT_TARGET = /^(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+):(\d{1,5})$/i;
+
+/** `hasCertificate`: without it none is known. */
+export function checkListener(listener: Listener, hasCertificate = NO_CERTIFICATES): string | undefined {
+  const { name, port, direction, filter, workload } = listener;
+  const at = `listener "${name}"`;
+  if (!isPort(port)) return `${at}: ${port} is not a port; a listener needs the real one, 1 to 65535`;
+  if (direction !== 'inbound' && direction !== 'outbound') return `${at}: direction "${String(direction)}" is neither inbound nor outbound`;
+  if (filter.kind !== 'http' && filter.kind !== 'tcp')
+    return `${at}: filter "${(filter as { kind: string }).kind}" is not known; http and tcp are`;
+  if (direction === 'inbound' && workload === undefined) return `${at}: an inbound listener must name its workload`;
+  if (filter.kind === 'tcp' && workload === undefined) return `${at}: a tcp listener must name its workload, since its bytes cannot`;
+  if (filter.kind === 'http' && filter.otherwise !== undefined && workload === undefined)
+    return `${at}: a listener that carries other bytes than HTTP must name its workload, since they cannot`;
+  return checkServerNames(at, listener) ?? checkTunnels(at, listener) ?? checkListenerTls(at, listener, hasCertificate);
+}
+
+function checkListenerTls(at: string, listener: Listener, hasCertificate: HasCertificate): string | undefined {
+  const { tls, direction, filter } = listener;
+  if (direction === 'inbound') {
+    if (tls === undefined) return `${at}: an inbound listener without TLS would let anybody in`;
+    if (tls.certificateName !== WORKLOAD_CERTIFICATE) return `${at}: an inbound listener shows the certificate of its workload`;
+    if (tls.trustBundleName === undefined || tls.trustDomain === undefined)
+      return `${at}: an inbound listener that asks for no identity would let anybody in`;
+    // What goes past TLS goes past the identity.
+    if (listener.serverNames !== undefined) return `${at}: an inbound listener lets nothing pass by its server name`;
+  }
+  if (tls === undefined) return undefined;
+  if (filter.kind === 'http' && filter.otherwise !== undefined)
+    return `${at}: whether bytes are HTTP is found out without TLS only; under TLS the client says it (ALPN)`;
+  if (tls.certificateName === WORKLOAD_CERTIFICATE) {
+    if (listener.workload === undefined) return `${at}: there is no workload whose certificate it could show`;
+  } else if (!hasCertificate(tls.certificateName)) return `${at}: certificate "${tls.certificateName}" is not known`;
+  if (tls.trustDomain === '') return `${at}: the trust domain is empty`;
+  if (tls.trustDomain !== undefined && tls.trustBundleName === undefined)
+    return `${at}: a trust domain without a trust bundle; nobody could prove to be of it`;
+  return undefined;
+}
+
+function checkServerNames(at: string, { serverNames = [] }: Listener): string | undefined {
+  const taken = new Set<string>();
+  for (const { names, filter } of serverNames) {
+    if ((filter.kind as string) !== 'tcp') return `${at}: what passes by its server name is still encrypted, so its filter must be tcp`;
+    if (names.length === 0) return `${at}: a way for server names without any name; no connection would ever take it`;
+    for (const name of names) {
+      if (!isServerName(name)) return `${at}: "${name}" is not a server name in lower case`;
+      if (taken.has(name)) return `${at}: server name "${name}" is listed twice`;
+      taken.add(name);
+    }
+  }
+  return undefined;
+}
+
+function checkTunnels(at: string, { filter, serverNames = [] }: Listener): string | undefined {
+  const filters = [filter, filter.kind === 'http' ? filter.otherwise : undefined, ...serverNames.map((route) => route.filter)];
+  for (const one of filters) {
+    if (one?.kind !== 'tcp' || one.tunnel === undefined) continue;
+    const port = Number(CONNECT_TARGET.exec(one.tunnel)?.[1]);
+    if (!isPort(port)) return `${at}: "${one.tunnel}" is not a host with a port, which CONNECT asks for`;
+  }
   return undefined;
 }
 
@@ -50,21 +100,35 @@ export function checkCount(held: HeldNames, { kind, upserts, removed }: Resource
   return `${count} resources of kind ${kind} are more than the ${max} that a data plane holds (resourcesPerTypeMax)`;
 }
 
-export function checkCluster(cluster: Cluster, endpointsMax: number): string | undefined {
+/** `hasCertificate`: without it none is known. */
+export function checkCluster(cluster: Cluster, endpointsMax: number, hasCertificate = NO_CERTIFICATES): string | undefined {
   const at = `cluster "${cluster.name}"`;
   if (cluster.balance !== 'round-robin') return `${at}: balancing policy "${String(cluster.balance)}" is not known; round-robin is`;
   if (!(cluster.connectTimeoutMs > 0)) return `${at}: the connect timeout must be above 0`;
-  if (cluster.tls !== undefined) {
-    if (cluster.tls.certificateName !== WORKLOAD_CERTIFICATE)
-      return `${at}: certificate "${cluster.tls.certificateName}" is not known; only "${WORKLOAD_CERTIFICATE}" is`;
-    if (cluster.tls.peerIds.length === 0) return `${at}: no SPIFFE id is accepted, so no instance ever could be`;
-    const bad = cluster.tls.peerIds.find((id) => parseSpiffeId(id) === undefined);
-    if (bad !== undefined) return `${at}: "${bad}" is not a SPIFFE id of the form spiffe://<trust domain>/ns/<namespace>/svc/<service>`;
-  }
+  if (cluster.http !== 'http1' && cluster.http !== 'http2') return `${at}: "${String(cluster.http)}" is not known; http1 and http2 are`;
+  const reason = cluster.tls === undefined ? undefined : checkUpstreamTls(at, cluster.tls, hasCertificate);
+  if (reason !== undefined) return reason;
   if (cluster.endpoints.kind === 'static') return checkEndpoints(at, cluster.endpoints.endpoints, endpointsMax);
   return cluster.endpoints.kind === 'eds'
     ? undefined
     : `${at}: endpoints of kind "${(cluster.endpoints as { kind: string }).kind}" are not known`;
+}
+
+function checkUpstreamTls(
+  at: string,
+  { certificateName, peerIds, serverName }: UpstreamTls,
+  hasCertificate: HasCertificate,
+): string | undefined {
+  if (certificateName !== undefined && certificateName !== WORKLOAD_CERTIFICATE && !hasCertificate(certificateName))
+    return `${at}: certificate "${certificateName}" is not known`;
+  if (serverName === undefined) {
+    if (peerIds.length === 0) return `${at}: no SPIFFE id is accepted, so no instance ever could be`;
+    const bad = peerIds.find((id) => parseSpiffeId(id) === undefined);
+    if (bad !== undefined) return `${at}: "${bad}" is not a SPIFFE id of the form spiffe://<trust domain>/ns/<namespace>/svc/<service>`;
+    return undefined;
+  }
+  if (peerIds.length > 0) return `${at}: peers are told by SPIFFE ids or by a server name, not by both`;
+  return isServerName(serverName) ? undefined : `${at}: "${serverName}" is not a server name in lower case`;
 }
 
 export function checkEndpointSet(set: EndpointSet, endpointsMax: number): string | undefined {

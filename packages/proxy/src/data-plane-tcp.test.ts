@@ -116,6 +116,12 @@ describe('tcp services', () => {
       upserts: [{ name: 'outbound/proxy', direction: 'outbound', ...bind, filter: { kind: 'http', routeConfigName: 'outbound/mesh' } }],
       removed: [],
     });
+    const route = { prefix: '', cluster: 'outbound/default/store', connect: 'forward', timeoutMs: 0, retry: { attempts: 0, on: [] } } as const;
+    await mustApply(web.plane, {
+      kind: 'route',
+      upserts: [{ name: 'outbound/mesh', virtualHosts: [{ name: 'store', domains: ['store.mesh.internal:6379'], routes: [route] }] }],
+      removed: [],
+    });
     web.plane.setAnonymousWorkload('default/web/web-1');
     const client = connectRaw(bind.port);
     client.send('CONNECT store.mesh.internal:6379 HTTP/1.1\r\nHost: store.mesh.internal:6379\r\n\r\nearly');
@@ -130,5 +136,9 @@ describe('tcp services', () => {
     refused.send('CONNECT store.mesh.internal:6379 HTTP/1.1\r\nHost: store.mesh.internal:6379\r\n\r\n');
     assert.match(await refused.expect('NO_HEALTHY_INSTANCE: '), /^HTTP\/1\.1 503 /);
     refused.socket.destroy();
+    const wrongPort = connectRaw(bind.port);
+    wrongPort.send('CONNECT store.mesh.internal:80 HTTP/1.1\r\nHost: store.mesh.internal:80\r\n\r\n');
+    assert.match(await wrongPort.expect('NO_SUCH_SERVICE: '), /^HTTP\/1\.1 404 /);
+    wrongPort.socket.destroy();
   });
 });

@@ -74,6 +74,9 @@ export interface DataPlane {
   /** `workload`: `<namespace>/<service>/<instance>`. Again: rotation; new connections use it, live ones go on. Throws NetworkError `tls` on unusable PEM. */
   setIdentity(workload: string, identity: WorkloadIdentity): void;
   removeIdentity(workload: string): void;
+  /** A certificate that configuration refers to by this name. Again: as with identities. Throws NetworkError `tls` on unusable PEM. */
+  setCertificate(name: string, certificate: WorkloadIdentity): void;
+  removeCertificate(name: string): void;
   /** `Proxy-Authorization` user name → the workload whose identity the call carries on the shared outbound HTTP proxy. */
   setCredential(credential: string, workload: string): void;
   removeCredential(credential: string): void;
@@ -92,8 +95,9 @@ export interface DataPlane {
   /**
    * Stops accepting, answers `connection: close`, waits for requests in flight up to `graceMs`, then closes what is left.
    * @param waysIn the listeners that stop accepting at once. Default: inbound ones, as requests in flight may need calls out.
+   * @param idleMs how long idle connections stay open for a last request once nothing is in flight. Default 1 s.
    */
-  drain(graceMs: number, waysIn?: 'inbound' | 'all'): Promise<void>;
+  drain(graceMs: number, waysIn?: 'inbound' | 'all', idleMs?: number): Promise<void>;
   /** Drops everything at once. */
   close(): Promise<void>;
 }

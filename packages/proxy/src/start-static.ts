@@ -1,9 +1,12 @@
 // Puts a data plane together that has no control plane: data path, what a file says, admin API. The CLI calls it.
 import type { SocketAddress, StaticConfig } from '@heddle/core';
-import type { Clock, Logger, Metrics, Network, Random } from '@heddle/runtime';
+import type { Clock, Logger, Network, Random } from '@heddle/runtime';
+import type { ReportingMetrics } from '@heddle/runtime/node';
 import { startAdminServer } from './admin/server.ts';
-import { createDataPlane, type ListenerStatus } from './data-plane.ts';
+import type { ListenerStatus } from './data-plane.ts';
 import { StaticPlane } from './static/static-plane.ts';
+import { createCarrier, type ProcessOptions } from './workers/carrier.ts';
+import { Succession } from './workers/succession.ts';
 
 export interface StaticProxyOptions {
   readonly config: StaticConfig;
@@ -18,7 +21,9 @@ export interface StaticProxyOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  readonly metrics: Metrics;
+  readonly metrics: ReportingMetrics;
+  /** Absent: everything in this process, which cannot be replaced while it serves. */
+  readonly processes?: ProcessOptions;
 }
 
 export interface RunningStaticProxy {
@@ -31,29 +36,44 @@ export interface RunningStaticProxy {
   reload(config: StaticConfig): Promise<void>;
   /** Resolves when `POST /drain` was called. */
   readonly drainRequested: Promise<void>;
+  /**
+   * Lets a new process, of this command line, take everything over. True when it has, and all connections that were left have ended; false,
+   * with the reason in the log, when this process goes on.
+   */
+  upgrade(command: readonly string[]): Promise<boolean>;
   /** Graceful: refuses new connections, waits for requests in flight, then closes. Again: the same promise. Never rejects. */
   stop(): Promise<void>;
 }
 
 /** Throws NetworkError when a port cannot be had; then nothing is left open. */
 export async function startStaticProxy(options: StaticProxyOptions): Promise<RunningStaticProxy> {
-  const { network, clock, random, logger, metrics, node, drainMs } = options;
-  const dataPlane = createDataPlane({ network, clock, random, logger, metrics, node });
-  const plane = new StaticPlane({ dataPlane, node, network, clock, random, logger });
+  const { network, clock, random, logger, node, drainMs, processes } = options;
+  const takeover = processes?.takeover;
+  const carrier = await createCarrier(options);
+  const { dataPlane } = carrier;
+  const plane = new StaticPlane({ dataPlane, node, network, clock, random, logger, bound: takeover?.names });
   const { promise: drainRequested, resolve: requestDrain } = Promise.withResolvers<void>();
   try {
     await plane.load(options.config);
+    if (takeover !== undefined) {
+      await takeover.whenNothingIsMissing(() => plane.missing());
+      await carrier.begin();
+      await takeover.ready();
+    }
     const admin = await startAdminServer({
-      listen: options.admin,
+      listen: takeover?.admin ?? options.admin,
       token: options.adminToken,
       missing: () => plane.missing(),
       dataPlane,
-      metrics,
+      metrics: carrier.metrics,
+      refresh: carrier.refresh,
       logger,
       onDrain: requestDrain,
     });
+    const succession = new Succession({ clock, logger, processes, carrier, admin, names: () => dataPlane.status().listeners });
     let stopping: Promise<void> | undefined;
     const stop = async (): Promise<void> => {
+      succession.end();
       await plane.drain(drainMs);
       await admin.close();
       await plane.close();
@@ -64,6 +84,7 @@ export async function startStaticProxy(options: StaticProxyOptions): Promise<Run
       missing: () => plane.missing(),
       reload: (config) => plane.load(config),
       drainRequested,
+      upgrade: async (command) => (await succession.handOver(command, { workloads: [] })) && (await plane.close(), true),
       stop: () => (stopping ??= stop()),
     };
   } catch (error) {

@@ -1,14 +1,18 @@
 // Puts a data plane together: data path, agent, admin API. The composition root of this package; the CLI calls it.
 import { createHmac } from 'node:crypto';
 import { formatSpiffeId, parseJoinToken, type SocketAddress } from '@heddle/core';
-import type { Clock, Logger, Metrics, Network, Random } from '@heddle/runtime';
+import type { Clock, Logger, Network, Random } from '@heddle/runtime';
+import type { ReportingMetrics } from '@heddle/runtime/node';
+import { HostedWorkloads } from './admin/hosted-workloads.ts';
 import { type AdminServer, startAdminServer } from './admin/server.ts';
 import { Agent } from './agent/agent.ts';
 import type { HostingDeps } from './agent/hosted-workload.ts';
 import { workloadName } from './agent/workload-spec.ts';
-import { createDataPlane, type DataPlane } from './data-plane.ts';
+import type { DataPlane } from './data-plane.ts';
 import { type ControlAddress, directoryIdentityStore, IdentityKeeper, noIdentityStore } from './identity/index.ts';
 import { sendProbe } from './upstream/probe.ts';
+import { createCarrier, type ProcessOptions } from './workers/carrier.ts';
+import { Succession } from './workers/succession.ts';
 
 export interface ProxyOptions {
   /** Name of this data plane in the mesh, for example the machine's. */
@@ -31,7 +35,9 @@ export interface ProxyOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  readonly metrics: Metrics;
+  readonly metrics: ReportingMetrics;
+  /** Absent: everything in this process, which cannot be replaced while it serves. */
+  readonly processes?: ProcessOptions;
 }
 
 export interface RunningProxy {
@@ -41,6 +47,11 @@ export interface RunningProxy {
   missing(): string[];
   /** Resolves when `POST /drain` was called. */
   readonly drainRequested: Promise<void>;
+  /**
+   * Lets a new process, of this command line, take everything over, hosted workloads included. True when it has, and all connections that
+   * were left have ended; false, with the reason in the log, when this process goes on.
+   */
+  upgrade(command: readonly string[]): Promise<boolean>;
   /** Graceful: deregisters, waits for requests in flight, then closes. Again: the same promise. Never rejects. */
   stop(): Promise<void>;
 }
@@ -53,13 +64,15 @@ const NODE_NAME = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,252}$/;
 
 /** Throws ProxyOptionsError, or NetworkError when a port cannot be had; then nothing is left open, and the join token is unused. */
 export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
-  const { network, clock, random, logger, metrics, node } = options;
+  const { network, clock, random, logger, metrics, node, processes } = options;
   checkOptions(options);
-  const dataPlane = createDataPlane({ network, clock, random, logger, metrics, node });
+  const takeover = processes?.takeover;
+  const carrier = await createCarrier(options);
+  const { dataPlane } = carrier;
   let agent: Agent | undefined;
   let keeper: IdentityKeeper | undefined;
   try {
-    const outboundProxy = options.outboundProxy === undefined ? undefined : await dataPlane.reserve(options.outboundProxy);
+    const outboundProxy = await reserveOutboundProxy(options, dataPlane);
     const identityStore =
       options.identityDirectory === undefined ? noIdentityStore : directoryIdentityStore(options.identityDirectory, logger);
     const credentialOf = (workload: string): string => createHmac('sha256', options.adminToken).update(workload).digest('base64url');
@@ -74,30 +87,39 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     });
     agent = hostingAgent;
     keeper = options.joinToken === undefined ? undefined : nodeIdentityKeeper(options, options.joinToken, hosting, agent);
-    let requestDrain = (): void => {};
-    const drainRequested = new Promise<void>((resolve) => {
-      requestDrain = resolve;
-    });
+    const workloads = new HostedWorkloads(agent);
+    if (takeover !== undefined) {
+      void keeper?.start();
+      for (const handed of takeover.workloads) await workloads.takeOver(handed);
+      await takeover.whenNothingIsMissing(() => hostingAgent.missing());
+      await carrier.begin();
+      await takeover.ready();
+    }
+    const { promise: drainRequested, resolve: requestDrain } = Promise.withResolvers<void>();
     const admin = await startAdminServer({
-      listen: options.admin,
+      listen: takeover?.admin ?? options.admin,
       token: options.adminToken,
       missing: () => hostingAgent.missing(),
-      workloads: hostingAgent,
+      workloads,
       dataPlane,
-      metrics,
+      metrics: carrier.metrics,
+      refresh: carrier.refresh,
       logger,
-      onDrain: () => requestDrain(),
+      onDrain: requestDrain,
     });
     // Last: from here on nothing can fail, so a one-time token is not spent on a start that does not succeed.
-    void keeper?.start();
+    if (takeover === undefined) void keeper?.start();
     logger.info({ admin: admin.address, outboundProxy }, 'data plane is up');
-    const running = { keeper, agent, admin, dataPlane, drainMs: options.drainMs };
+    const own = outboundProxy === undefined ? [] : [{ name: OUTBOUND_PROXY, ...outboundProxy }];
+    const succession = new Succession({ clock, logger, processes, carrier, admin, names: () => own });
+    const running = { keeper, agent, admin, dataPlane, workloads, succession, drainMs: options.drainMs };
     let stopping: Promise<void> | undefined;
     return {
       admin: admin.address,
       outboundProxy,
-      missing: () => running.agent.missing(),
+      missing: () => hostingAgent.missing(),
       drainRequested,
+      upgrade: (command) => upgrade(running, command),
       stop: () => (stopping ??= stop(running)),
     };
   } catch (error) {
@@ -108,20 +130,47 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   }
 }
 
+/** By this name its port is handed over. */
+const OUTBOUND_PROXY = 'outbound-proxy';
+
+async function reserveOutboundProxy({ outboundProxy, processes }: ProxyOptions, dataPlane: DataPlane): Promise<SocketAddress | undefined> {
+  if (outboundProxy === undefined) return undefined;
+  const handed = outboundProxy.port === 0 ? processes?.takeover?.names.get(OUTBOUND_PROXY) : undefined;
+  return dataPlane.reserve(handed ?? outboundProxy);
+}
+
 interface Parts {
   readonly keeper: IdentityKeeper | undefined;
   readonly agent: Agent;
   readonly admin: AdminServer;
   readonly dataPlane: DataPlane;
+  readonly workloads: HostedWorkloads;
+  readonly succession: Succession;
   readonly drainMs: number;
 }
 
-async function stop({ keeper, agent, admin, dataPlane, drainMs }: Parts): Promise<void> {
+async function stop({ keeper, agent, admin, dataPlane, succession, drainMs }: Parts): Promise<void> {
+  succession.end();
   keeper?.close();
   await agent.drain(drainMs);
   await agent.close();
   await admin.close();
   await dataPlane.close();
+}
+
+async function upgrade({ keeper, agent, dataPlane, workloads, succession }: Parts, command: readonly string[]): Promise<boolean> {
+  agent.expectSuccessor(true);
+  const onServed = async (): Promise<void> => {
+    keeper?.close();
+    await agent.handOver();
+  };
+  if (!(await succession.handOver(command, { workloads: workloads.all, onServed }))) {
+    agent.expectSuccessor(false);
+    return false;
+  }
+  await agent.close();
+  await dataPlane.close();
+  return true;
 }
 
 function checkOptions({ node, joinToken, anonymousCalls }: ProxyOptions): void {

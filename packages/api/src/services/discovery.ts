@@ -52,7 +52,7 @@ export interface ListedService extends Pick<Service, 'namespace' | 'name' | 'por
   readonly instances: readonly Instance[];
 }
 
-const PROTOCOLS: readonly string[] = ['http', 'http2', 'grpc', 'tcp', 'tls'] satisfies Protocol[];
+const PROTOCOLS: readonly string[] = ['http', 'http2', 'grpc', 'tcp', 'tls', 'auto'] satisfies Protocol[];
 const HEALTH_NAMES: Readonly<Record<number, InstanceHealth>> = {
   [pb.Health.HEALTH_STARTING]: 'starting',
   [pb.Health.HEALTH_HEALTHY]: 'healthy',

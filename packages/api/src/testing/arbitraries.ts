@@ -1,13 +1,17 @@
 // Random resources of every kind, within what the model allows: for property tests.
 import type {
   Cluster,
+  DownstreamTls,
   Endpoint,
   EndpointSet,
   HealthCheckPolicy,
+  HttpFilter,
   Listener,
   ResourceKind,
   ResourceTypes,
   RouteConfig,
+  ServerNameRoute,
+  TcpFilter,
   TrustBundle,
   UpstreamTls,
 } from '@heddle/core';
@@ -16,6 +20,12 @@ import fc from 'fast-check';
 /** Plain objects, as code makes them. */
 function record<T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> {
   return fc.record(model, { noNullPrototype: true }) as fc.Arbitrary<T>;
+}
+
+/** The same, of which these fields may be left out. */
+function partly<T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }, ...optional: (keyof T)[]): fc.Arbitrary<T> {
+  const requiredKeys = (Object.keys(model) as (keyof T)[]).filter((key) => !optional.includes(key));
+  return fc.record(model, { noNullPrototype: true, requiredKeys }) as unknown as fc.Arbitrary<T>;
 }
 
 const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 });
@@ -51,12 +61,23 @@ const endpoint: fc.Arbitrary<Endpoint> = record({
   instance: fc.string({ unit: 'grapheme', maxLength: 20 }),
 });
 
-const upstreamTls: fc.Arbitrary<UpstreamTls> = record({
-  certificateName: text,
-  trustBundleName: text,
-  peerIds: fc.array(text, { minLength: 1, maxLength: 3 }),
-  alpn: fc.array(text, { maxLength: 3 }),
-});
+const serverName = fc.domain().map((host) => host.toLowerCase());
+
+const upstreamTls: fc.Arbitrary<UpstreamTls> = fc.oneof(
+  partly<UpstreamTls>(
+    {
+      certificateName: text,
+      trustBundleName: text,
+      peerIds: fc.array(text, { minLength: 1, maxLength: 3 }),
+      alpn: fc.array(text, { maxLength: 3 }),
+    },
+    'certificateName',
+  ),
+  partly<UpstreamTls>(
+    { certificateName: text, trustBundleName: text, peerIds: fc.constant([]), serverName, alpn: fc.array(text, { maxLength: 3 }) },
+    'certificateName',
+  ),
+);
 
 const endpoints: fc.Arbitrary<EndpointSet> = record({ cluster: name, endpoints: fc.array(endpoint, { maxLength: 6 }) });
 
@@ -70,27 +91,57 @@ const cluster: fc.Arbitrary<Cluster> = fc.record(
     ),
     balance: fc.constant('round-robin' as const),
     connectTimeoutMs: durationMs,
+    http: fc.constantFrom('http1' as const, 'http2' as const),
     health,
     tls: upstreamTls,
   },
-  { noNullPrototype: true, requiredKeys: ['name', 'service', 'endpoints', 'balance', 'connectTimeoutMs'] },
+  { noNullPrototype: true, requiredKeys: ['name', 'service', 'endpoints', 'balance', 'connectTimeoutMs', 'http'] },
 );
 
-const listener: fc.Arbitrary<Listener> = fc.record(
-  {
-    name,
-    direction: fc.constantFrom('inbound' as const, 'outbound' as const),
-    address,
-    port: fc.integer({ min: 0, max: 65_535 }),
-    workload: text,
-    tls: record({ certificateName: text, trustBundleName: text, trustDomain: fc.stringMatching(/^[a-z0-9._-]{1,30}$/) }),
-    filter: fc.oneof(
-      record({ kind: fc.constant('http' as const), routeConfigName: text }),
-      record({ kind: fc.constant('tcp' as const), cluster: text }),
-    ),
-  },
-  { noNullPrototype: true, requiredKeys: ['name', 'direction', 'address', 'port', 'filter'] },
+const tcpFilter: fc.Arbitrary<TcpFilter> = partly<TcpFilter>(
+  { kind: fc.constant('tcp'), cluster: text, tunnel: fc.tuple(fc.domain(), port).map(([host, at]) => `${host}:${at}`) },
+  'tunnel',
 );
+const httpFilter: fc.Arbitrary<HttpFilter> = record<HttpFilter>({ kind: fc.constant('http'), routeConfigName: text });
+const trustDomain = fc.stringMatching(/^[a-z0-9._-]{1,30}$/);
+
+const downstreamTls: fc.Arbitrary<DownstreamTls> = fc.oneof(
+  record<DownstreamTls>({ certificateName: text }),
+  partly<DownstreamTls>({ certificateName: text, trustBundleName: text, trustDomain }, 'trustDomain'),
+);
+
+/** Each name leads one way. */
+const serverNames: fc.Arbitrary<readonly ServerNameRoute[]> = fc
+  .tuple(fc.uniqueArray(serverName, { maxLength: 6 }), fc.array(tcpFilter, { maxLength: 3 }))
+  .map(([names, filters]) =>
+    filters
+      .map((filter, index) => ({ names: names.filter((_, at) => at % filters.length === index), filter }))
+      .filter((route) => route.names.length > 0),
+  );
+
+/** TLS, or finding the protocol out: not both. */
+const filterAndTls: fc.Arbitrary<Pick<Listener, 'filter' | 'tls'>> = fc.oneof(
+  partly<Pick<Listener, 'filter' | 'tls'>>({ filter: fc.oneof(httpFilter, tcpFilter), tls: downstreamTls }, 'tls'),
+  record({ filter: fc.tuple(httpFilter, tcpFilter).map(([http, otherwise]) => ({ ...http, otherwise })) }),
+);
+
+const listener: fc.Arbitrary<Listener> = fc
+  .tuple(
+    partly<Omit<Listener, 'filter' | 'tls'>>(
+      {
+        name,
+        direction: fc.constantFrom('inbound' as const, 'outbound' as const),
+        address,
+        port: fc.integer({ min: 0, max: 65_535 }),
+        workload: text,
+        serverNames,
+      },
+      'workload',
+      'serverNames',
+    ),
+    filterAndTls,
+  )
+  .map(([rest, shape]) => ({ ...rest, ...shape }));
 
 const domain = fc.oneof(
   fc.constant('*'),
@@ -105,15 +156,24 @@ const route: fc.Arbitrary<RouteConfig> = record({
     record({
       name: text,
       routes: fc.array(
-        record({
-          prefix: text.map((rest) => `/${rest}`),
-          cluster: text,
-          timeoutMs: fc.integer({ min: 0, max: 10_000_000 }),
-          retry: record({
-            attempts: fc.integer({ min: 0, max: 100 }),
-            on: fc.uniqueArray(fc.constantFrom('connect-failure' as const, 'refused' as const, 'reset' as const), { maxLength: 3 }),
+        fc.oneof(
+          record({
+            prefix: text.map((rest) => `/${rest}`),
+            cluster: text,
+            timeoutMs: fc.integer({ min: 0, max: 10_000_000 }),
+            retry: record({
+              attempts: fc.integer({ min: 0, max: 100 }),
+              on: fc.uniqueArray(fc.constantFrom('connect-failure' as const, 'refused' as const, 'reset' as const), { maxLength: 3 }),
+            }),
           }),
-        }),
+          record({
+            prefix: fc.constant(''),
+            connect: fc.constantFrom('forward' as const, 'terminate' as const),
+            cluster: text,
+            timeoutMs: fc.constant(0),
+            retry: fc.constant({ attempts: 0, on: [] }),
+          }),
+        ),
         { maxLength: 3 },
       ),
     }),

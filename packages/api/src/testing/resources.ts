@@ -4,7 +4,14 @@ import { type EncodedResource, encodeResource } from '../xds/convert/index.ts';
 import { createSnapshot, type Snapshot } from '../xds/server/index.ts';
 
 export function clusterNamed(name: string, connectTimeoutMs = 1_000): Cluster {
-  return { name, service: { namespace: 'default', name }, endpoints: { kind: 'eds' }, balance: 'round-robin', connectTimeoutMs };
+  return {
+    name,
+    service: { namespace: 'default', name },
+    endpoints: { kind: 'eds' },
+    balance: 'round-robin',
+    connectTimeoutMs,
+    http: 'http1',
+  };
 }
 
 export function endpointsNamed(cluster: string, port = 80): EndpointSet {

@@ -1,13 +1,18 @@
-// `heddle proxy --static`: a data plane that a file configures, without a control plane. SIGHUP makes it read the file again.
+// `heddle proxy --static`: a data plane that a file configures, without a control plane. SIGHUP makes it read the file again, and the
+// certificates, keys and roots that it names.
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import type { StaticConfig } from '@heddle/core';
+import { formatProblems, parseStaticFile } from '@heddle/core/config';
 import { type RunningStaticProxy, startStaticProxy } from '@heddle/proxy';
 import { type Logger, NetworkError } from '@heddle/runtime';
 import { createLogger, createMetrics, nodeClock, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
 import { CliError, type ExitCode } from '../errors.ts';
 import { machineName } from '../machine.ts';
 import { listenForStop } from '../signals.ts';
-import { loadStatic } from '../mesh-file.ts';
 import { ADMIN_TOKEN_BYTES, adminToken, LOOPBACK, type ProxyCommandOptions } from './proxy.ts';
+import { processOptions, serve } from './proxy-process.ts';
 
 export async function proxyStatic(file: string, options: ProxyCommandOptions): Promise<ExitCode> {
   const config = loadStatic(file, (text) => process.stderr.write(`${text}\n`));
@@ -28,6 +33,7 @@ export async function proxyStatic(file: string, options: ProxyCommandOptions): P
     random: nodeRandom,
     logger,
     metrics: createMetrics(),
+    processes: await processOptions(options),
   }).catch(explain);
   logger.info({ admin: running.admin, listeners: listenersOf(running) }, 'the proxy is up');
   // Each waits for the one before it.
@@ -35,9 +41,8 @@ export async function proxyStatic(file: string, options: ProxyCommandOptions): P
   onHangup = () => {
     reloads = reloads.then(() => reload(file, running, logger));
   };
-  await Promise.race([stop.asked, running.drainRequested]);
+  await serve(running, stop, options, logger);
   await reloads;
-  await running.stop();
   return 0;
 }
 
@@ -48,6 +53,41 @@ async function reload(file: string, running: RunningStaticProxy, logger: Logger)
     logger.info({ file, listeners: listenersOf(running) }, 'the file was read again');
   } catch (error) {
     logger.error({ file, error: (error as Error).message }, 'the file was not taken in; the configuration stays as it is');
+  }
+}
+
+/** Throws CliError with all problems; hands warnings to `warn`. */
+function loadStatic(path: string, warn: (text: string) => void): StaticConfig {
+  let text: string;
+  try {
+    text = readText(path);
+  } catch (error) {
+    throw new CliError(`the file ${path} cannot be read: ${(error as Error).message}`, 'name the file with --static FILE', {
+      cause: error,
+    });
+  }
+  const files = { read: (name: string) => readText(resolve(dirname(path), name)), nowMs: Date.now() };
+  const { config, problems } = parseStaticFile(text, path, files);
+  if (config === undefined) {
+    const errors = problems.filter(({ severity }) => severity === 'error').length;
+    throw new CliError(`${path} has ${errors} ${errors === 1 ? 'problem' : 'problems'}\n${formatProblems(problems, text)}`);
+  }
+  if (problems.length > 0) warn(formatProblems(problems, text));
+  return config;
+}
+
+/** Throws Error with a message that completes "cannot be read: …". */
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const reasons: Readonly<Record<string, string>> = {
+      ENOENT: 'there is no such file',
+      EISDIR: 'it is a directory',
+      EACCES: 'this user may not read it',
+    };
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new Error(reasons[code ?? ''] ?? message, { cause: error });
   }
 }
 
@@ -62,6 +102,8 @@ function explain(error: unknown): never {
       ? 'stop the process that holds the port, or choose another in the file or with --admin-port'
       : error.kind === 'not-permitted'
         ? 'choose a port from 1024 on, or 0'
-        : 'listen on an address that this machine has';
+        : error.kind === 'tls'
+          ? 'give the listeners and services certificates with keys that TLS 1.3 takes: ECDSA, Ed25519, or RSA of 2048 bits or more'
+          : 'listen on an address that this machine has';
   throw new CliError(error.message, mend, { cause: error });
 }

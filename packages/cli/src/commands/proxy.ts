@@ -10,6 +10,7 @@ import { machineName } from '../machine.ts';
 import type { HostPort } from '../options.ts';
 import { listenForStop } from '../signals.ts';
 import { connectableAddress, prepareStateDirectory, readControlInfo, requireStateDirectory } from '../state-directory.ts';
+import { processOptions, serve } from './proxy-process.ts';
 
 export interface ProxyCommandOptions {
   /** File of a proxy without a control plane: then `commands/proxy-static.ts` runs. */
@@ -21,8 +22,13 @@ export interface ProxyCommandOptions {
   readonly adminTokenFile?: string;
   readonly joinTokenFile?: string;
   readonly anonymousCalls: boolean;
+  /** Default: one for each core, at most 4. */
+  readonly workers?: number;
   /** Milliseconds. */
   readonly drain: number;
+  /** What connections have when a new process has taken over; milliseconds. */
+  readonly upgradeDrain: number;
+  readonly pidFile?: string;
   readonly stateDir?: string;
   readonly logLevel: LogLevel;
   readonly logFormat?: 'json' | 'pretty';
@@ -34,7 +40,8 @@ export async function proxy(options: ProxyCommandOptions): Promise<ExitCode> {
   // Without an address, a mesh of this machine is needed, and no directory is made for one that is not there.
   const directory = options.control === undefined ? requireStateDirectory(options.stateDir) : prepareStateDirectory(options.stateDir);
   const node = options.node ?? machineName();
-  const joinToken = options.joinTokenFile === undefined ? process.env['HEDDLE_JOIN_TOKEN'] : readToken(options.joinTokenFile);
+  // An empty variable is how an environment says that there is none.
+  const joinToken = options.joinTokenFile === undefined ? process.env['HEDDLE_JOIN_TOKEN'] || undefined : readToken(options.joinTokenFile);
   if (options.anonymousCalls && joinToken === undefined) {
     throw new CliError(
       '--anonymous-calls needs an identity of the proxy itself, and there is no join token',
@@ -42,7 +49,9 @@ export async function proxy(options: ProxyCommandOptions): Promise<ExitCode> {
       { exitCode: 2 },
     );
   }
-  using stop = listenForStop();
+  const { logLevel, logFormat } = options;
+  const logger = createLogger({ level: logLevel, name: 'proxy', ...(logFormat === undefined ? {} : { format: logFormat }) });
+  using stop = listenForStop(() => logger.info({}, 'there is no file to read again: the configuration comes from the control plane'));
   const running = await startProxy({
     node,
     control: options.control === undefined ? controlOf(directory) : { address: options.control.host, port: options.control.port },
@@ -56,15 +65,11 @@ export async function proxy(options: ProxyCommandOptions): Promise<ExitCode> {
     network: nodeNetwork,
     clock: nodeClock,
     random: nodeRandom,
-    logger: createLogger({
-      level: options.logLevel,
-      name: 'proxy',
-      ...(options.logFormat === undefined ? {} : { format: options.logFormat }),
-    }),
+    logger,
     metrics: createMetrics(),
+    processes: await processOptions(options),
   }).catch(explain);
-  await Promise.race([stop.asked, running.drainRequested]);
-  await running.stop();
+  await serve(running, stop, options, logger);
   return 0;
 }
 

@@ -29,6 +29,7 @@ export interface RunOptions {
   readonly inboundPort: number;
   readonly outboundPort: number;
   readonly adminPort: number;
+  readonly proxyWorkers: number;
   readonly stateDir?: string;
 }
 
@@ -168,6 +169,7 @@ function makeSidecar(options: SidecarOptions): Sidecar {
     // A sidecar speaks to the control plane as its only workload.
     joinToken: () => Promise.resolve(undefined),
     drainSeconds: STOP_SECONDS,
+    workers: options.proxyWorkers,
     guard,
     onOutput: (stream) => output.attach(stream, 'proxy'),
     onTell: tell('proxy'),

@@ -24,6 +24,7 @@ export interface UpOptions {
   readonly controlPort: number;
   readonly proxyPort: number;
   readonly adminPort: number;
+  readonly proxyWorkers: number;
   readonly quiet: boolean;
 }
 
@@ -69,6 +70,7 @@ export async function up(options: UpOptions): Promise<ExitCode> {
       stateDirectory,
       controlPort,
       proxyPort,
+      proxyWorkers: options.proxyWorkers,
       adminPort,
       node: machineName(),
       quiet: options.quiet,

@@ -28,6 +28,7 @@ export interface MeshRunOptions {
   readonly stateDirectory: string;
   readonly controlPort: number;
   readonly proxyPort: number;
+  readonly proxyWorkers: number;
   readonly adminPort: number;
   /** Name of the proxy in the mesh. */
   readonly node: string;
@@ -68,7 +69,7 @@ export class MeshRun {
   readonly #running: readonly Running[];
 
   constructor(options: MeshRunOptions) {
-    const { stateDirectory, mesh, meshFile, controlPort, proxyPort, adminPort, node, plan } = options;
+    const { stateDirectory, mesh, meshFile, controlPort, proxyPort, proxyWorkers, adminPort, node, plan } = options;
     this.#options = options;
     this.#file = new ProcessFile(stateDirectory);
     const log = ['--state-dir', stateDirectory, '--log-level', 'warn', '--log-format', 'pretty'];
@@ -87,6 +88,7 @@ export class MeshRun {
       args: ['--node', node, '--control', `${LOOPBACK}:${controlPort}`, ...ports, ...anonymous, ...log],
       joinToken: (aborted) => this.#control.joinToken(SYSTEM_NAMESPACE, 'operator', aborted),
       drainSeconds: DRAIN_SECONDS,
+      workers: proxyWorkers,
       guard: this.#guard,
       ...this.#reports('proxy'),
       onUp: () => void Promise.all(this.#running.map(({ process }) => process.proxyChanged())),

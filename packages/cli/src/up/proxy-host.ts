@@ -6,6 +6,7 @@ import type { Guard } from '../supervisor/guard.ts';
 import type { Level } from '../supervisor/process-machine.ts';
 import { SupervisedProcess, type ProcessStatus } from '../supervisor/supervised-process.ts';
 import { heddleProcess } from '../self.ts';
+import { SUPERVISOR_VARIABLE } from './supervision.ts';
 import { FirstStart } from './first-start.ts';
 import { poll } from './poll.ts';
 import type { ProxyAdmin } from './proxy-admin.ts';
@@ -18,6 +19,7 @@ export interface ProxyHostOptions {
   readonly joinToken: (aborted: AbortSignal) => Promise<string | undefined>;
   /** What requests in flight have when it stops. */
   readonly drainSeconds: number;
+  readonly workers: number;
   readonly guard: Guard;
   readonly onOutput: (stream: Readable) => void;
   readonly onTell: (level: Level, message: string) => void;
@@ -55,9 +57,11 @@ export class ProxyHost {
         const joinToken = await options.joinToken(aborted);
         const environment = { ...process.env };
         delete environment['HEDDLE_JOIN_TOKEN'];
+        // Its process id is what is supervised: it must not give way to another process by itself.
+        environment[SUPERVISOR_VARIABLE] = `heddle process ${process.pid}`;
         if (joinToken !== undefined) environment['HEDDLE_JOIN_TOKEN'] = joinToken;
         return {
-          argv: heddleProcess('proxy', ...options.args, '--drain', `${options.drainSeconds}s`),
+          argv: heddleProcess('proxy', ...options.args, '--workers', String(options.workers), '--drain', `${options.drainSeconds}s`),
           directory: process.cwd(),
           environment,
         };

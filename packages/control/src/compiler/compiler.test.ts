@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { parseSpiffeId } from '@heddle/core';
+import { compileRoutes, parseSpiffeId } from '@heddle/core';
 import type { Instance, Resource, Service } from '@heddle/core';
 import { SERVICES, instance, registration, service, silent } from '../testing/mesh.ts';
 import { ManualClock } from '../testing/clock.ts';
@@ -10,13 +10,16 @@ import { openEmbeddedStore } from '../registry/embedded/store.ts';
 import { openRegistry } from '../registry/registry.ts';
 import { Compiler } from './compiler.ts';
 import { compileInstance } from './instance-resources.ts';
-import { compileCluster, compileEndpoints, compileMeshRoute, compileServiceRoute } from './service-resources.ts';
+import { compileCluster, compileEndpoints, compileMeshRoute, compileServerNames, compileServiceRoute } from './service-resources.ts';
 
 const orders = service('orders', { port: 8081, timeoutMs: 2_000 });
 const cache = service('cache', { port: 6379, protocol: 'tcp' });
+const vault = service('vault', { port: 8200, protocol: 'tls' });
+const mixed = service('mixed', { port: 9000, protocol: 'auto', timeoutMs: 3_000 });
+const NONE = { timeoutMs: 0, retry: { attempts: 0, on: [] } };
 
 describe('resources of a service', () => {
-  test('the cluster leads to the service by mutual TLS, with the protocol that data planes speak between them', () => {
+  test('the cluster leads to the service by HTTP/2 over mutual TLS, whatever the service speaks', () => {
     const cluster = compileCluster(orders, 'shop.test');
     assert.deepEqual(cluster, {
       name: 'outbound/default/orders',
@@ -24,15 +27,18 @@ describe('resources of a service', () => {
       endpoints: { kind: 'eds' },
       balance: 'round-robin',
       connectTimeoutMs: 1_000,
+      http: 'http2',
       tls: {
         certificateName: 'workload',
         trustBundleName: 'trust-bundle',
         peerIds: ['spiffe://shop.test/ns/default/svc/orders'],
-        alpn: ['http/1.1'],
+        alpn: ['h2'],
       },
     });
-    for (const protocol of ['tcp', 'tls', 'grpc', 'http2'] as const)
-      assert.deepEqual(compileCluster(service('x', { protocol }), 't').tls?.alpn, ['heddle-tcp']);
+    for (const protocol of ['tcp', 'tls', 'grpc', 'http2', 'auto'] as const) {
+      const { http, tls } = compileCluster(service('x', { protocol }), 't');
+      assert.deepEqual([http, tls?.alpn], ['http2', ['h2']], protocol);
+    }
   });
 
   test('endpoints are all instances at their inbound ports, of which only healthy ones are healthy', () => {
@@ -53,18 +59,20 @@ describe('resources of a service', () => {
     assert.deepEqual(compileEndpoints({ service: orders, instances: [] }).endpoints, []);
   });
 
-  test('only HTTP services have routes, with the time limit and retries of the service', () => {
+  test('services that carry requests have routes, with the time limit and retries of the service', () => {
     const [host] = compileServiceRoute(orders)?.virtualHosts ?? [];
     assert.deepEqual(host, {
       name: 'outbound/default/orders',
       domains: ['*'],
       routes: [{ prefix: '/', cluster: 'outbound/default/orders', timeoutMs: 2_000, retry: orders.retry }],
     });
-    assert.equal(compileServiceRoute(cache), undefined);
+    for (const protocol of ['http2', 'grpc', 'auto'] as const)
+      assert.equal(compileServiceRoute({ ...orders, protocol })?.virtualHosts[0]?.routes[0]?.timeoutMs, 2_000, protocol);
+    for (const opaque of [cache, vault]) assert.equal(compileServiceRoute(opaque), undefined);
   });
 
   test('the mesh route answers to every name of a service, with and without its port', () => {
-    const { virtualHosts } = compileMeshRoute([service('Web', { namespace: 'Shop', port: 80 }), orders, cache]);
+    const { virtualHosts } = compileMeshRoute([service('Web', { namespace: 'Shop', port: 80 }), orders]);
     assert.deepEqual(
       virtualHosts.map((host) => [host.name, host.domains]),
       [
@@ -86,13 +94,58 @@ describe('resources of a service', () => {
     );
   });
 
+  test('the mesh route leads CONNECT to services that carry bytes, by their name with their port only', () => {
+    const { virtualHosts } = compileMeshRoute([cache, vault, mixed]);
+    assert.deepEqual(
+      virtualHosts.map(({ name, routes }) => [name, routes]),
+      [
+        ['outbound/default/cache', [{ prefix: '', connect: 'forward', cluster: 'outbound/default/cache', ...NONE }]],
+        [
+          'outbound/default/mixed',
+          [
+            { prefix: '', connect: 'forward', cluster: 'outbound/default/mixed', ...NONE },
+            { prefix: '/', cluster: 'outbound/default/mixed', timeoutMs: 3_000, retry: mixed.retry },
+          ],
+        ],
+        ['outbound/default/vault', [{ prefix: '', connect: 'forward', cluster: 'outbound/default/vault', ...NONE }]],
+      ],
+    );
+    assert.deepEqual(virtualHosts[0]?.domains, [
+      'cache.default.mesh.internal:6379',
+      'cache.default:6379',
+      'cache.mesh.internal:6379',
+      'cache:6379',
+    ]);
+    assert.ok(virtualHosts[1]?.domains.includes('mixed') && virtualHosts[1].domains.includes('mixed:9000'));
+    const matcher = compileRoutes({ name: 'outbound/mesh', virtualHosts });
+    assert.equal(matcher.matchConnect('cache:6379')?.cluster, 'outbound/default/cache');
+    assert.equal(matcher.matchConnect('cache:6380'), undefined);
+    assert.equal(matcher.match('cache:6379', '/'), undefined);
+  });
+
+  test('connections to tls services pass by every name of theirs, and to no others', () => {
+    assert.deepEqual(compileServerNames([cache, vault, mixed, orders]), [
+      {
+        names: ['vault.default.mesh.internal', 'vault.default', 'vault.mesh.internal', 'vault'],
+        filter: { kind: 'tcp', cluster: 'outbound/default/vault', tunnel: 'vault.default.mesh.internal:8200' },
+      },
+    ]);
+    // Named less fully than the other by "a.b": the name is not its.
+    const both = [service('a.b', { protocol: 'tls' }), service('a', { namespace: 'b', protocol: 'tls' })];
+    const names = compileServerNames(both).flatMap((route) => route.names);
+    assert.equal(new Set(names).size, names.length);
+  });
+
   test('no name is given to two services, whatever they are called', () => {
     const part = fc.constantFrom('a', 'b', 'a.b', 'b.a', 'default', 'A', 'mesh.internal', 'a.default');
     fc.assert(
       fc.property(
         fc.uniqueArray(fc.tuple(part, part), { selector: ([namespace, name]) => `${namespace}/${name}`, maxLength: 12 }),
         (refs) => {
-          const { virtualHosts } = compileMeshRoute(refs.map(([namespace, name]) => service(name, { namespace })));
+          const protocols = ['http', 'tcp', 'auto', 'tls'] as const;
+          const { virtualHosts } = compileMeshRoute(
+            refs.map(([namespace, name], index) => service(name, { namespace, protocol: protocols[index % protocols.length]! })),
+          );
           const domains = virtualHosts.flatMap((host) => host.domains);
           assert.equal(new Set(domains).size, domains.length);
           assert.ok(virtualHosts.every((host) => host.domains.length > 0));
@@ -107,8 +160,9 @@ describe('resources of an instance', () => {
     { service: { namespace: 'default', name: 'cache' }, listen: { address: '127.0.0.1', port: 4_001 } },
     { service: { namespace: 'default', name: 'gone' }, listen: { address: '127.0.0.1', port: 4_002 } },
     { service: { namespace: 'default', name: 'orders' }, listen: { address: '127.0.0.1', port: 4_003 } },
+    { service: { namespace: 'default', name: 'mixed' }, listen: { address: '127.0.0.1', port: 4_004 } },
   ];
-  const target = ({ name }: { name: string }): Service | undefined => ({ orders, cache })[name as 'orders' | 'cache'];
+  const target = ({ name }: { name: string }): Service | undefined => ({ orders, cache, mixed })[name as 'orders' | 'cache' | 'mixed'];
 
   test('an HTTP instance has its way in by mutual TLS, a route without limits of its own, and its application with checks', () => {
     const { listeners, routes, clusters } = compileInstance(instance('orders', 1), orders, target, 'shop.test');
@@ -135,17 +189,51 @@ describe('resources of an instance', () => {
     });
   });
 
+  test('the way in takes tunnels for bytes, requests for HTTP, and both where the protocol is found out', () => {
+    const into = (called: Service): unknown =>
+      compileInstance(instance(called.name, 1), called, target, 't').routes[0]?.virtualHosts.map(({ domains, routes }) => [
+        domains,
+        routes,
+      ]);
+    const tunnel = (name: string) => ({ prefix: '', connect: 'terminate', cluster: `local/default/${name}/${name}-1`, ...NONE });
+    const request = (name: string) => ({ prefix: '/', cluster: `local/default/${name}/${name}-1`, ...NONE });
+    assert.deepEqual(into(cache), [[['*'], [tunnel('cache')]]]);
+    assert.deepEqual(into(vault), [[['*'], [tunnel('vault')]]]);
+    assert.deepEqual(into(mixed), [[['*'], [tunnel('mixed'), request('mixed')]]]);
+    assert.deepEqual(into(orders), [[['*'], [request('orders')]]]);
+  });
+
+  test('the application is spoken to as the service declares', () => {
+    const versions = (['http', 'http2', 'grpc', 'tcp', 'tls', 'auto'] as const).map((protocol) => {
+      const called = service('orders', { protocol });
+      return [protocol, compileInstance(instance('orders', 1), called, target, 't').clusters[0]?.http];
+    });
+    assert.deepEqual(Object.fromEntries(versions), {
+      http: 'http1',
+      http2: 'http2',
+      grpc: 'http2',
+      tcp: 'http1',
+      tls: 'http1',
+      auto: 'http1',
+    });
+  });
+
   test('its local ports lead to the services it calls; a service that is not declared gets none', () => {
     const { listeners, routes } = compileInstance(instance('cache', 1, { outbounds }), cache, target, 'shop.test');
     assert.deepEqual(
       listeners.map(({ name, port, workload, filter }) => [name, port, workload, filter]),
       [
-        ['inbound/default/cache/cache-1', 20_001, 'default/cache/cache-1', { kind: 'tcp', cluster: 'local/default/cache/cache-1' }],
+        [
+          'inbound/default/cache/cache-1',
+          20_001,
+          'default/cache/cache-1',
+          { kind: 'http', routeConfigName: 'inbound/default/cache/cache-1' },
+        ],
         [
           'outbound/default/cache/cache-1/default/cache',
           4_001,
           'default/cache/cache-1',
-          { kind: 'tcp', cluster: 'outbound/default/cache' },
+          { kind: 'tcp', cluster: 'outbound/default/cache', tunnel: 'cache.default.mesh.internal:6379' },
         ],
         [
           'outbound/default/cache/cache-1/default/orders',
@@ -153,9 +241,22 @@ describe('resources of an instance', () => {
           'default/cache/cache-1',
           { kind: 'http', routeConfigName: 'outbound/default/orders' },
         ],
+        [
+          'outbound/default/cache/cache-1/default/mixed',
+          4_004,
+          'default/cache/cache-1',
+          {
+            kind: 'http',
+            routeConfigName: 'outbound/default/mixed',
+            otherwise: { kind: 'tcp', cluster: 'outbound/default/mixed', tunnel: 'mixed.default.mesh.internal:9000' },
+          },
+        ],
       ],
     );
-    assert.deepEqual(routes, []);
+    assert.deepEqual(
+      routes.map(({ name }) => name),
+      ['inbound/default/cache/cache-1'],
+    );
   });
 });
 
@@ -225,6 +326,9 @@ describe('compiler', () => {
         filter: { kind: 'http', routeConfigName: 'outbound/mesh' },
       },
     );
+    await registry.declareServices([...SERVICES, vault]);
+    const proxy = compiler.forNode({ ...scope, outboundProxy: { address: '127.0.0.1', port: 15_001 } }).listener.get('outbound/proxy');
+    assert.deepEqual(proxy?.serverNames, compileServerNames([vault]));
     await close();
   });
 
@@ -244,7 +348,7 @@ describe('compiler', () => {
       assert.equal(compiler.shared[kind].has('outbound/default/web'), false, kind);
     assert.deepEqual(
       compiler.shared.route.get('outbound/mesh')?.virtualHosts.map((host) => host.name),
-      ['outbound/default/orders'],
+      ['outbound/default/cache', 'outbound/default/orders'],
     );
     await close();
   });
@@ -257,7 +361,7 @@ describe('compiler', () => {
         do: fc.constant('declare' as const),
         names: fc.uniqueArray(name),
         port: fc.integer({ min: 1, max: 3 }),
-        protocol: fc.constantFrom('http' as const, 'tcp' as const),
+        protocol: fc.constantFrom('http' as const, 'tcp' as const, 'tls' as const, 'auto' as const),
       }),
       fc.record({
         do: fc.constant('register' as const),
@@ -303,11 +407,16 @@ describe('compiler', () => {
     for (const node of ['node-1', 'node-2']) {
       const own = compiler.forNode({ ...scope, node, outboundProxy: { address: '127.0.0.1', port: 15_001 } });
       const cluster = (wanted: string): void => assert.ok(own.cluster.has(wanted) || compiler.shared.cluster.has(wanted), wanted);
-      for (const { filter } of own.listener.values()) {
+      for (const { filter, serverNames = [] } of own.listener.values()) {
+        for (const route of serverNames) cluster(route.filter.cluster);
         if (filter.kind === 'tcp') cluster(filter.cluster);
-        else assert.ok(own.route.has(filter.routeConfigName) || compiler.shared.route.has(filter.routeConfigName), filter.routeConfigName);
+        else {
+          assert.ok(own.route.has(filter.routeConfigName) || compiler.shared.route.has(filter.routeConfigName), filter.routeConfigName);
+          if (filter.otherwise !== undefined) cluster(filter.otherwise.cluster);
+        }
       }
       for (const config of [...own.route.values(), ...compiler.shared.route.values()]) {
+        compileRoutes(config);
         for (const host of config.virtualHosts) for (const route of host.routes) cluster(route.cluster);
       }
     }

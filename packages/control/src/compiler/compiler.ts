@@ -2,12 +2,12 @@
 // and what comes out equal keeps its identity, so that it is neither encoded nor sent again.
 import { isDeepStrictEqual } from 'node:util';
 import { TRUST_BUNDLE, resourceName, serviceKey } from '@heddle/core';
-import type { Instance, Resource, ResourceKind, ResourceTypes, Service, SocketAddress } from '@heddle/core';
+import type { Instance, Resource, ResourceKind, ResourceTypes, ServerNameRoute, Service, SocketAddress } from '@heddle/core';
 import type { RegistryChange, RegistryView, ServiceView } from '../registry/view.ts';
 import { compileInstance, compileProxyListener } from './instance-resources.ts';
 import type { InstanceResources } from './instance-resources.ts';
 import { MESH_ROUTE, outboundName } from './names.ts';
-import { compileCluster, compileEndpoints, compileMeshRoute, compileServiceRoute } from './service-resources.ts';
+import { compileCluster, compileEndpoints, compileMeshRoute, compileServerNames, compileServiceRoute } from './service-resources.ts';
 
 export type ResourceMaps = { readonly [K in ResourceKind]: ReadonlyMap<string, ResourceTypes[K]> };
 type MutableMaps = { readonly [K in ResourceKind]: Map<string, ResourceTypes[K]> };
@@ -53,6 +53,7 @@ export class Compiler {
   readonly #services = new Map<string, Service>();
   /** Per service key and instance id: what it was compiled from, and the result. */
   readonly #compiled = new Map<string, Map<string, Compiled>>();
+  #serverNames: readonly ServerNameRoute[] = [];
 
   constructor(options: CompilerOptions) {
     this.#source = options.source;
@@ -79,7 +80,10 @@ export class Compiler {
       }
       if (view !== undefined) this.#put('endpoints', compileEndpoints(view), changed);
     }
-    if (servicesChanged) this.#put('route', compileMeshRoute(this.#services.values()), changed);
+    if (servicesChanged) {
+      this.#put('route', compileMeshRoute(this.#services.values()), changed);
+      this.#serverNames = compileServerNames(this.#services.values());
+    }
     return { shared: changed, nodes: servicesChanged ? 'all' : change.nodes };
   }
 
@@ -95,7 +99,7 @@ export class Compiler {
       for (const cluster of clusters) maps.cluster.set(cluster.name, cluster);
     }
     if (scope.outboundProxy !== undefined) {
-      const listener = compileProxyListener(scope.outboundProxy);
+      const listener = compileProxyListener(scope.outboundProxy, this.#serverNames);
       maps.listener.set(listener.name, listener);
     }
     return maps;

@@ -1,9 +1,22 @@
 // What the data plane that hosts an instance is told about it: its way in, its application, its local ports out. Nobody
 // else gets these. Time limits and retries belong to the caller's side, so the way in has none.
 import { TRUST_BUNDLE, WORKLOAD_CERTIFICATE } from '@heddle/core';
-import type { Cluster, Instance, Listener, RouteConfig, Service, ServiceRef, SocketAddress } from '@heddle/core';
+import type {
+  Cluster,
+  HttpFilter,
+  Instance,
+  Listener,
+  Route,
+  RouteConfig,
+  ServerNameRoute,
+  Service,
+  ServiceRef,
+  SocketAddress,
+  TcpFilter,
+} from '@heddle/core';
 import { instanceName } from '../registry/keys.ts';
 import { MESH_ROUTE, PROXY_LISTENER, inboundName, localName, outboundListenerName, outboundName } from './names.ts';
+import { carriesBytes, carriesHttp, tunnelFilter } from './service-resources.ts';
 
 export interface InstanceResources {
   readonly listeners: readonly Listener[];
@@ -19,52 +32,57 @@ export function compileInstance(
   trustDomain: string,
 ): InstanceResources {
   const workload = instanceName(instance);
-  const http = service.protocol === 'http';
   const inbound: Listener = {
     name: inboundName(instance),
     direction: 'inbound',
     ...instance.inbound,
     workload,
     tls: { certificateName: WORKLOAD_CERTIFICATE, trustBundleName: TRUST_BUNDLE, trustDomain },
-    filter: http ? { kind: 'http', routeConfigName: inboundName(instance) } : { kind: 'tcp', cluster: localName(instance) },
+    filter: { kind: 'http', routeConfigName: inboundName(instance) },
   };
   const outbounds = instance.outbounds.flatMap(({ service: ref, listen }): Listener[] => {
     const called = target(ref);
     return called === undefined ? [] : [outboundListener(instance, called, listen)];
   });
-  return { listeners: [inbound, ...outbounds], routes: http ? [inboundRoute(instance)] : [], clusters: [localCluster(instance, service)] };
+  return { listeners: [inbound, ...outbounds], routes: [inboundRoute(instance, service)], clusters: [localCluster(instance, service)] };
 }
 
-export function compileProxyListener(listen: SocketAddress): Listener {
+/** `serverNames` as `compileServerNames` gives them. */
+export function compileProxyListener(listen: SocketAddress, serverNames: readonly ServerNameRoute[]): Listener {
   return {
     name: PROXY_LISTENER,
     direction: 'outbound',
     address: listen.address,
     port: listen.port,
+    ...(serverNames.length > 0 && { serverNames }),
     filter: { kind: 'http', routeConfigName: MESH_ROUTE },
   };
 }
 
 function outboundListener(instance: Instance, called: Service, listen: SocketAddress): Listener {
-  const name = outboundName(called);
   return {
     name: outboundListenerName(instance, called),
     direction: 'outbound',
     address: listen.address,
     port: listen.port,
     workload: instanceName(instance),
-    filter: called.protocol === 'http' ? { kind: 'http', routeConfigName: name } : { kind: 'tcp', cluster: name },
+    filter: outboundFilter(called),
   };
 }
 
-function inboundRoute(instance: Instance): RouteConfig {
+function outboundFilter(called: Service): HttpFilter | TcpFilter {
+  if (!carriesHttp(called)) return tunnelFilter(called);
+  return { kind: 'http', routeConfigName: outboundName(called), ...(carriesBytes(called) && { otherwise: tunnelFilter(called) }) };
+}
+
+function inboundRoute(instance: Instance, service: Service): RouteConfig {
   const name = inboundName(instance);
-  return {
-    name,
-    virtualHosts: [
-      { name, domains: ['*'], routes: [{ prefix: '/', cluster: localName(instance), timeoutMs: 0, retry: { attempts: 0, on: [] } }] },
-    ],
-  };
+  const target = { cluster: localName(instance), timeoutMs: 0, retry: { attempts: 0, on: [] } };
+  const routes: Route[] = [
+    ...(carriesBytes(service) ? [{ prefix: '', connect: 'terminate' as const, ...target }] : []),
+    ...(carriesHttp(service) ? [{ prefix: '/', ...target }] : []),
+  ];
+  return { name, virtualHosts: [{ name, domains: ['*'], routes }] };
 }
 
 function localCluster(instance: Instance, service: Service): Cluster {
@@ -75,6 +93,7 @@ function localCluster(instance: Instance, service: Service): Cluster {
     endpoints: { kind: 'static', endpoints: [{ address, port, health: 'healthy', weight: 1, instance: instance.id }] },
     balance: service.balance,
     connectTimeoutMs: service.connectTimeoutMs,
+    http: service.protocol === 'http2' || service.protocol === 'grpc' ? 'http2' : 'http1',
     health: service.health,
   };
 }

@@ -4,7 +4,7 @@ import type { ServiceRef } from '@heddle/core';
 import { instanceName } from '../registry/keys.ts';
 import type { InstanceRef } from '../registry/keys.ts';
 
-/** Routes of the shared HTTP proxy: one virtual host for each HTTP service of the mesh. */
+/** Routes of the shared HTTP proxy: one virtual host for each service of the mesh. */
 export const MESH_ROUTE = 'outbound/mesh';
 /** The listener for calls through `HTTP_PROXY`. */
 export const PROXY_LISTENER = 'outbound/proxy';

@@ -1,5 +1,6 @@
 // What the store holds under a service's and an instance's key: JSON, checked by the same rules when it comes from the
 // network and when it is read back.
+import { VIRTUAL_NETWORK, isVirtualAddress, serviceKey } from '@heddle/core';
 import type {
   BalancePolicy,
   HealthCheckPolicy,
@@ -15,6 +16,7 @@ import { RegistryError } from './errors.ts';
 import { NAME_FORM } from './keys.ts';
 import type { RegistryLimits } from './limits.ts';
 import { Reader, invalid } from './reader.ts';
+import type { StoreEntry } from './store.ts';
 
 /** An instance without the verdict, which is the registry's to give. */
 export type Registration = Omit<Instance, 'health' | 'healthReason'>;
@@ -34,7 +36,7 @@ export interface InstanceRecord {
 
 const NAME_RULE = 'a name: 1 to 63 letters, digits, dots, dashes and underscores, a letter or digit at both ends';
 const HEALTHS: readonly InstanceHealth[] = ['starting', 'healthy', 'unhealthy', 'draining'];
-const PROTOCOLS: readonly Protocol[] = ['http', 'http2', 'grpc', 'tcp', 'tls'];
+const PROTOCOLS: readonly Protocol[] = ['http', 'http2', 'grpc', 'tcp', 'tls', 'auto'];
 const POLICIES: readonly BalancePolicy[] = ['round-robin'];
 const RETRY_CONDITIONS: readonly RetryCondition[] = ['connect-failure', 'refused', 'reset'];
 const DURATION_MS_MAX = 86_400_000;
@@ -86,7 +88,29 @@ export function readService(text: string): Service {
       attempts: retry.integer('attempts', 0, 100),
       on: retry.list('on', 16, (item, path) => new Reader({ condition: item }, path).oneOf('condition', RETRY_CONDITIONS)),
     },
+    // A record of before there were any: the next declaration gives one.
+    ...(reader.has('virtualAddress') ? { virtualAddress: readVirtualAddress(reader) } : {}),
   };
+}
+
+/** Virtual addresses that services have, by `<namespace>/<name>`. Records that cannot be read hold none. */
+export function heldAddresses(entries: readonly StoreEntry[]): Map<string, string> {
+  const held = new Map<string, string>();
+  for (const { value } of entries) {
+    try {
+      const service = readService(value);
+      if (service.virtualAddress !== undefined) held.set(serviceKey(service), service.virtualAddress);
+    } catch {
+      // The view has logged it; the declaration that is going on replaces it.
+    }
+  }
+  return held;
+}
+
+function readVirtualAddress(reader: Reader): string {
+  const address = reader.text('virtualAddress', 15);
+  if (!isVirtualAddress(address)) throw reader.fail('virtualAddress', `${address} is not one of ${VIRTUAL_NETWORK}`);
+  return address;
 }
 
 function readHealthCheck(reader: Reader): HealthCheckPolicy {

@@ -1,6 +1,6 @@
 // The typed registry over the Store: services of the mesh file, instances with leases, health merged from all who report.
 // Every write is a compare-and-set, so several control planes may share one store. Reads come from the view in memory.
-import { serviceKey } from '@heddle/core';
+import { assignVirtualAddresses, serviceKey } from '@heddle/core';
 import type { Instance, Service } from '@heddle/core';
 import type { Logger } from '@heddle/runtime';
 import { RegistryError } from './errors.ts';
@@ -8,7 +8,7 @@ import { ROOT, instanceName, instanceStoreKey, serviceStoreKey } from './keys.ts
 import type { InstanceRef } from './keys.ts';
 import { REGISTRY_LIMITS, leaseTtlMs } from './limits.ts';
 import type { RegistryLimits } from './limits.ts';
-import { cleanReason, readInstanceRecord, readRegistration } from './records.ts';
+import { cleanReason, heldAddresses, readInstanceRecord, readRegistration } from './records.ts';
 import type { HealthReport, InstanceRecord, Registration } from './records.ts';
 import { StoreError } from './store.ts';
 import type { Store, StoreEntry, StoreEvent, StoreOperation, StoreWatch } from './store.ts';
@@ -105,14 +105,15 @@ export class Registry {
     return { close: () => this.#listeners.delete(listener) };
   }
 
-  /** Makes the declared services exactly these. Instances of a service that went are removed with it. */
+  /** Makes the declared services exactly these, each with its virtual address. Instances of a service that went are removed with it. */
   async declareServices(services: readonly Service[]): Promise<void> {
     const wanted = new Map(services.map((service) => [serviceStoreKey(service), service]));
     const operations: StoreOperation[] = [];
     const { entries } = await this.#call(() => this.#store.list(`${ROOT}services/`));
     const present = new Map(entries.map((entry) => [entry.key, entry.value]));
+    const addresses = assignVirtualAddresses(services.map(serviceKey), heldAddresses(entries));
     for (const [key, service] of wanted) {
-      const value = JSON.stringify(service);
+      const value = JSON.stringify({ ...service, virtualAddress: addresses.get(serviceKey(service)) });
       if (present.get(key) !== value) operations.push({ kind: 'put', key, value });
     }
     for (const key of present.keys()) if (!wanted.has(key)) operations.push({ kind: 'delete', key });

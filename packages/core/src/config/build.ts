@@ -50,13 +50,15 @@ export function buildHealth(health: HealthOutput): HealthCheckPolicy {
 type TrafficOutput = Pick<ServiceOutput, 'balance' | 'timeout' | 'connectTimeout' | 'retry'> & { readonly protocol: Protocol };
 
 export function buildTraffic(input: TrafficOutput): Pick<Service, 'balance' | 'timeoutMs' | 'connectTimeoutMs' | 'retry'> {
-  const isHttp = input.protocol === 'http';
+  // A byte stream has no requests to limit or repeat.
+  const hasRequests = input.protocol !== 'tcp' && input.protocol !== 'tls';
+  // gRPC calls carry their callers' time limit, and a streaming one may go on for days.
+  const timeout = input.timeout ?? (input.protocol === 'grpc' ? 0 : '15s');
   return {
     balance: input.balance,
-    // A byte stream has no requests to limit or repeat.
-    timeoutMs: isHttp ? milliseconds(input.timeout ?? '15s') : 0,
+    timeoutMs: hasRequests ? milliseconds(timeout) : 0,
     connectTimeoutMs: milliseconds(input.connectTimeout),
-    retry: isHttp ? buildRetry(input.retry) : { attempts: 0, on: [] },
+    retry: hasRequests ? buildRetry(input.retry) : { attempts: 0, on: [] },
   };
 }
 

@@ -52,7 +52,7 @@ describe('golden mesh files', () => {
 });
 
 describe('golden files of static proxies', () => {
-  golden(new URL('./golden-static/', import.meta.url), 7, (text, path) => {
+  golden(new URL('./golden-static/', import.meta.url), 9, (text, path) => {
     const { config, problems } = parseStaticFile(text, path);
     return { result: config, problems };
   });

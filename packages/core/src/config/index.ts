@@ -4,4 +4,5 @@ export * from './json-schema.ts';
 export * from './parse.ts';
 export * from './problem.ts';
 export { parseStaticFile, type ParsedStaticFile } from './static-parse.ts';
+export type { StaticFiles } from './static-tls.ts';
 export { nearest } from './suggest.ts';

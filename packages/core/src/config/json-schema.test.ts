@@ -11,7 +11,7 @@ const FILE = new URL('../../schema/heddle.schema.json', import.meta.url);
 const GOLDEN = new URL('./golden/', import.meta.url);
 
 describe('the JSON Schema', () => {
-  it('in the file is what the code gives; else run: node packages/core/tools/write-schema.ts', () => {
+  it('in the file is what the code gives; else run: npm run docs', () => {
     assert.equal(readFileSync(FILE, 'utf8'), jsonSchemaText());
   });
 

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { MeshFile } from './schema.ts';
 
-/** JSON Schema, draft 2020-12. `packages/core/schema/heddle.schema.json` is this, written by `tools/write-schema.ts`. */
+/** JSON Schema, draft 2020-12. `packages/core/schema/heddle.schema.json` is this, written by `npm run docs`. */
 export function jsonSchema(): Record<string, unknown> {
   const { $schema, ...schema } = z.toJSONSchema(MeshFile, { io: 'input', target: 'draft-2020-12' });
   return { $schema, title: 'Heddle mesh file', ...schema };

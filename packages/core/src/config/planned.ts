@@ -37,17 +37,13 @@ export const MESH_PLANNED: Planned = {
   values: { ...SERVICE_VALUES, 'security.mtls': { values: ['permissive', 'off'], mend: 'use "strict"' } },
 };
 
-const STATIC_PROTOCOLS = { values: ['http2', 'grpc', 'tls'], mend: 'use "tcp", which carries the bytes as they are' };
-
 export const STATIC_PLANNED: Planned = {
   keys: {
     ...SERVICE_KEYS,
-    'listeners.*.tls': 'remove it, and end TLS in front of the proxy; or run a mesh, whose proxies speak mutual TLS with each other',
     'listeners.*.routes': 'remove it; a listener leads to one service',
-    'services.*.tls': 'remove it; the endpoints are called without TLS',
     'services.*.weights': 'remove it; all endpoints have the same weight',
   },
-  values: { ...SERVICE_VALUES, 'listeners.*.protocol': STATIC_PROTOCOLS, 'services.*.protocol': STATIC_PROTOCOLS },
+  values: SERVICE_VALUES,
 };
 
 /** What to do instead of a key that is planned; undefined when it is not. */

@@ -1,6 +1,7 @@
 // The mesh file's form: one zod schema for the parser's checks, the editors' JSON Schema and the mends in error messages.
 // It checks form only; what fields mean to one another is in `semantics.ts`, what they become in `build.ts`.
 import { z } from 'zod';
+import type { Protocol } from '../model/service.ts';
 import { DURATION_PATTERN, formatDuration, parseDuration } from './duration.ts';
 
 /** What a field takes, in words that follow "expected". */
@@ -54,7 +55,7 @@ const scalarText = (expected: string, about: About) => field(z.union([z.string()
 export const health = z
   .strictObject({
     http: text('a path that begins with "/"', /^\/[\x21-\x7e]*$/, {
-      description: 'Path asked for with GET; any 2xx answer passes. Only for services with protocol http.',
+      description: 'Path asked for with GET by HTTP/1.1; any 2xx answer passes. Only for services with protocol http or auto.',
       examples: ['/healthz'],
     }).optional(),
     tcp: field(z.literal(true), 'true', { description: 'A connection that opens passes. The default.', examples: [true] }).optional(),
@@ -74,6 +75,8 @@ export const health = z
   })
   .meta({ description: 'How the data plane finds out whether an instance is alive.', examples: [{ http: '/healthz' }] })
   .register(EXPECTED, { expected: 'a map such as { http: /healthz }' });
+
+export const PROTOCOLS = ['http', 'http2', 'grpc', 'tcp', 'tls', 'auto'] as const satisfies readonly Protocol[];
 
 export const RETRY_CONDITIONS = ['connect-failure', 'refused', 'reset'] as const;
 
@@ -98,7 +101,8 @@ const retry = field(
   ]),
   '"off" or a map such as { attempts: 2 }',
   {
-    description: 'When a failed request is tried again, on another instance where there is one. Only for services with protocol http.',
+    description:
+      'When a failed request is tried again, on another instance where there is one. Only for services that carry requests, gRPC calls included: protocol http, http2, grpc or auto.',
     examples: ['off', { attempts: 1 }],
   },
 );
@@ -119,7 +123,8 @@ export const trafficFields = {
     'round-robin',
   ),
   timeout: duration(0, 86_400_000, {
-    description: 'Time for a whole request, retries included; 0 means no limit. Only for services with protocol http. Default: 15s.',
+    description:
+      'Time for a whole request, retries included; 0 means no limit. Only for services that carry requests: protocol http, http2, grpc or auto. Default: 15s; with grpc none, as calls bring their own and may stream for long.',
     examples: ['2s'],
   }).optional(),
   connectTimeout: duration(10, 60_000, { description: 'Time to connect to an instance, TLS included.', examples: ['1s'] }).default('1s'),
@@ -131,8 +136,9 @@ const serviceFields = {
     description: 'The port callers name.',
     examples: [8081],
   }),
-  protocol: choice(['http', 'http2', 'grpc', 'tcp', 'tls'], {
-    description: 'How the service speaks. All but http are carried as byte streams: no routing, retries or timeouts per request.',
+  protocol: choice(PROTOCOLS, {
+    description:
+      'How the service speaks. http: HTTP/1.1; http2: HTTP/2 from the first byte; grpc: the same for gRPC; tcp: any bytes; tls: bytes that the application encrypts itself; auto: found out for each connection, http or tcp. Callers of http, http2 and grpc may use HTTP/1.1 or HTTP/2.',
     examples: ['http'],
   }).default('http'),
   run: command.optional(),

@@ -9,7 +9,10 @@ import { asLabel, listed, nearest } from './suggest.ts';
 
 type Raw = Record<string, unknown>;
 
-const BYTE_STREAMS: readonly unknown[] = ['http2', 'grpc', 'tcp', 'tls'];
+/** In their bytes there are no requests. */
+const BYTE_STREAMS: readonly unknown[] = ['tcp', 'tls'];
+/** They cannot be asked by HTTP/1.1. */
+const NOT_HTTP1: readonly unknown[] = ['http2', 'grpc', ...BYTE_STREAMS];
 
 /** Host names that are not a service's to take. */
 const RESERVED_NAMES: Readonly<Record<string, string>> = {
@@ -32,7 +35,7 @@ function checkService(service: Raw, name: string, names: readonly string[], path
     ...checkHealth(service, path),
     ...checkUses(service['uses'], name, names, [...path, 'uses']),
     ...checkRunOnly(service, path),
-    ...checkHttpOnly(service, path),
+    ...checkRequestsOnly(service, path),
     ...checkEnvironment(service, name, names, path),
     ...checkLabels(service['labels'], [...path, 'labels']),
     ...checkRetry(service['retry'], [...path, 'retry', 'on']),
@@ -77,7 +80,7 @@ export function checkHealth(service: Raw, path: Path): Fault[] {
     faults.push({ path: [...inside, 'tcp'], on: 'key', reason: 'a check is by http or by tcp, not both', mend: 'remove one of the two' });
   }
   const protocol = service['protocol'];
-  if (health['http'] !== undefined && BYTE_STREAMS.includes(protocol)) {
+  if (health['http'] !== undefined && NOT_HTTP1.includes(protocol)) {
     const reason = `an HTTP check needs a service that speaks HTTP/1.1, and this one has protocol ${shown(protocol)}`;
     faults.push({ path: [...inside, 'http'], on: 'key', reason, mend: 'use "tcp: true"' });
   }
@@ -122,7 +125,8 @@ function checkRunOnly(service: Raw, path: Path): Fault[] {
   return keys.map((key) => ({ path: [...path, key], on: 'key', reason, mend: 'add "run", or remove the key' }));
 }
 
-export function checkHttpOnly(service: Raw, path: Path): Fault[] {
+/** Settings that only requests can have. */
+export function checkRequestsOnly(service: Raw, path: Path): Fault[] {
   const protocol = service['protocol'];
   if (!BYTE_STREAMS.includes(protocol)) return [];
   const keys = ['timeout', 'retry'].filter((key) => service[key] !== undefined);
@@ -131,7 +135,7 @@ export function checkHttpOnly(service: Raw, path: Path): Fault[] {
     path: [...path, key],
     on: 'key',
     reason,
-    mend: 'remove it, or use protocol http if the service speaks HTTP/1.1',
+    mend: 'remove it, or use protocol http, http2 or grpc if the service speaks one of these',
   }));
 }
 

@@ -1,26 +1,50 @@
 // What the file of a static proxy means once it has been read: complete, immutable, with every default filled in.
-import type { HealthCheckPolicy, Service, SocketAddress } from '../model/service.ts';
+import type { HealthCheckPolicy, Protocol, Service, SocketAddress } from '../model/service.ts';
 
 export interface StaticConfig {
   readonly listeners: readonly StaticListener[];
   readonly services: readonly StaticService[];
 }
 
-/** `http`: requests are balanced; `tcp`: connections are. */
-export type StaticProtocol = 'http' | 'tcp';
-
 export interface StaticListener {
   readonly address: string;
   /** 0: the system chooses. */
   readonly port: number;
-  readonly protocol: StaticProtocol;
-  /** Name of the service that everything goes to; it has the same protocol. */
-  readonly service: string;
+  /** `http`, `http2` and `grpc` are the same here: requests by HTTP/1.1 or HTTP/2. `tls`: encrypted bytes that pass through. */
+  readonly protocol: Protocol;
+  /** Name of the service that everything goes to, but for `serverNames`. Absent only with these: then other connections are refused. */
+  readonly service?: string;
+  /** Absent: what arrives is not encrypted, or passes through. */
+  readonly tls?: StaticListenerTls;
+  /** Only with protocol `tls`. */
+  readonly serverNames?: readonly { readonly name: string; readonly service: string }[];
 }
 
-export interface StaticService extends Pick<Service, 'name' | 'balance' | 'timeoutMs' | 'connectTimeoutMs' | 'retry'> {
-  readonly protocol: StaticProtocol;
+export interface StaticListenerTls {
+  readonly certificate: StaticCertificate;
+  /** Clients must show a certificate that leads to these. Absent: none is asked for. */
+  readonly rootsPem?: string;
+}
+
+/** Not for logs: it has the private key. */
+export interface StaticCertificate {
+  /** The server's or client's own first, then intermediates. */
+  readonly certificatePem: string;
+  readonly keyPem: string;
+}
+
+export interface StaticService extends Pick<Service, 'name' | 'protocol' | 'balance' | 'timeoutMs' | 'connectTimeoutMs' | 'retry'> {
   readonly endpoints: readonly SocketAddress[];
   /** Absent: endpoints are not checked and always get traffic. */
   readonly health?: HealthCheckPolicy;
+  /** Absent: endpoints are called without TLS. */
+  readonly tls?: StaticServiceTls;
+}
+
+export interface StaticServiceTls {
+  readonly rootsPem: string;
+  /** What endpoints are asked for, and what their certificates must be for. */
+  readonly serverName: string;
+  /** Shown to endpoints that ask. */
+  readonly certificate?: StaticCertificate;
 }

@@ -1,13 +1,15 @@
-// The file of `heddle proxy --static`, from text to configuration: complete, or every problem at once. Pure; never throws.
+// The file of `heddle proxy --static`, with the PEM files it names, from text to configuration: complete, or every problem at once. What is
+// read comes from the caller. Never throws.
 import { buildHealth, buildTraffic, deepFreeze } from './build.ts';
 import { STATIC_PLANNED } from './planned.ts';
 import type { Problem } from './problem.ts';
 import type { FileKind } from './read-file.ts';
 import { readConfigFile } from './read-file.ts';
-import type { StaticConfig, StaticService } from './static-config.ts';
+import type { StaticCertificate, StaticConfig, StaticListener, StaticService } from './static-config.ts';
 import type { StaticFileOutput } from './static-schema.ts';
 import { StaticFile } from './static-schema.ts';
 import { checkStaticMeaning, parseEndpoint } from './static-semantics.ts';
+import { checkTlsFiles, NO_FILES, type PemTexts, type StaticFiles } from './static-tls.ts';
 
 export interface ParsedStaticFile {
   /** Absent when there is an error. */
@@ -16,10 +18,9 @@ export interface ParsedStaticFile {
   readonly problems: readonly Problem[];
 }
 
-const STATIC_FILE: FileKind<typeof StaticFile> = {
+const STATIC_FILE: Omit<FileKind<typeof StaticFile>, 'checkMeaning'> = {
   schema: StaticFile,
   planned: STATIC_PLANNED,
-  checkMeaning: checkStaticMeaning,
   whenEmpty: 'begin with "listeners:" and "services:"; `heddle proxy --help` shows an example',
   whenLarge: 'check that it is the right file; 1,000 services with some endpoints each have some 200 KiB',
 };
@@ -27,23 +28,47 @@ const STATIC_FILE: FileKind<typeof StaticFile> = {
 /**
  * @param text the content of the file.
  * @param path its name, for messages.
+ * @param files gives certificates, keys and roots. Default: there are none, so that every one is a problem.
  */
-export function parseStaticFile(text: string, path: string): ParsedStaticFile {
-  const { output, problems } = readConfigFile(STATIC_FILE, text, path);
-  return output === undefined ? { problems } : { config: build(output), problems };
+export function parseStaticFile(text: string, path: string, files: StaticFiles = NO_FILES): ParsedStaticFile {
+  const texts = new Map<string, string>();
+  const checkMeaning = (root: unknown) => [...checkStaticMeaning(root), ...checkTlsFiles(root, files, texts)];
+  const { output, problems } = readConfigFile({ ...STATIC_FILE, checkMeaning }, text, path);
+  return output === undefined ? { problems } : { config: build(output, texts), problems };
 }
 
-function build({ listeners, services }: StaticFileOutput): StaticConfig {
+function build({ listeners, services }: StaticFileOutput, texts: PemTexts): StaticConfig {
+  const pem = (name: string): string => texts.get(name) as string;
+  const certificate = (cert: string, key: string): StaticCertificate => ({ certificatePem: pem(cert), keyPem: pem(key) });
   return deepFreeze({
-    listeners,
+    listeners: listeners.map(
+      ({ address, port, protocol, service, tls, sni }): StaticListener => ({
+        address,
+        port,
+        protocol,
+        ...(service !== undefined && { service }),
+        ...(tls && { tls: { certificate: certificate(tls.cert, tls.key), ...(tls.ca !== undefined && { rootsPem: pem(tls.ca) }) } }),
+        ...(sni && { serverNames: Object.entries(sni).map(([name, target]) => ({ name, service: target })) }),
+      }),
+    ),
     services: Object.entries(services).map(
       ([name, service]): StaticService => ({
         name,
         protocol: service.protocol,
         endpoints: service.endpoints.flatMap((text) => parseEndpoint(text) ?? []),
         ...(service.health && { health: buildHealth(service.health) }),
+        ...(service.tls && { tls: buildServiceTls(service.tls, pem, certificate) }),
         ...buildTraffic(service),
       }),
     ),
   });
+}
+
+function buildServiceTls(
+  { ca, serverName, cert, key }: NonNullable<StaticFileOutput['services'][string]['tls']>,
+  pem: (name: string) => string,
+  certificate: (cert: string, key: string) => StaticCertificate,
+): NonNullable<StaticService['tls']> {
+  const own = cert !== undefined && key !== undefined ? { certificate: certificate(cert, key) } : {};
+  return { rootsPem: pem(ca), serverName, ...own };
 }

@@ -1,14 +1,44 @@
 // The form of a static proxy's file: listeners, and the services they lead to.
 import { z } from 'zod';
 import { DEFAULT_LIMITS } from '../limits/index.ts';
-import { choice, EXPECTED, field, health, NO_NUL, text, trafficFields } from './schema.ts';
+import { choice, EXPECTED, field, health, NO_NUL, PROTOCOLS, text, trafficFields } from './schema.ts';
 import { LISTENER_ADDRESS } from './static-semantics.ts';
 
 const ENDPOINTS_MAX = DEFAULT_LIMITS.endpointsPerClusterMax;
 /** Each is a socket of its own; a process commonly gets some thousand. */
 const LISTENERS_MAX = 1_000;
 
-const protocol = choice(['http', 'tcp'], { description: 'http: HTTP/1.1; tcp: bytes as they are.', examples: ['http'] });
+const pemFile = (description: string, example: string) => text('the name of a PEM file', NO_NUL, { description, examples: [example] });
+
+const listenerTls = z
+  .strictObject({
+    cert: pemFile('Certificate of the server, then intermediates.', 'server.pem'),
+    key: pemFile('Private key of the certificate.', 'server.key'),
+    ca: pemFile('Roots: clients must show a certificate that leads to one of them.', 'clients-ca.pem').optional(),
+  })
+  .meta({ examples: [{ cert: 'server.pem', key: 'server.key' }] })
+  .register(EXPECTED, { expected: 'a map with a certificate and its key' });
+
+const serviceTls = z
+  .strictObject({
+    ca: pemFile('Roots that the certificates of the endpoints must lead to.', 'ca.pem'),
+    serverName: text('a name such as db.example', NO_NUL, {
+      description: 'Name that the endpoints are asked for, and that their certificates must be for.',
+      examples: ['db.example'],
+    }),
+    cert: pemFile('Certificate that is shown to endpoints which ask for one.', 'client.pem').optional(),
+    key: pemFile('Private key of the certificate.', 'client.key').optional(),
+  })
+  .meta({ examples: [{ ca: 'ca.pem', serverName: 'db.example' }] })
+  .register(EXPECTED, { expected: 'a map with the roots and the name of the server' });
+
+const serviceName = (description: string) => text('the name of a service', NO_NUL, { description, examples: ['echo'] });
+
+const sni = field(
+  z.record(z.string(), serviceName('The service that connections for the name go to.')).refine((map) => Object.keys(map).length > 0),
+  'a map of server names and services, at least one',
+  { description: 'Where connections go by the server name of their ClientHello.', examples: [{ 'db.example': 'db' }] },
+);
 
 const listener = z
   .strictObject({
@@ -17,8 +47,13 @@ const listener = z
       description: 'Port to listen on; 0: the system chooses.',
       examples: [9100],
     }),
-    protocol: protocol.default('http'),
-    service: text('the name of a service', NO_NUL, { description: 'The service that everything goes to.', examples: ['echo'] }),
+    protocol: choice(PROTOCOLS, {
+      description: 'http, http2 and grpc: HTTP/1.1 and HTTP/2; tcp: any bytes; tls: encrypted bytes that pass through; auto: found out.',
+      examples: ['http'],
+    }).default('http'),
+    service: serviceName('The service that everything goes to.').optional(),
+    tls: listenerTls.optional(),
+    sni: sni.optional(),
   })
   .meta({ examples: [{ port: 9100, service: 'echo' }] })
   .register(EXPECTED, { expected: 'a map with a port and a service' });
@@ -27,12 +62,13 @@ const endpoint = text('a text such as 127.0.0.1:9000', NO_NUL, { description: 'I
 
 const service = z
   .strictObject({
-    protocol: protocol.default('http'),
+    protocol: choice(PROTOCOLS, { description: 'How the endpoints speak.', examples: ['http'] }).default('http'),
     endpoints: field(z.array(endpoint).min(1).max(ENDPOINTS_MAX), `a list of 1 to ${ENDPOINTS_MAX} addresses with ports`, {
       description: 'Where the instances of the service listen.',
       examples: [['127.0.0.1:9000']],
     }),
     health: health.optional(),
+    tls: serviceTls.optional(),
     ...trafficFields,
   })
   .meta({ examples: [{ endpoints: ['127.0.0.1:9000'] }] })

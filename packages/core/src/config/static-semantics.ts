@@ -1,13 +1,22 @@
 // What the fields of a static proxy's file mean to one another, from the raw values: addresses, names, ports that are wanted twice.
 import { ipBytes } from '../identity/ip.ts';
+import { isServerName } from '../identity/server-name.ts';
 import type { SocketAddress } from '../model/service.ts';
 import type { Fault, Path } from './fault.ts';
 import { isRecord, shown } from './fault.ts';
-import { checkHealth, checkHttpOnly, checkNameForm, checkRetry, unknownService } from './semantics.ts';
+import { checkHealth, checkNameForm, checkRequestsOnly, checkRetry, unknownService } from './semantics.ts';
 
 type Raw = Record<string, unknown>;
 
-const PROTOCOLS: readonly unknown[] = ['http', 'tcp'];
+/** What a listener and its service have in common: between versions of HTTP there is a translation, bytes are bytes. */
+const CARRIED: Readonly<Record<string, 'requests' | 'bytes' | 'either'>> = {
+  http: 'requests',
+  http2: 'requests',
+  grpc: 'requests',
+  tcp: 'bytes',
+  tls: 'bytes',
+  auto: 'either',
+};
 /** Where a listener listens that names no address. */
 export const LISTENER_ADDRESS = '127.0.0.1';
 
@@ -24,7 +33,7 @@ export function checkStaticMeaning(root: unknown): Fault[] {
   const file = isRecord(root) ? root : {};
   const services = isRecord(file['services']) ? file['services'] : {};
   const listeners: readonly unknown[] = Array.isArray(file['listeners']) ? file['listeners'] : [];
-  const targets = listeners.map((listener) => (isRecord(listener) ? listener['service'] : undefined));
+  const targets = listeners.flatMap(targetsOf);
   // Where a listener leads nowhere, its service is not unused but misspelled there.
   const allLead = targets.every((target) => typeof target === 'string' && Object.hasOwn(services, target));
   return [
@@ -39,7 +48,12 @@ function checkListeners(listeners: readonly unknown[], services: Raw): Fault[] {
   return listeners.flatMap((listener, index): Fault[] => {
     if (!isRecord(listener)) return [];
     const path = ['listeners', index];
-    const faults = [...checkAddress(listener['address'], path), ...checkTarget(listener, services, endpointKeys, path)];
+    const faults = [
+      ...checkAddress(listener['address'], path),
+      ...checkForm(listener, services, path),
+      ...checkTarget(listener, listener['service'], services, endpointKeys, [...path, 'service']),
+      ...checkServerNames(listener, services, endpointKeys, path),
+    ];
     const socket = socketKey({ address: addressOf(listener), port: Number(listener['port']) });
     const other = takenBy.get(socket);
     if (other !== undefined) {
@@ -62,24 +76,108 @@ function checkAddress(address: unknown, path: Path): Fault[] {
   return [{ path: [...path, 'address'], on: 'value', reason: `${shown(address)} is not an IP address`, mend }];
 }
 
-function checkTarget(listener: Raw, services: Raw, endpointKeys: ReadonlyMap<string, ReadonlySet<string>>, path: Path): Fault[] {
-  const name = listener['service'];
+/** What the keys of a listener mean to one another. */
+function checkForm(listener: Raw, services: Raw, path: Path): Fault[] {
+  const { service, sni, tls } = listener;
+  const protocol = listener['protocol'] ?? 'http';
+  const faults: Fault[] = [];
+  const fault = (key: string, reason: string, mend: string): void => void faults.push({ path: [...path, key], on: 'key', reason, mend });
+  if (service === undefined && protocol === 'tls' && sni === undefined)
+    fault('service', 'is missing, and so is "sni": the listener leads nowhere', 'add "service: NAME", or "sni: { SERVER.NAME: NAME }"');
+  else if (service === undefined && protocol !== 'tls')
+    fault('service', 'is missing; expected the name of a service', `add "service: ${Object.keys(services)[0] ?? 'echo'}"`);
+  if (sni !== undefined && protocol !== 'tls')
+    fault(
+      'sni',
+      `has no effect: server names are read where the protocol is "tls", and this one is ${shown(protocol)}`,
+      'remove it, or write "protocol: tls"',
+    );
+  if (tls !== undefined && protocol === 'tls')
+    fault(
+      'tls',
+      'has no effect: with protocol "tls" connections pass through, still encrypted',
+      'remove it, or write "protocol: tcp" to end TLS here',
+    );
+  if (tls !== undefined && protocol === 'auto')
+    fault('tls', 'cannot be used with protocol "auto": whether bytes are HTTP is found out without TLS only', 'use protocol http or tcp');
+  return faults;
+}
+
+/** `path`: of what names the service. */
+function checkTarget(
+  listener: Raw,
+  name: unknown,
+  services: Raw,
+  endpointKeys: ReadonlyMap<string, ReadonlySet<string>>,
+  path: Path,
+): Fault[] {
   if (typeof name !== 'string' || name === '') return [];
-  if (!Object.hasOwn(services, name)) return [unknownService(name, Object.keys(services), [...path, 'service'])];
+  if (!Object.hasOwn(services, name)) return [unknownService(name, Object.keys(services), path)];
   const service = services[name];
   const [own, target] = [listener['protocol'] ?? 'http', isRecord(service) ? (service['protocol'] ?? 'http') : undefined];
   const faults: Fault[] = [];
-  if (own !== target && PROTOCOLS.includes(own) && PROTOCOLS.includes(target)) {
+  const [carried, wanted] = [CARRIED[String(own)], CARRIED[String(target)]];
+  if (carried !== wanted && carried !== undefined && wanted !== undefined) {
     const reason = `the listener has protocol ${shown(own)}, and the service ${shown(name)} has ${shown(target)}`;
-    const at = listener['protocol'] === undefined ? 'service' : 'protocol';
-    faults.push({ path: [...path, at], on: 'value', reason, mend: `write "protocol: ${String(target)}" here, or change the service` });
+    const isByName = path.length > 3 || listener['protocol'] === undefined;
+    const mend =
+      path.length > 3 ? 'lead to a service with protocol tls or tcp' : `write "protocol: ${String(target)}" here, or change the service`;
+    faults.push({ path: isByName ? path : [...path.slice(0, 2), 'protocol'], on: 'value', reason, mend });
   }
   const socket = socketKey({ address: addressOf(listener), port: Number(listener['port']) });
   if (endpointKeys.get(name)?.has(socket) === true) {
     const reason = `the listener is an endpoint of the service ${shown(name)}, so that it would call itself without end`;
-    faults.push({ path: [...path, 'port'], on: 'value', reason, mend: 'choose another port, or remove the endpoint' });
+    faults.push({ path: [...path.slice(0, 2), 'port'], on: 'value', reason, mend: 'choose another port, or remove the endpoint' });
   }
   return faults;
+}
+
+function checkServerNames(listener: Raw, services: Raw, endpointKeys: ReadonlyMap<string, ReadonlySet<string>>, path: Path): Fault[] {
+  if (!isRecord(listener['sni']) || listener['protocol'] !== 'tls') return [];
+  return Object.entries(listener['sni']).flatMap(([name, target]): Fault[] => {
+    const inside = [...path, 'sni', name];
+    if (isServerName(name)) return checkTarget(listener, target, services, endpointKeys, inside);
+    return [{ path: inside, on: 'key', reason: `${shown(name)} is not a server name`, mend: mendServerName(name) }];
+  });
+}
+
+function mendServerName(name: string): string {
+  if (isServerName(name.toLowerCase())) return `write it in lower case: "${name.toLowerCase()}"`;
+  if (isServerName(name.replace(/\.$/, ''))) return `remove the dot at the end: "${name.replace(/\.$/, '')}"`;
+  if (name.includes('*')) return 'list every name; patterns are not supported by this version of Heddle';
+  return ipBytes(name) === undefined ? 'for example "db.example"' : 'write a DNS name; clients send none for an address';
+}
+
+function checkUpstreamTls(service: Raw, path: Path): Fault[] {
+  const tls = service['tls'];
+  if (tls === undefined) return [];
+  const faults: Fault[] = [];
+  if (service['protocol'] === 'tls') {
+    const reason = 'cannot be used with protocol "tls": the bytes are encrypted already, by the client';
+    faults.push({ path: [...path, 'tls'], on: 'key', reason, mend: 'remove it, or write "protocol: tcp"' });
+  }
+  const health = service['health'];
+  if (isRecord(health) && health['http'] !== undefined) {
+    const reason = 'an HTTP check is made without TLS, and these endpoints speak TLS';
+    faults.push({ path: [...path, 'health', 'http'], on: 'key', reason, mend: 'use "tcp: true"' });
+  }
+  const name = isRecord(tls) ? tls['serverName'] : undefined;
+  if (typeof name === 'string' && name !== '' && !isServerName(name))
+    faults.push({
+      path: [...path, 'tls', 'serverName'],
+      on: 'value',
+      reason: `${shown(name)} is not a server name`,
+      mend: mendServerName(name),
+    });
+  return faults;
+}
+
+/** The names of the services that a listener leads to; undefined for what is no name. */
+function targetsOf(listener: unknown): (string | undefined)[] {
+  if (!isRecord(listener)) return [undefined];
+  const { service, sni } = listener;
+  const named: unknown[] = [...(service === undefined && sni !== undefined ? [] : [service]), ...(isRecord(sni) ? Object.values(sni) : [])];
+  return named.map((target) => (typeof target === 'string' ? target : undefined));
 }
 
 function checkService(name: string, service: unknown, isUnused: boolean): Fault[] {
@@ -92,7 +190,8 @@ function checkService(name: string, service: unknown, isUnused: boolean): Fault[
     ...faults,
     ...checkEndpoints(service['endpoints'], [...path, 'endpoints']),
     ...checkHealth(service, path),
-    ...checkHttpOnly(service, path),
+    ...checkUpstreamTls(service, path),
+    ...checkRequestsOnly(service, path),
     ...checkRetry(service['retry'], [...path, 'retry', 'on']),
   ];
 }

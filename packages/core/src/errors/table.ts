@@ -71,6 +71,14 @@ export const ERRORS = {
     meaning: 'The calling workload has no certificate yet.',
     mend: 'See the proxy log: it could not join, or the control plane cannot be reached.',
   },
+  STREAM_REFUSED: {
+    origin: 'upstream',
+    neverDelivered: true,
+    httpStatus: 503,
+    grpcStatus: 14,
+    meaning: 'The instance refused the request before doing anything with it.',
+    mend: 'It is stopping or at its limit of requests at once; such requests are sent to another instance.',
+  },
   UPSTREAM_RESET: {
     origin: 'upstream',
     neverDelivered: false,

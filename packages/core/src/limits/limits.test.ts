@@ -7,7 +7,7 @@ describe('the limits', () => {
   it('are positive whole numbers, named after their unit, each with a reason', () => {
     for (const [name, limit] of Object.entries(LIMITS)) {
       assert.ok(Number.isSafeInteger(limit.value) && limit.value > 0, name);
-      assert.match(name, { bytes: /BytesMax$/, count: /(?<!Bytes)Max$/, ms: /Ms$/ }[limit.unit], name);
+      assert.match(name, { bytes: /(?:BytesMax|WindowBytes)$/, count: /(?<!Bytes)Max$/, ms: /Ms$/ }[limit.unit], name);
       assert.match(limit.reason, /^.{20,}\.$/, name);
     }
   });

@@ -79,6 +79,28 @@ export const LIMITS = {
     reason:
       'TLS handshakes under way, about 1 ms of CPU and 50 kB each; more at once is an attack or a stampede, and a queue helps no one.',
   },
+  streamsPerConnectionMax: {
+    value: 256,
+    unit: 'count',
+    reason:
+      'Requests under way on one HTTP/2 connection: at 10 ms each that is 25,000 a second. RFC 9113 §6.5.2 asks for at least 100. Further ones are refused in a way that lets them be sent again.',
+  },
+  streamWindowBytes: {
+    value: 262_144,
+    unit: 'bytes',
+    reason: 'Of one HTTP/2 stream whose reader is slow, this much is held; enough for 1 Gbit/s at 2 ms.',
+  },
+  clientWindowBytes: {
+    value: 1_048_576,
+    unit: 'bytes',
+    reason: 'Of all streams of one HTTP/2 connection of an application together, this much is held.',
+  },
+  peerWindowBytes: {
+    value: 16_777_216,
+    unit: 'bytes',
+    reason:
+      'The same between two data planes and towards applications, where one connection carries the requests of many: slow readers of some streams must not stop the others. 64 streams may stand still.',
+  },
   requestsPerConnectionMax: {
     value: 1_000_000,
     unit: 'count',
@@ -106,6 +128,12 @@ export const LIMITS = {
   },
   endpointsPerClusterMax: { value: 10_000, unit: 'count', reason: 'Every update sorts them; ten thousand take some 10 ms.' },
   discoveryMessageBytesMax: { value: 67_108_864, unit: 'bytes', reason: 'One xDS response; 10,000 endpoints need about 1 MB.' },
+  detectionDelayMs: {
+    value: 50,
+    unit: 'ms',
+    reason:
+      'Where the protocol is found out by the first bytes: a client that has sent nothing for so long may wait for the server to speak first, so the instance is connected to and whoever speaks first decides.',
+  },
   requestHeadTimeoutMs: {
     value: 10_000,
     unit: 'ms',
@@ -147,6 +175,22 @@ export const LIMITS = {
     value: 2_000,
     unit: 'ms',
     reason: 'After a last response: time for the client to read it before the connection is dropped (RFC 9112 §9.6).',
+  },
+  pingAfterMs: {
+    value: 10_000,
+    unit: 'ms',
+    reason: 'An HTTP/2 connection to an instance with requests under way from which nothing came for so long is asked whether it still lives.',
+  },
+  pingTimeoutMs: {
+    value: 5_000,
+    unit: 'ms',
+    reason: 'For the answer to that; then its requests fail and others get a new connection, rather than all waiting for TCP to give up.',
+  },
+  protocolDetectionTimeoutMs: {
+    value: 100,
+    unit: 'ms',
+    reason:
+      'A connection whose protocol is found out, on which the client has sent nothing: then the server speaks first, and its bytes are carried as they are. Longer would be felt at every connection of such protocols.',
   },
   tlsHandshakeTimeoutMs: {
     value: 10_000,

@@ -15,27 +15,42 @@ export interface Listener {
   /** The workload whose identity this listener serves (inbound) or calls with (outbound). Absent on the shared outbound
    *  HTTP proxy, where the caller's `Proxy-Authorization` names the workload. Form: `<namespace>/<service>/<instance>`. */
   readonly workload?: string;
-  /** Present on inbound listeners: mutual TLS, the peer must show a SPIFFE identity of this trust domain. */
+  /** Present where the listener ends TLS. Inbound listeners must have it. */
   readonly tls?: DownstreamTls;
+  /** Connections that begin with a TLS ClientHello for one of these names pass through, still encrypted. Exact names, lower case. */
+  readonly serverNames?: readonly ServerNameRoute[];
+  /** All other connections. */
   readonly filter: HttpFilter | TcpFilter;
 }
 
 export interface DownstreamTls {
+  /** WORKLOAD_CERTIFICATE: that of the listener's workload. Another name: a certificate that was given to the data plane by this name. */
   readonly certificateName: string;
-  readonly trustBundleName: string;
-  readonly trustDomain: string;
+  /** Clients must show a certificate that leads to these roots. Absent: none is asked for. */
+  readonly trustBundleName?: string;
+  /** Clients must show a SPIFFE identity of this trust domain; needs the bundle. Absent: any name will do. */
+  readonly trustDomain?: string;
 }
 
-/** HTTP/1.1 on both sides; the route configuration comes by RDS. */
+export interface ServerNameRoute {
+  readonly names: readonly string[];
+  readonly filter: TcpFilter;
+}
+
+/** HTTP/1.1 and HTTP/2, told apart by ALPN, without TLS by the first bytes. The route configuration comes by RDS. */
 export interface HttpFilter {
   readonly kind: 'http';
   readonly routeConfigName: string;
+  /** For connections whose first bytes are no HTTP, or on which the server speaks first. Absent: they are refused. */
+  readonly otherwise?: TcpFilter;
 }
 
 /** Opaque bytes to one cluster. */
 export interface TcpFilter {
   readonly kind: 'tcp';
   readonly cluster: string;
+  /** `host:port` to ask the endpoint for by CONNECT over HTTP/2 (RFC 9113 §8.5). Absent: the bytes go to the endpoint as they are. */
+  readonly tunnel?: string;
 }
 
 export interface RouteConfig {
@@ -52,8 +67,12 @@ export interface VirtualHost {
 }
 
 export interface Route {
+  /** Of the path; empty when `connect` is set. */
   readonly prefix: string;
   readonly cluster: string;
+  /** The route is for CONNECT requests alone. `forward`: an endpoint is asked for the same by CONNECT over HTTP/2. `terminate`: the bytes go
+   *  to the endpoint as they are. Time limit and retries do not apply. */
+  readonly connect?: 'forward' | 'terminate';
   /** Whole request, retries included; 0 means no limit. */
   readonly timeoutMs: number;
   readonly retry: RetryPolicy;
@@ -66,6 +85,8 @@ export interface Cluster {
   readonly endpoints: { readonly kind: 'eds' } | { readonly kind: 'static'; readonly endpoints: readonly Endpoint[] };
   readonly balance: BalancePolicy;
   readonly connectTimeoutMs: number;
+  /** What the endpoints speak when they get HTTP. Without TLS, HTTP/2 is begun with prior knowledge (RFC 9113 §3.3). */
+  readonly http: HttpVersion;
   /** Present on clusters that lead to the application itself: the data plane checks it and reports the verdict. */
   readonly health?: HealthCheckPolicy;
   /** Absent means plaintext (only towards the application on the same machine). */
@@ -73,12 +94,17 @@ export interface Cluster {
 }
 
 export interface UpstreamTls {
-  readonly certificateName: string;
+  /** WORKLOAD_CERTIFICATE: that of the calling workload. Another name: see DownstreamTls. Absent: no certificate is shown. */
+  readonly certificateName?: string;
   readonly trustBundleName: string;
-  /** The SPIFFE ids of which the peer must show one. */
+  /** The SPIFFE ids of which the peer must show one. Empty only with `serverName`. */
   readonly peerIds: readonly string[];
+  /** Sent as SNI; the peer's certificate must be for this name. Only without `peerIds`. */
+  readonly serverName?: string;
   readonly alpn: readonly string[];
 }
+
+export type HttpVersion = 'http1' | 'http2';
 
 export interface EndpointSet {
   readonly cluster: string;
@@ -117,6 +143,6 @@ export function resourceName(kind: ResourceKind, resource: Resource): string {
   return kind === 'endpoints' ? (resource as EndpointSet).cluster : (resource as Exclude<Resource, EndpointSet>).name;
 }
 
-/** ALPN between two data planes: which filter the bytes inside mTLS are for. */
+/** ALPN protocol ids (RFC 7301). Between two data planes it is always HTTP/2; other bytes travel in its CONNECT streams. */
 export const ALPN_HTTP1 = 'http/1.1';
-export const ALPN_TCP = 'heddle-tcp';
+export const ALPN_HTTP2 = 'h2';

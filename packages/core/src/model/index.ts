@@ -1,2 +1,3 @@
 export * from './dataplane.ts';
 export * from './service.ts';
+export * from './virtual-address.ts';

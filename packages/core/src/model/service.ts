@@ -1,8 +1,11 @@
 // What a service and its instances are, as every plane sees them. Plain data, immutable, no behaviour.
 // All durations are milliseconds and end in `Ms`.
 
-/** How a service speaks. `http2`, `grpc`, `tcp` and `tls` are carried as opaque byte streams (one upstream connection per downstream one). */
-export type Protocol = 'http' | 'http2' | 'grpc' | 'tcp' | 'tls';
+/**
+ * How a service speaks. `http`: HTTP/1.1. `http2`: HTTP/2 with prior knowledge. `grpc`: the same, with gRPC's statuses. `tcp`: opaque bytes.
+ * `tls`: opaque bytes that begin with a ClientHello. `auto`: found out for each connection, `http` or `tcp`.
+ */
+export type Protocol = 'http' | 'http2' | 'grpc' | 'tcp' | 'tls' | 'auto';
 
 export interface ServiceRef {
   readonly namespace: string;
@@ -43,6 +46,8 @@ export interface Service extends ServiceRef {
   readonly timeoutMs: number;
   readonly connectTimeoutMs: number;
   readonly retry: RetryPolicy;
+  /** Stands for the service on every machine (see virtual-address.ts). Given by the registry; absent before it has one. */
+  readonly virtualAddress?: string;
 }
 
 export interface SocketAddress {

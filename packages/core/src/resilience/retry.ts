@@ -38,6 +38,7 @@ const CONDITIONS: Readonly<Partial<Record<ErrorCode, RetryCondition>>> = {
   CONNECT_TIMEOUT: 'connect-failure',
   PEER_NOT_TRUSTED: 'connect-failure',
   APPLICATION_REFUSED: 'refused',
+  STREAM_REFUSED: 'refused',
   OVERLOADED: 'refused',
   DRAINING: 'refused',
   UPSTREAM_RESET: 'reset',

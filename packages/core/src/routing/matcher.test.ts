@@ -74,6 +74,31 @@ describe('the route matcher', () => {
     assert.equal(compileRoutes(config(['x', ['*'], [route('/v2', 'v2')]])).match('h', '*'), undefined);
   });
 
+  it('keeps CONNECT and other requests apart', () => {
+    const tunnel: Route = { ...route('', 'tunnel'), connect: 'forward' };
+    const both = compileRoutes(config(['auto', ['auto:5000', 'auto'], [tunnel, route('/', 'auto')]], ['web', ['web:80']]));
+    assert.equal(both.matchConnect('auto:5000')?.cluster, 'tunnel');
+    assert.equal(both.matchConnect('AUTO:5000'), both.matchConnect('auto:5000'));
+    assert.equal(both.match('auto:5000', '/')?.cluster, 'auto');
+    assert.equal(both.match('auto', '')?.cluster, undefined);
+    assert.equal(both.matchConnect('web:80'), undefined);
+    const onlyTunnel = compileRoutes(config(['cache', ['*'], [tunnel]]));
+    assert.equal(onlyTunnel.match('cache', '/'), undefined);
+    assert.equal(onlyTunnel.match('cache', '*'), undefined);
+  });
+
+  it('takes CONNECT only to a listed port, of which none is the usual one, or by "*"', () => {
+    const tunnel: Route = { ...route('', 'tunnel'), connect: 'terminate' };
+    const exact = compileRoutes(config(['a', ['a', 'a:1', 'b', '[fd00::1]:2'], [tunnel]]));
+    for (const authority of ['a:1', '[FD00::1]:2']) assert.equal(exact.matchConnect(authority), tunnel, authority);
+    for (const authority of ['a', 'a:2', 'a:80', 'b:80', 'b', '', ':1', '[fd00::1]', '__proto__'])
+      assert.equal(exact.matchConnect(authority), undefined, authority);
+    const any = compileRoutes(config(['rest', ['*'], [tunnel]], ['web', ['web:80', 'bare']]));
+    for (const authority of ['a:1', 'bare:80', 'bare:1']) assert.equal(any.matchConnect(authority), tunnel, authority);
+    assert.equal(any.matchConnect('web:80'), undefined, 'the virtual host of that authority has no tunnel');
+    assert.equal(compileRoutes(config(['rest', ['*'], [tunnel]])).matchConnect('a:1'), tunnel);
+  });
+
   it('hands out the same frozen object each time', () => {
     const first = matcher.match('orders', '/') as Route;
     assert.equal(matcher.match('ORDERS:8081', '/x'), first);
@@ -104,6 +129,20 @@ describe('the route matcher', () => {
     for (const prefix of ['', 'v2', '/a?b', '/a#b']) {
       assert.throws(() => compileRoutes(config(['a', ['*'], [route(prefix, 'c')]])), /is not a path/, prefix);
     }
+  });
+
+  it('refuses routes that are for nothing', () => {
+    const refused = (routes: Route[], message: RegExp): void =>
+      assert.throws(
+        () => compileRoutes(config(['a', ['*'], routes])),
+        (error) => error instanceof RouteConfigError && message.test(error.message),
+      );
+    const connect = (prefix: string, kind = 'forward'): Route => ({ ...route(prefix, 'c'), connect: kind as 'forward' });
+    refused([connect('/')], /virtual host "a": prefix "\/" in a route for CONNECT, which has no path/);
+    refused([connect('', 'tunnel')], /connect "tunnel" is not known; forward and terminate are/);
+    refused([connect(''), connect('', 'terminate')], /a second route for CONNECT; no request would ever take it/);
+    refused([route('/a', 'x'), route('/', 'y'), route('/a', 'z')], /a second route for prefix "\/a"/);
+    refused([route('', 'x')], /is not a path/);
   });
 
   it('finds exactly the host whose domain equals the authority in lower case, port 80 left out (property)', () => {

@@ -2,9 +2,9 @@
 // reveals anything needs the admin token. Not the data path, so node:http serves it.
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { SocketAddress } from '@heddle/core';
-import { NetworkError, type Logger, type Metrics } from '@heddle/runtime';
+import { NetworkError, type Logger } from '@heddle/runtime';
+import { type BoundSocket, bindSockets } from '@heddle/runtime/node';
 import type { Agent } from '../agent/agent.ts';
 import { HostingError } from '../agent/hosting-error.ts';
 import { parseWorkloadSpec, workloadName, WorkloadSpecError } from '../agent/workload-spec.ts';
@@ -14,14 +14,17 @@ import type { DataPlane } from '../data-plane.ts';
 const BODY_BYTES_MAX = 256 * 1024;
 
 export interface AdminServerOptions {
-  readonly listen: SocketAddress;
+  /** A socket of the process that this one replaces, or where to bind one. */
+  readonly listen: SocketAddress | BoundSocket;
   readonly token: string;
   /** What is missing until every listener serves; empty when ready. */
   readonly missing: () => readonly string[];
   /** Absent where there is no control plane: then there are no pages for workloads. */
   readonly workloads?: Pick<Agent, 'list' | 'put' | 'remove'>;
   readonly dataPlane: Pick<DataPlane, 'configDump' | 'status'>;
-  readonly metrics: Metrics;
+  readonly metrics: { expose(): string };
+  /** Called before anything of data plane or metrics is shown. Absent: they are always up to date. */
+  readonly refresh?: (withConfig: boolean) => Promise<void>;
   readonly logger: Logger;
   /** Called once on `POST /drain`, after the answer was sent. */
   readonly onDrain: () => void;
@@ -29,6 +32,7 @@ export interface AdminServerOptions {
 
 export interface AdminServer {
   readonly address: SocketAddress;
+  readonly socket: BoundSocket;
   close(): Promise<void>;
 }
 
@@ -60,9 +64,10 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
     void answer(routes, tokenHash, request, response, options.logger);
   });
   server.maxConnections = 256;
-  const address = await listen(server, options.listen);
+  const socket = await listen(server, options.listen);
   return {
-    address,
+    address: { address: socket.address, port: socket.port },
+    socket,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -71,7 +76,11 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
   };
 }
 
-function adminRoutes({ missing, workloads, dataPlane, metrics, onDrain }: AdminServerOptions): AdminRoute[] {
+function adminRoutes({ missing, workloads, dataPlane, metrics, refresh, onDrain }: AdminServerOptions): AdminRoute[] {
+  const fresh = async (body: () => unknown, withConfig = false): Promise<Reply> => {
+    await refresh?.(withConfig);
+    return { status: 200, body: body() };
+  };
   return [
     { method: 'GET', path: ['healthz'], open: true, handle: () => ({ status: 200, body: { ok: true } }) },
     {
@@ -87,10 +96,10 @@ function adminRoutes({ missing, workloads, dataPlane, metrics, onDrain }: AdminS
       method: 'GET',
       path: ['metrics'],
       open: true,
-      handle: () => ({ status: 200, body: metrics.expose(), contentType: 'text/plain; version=0.0.4; charset=utf-8' }),
+      handle: async () => ({ ...(await fresh(() => metrics.expose())), contentType: 'text/plain; version=0.0.4; charset=utf-8' }),
     },
-    { method: 'GET', path: ['config_dump'], open: false, handle: () => ({ status: 200, body: dataPlane.configDump() }) },
-    { method: 'GET', path: ['status'], open: false, handle: () => ({ status: 200, body: dataPlane.status() }) },
+    { method: 'GET', path: ['config_dump'], open: false, handle: () => fresh(() => dataPlane.configDump(), true) },
+    { method: 'GET', path: ['status'], open: false, handle: () => fresh(() => dataPlane.status()) },
     ...(workloads === undefined ? [] : workloadRoutes(workloads)),
     {
       method: 'POST',
@@ -232,15 +241,22 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   }
 }
 
-function listen(server: Server, { address, port }: SocketAddress): Promise<SocketAddress> {
+function listen(server: Server, place: SocketAddress | BoundSocket): Promise<BoundSocket> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const kind = error.code === 'EADDRINUSE' ? 'address-in-use' : error.code === 'EACCES' ? 'not-permitted' : 'other';
+    const { address, port } = place;
+    const fail = (error: Error, kind: NetworkError['kind'] = 'other'): void =>
       reject(new NetworkError(kind, `the admin API cannot listen on ${address}:${port}: ${error.message}`, error));
-    });
-    server.listen(port, address, () => {
-      const bound = server.address() as AddressInfo;
-      resolve({ address: bound.address, port: bound.port });
-    });
+    try {
+      const [bound] = 'handle' in place ? [place] : bindSockets(place, 1);
+      if (bound === undefined) return;
+      // What is wrong with the port shows by now at the latest.
+      server.once('error', (error: NodeJS.ErrnoException) => {
+        bound.close();
+        fail(error, error.code === 'EADDRINUSE' ? 'address-in-use' : 'other');
+      });
+      server.listen(bound.handle, () => resolve(bound));
+    } catch (error) {
+      fail(error as Error, error instanceof NetworkError ? error.kind : 'other');
+    }
   });
 }

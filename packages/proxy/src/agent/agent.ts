@@ -115,6 +115,20 @@ export class Agent {
     await this.#options.dataPlane.drain(graceMs);
   }
 
+  /** Whether another process is about to take the workloads over: that it registers them is then no mistake. False again: it has failed. */
+  expectSuccessor(isExpected: boolean): void {
+    for (const workload of this.#workloads.values()) workload.expectSuccessor(isExpected);
+  }
+
+  /** Another process hosts the same workloads by now: they stay registered, and this one speaks to the control plane no more. Never rejects. */
+  async handOver(): Promise<void> {
+    this.#draining = true;
+    this.#monitor.close();
+    await this.#queue;
+    for (const workload of this.#workloads.values()) workload.handOver();
+    this.#ads.close();
+  }
+
   /** Deregisters every workload and ends all connections to the control plane. Never rejects. */
   async close(): Promise<void> {
     this.#draining = true;

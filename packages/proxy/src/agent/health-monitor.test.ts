@@ -59,6 +59,7 @@ function cluster(name: string, change: { port?: number; intervalMs?: number; hea
     endpoints: { kind: 'static', endpoints: [{ address: '127.0.0.1', port, health: 'healthy', weight: 1, instance: 'orders-1' }] },
     balance: 'round-robin',
     connectTimeoutMs: 1_000,
+    http: 'http1',
     ...('health' in change ? {} : { health: { kind: 'tcp', intervalMs, timeoutMs: 400, unhealthyAfter: 2, healthyAfter: 1 } }),
   };
 }

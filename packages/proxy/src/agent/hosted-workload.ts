@@ -125,6 +125,16 @@ export class HostedWorkload {
     this.#registration.drain();
   }
 
+  expectSuccessor(isExpected: boolean): void {
+    this.#registration.expectSuccessor(isExpected);
+  }
+
+  /** Another process has the workload now; this one only lets its connections end. */
+  handOver(): void {
+    this.#keeper.close();
+    this.#registration.leave();
+  }
+
   status(): WorkloadStatus {
     const { health, reason, notAfterMs, error } = this.#keeper.status;
     return {

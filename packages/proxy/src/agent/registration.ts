@@ -36,6 +36,8 @@ export class Registration {
   #draining = false;
   /** Another data plane has registered the same instance since: it is theirs now. */
   #superseded = false;
+  /** That is meant to happen. */
+  #successorExpected = false;
   #state: RegistrationState = { registered: false, reason: 'not yet connected to the control plane' };
 
   constructor(options: RegistrationOptions) {
@@ -64,6 +66,22 @@ export class Registration {
   drain(): void {
     this.#draining = true;
     this.#beat();
+  }
+
+  /** Whether another process is about to register the instance in this one's place. False again: it has failed, and the instance is taken back. */
+  expectSuccessor(isExpected: boolean): void {
+    this.#successorExpected = isExpected;
+    if (isExpected || !this.#superseded) return;
+    this.#superseded = false;
+    this.#connect();
+  }
+
+  /** Ends, and leaves the instance to whoever has registered it. */
+  leave(): void {
+    this.#superseded = true;
+    this.#dropStream();
+    this.#client?.close();
+    this.#client = undefined;
   }
 
   /** Takes the instance out of the registry and ends. Never rejects. */
@@ -136,6 +154,7 @@ export class Registration {
     this.#dropStream();
     this.#superseded = true;
     this.#state = { registered: false, reason: `another data plane has registered this instance (${reason}); stop one of the two` };
+    if (this.#successorExpected) return;
     this.#options.logger.error({ reason }, 'another data plane has registered this instance; it is left to that one');
   }
 

@@ -1,31 +1,31 @@
 // What all connections of one HTTP listener share: who calls, by which routes, and which headers are added, replaced or removed.
 import { ERRORS, parseSpiffeId, serviceKey } from '@heddle/core';
 import type { ErrorCode, Listener } from '@heddle/core';
-import type { Connection } from '@heddle/runtime';
-import { headerLine, HeaderNames } from '@heddle/wire';
-import type { Http1Limits, RequestHead } from '@heddle/wire';
+import { HeaderNames } from '@heddle/wire';
+import type { Http1Limits, Http2Limits } from '@heddle/wire';
 import { serviceOfWorkload } from '../stack/context.ts';
 import type { Context } from '../stack/context.ts';
+import { FORWARDED_FOR, PEER_HEADER } from '../stack/forwarding.ts';
 import type { RouteSlot } from '../stack/routes.ts';
+import { HTTP1_SWITCH_HEADERS } from '../stack/websocket.ts';
 import { StreamMetrics } from '../telemetry/connections.ts';
 import { RequestMetrics } from '../telemetry/requests.ts';
-import type { UpstreamCluster } from '../upstream/cluster.ts';
 import type { Credentials } from './credentials.ts';
 
-/** SPIFFE id of the calling service, proven by mutual TLS; only our own inbound listeners may say it. */
-export const PEER_HEADER = 'x-heddle-peer';
-const REQUEST_ID_HEADER = 'x-request-id';
-const FORWARDED_FOR = 'x-forwarded-for';
-const FORWARDED_PROTO = 'x-forwarded-proto';
+/** The credential is for this proxy (RFC 9110 §11.7.2). */
+const PROXY_AUTHORIZATION = 'proxy-authorization';
+/** :method, :scheme, :authority, :path, which HTTP/1.1 has in its request line, or once as Host. */
+const PSEUDO_FIELDS = 4;
+const DROPPED_OUTBOUND = dropped([PEER_HEADER, PROXY_AUTHORIZATION]);
+const DROPPED_INBOUND = dropped([PEER_HEADER, FORWARDED_FOR, PROXY_AUTHORIZATION]);
 
-const DROPPED_OUTBOUND = new HeaderNames([PEER_HEADER]);
-const DROPPED_INBOUND = new HeaderNames([PEER_HEADER, FORWARDED_FOR]);
+function dropped(names: readonly string[]): { readonly always: HeaderNames; readonly onSwitch: HeaderNames } {
+  return { always: new HeaderNames(names), onSwitch: new HeaderNames([...names, ...HTTP1_SWITCH_HEADERS]) };
+}
 
 /** What a service needs of the data plane around it. */
 export interface HttpServiceWorld {
   readonly credentials: Credentials;
-  /** The cluster that CONNECT to this host name leads to, where it takes opaque bytes. */
-  tcpClusterOf(hostname: string): UpstreamCluster | undefined;
 }
 
 /** What the listener asks of the connections that it has admitted. */
@@ -42,7 +42,8 @@ export class HttpService {
   readonly direction: Listener['direction'];
   readonly routes: RouteSlot;
   readonly parserLimits: Partial<Http1Limits>;
-  readonly droppedRequestHeaders: HeaderNames;
+  readonly http2Limits: Partial<Http2Limits>;
+  readonly droppedRequestHeaders: ReturnType<typeof dropped>;
   readonly streamMetrics: StreamMetrics;
   readonly connections = new Set<AdmittedConnection>();
   requests = 0;
@@ -52,6 +53,7 @@ export class HttpService {
   private readonly destination: string;
   private readonly onConnectionClosed: () => void;
   private readonly requestIds: { readonly prefix: string; next: number };
+  private readonly listenerName: string;
   private readonly refusals = new Map<string, RequestMetrics>();
 
   constructor(context: Context, world: HttpServiceWorld, listener: Listener, routes: RouteSlot, onConnectionClosed: () => void) {
@@ -62,6 +64,7 @@ export class HttpService {
     this.workload = listener.workload;
     this.destination =
       listener.direction === 'inbound' && listener.workload !== undefined ? serviceOfWorkload(listener.workload) : 'unknown';
+    this.listenerName = listener.name;
     this.routes = routes;
     this.onConnectionClosed = onConnectionClosed;
     this.parserLimits = {
@@ -70,6 +73,13 @@ export class HttpService {
       headersMax: limits.headerCountMax,
       chunkExtensionBytesMax: limits.chunkLineBytesMax,
       trailerBytesMax: limits.trailerBytesMax,
+    };
+    this.http2Limits = {
+      headerListBytesMax: limits.headerBytesMax,
+      fieldsMax: limits.headerCountMax + PSEUDO_FIELDS,
+      concurrentStreamsMax: limits.streamsPerConnectionMax,
+      streamWindowBytes: limits.streamWindowBytes,
+      connectionWindowBytes: listener.direction === 'inbound' ? limits.peerWindowBytes : limits.clientWindowBytes,
     };
     this.droppedRequestHeaders = listener.direction === 'inbound' ? DROPPED_INBOUND : DROPPED_OUTBOUND;
     this.streamMetrics = new StreamMetrics(context.metrics, listener.name);
@@ -80,14 +90,20 @@ export class HttpService {
     if (this.connections.delete(connection)) this.onConnectionClosed();
   }
 
+  /** The connection goes on as another one. */
+  replace(before: AdmittedConnection, after: AdmittedConnection): void {
+    this.connections.delete(before);
+    this.connections.add(after);
+  }
+
   /** The workload whose identity the call carries. Undefined: the caller did not prove to be one. */
-  workloadOf(head: RequestHead): string | undefined {
-    return this.workload ?? this.world.credentials.workloadOf(head.proxyAuthorization);
+  workloadOf(credential: string | undefined): string | undefined {
+    return this.workload ?? this.world.credentials.workloadOf(credential);
   }
 
   /** `<namespace>/<service>` of the peer; empty on outbound listeners. */
-  sourceOf(connection: Connection): string {
-    const id = parseSpiffeId(connection.peerId);
+  sourceOf(peerId: string): string {
+    const id = parseSpiffeId(peerId);
     return id === undefined ? '' : serviceKey(id);
   }
 
@@ -96,23 +112,19 @@ export class HttpService {
     return this.direction === 'outbound' ? serviceOfWorkload(workload) : source === '' ? 'unknown' : source;
   }
 
-  /** Lines that every request of the connection gets. */
-  fixedLines(connection: Connection): string {
-    if (this.direction === 'outbound' || connection.peerId === '') return '';
-    return headerLine(PEER_HEADER, connection.peerId);
+  /** Unique over all data planes, by chance. */
+  nextRequestId(): string {
+    return this.requestIds.prefix + (this.requestIds.next++).toString(36);
   }
 
-  /** All lines that this request gets. */
-  addedLines(head: RequestHead, fixedLines: string, connection: Connection): string {
-    if (this.direction === 'outbound') {
-      if (head.has(REQUEST_ID_HEADER)) return '';
-      return `${REQUEST_ID_HEADER}: ${this.requestIds.prefix}${(this.requestIds.next++).toString(36)}\r\n`;
-    }
-    const before = head.list(FORWARDED_FOR);
-    const addresses = before === undefined || before === '' ? connection.remoteAddress : `${before}, ${connection.remoteAddress}`;
-    // What the caller spoke to its own data plane; TLS in between is the mesh's affair, and applications act on this header.
-    const proto = head.has(FORWARDED_PROTO) ? '' : `${FORWARDED_PROTO}: http\r\n`;
-    return `${fixedLines}${FORWARDED_FOR}: ${addresses}\r\n${proto}`;
+  /** An HTTP/2 connection ended because the client broke this rule. */
+  brokenConnection(rule: string): void {
+    this.context.metrics
+      .counter('heddle_http2_broken_connections_total', 'HTTP/2 connections that were ended because the client broke a rule.', {
+        listener: this.listenerName,
+        rule,
+      })
+      .add(1);
   }
 
   /** A request that was refused before a route was found. */
@@ -127,10 +139,5 @@ export class HttpService {
       this.refusals.set(source, metrics);
     }
     metrics.ended(ERRORS[code].httpStatus, code, 0);
-  }
-
-  tcpCluster(authority: string): UpstreamCluster | undefined {
-    if (this.direction === 'inbound') return undefined;
-    return this.world.tcpClusterOf(authority.slice(0, authority.lastIndexOf(':')).toLowerCase());
   }
 }

@@ -1,18 +1,22 @@
 // A listener at run time: a bound socket, the configuration applied to it, and the connections that came in by it. A new version serves
 // new connections; open ones keep the filter they began with, while routes and clusters change under them.
-import { ALPN_HTTP1, ALPN_TCP } from '@heddle/core';
-import type { Listener } from '@heddle/core';
-import type { Connection, ListeningSocket, TlsContext } from '@heddle/runtime';
+import { ALPN_HTTP1, ALPN_HTTP2 } from '@heddle/core';
+import type { DownstreamTls, HttpFilter, Listener, TcpFilter } from '@heddle/core';
+import type { CertificateAndKey, Connection, ConnectionHandler, ListeningSocket, TlsContext } from '@heddle/runtime';
 import { NetworkError } from '@heddle/runtime';
 import type { ListenerStatus } from '../data-plane-types.ts';
 import type { Context } from '../stack/context.ts';
-import type { ClusterSlot, ClusterSlots, RouteSlots } from '../stack/routes.ts';
+import type { ClusterSlots, RouteSlots } from '../stack/routes.ts';
 import { DownstreamMetrics, StreamMetrics } from '../telemetry/connections.ts';
 import type { Identities } from '../upstream/identities.ts';
-import { HttpConnection } from './http-connection.ts';
+import { FirstBytes } from './first-bytes.ts';
+import type { Destinations } from './first-bytes.ts';
+import { Http1Connection } from './http1-connection.ts';
+import { Http2Connection } from './http2-connection.ts';
 import { HttpService } from './http-service.ts';
 import type { HttpServiceWorld } from './http-service.ts';
 import { TcpStream } from './tcp-stream.ts';
+import type { StreamOwner } from './tcp-stream.ts';
 
 export interface ListenerWorld extends HttpServiceWorld {
   readonly identities: Identities;
@@ -26,8 +30,11 @@ export class ActiveListener {
   private readonly context: Context;
   private readonly world: ListenerWorld;
   private readonly metrics: DownstreamMetrics;
+  private readonly streamMetrics: StreamMetrics;
   private readonly services = new Set<HttpService>();
   private readonly streams = new Set<TcpStream>();
+  /** Connections whose protocol is not known yet. */
+  private readonly undecided = new Set<FirstBytes>();
   /** The one that new connections get. */
   private current: HttpService | undefined;
   private closing = false;
@@ -44,6 +51,7 @@ export class ActiveListener {
     this.config = config;
     this.socket = socket;
     this.metrics = new DownstreamMetrics(context.metrics, config.name);
+    this.streamMetrics = new StreamMetrics(context.metrics, config.name);
     this.countedRefusals = socket.refusedHandshakes;
     this.refresh();
   }
@@ -60,14 +68,13 @@ export class ActiveListener {
     let tls: TlsContext | undefined;
     let key = JSON.stringify(config);
     if (config.tls !== undefined) {
-      const identity = world.identities.of(config.workload ?? '');
-      const rootsPem = world.identities.roots(config.tls.trustBundleName);
-      if (identity === undefined) return this.wait(`workload ${config.workload ?? ''} has no certificate yet`);
-      if (rootsPem === undefined) return this.wait(`the trust bundle "${config.tls.trustBundleName}" has not arrived`);
-      key += identity.certificatePem + rootsPem;
+      const material = this.tlsMaterial(config, config.tls);
+      if (typeof material === 'string') return this.wait(material);
+      const { identity, rootsPem } = material;
+      key += identity.certificatePem + (rootsPem ?? '');
       if (this.state === 'accepting' && key === this.admittedWith) return;
       try {
-        const alpn = [config.filter.kind === 'http' ? ALPN_HTTP1 : ALPN_TCP];
+        const alpn = config.filter.kind === 'http' ? [ALPN_HTTP2, ALPN_HTTP1] : [];
         tls = this.context.network.serverTls({ ...identity, rootsPem, trustDomain: config.tls.trustDomain, alpn });
       } catch (error) {
         if (error instanceof NetworkError) return this.wait(error.message);
@@ -85,6 +92,7 @@ export class ActiveListener {
   /** No further connections; idle ones are closed, the others end after their request. The socket stays with its owner. */
   retire(): void {
     this.stopAccepting();
+    for (const first of this.undecided) first.destroy();
     for (const service of this.services) for (const connection of service.connections) connection.drain();
   }
 
@@ -106,6 +114,7 @@ export class ActiveListener {
     this.stopAccepting();
     for (const service of this.services) for (const connection of service.connections) connection.destroy();
     for (const stream of this.streams) stream.destroy();
+    for (const first of this.undecided) first.destroy();
   }
 
   status(): ListenerStatus {
@@ -138,13 +147,21 @@ export class ActiveListener {
     this.reason = reason;
   }
 
+  /** Certificate and roots, or what is missing. */
+  private tlsMaterial(config: Listener, tls: DownstreamTls): { identity: CertificateAndKey; rootsPem: string | undefined } | string {
+    const { identities } = this.world;
+    const { certificateName, trustBundleName } = tls;
+    const workload = config.workload ?? '';
+    const identity = identities.resolve(certificateName, workload);
+    if (identity === undefined) return identities.missing(certificateName, workload);
+    const rootsPem = trustBundleName === undefined ? undefined : identities.roots(trustBundleName);
+    if (trustBundleName !== undefined && rootsPem === undefined) return `the trust bundle "${trustBundleName}" has not arrived`;
+    return { identity, rootsPem };
+  }
+
   private admission(config: Listener): (connection: Connection) => void {
-    const { filter } = config;
     const limit = this.context.limits.connectionsPerListenerMax;
-    const handle =
-      filter.kind === 'http'
-        ? this.httpAdmission(config, filter.routeConfigName)
-        : this.tcpAdmission(config, this.world.clusters.slot(filter.cluster));
+    const handle = this.handlerOf(config);
     return (connection) => {
       if (this.openConnections >= limit || this.draining) {
         this.metrics.refused.add(1);
@@ -158,7 +175,57 @@ export class ActiveListener {
     };
   }
 
-  private httpAdmission(config: Listener, routeConfigName: string): (connection: Connection) => void {
+  private handlerOf(config: Listener): (connection: Connection) => void {
+    const { filter, tls, serverNames = [] } = config;
+    if (filter.kind === 'tcp' && serverNames.length === 0) {
+      const begin = this.tcpHandler(config, filter);
+      return (connection) => {
+        const handler = begin(connection);
+        if (handler !== undefined) connection.handler = handler;
+      };
+    }
+    const service = filter.kind === 'http' ? this.httpService(config, filter) : undefined;
+    if (tls !== undefined && service !== undefined) {
+      return (connection) => {
+        connection.handler = connection.alpn === ALPN_HTTP2 ? this.http2(service, connection) : this.http1(service, connection);
+      };
+    }
+    const destinations = this.destinations(config, service);
+    return (connection) => {
+      const first = new FirstBytes(this.context, connection, destinations);
+      this.undecided.add(first);
+      connection.handler = first;
+    };
+  }
+
+  private destinations(config: Listener, service: HttpService | undefined): Destinations {
+    const { filter, serverNames = [] } = config;
+    const byName = new Map(serverNames.flatMap((route) => {
+      const begin = this.tcpHandler(config, route.filter);
+      return route.names.map((name) => [name, begin] as const);
+    }));
+    const opaque = filter.kind === 'tcp' ? filter : filter.otherwise;
+    const beginOpaque = opaque === undefined ? undefined : this.tcpHandler(config, opaque);
+    const other = (connection: Connection): ConnectionHandler | undefined => {
+      if (beginOpaque !== undefined) return beginOpaque(connection);
+      return service === undefined ? undefined : this.http1(service, connection);
+    };
+    return {
+      http1: (connection) => (service === undefined ? other(connection)! : this.http1(service, connection)),
+      http2: (connection) => (service === undefined ? other(connection)! : this.http2(service, connection)),
+      tls: (connection, serverName) => byName.get(serverName)?.(connection) ?? other(connection),
+      other,
+      silent: (connection, failed) => (opaque === undefined ? undefined : this.tcpStream(config, opaque, connection, failed)),
+      counted: (stream) => this.counted(stream),
+      handedOver: (first) => void this.undecided.delete(first),
+      closed: (first) => {
+        this.undecided.delete(first);
+        this.connectionClosed();
+      },
+    };
+  }
+
+  private httpService(config: Listener, { routeConfigName }: HttpFilter): HttpService {
     const { context, services } = this;
     const service = new HttpService(context, this.world, config, this.world.routes.slot(routeConfigName), () => {
       this.connectionClosed();
@@ -166,39 +233,63 @@ export class ActiveListener {
     });
     this.current = service;
     services.add(service);
+    return service;
+  }
+
+  private http1(service: HttpService, connection: Connection): ConnectionHandler {
+    const http1 = new Http1Connection(this.context, service, connection);
+    service.connections.add(http1);
+    if (this.closing) http1.closeAfterRequest();
+    return http1;
+  }
+
+  private http2(service: HttpService, connection: Connection): ConnectionHandler {
+    const http2 = new Http2Connection(this.context, service, connection);
+    service.connections.add(http2);
+    if (this.closing) http2.closeAfterRequest();
+    return http2;
+  }
+
+  /** Begins a stream for a connection; undefined: it was closed. */
+  private tcpHandler(config: Listener, filter: TcpFilter): (connection: Connection) => ConnectionHandler | undefined {
     return (connection) => {
-      const http = new HttpConnection(context, service, connection);
-      connection.handler = http;
-      service.connections.add(http);
-      if (this.closing) http.closeAfterRequest();
+      const stream = this.tcpStream(config, filter, connection, () => connection.reset());
+      if (stream === undefined) {
+        this.connectionClosed();
+        connection.destroy();
+        return undefined;
+      }
+      const handler = this.counted(stream);
+      stream.start();
+      return handler;
     };
   }
 
-  private tcpAdmission(config: Listener, slot: ClusterSlot): (connection: Connection) => void {
+  private tcpStream(config: Listener, filter: TcpFilter, connection: Connection, failed: () => void): TcpStream | undefined {
     const { context } = this;
-    const metrics = new StreamMetrics(context.metrics, config.name);
-    return (connection) => {
-      const { cluster } = slot;
-      if (cluster === undefined) {
-        context.logger.warn({ listener: config.name, cluster: slot.name }, 'a connection was closed: the cluster has not arrived yet');
-        this.connectionClosed();
-        connection.destroy();
-        return;
-      }
-      const stream: TcpStream = new TcpStream(context, connection, cluster, config.workload ?? '', metrics, {
-        onEstablished: () => {},
-        onUnreachable: (code, detail) => {
-          context.logger.warn({ listener: config.name, code, detail }, 'a connection was closed: no instance could be reached');
-          connection.reset();
-        },
-      });
-      this.streams.add(stream);
-      connection.handler = new CountedClose(stream, () => {
-        this.streams.delete(stream);
-        this.connectionClosed();
-      });
-      stream.start();
+    const { name } = config;
+    const { cluster } = this.world.clusters.slot(filter.cluster);
+    if (cluster === undefined) {
+      context.logger.warn({ listener: name, cluster: filter.cluster }, 'a connection was closed: the cluster has not arrived yet');
+      return undefined;
+    }
+    const owner: StreamOwner = {
+      onEstablished: () => {},
+      onUnreachable: (code, detail) => {
+        context.logger.warn({ listener: name, code, detail }, 'a connection could not be passed on: no instance could be reached');
+        failed();
+      },
     };
+    const target = { cluster, tunnel: filter.tunnel, workload: config.workload ?? this.world.credentials.anonymousWorkload ?? '' };
+    return new TcpStream(context, connection, target, this.streamMetrics, owner);
+  }
+
+  private counted(stream: TcpStream): ConnectionHandler {
+    this.streams.add(stream);
+    return new CountedClose(stream, () => {
+      this.streams.delete(stream);
+      this.connectionClosed();
+    });
   }
 
   private connectionClosed(): void {

@@ -17,8 +17,7 @@ export interface LocalResponse {
 
 export function renderError(response: LocalResponse): Buffer {
   const { code, detail, close, toHead } = response;
-  const { meaning, mend, httpStatus } = ERRORS[code];
-  const status = response.httpStatus ?? httpStatus;
+  const status = response.httpStatus ?? ERRORS[code].httpStatus;
   const headers: [string, string][] = [
     [ERROR_HEADER, code],
     ['content-type', 'text/plain; charset=utf-8'],
@@ -26,8 +25,13 @@ export function renderError(response: LocalResponse): Buffer {
   // RFC 9110 §11.7.1: a 407 says how to authenticate.
   if (status === 407) headers.push(['proxy-authenticate', 'Basic realm="heddle"']);
   if (status === 503) headers.push(['retry-after', '1']);
-  const body = `${code}: ${meaning}${detail === '' ? '' : ` (${detail})`} ${mend}\n`;
-  return renderResponse({ status, headers, body, close, toHead });
+  return renderResponse({ status, headers, body: errorText(code, detail), close, toHead });
+}
+
+/** What happened and what to do, for people. */
+export function errorText(code: ErrorCode, detail: string): string {
+  const { meaning, mend } = ERRORS[code];
+  return `${code}: ${meaning}${detail === '' ? '' : ` (${detail})`} ${mend}\n`;
 }
 
 /** The table's code for a broken request; the status stays that of the violated rule. */

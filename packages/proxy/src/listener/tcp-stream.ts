@@ -8,6 +8,7 @@ import type { StreamMetrics } from '../telemetry/connections.ts';
 import type { UpstreamCluster } from '../upstream/cluster.ts';
 import type { UpstreamHost } from '../upstream/host.ts';
 import { connectErrorCode } from '../upstream/pool.ts';
+import { TunnelRefused } from '../upstream/tunnel.ts';
 
 /** Endpoints that are tried: one stale entry in the list is likely, three are an outage that more tries only prolong. */
 const TRIES_MAX = 3;
@@ -19,33 +20,38 @@ export interface StreamOwner {
   onUnreachable(code: ErrorCode, detail: string): void;
 }
 
+/** Where the bytes go. */
+export interface StreamTarget {
+  readonly cluster: UpstreamCluster;
+  /** Authority to ask the endpoint for by CONNECT; undefined: the bytes go to the endpoint itself. */
+  readonly tunnel: string | undefined;
+  readonly workload: string;
+}
+
 export class TcpStream extends Timed implements ConnectionHandler {
   private readonly context: Context;
   private readonly downstream: Connection;
   private readonly cluster: UpstreamCluster;
+  private readonly tunnel: string | undefined;
   private readonly workload: string;
   private readonly metrics: StreamMetrics;
   private readonly owner: StreamOwner;
   private readonly tried: UpstreamHost[] = [];
+  /** The upstream has said something. */
+  hasSent = false;
   private upstream: Connection | undefined;
   private established = false;
   private done = false;
   private downstreamEnded = false;
   private moved = false;
 
-  constructor(
-    context: Context,
-    downstream: Connection,
-    cluster: UpstreamCluster,
-    workload: string,
-    metrics: StreamMetrics,
-    owner: StreamOwner,
-  ) {
+  constructor(context: Context, downstream: Connection, target: StreamTarget, metrics: StreamMetrics, owner: StreamOwner) {
     super();
     this.context = context;
     this.downstream = downstream;
-    this.cluster = cluster;
-    this.workload = workload;
+    this.cluster = target.cluster;
+    this.tunnel = target.tunnel;
+    this.workload = target.workload;
     this.metrics = metrics;
     this.owner = owner;
   }
@@ -67,6 +73,15 @@ export class TcpStream extends Timed implements ConnectionHandler {
   destroy(): void {
     this.upstream?.destroy();
     this.downstream.destroy();
+  }
+
+  /** The downstream connection turns out to be for something else, and stays as it is. */
+  abandon(): void {
+    const { upstream } = this;
+    this.upstream = undefined;
+    this.finish();
+    upstream?.destroy();
+    this.downstream.resume();
   }
 
   onBytes(bytes: Buffer): void {
@@ -110,10 +125,17 @@ export class TcpStream extends Timed implements ConnectionHandler {
     const tls = cluster.tls.of(this.workload);
     if (cluster.tls.isNeeded && tls === undefined) return this.unreachable('NO_IDENTITY', cluster.tls.missing(this.workload));
     const side = new UpstreamSide(this, host);
-    this.upstream = context.network.connect(
-      { address: host.address, port: host.port, tls, timeoutMs: cluster.config.connectTimeoutMs },
-      side,
-    );
+    const timeoutMs = cluster.config.connectTimeoutMs;
+    if (this.tunnel === undefined) {
+      this.upstream = context.network.connect({ address: host.address, port: host.port, tls, timeoutMs }, side);
+      return;
+    }
+    const upstream = host.openTunnel(this.workload, this.tunnel, side, timeoutMs);
+    if (upstream === undefined)
+      return this.unreachable('UPSTREAM_PROTOCOL', `${cluster.destination} is reached by HTTP/1.1, which carries no tunnels`);
+    // It may have been refused at once, and the next endpoint be in its place.
+    if (side.isClosed) return;
+    this.upstream = upstream;
   }
 
   /** @internal */
@@ -136,7 +158,7 @@ export class TcpStream extends Timed implements ConnectionHandler {
     const { cluster } = this;
     if (this.tried.length < TRIES_MAX && cluster.healthyCount(this.workload) > this.tried.length) return this.dispatch();
     this.unreachable(
-      connectErrorCode(error, cluster.tls.isNeeded),
+      error instanceof TunnelRefused ? error.code : connectErrorCode(error, cluster.tls.isNeeded),
       `${host.instance} at ${host.address}:${host.port}: ${error?.message ?? 'the connection was closed'}`,
     );
   }
@@ -144,6 +166,7 @@ export class TcpStream extends Timed implements ConnectionHandler {
   /** @internal */
   upstreamBytes(bytes: Buffer): void {
     this.moved = true;
+    this.hasSent = true;
     this.metrics.sentBytes.add(bytes.length);
     if (!this.downstream.write(bytes)) this.upstream?.pause();
   }
@@ -187,6 +210,7 @@ class UpstreamSide implements ConnectionHandler {
   private readonly stream: TcpStream;
   private readonly host: UpstreamHost;
   private isConnected = false;
+  isClosed = false;
 
   constructor(stream: TcpStream, host: UpstreamHost) {
     this.stream = stream;
@@ -211,6 +235,7 @@ class UpstreamSide implements ConnectionHandler {
   }
 
   onClose(error: NetworkError | undefined): void {
+    this.isClosed = true;
     if (this.isConnected) this.stream.upstreamClosed(error);
     else this.stream.connectFailed(this.host, error);
   }

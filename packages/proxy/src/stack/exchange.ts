@@ -1,72 +1,45 @@
-// One request from its head to the end of its response: cluster, balancer, connection, tries, timeout. One object per downstream
-// connection, used again for each of its requests, since HTTP/1.1 carries one at a time.
+// One request from its head to the end of its response: cluster, balancer, connection, tries, timeout. Which versions of HTTP the two ends
+// speak, it does not know. Used again for the next request of the same connection.
 import { backoffMs, decideRetry, ERROR_HEADER, ERRORS, isIdempotent, RETRY_BACKOFF } from '@heddle/core';
 import type { ErrorCode } from '@heddle/core';
 import type { Timer } from '@heddle/runtime';
-import {
-  CHUNK_END,
-  chunkHeader,
-  framingFor,
-  HeaderNames,
-  lastChunk,
-  renderRequestHead,
-  renderResponseHead,
-  renderTrailers,
-} from '@heddle/wire';
-import type { BodyFraming, RequestHead, RequestRendering, ResponseHead, ResponseRendering, Trailers } from '@heddle/wire';
+import { HeaderNames } from '@heddle/wire';
+import type { Http2Trailers } from '@heddle/wire';
 import type { RequestMetrics } from '../telemetry/requests.ts';
 import type { UpstreamCluster } from '../upstream/cluster.ts';
 import type { UpstreamHost } from '../upstream/host.ts';
-import type { HttpUpstream, UpstreamUser } from '../upstream/http-upstream.ts';
 import type { Pool, PoolUser } from '../upstream/pool.ts';
 import type { Context } from './context.ts';
+import type { Downstream, UpstreamCall, UpstreamUser } from './ends.ts';
+import { keptTrailers } from './messages.ts';
+import type { AnyRequestHead, AnyResponseHead, AnyTrailers } from './messages.ts';
 import { ReplayBody } from './replay.ts';
 import type { RouteStack } from './routes.ts';
-import type { Gather } from './turn.ts';
-
-/** The connection that the request came on. */
-export interface Downstream {
-  readonly gather: Gather;
-  /** How request heads of this listener are passed on. */
-  readonly requestRendering: RequestRendering;
-  /** No further request will be read from this connection. */
-  readonly isClosing: boolean;
-  pauseRequest(): void;
-  resumeRequest(): void;
-  setDeadline(deadlineMs: number): void;
-  /** Answers in place of the upstream; calls `responseDone` by itself. */
-  respondError(code: ErrorCode, detail: string): void;
-  responseDone(keepAlive: boolean, nowMs: number): void;
-  /** From now on bytes are opaque. */
-  startTunnel(): void;
-  /** The response broke off: the client must see that. */
-  abort(): void;
-}
 
 /** Applications must not speak with a data plane's voice. */
 const FORGED_RESPONSE_HEADERS = new HeaderNames([ERROR_HEADER]);
+const EVENT_STREAM = 'text/event-stream';
 
 export class Exchange implements UpstreamUser, PoolUser {
   /** From `start` until the response is done or given up. */
   active = false;
-  /** Bytes pass unchanged after 101 (Switching Protocols). */
+  /** Bytes pass unchanged after the switch to another protocol. */
   isTunnel = false;
   /** Part of the response, if only its head, has been passed on. */
   responseStarted = false;
   private readonly context: Context;
   private readonly downstream: Downstream;
   private readonly body: ReplayBody;
-  private readonly responseRendering: ResponseRendering = {};
   private readonly tried: UpstreamHost[] = [];
   private readonly pickRequest = { nowMs: 0, hash: 0, avoid: this.tried };
-  private head!: RequestHead;
+  private head!: AnyRequestHead;
   private stack!: RouteStack;
   private cluster!: UpstreamCluster;
   private metrics!: RequestMetrics;
   private workload = '';
   private host: UpstreamHost | undefined;
   private pool: Pool | undefined;
-  private upstream: HttpUpstream | undefined;
+  private upstream: UpstreamCall | undefined;
   private backoff: Timer | undefined;
   private isReused = false;
   private tries = 0;
@@ -76,12 +49,14 @@ export class Exchange implements UpstreamUser, PoolUser {
   private startedMs = 0;
   private tryStartedMs = 0;
   private deadlineMs = Infinity;
+  private isUpgrade = false;
   private requestComplete = false;
-  private requestTrailers = '';
+  private requestTrailers: Http2Trailers | undefined;
+  /** Of a tunnel: the directions that have ended. */
+  private downstreamEnded = false;
+  private upstreamEnded = false;
   private status = 0;
   private peerError: ErrorCode | '' = '';
-  private responseFraming: BodyFraming = 'none';
-  private keepAlive = true;
   /** A byte moved since the idle deadline was set. */
   private moved = false;
 
@@ -91,7 +66,16 @@ export class Exchange implements UpstreamUser, PoolUser {
     this.body = new ReplayBody(context.limits.bodyReplayBytesMax);
   }
 
-  start(head: RequestHead, stack: RouteStack, cluster: UpstreamCluster, workload: string, metrics: RequestMetrics): void {
+  /** `complete`: the request has no body. `isUpgrade`: it asks for another protocol. The head must stay as it is until `responseDone`. */
+  start(
+    head: AnyRequestHead,
+    complete: boolean,
+    isUpgrade: boolean,
+    stack: RouteStack,
+    cluster: UpstreamCluster,
+    workload: string,
+    metrics: RequestMetrics,
+  ): void {
     const nowMs = this.context.clock.nowMs();
     this.active = true;
     this.context.active.count += 1;
@@ -101,12 +85,15 @@ export class Exchange implements UpstreamUser, PoolUser {
     this.workload = workload;
     this.metrics = metrics;
     this.isTunnel = false;
+    this.isUpgrade = isUpgrade;
     this.tries = 0;
     this.staleTries = 0;
     this.startedMs = nowMs;
-    this.requestComplete = false;
-    this.requestTrailers = '';
+    this.requestComplete = complete;
+    this.requestTrailers = undefined;
     this.responseStarted = false;
+    this.downstreamEnded = false;
+    this.upstreamEnded = false;
     this.status = 0;
     this.peerError = '';
     this.body.reset();
@@ -119,52 +106,63 @@ export class Exchange implements UpstreamUser, PoolUser {
 
   // --- from downstream
 
-  requestBody(bytes: Buffer, start: number, end: number): void {
+  /** `isLast`: `requestEnd` without trailers follows. */
+  requestBody(bytes: Buffer, start: number, end: number, isLast: boolean): void {
     this.moved = true;
     const { upstream } = this;
     this.metrics.requestBytes.add(end - start);
-    if (upstream === undefined) {
+    // Before the protocol is switched nothing may be sent in it.
+    if (upstream === undefined || (this.isUpgrade && !this.isTunnel)) {
       this.body.keep(bytes.subarray(start, end));
       if (this.body.isFull) this.downstream.pauseRequest();
       return;
     }
-    this.sendBody(upstream, bytes, start, end);
+    upstream.body(bytes, start, end, isLast && !this.isTunnel);
     if (!this.responseStarted) this.body.keepIfSmall(bytes.subarray(start, end));
-    if (upstream.gather.blocked) this.downstream.pauseRequest();
+    if (upstream.isBlocked) this.downstream.pauseRequest();
   }
 
-  requestEnd(trailers: Trailers | undefined): void {
+  requestEnd(trailers: AnyTrailers | undefined): void {
+    if (this.requestComplete) return;
     this.requestComplete = true;
-    if (trailers !== undefined) this.requestTrailers = renderTrailers(trailers);
-    if (this.upstream !== undefined) this.sendEnd(this.upstream);
+    if (this.isTunnel) {
+      this.tunnelEnd();
+      return;
+    }
+    if (this.isUpgrade) return;
+    if (trailers !== undefined && !this.responseStarted) this.requestTrailers = keptTrailers(trailers);
+    this.upstream?.end(trailers);
   }
 
   /** The client has ended its direction after an upgrade. */
   tunnelEnd(): void {
-    this.upstream?.gather.end();
+    if (this.downstreamEnded) return;
+    this.downstreamEnded = true;
+    this.upstream?.end(undefined);
+    if (this.upstreamEnded) this.tunnelClosed();
   }
 
   /** The client is gone. */
   cancel(): void {
     this.letGo();
-    this.upstream?.abort();
+    const { upstream } = this;
+    this.upstream = undefined;
+    upstream?.abort();
     const nowMs = this.context.clock.nowMs();
-    if (this.isTunnel) this.ended(101, '', nowMs);
+    if (this.isTunnel) this.ended(this.status, '', nowMs);
     else this.ended(0, 'CLIENT_GONE', nowMs);
   }
 
   onDeadline(nowMs: number): void {
-    if (nowMs < this.deadlineMs) {
+    if (nowMs < this.deadlineMs && this.moved) {
       // Only the idle limit has passed; a byte in the meantime starts it anew.
-      const idleMs = this.isTunnel ? this.context.limits.tcpIdleTimeoutMs : this.context.limits.streamIdleTimeoutMs;
-      if (this.moved) {
-        this.moved = false;
-        this.downstream.setDeadline(nowMs + idleMs);
-        return;
-      }
+      this.moved = false;
+      this.downstream.setDeadline(nowMs + this.idleMs);
+      return;
     }
     const { upstream, tries } = this;
     this.letGo();
+    this.upstream = undefined;
     upstream?.abort();
     this.giveUp(
       'REQUEST_TIMEOUT',
@@ -183,17 +181,22 @@ export class Exchange implements UpstreamUser, PoolUser {
 
   // --- from the pool
 
-  onReady(upstream: HttpUpstream, reused: boolean): void {
-    const { head, body } = this;
+  onReady(upstream: UpstreamCall, reused: boolean): void {
+    const { head, body, downstream, requestComplete, isUpgrade } = this;
     this.pool = undefined;
     this.upstream = upstream;
     this.isReused = reused;
-    upstream.begin(this, head.method, head.upgrade !== '');
-    upstream.gather.text(renderRequestHead(head, this.downstream.requestRendering));
-    for (const chunk of body.chunks) this.sendBody(upstream, chunk, 0, chunk.length);
+    const { chunks } = body;
+    const trailers = this.requestTrailers;
+    upstream.start(this, head, downstream.forwarding, requestComplete && !isUpgrade && chunks.length === 0 && trailers === undefined);
+    if (isUpgrade) return;
+    const last = requestComplete && trailers === undefined ? chunks.length - 1 : -1;
+    for (let at = 0; at < chunks.length; at++) upstream.body(chunks[at]!, 0, chunks[at]!.length, at === last);
     body.sent();
-    if (this.requestComplete) this.sendEnd(upstream);
-    else if (!upstream.gather.blocked) this.downstream.resumeRequest();
+    // What was begun may have failed at once.
+    if (this.upstream !== upstream) return;
+    if (requestComplete) upstream.end(trailers);
+    else if (!upstream.isBlocked) downstream.resumeRequest();
   }
 
   onNoConnection(code: ErrorCode, detail: string): void {
@@ -207,66 +210,66 @@ export class Exchange implements UpstreamUser, PoolUser {
 
   // --- from upstream
 
-  onInterim(head: ResponseHead): void {
-    // RFC 9110 §15.2: a 1.0 client does not know interim responses.
-    if (this.head.minorVersion === 0) return;
-    const rendering = this.responseRendering;
-    rendering.framing = 'none';
-    rendering.connection = undefined;
-    rendering.forwardUpgrade = false;
-    rendering.drop = FORGED_RESPONSE_HEADERS;
+  onInterim(head: AnyResponseHead): void {
     this.body.lose();
-    this.downstream.gather.text(renderResponseHead(head, rendering));
+    this.downstream.interim(head, FORGED_RESPONSE_HEADERS);
   }
 
-  onResponseHead(head: ResponseHead): void {
+  onResponseHead(head: AnyResponseHead, endStream: boolean): void {
     this.moved = true;
+    const { status } = head;
     const trusted = this.cluster.tls.isNeeded;
-    if (trusted && head.status >= 400 && this.repeatedFor(head)) return;
+    if (trusted && status >= 400 && this.repeatedFor(head)) return;
     const { downstream } = this;
+    if (this.isUpgrade && downstream.switchesBy2xx && status < 300) return this.refuseAnswer('did not switch protocols, but answered as if it had');
     this.responseStarted = true;
-    this.status = head.status;
+    this.status = status;
     this.body.lose();
-    const { minorVersion, keepAlive } = this.head;
-    const switching = head.status === 101;
-    this.responseFraming = framingFor(head, minorVersion);
-    this.keepAlive = keepAlive && !downstream.isClosing && this.responseFraming !== 'until-close';
-    const rendering = this.responseRendering;
-    rendering.framing = this.responseFraming;
-    rendering.connection = switching ? undefined : !this.keepAlive ? 'close' : minorVersion === 0 ? 'keep-alive' : undefined;
-    rendering.forwardUpgrade = switching;
-    rendering.drop = trusted ? undefined : FORGED_RESPONSE_HEADERS;
-    downstream.gather.text(renderResponseHead(head, rendering));
-    if (switching) this.beginTunnel();
+    if (this.deadlineMs !== Infinity && isEndless(head)) this.liftDeadline();
+    downstream.respond(head, endStream, trusted ? undefined : FORGED_RESPONSE_HEADERS);
   }
 
-  onResponseBody(bytes: Buffer, start: number, end: number): void {
+  onSwitched(head: AnyResponseHead): void {
+    const { downstream, upstream, body } = this;
+    if (!this.isUpgrade) return this.refuseAnswer('switched protocols without being asked to');
+    this.responseStarted = true;
+    this.isTunnel = true;
+    this.status = head.status;
+    this.deadlineMs = Infinity;
+    const nowMs = this.context.clock.nowMs();
+    this.tryEnded(true, nowMs);
+    for (const chunk of body.chunks) upstream!.body(chunk, 0, chunk.length, false);
+    body.lose();
+    downstream.switchProtocols(head, this.cluster.tls.isNeeded ? undefined : FORGED_RESPONSE_HEADERS);
+    downstream.setDeadline(nowMs + this.idleMs);
+    if (downstream.switchesBy2xx && this.requestComplete) this.tunnelEnd();
+  }
+
+  onResponseBody(bytes: Buffer, start: number, end: number, isLast: boolean): void {
     this.moved = true;
-    const { gather } = this.downstream;
+    const { downstream } = this;
     this.metrics.responseBytes.add(end - start);
-    if (this.responseFraming === 'chunked') {
-      gather.text(chunkHeader(end - start));
-      gather.bytes(bytes, start, end);
-      gather.text(CHUNK_END);
-    } else {
-      gather.bytes(bytes, start, end);
-    }
-    if (gather.blocked) this.upstream?.pauseReading();
+    downstream.body(bytes, start, end, isLast && !this.isTunnel);
+    if (downstream.isBlocked) this.upstream?.pauseReading();
   }
 
-  onResponseEnd(trailers: Trailers | undefined): void {
+  onResponseEnd(trailers: AnyTrailers | undefined): void {
+    if (this.isTunnel) return this.onTunnelEnd();
     const { upstream, downstream } = this;
-    if (this.responseFraming === 'chunked') downstream.gather.text(lastChunk(trailers === undefined ? '' : renderTrailers(trailers)));
+    downstream.end(trailers);
     this.upstream = undefined;
     const nowMs = this.context.clock.nowMs();
     this.tryEnded(true, nowMs);
     upstream!.release(this.requestComplete);
     this.ended(this.status, this.peerError, nowMs);
-    downstream.responseDone(this.keepAlive, nowMs);
+    downstream.responseDone(nowMs);
   }
 
   onTunnelEnd(): void {
-    this.downstream.gather.end();
+    if (this.upstreamEnded) return;
+    this.upstreamEnded = true;
+    this.downstream.endTunnel();
+    if (this.downstreamEnded) this.tunnelClosed();
   }
 
   onUpstreamBlocked(): void {
@@ -368,7 +371,7 @@ export class Exchange implements UpstreamUser, PoolUser {
   }
 
   /** The called data plane answered in place of its application, and another try is due. */
-  private repeatedFor(head: ResponseHead): boolean {
+  private repeatedFor(head: AnyResponseHead): boolean {
     const code = head.get(ERROR_HEADER);
     if (code === undefined || !Object.hasOwn(ERRORS, code)) return false;
     this.peerError = code as ErrorCode;
@@ -381,6 +384,16 @@ export class Exchange implements UpstreamUser, PoolUser {
     this.repeat(this.peerError, nowMs);
     this.peerError = '';
     return true;
+  }
+
+  /** What the instance answered must not be passed on. */
+  private refuseAnswer(detail: string): void {
+    const { upstream, host } = this;
+    this.upstream = undefined;
+    upstream!.abort();
+    const nowMs = this.context.clock.nowMs();
+    this.tryEnded(false, nowMs);
+    this.giveUp('UPSTREAM_PROTOCOL', `${host?.instance ?? ''} ${detail}`, nowMs);
   }
 
   private tryEnded(succeeded: boolean, nowMs: number): void {
@@ -405,6 +418,7 @@ export class Exchange implements UpstreamUser, PoolUser {
     this.tried.length = 0;
     this.upstream = undefined;
     this.host = undefined;
+    this.requestTrailers = undefined;
   }
 
   /** Of whatever is being waited for. */
@@ -416,43 +430,31 @@ export class Exchange implements UpstreamUser, PoolUser {
     if (this.active && !this.isTunnel) this.tryEnded(false, this.context.clock.nowMs());
   }
 
-  // --- bytes
-
-  private sendBody(upstream: HttpUpstream, bytes: Buffer, start: number, end: number): void {
-    const { gather } = upstream;
-    if (this.head.framing !== 'chunked' || this.isTunnel) {
-      gather.bytes(bytes, start, end);
-      return;
-    }
-    gather.text(chunkHeader(end - start));
-    gather.bytes(bytes, start, end);
-    gather.text(CHUNK_END);
+  private get idleMs(): number {
+    return this.isTunnel ? this.context.limits.tcpIdleTimeoutMs : this.context.limits.streamIdleTimeoutMs;
   }
 
-  private sendEnd(upstream: HttpUpstream): void {
-    if (this.head.framing === 'chunked') upstream.gather.text(lastChunk(this.requestTrailers));
-  }
-
-  private beginTunnel(): void {
-    const { upstream, downstream } = this;
-    if (!this.requestComplete) {
-      // RFC 9110 §7.8: nothing may be switched in the middle of a request.
-      this.letGo();
-      upstream!.abort();
-      this.giveUp('UPSTREAM_PROTOCOL', 'switched protocols before the request was complete', this.context.clock.nowMs());
-      return;
-    }
-    this.isTunnel = true;
+  /** From now on only the idle limit holds. */
+  private liftDeadline(): void {
     this.deadlineMs = Infinity;
-    upstream!.parser.tunnel();
-    downstream.startTunnel();
-    downstream.setDeadline(this.context.clock.nowMs() + this.context.limits.tcpIdleTimeoutMs);
-    this.tryEnded(true, this.context.clock.nowMs());
+    this.downstream.setDeadline(this.context.clock.nowMs() + this.idleMs);
   }
 
   private tunnelClosed(): void {
-    this.ended(101, '', this.context.clock.nowMs());
-    this.downstream.gather.end();
-    this.downstream.responseDone(false, this.context.clock.nowMs());
+    const { upstream, downstream } = this;
+    this.upstream = undefined;
+    const nowMs = this.context.clock.nowMs();
+    if (upstream !== undefined) {
+      if (this.upstreamEnded) upstream.release(true);
+      else upstream.abort();
+    }
+    this.ended(this.status, '', nowMs);
+    if (!this.upstreamEnded) downstream.endTunnel();
+    downstream.responseDone(nowMs);
   }
+}
+
+/** Server-sent events have no end that a time limit for the whole response could mean. */
+function isEndless(head: AnyResponseHead): boolean {
+  return head.get('content-type')?.startsWith(EVENT_STREAM) === true;
 }

@@ -50,6 +50,12 @@ export class RouteTable {
     const route = this.matcher.match(authority, path);
     return route === undefined ? undefined : this.stacks.get(route);
   }
+
+  /** Of CONNECT requests: `host:port`. */
+  matchConnect(authority: string): RouteStack | undefined {
+    const route = this.matcher.matchConnect(authority);
+    return route === undefined ? undefined : this.stacks.get(route);
+  }
 }
 
 export interface RouteSlot {

@@ -1,15 +1,40 @@
 // What is written in one turn of the event loop is gathered and goes out in one system call: a head and its small body, or a response and
 // the head of the next request's answer. Every entry from outside (bytes, timer, close) ends with `turn.end()`.
-import type { Connection } from '@heddle/runtime';
+import type { Connection, Network } from '@heddle/runtime';
 import { Output } from '@heddle/wire';
 
 /** Bodies above this are written as the slices they came in; below it a copy is cheaper than a second system call. */
 const COPY_BYTES_MAX = 16_384;
 
+/** Something that collects output of many requests, and writes it once everything that has arrived was handled. */
+export interface LateWriter {
+  flush(): void;
+}
+
 /** The shared state of all gathers of a data plane: one of them is open at a time. */
 export class Turn {
   readonly output = new Output();
+  private readonly network: Pick<Network, 'afterEvents'>;
   private open: Gather | undefined;
+  private late: LateWriter[] = [];
+  private flushed: LateWriter[] = [];
+  private readonly flushLate = (): void => {
+    const writers = this.late;
+    this.late = this.flushed;
+    this.flushed = writers;
+    for (let at = 0; at < writers.length; at++) writers[at]!.flush();
+    writers.length = 0;
+    this.end();
+  };
+
+  constructor(network: Pick<Network, 'afterEvents'>) {
+    this.network = network;
+  }
+
+  /** Each writer once until it was flushed. */
+  writeLate(writer: LateWriter): void {
+    if (this.late.push(writer) === 1) this.network.afterEvents(this.flushLate);
+  }
 
   begin(gather: Gather): void {
     if (this.open === gather) return;

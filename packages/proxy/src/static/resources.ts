@@ -1,7 +1,28 @@
 // A static configuration as the resources that a data plane takes. Names are stable from one version of the file to the next, so that
 // what stays is not disturbed.
-import { type Cluster, DEFAULT_NAMESPACE, type Listener, type RouteConfig, SYSTEM_NAMESPACE } from '@heddle/core';
-import type { Endpoint, SocketAddress, StaticConfig, StaticListener, StaticService } from '@heddle/core';
+import { createHash } from 'node:crypto';
+import { ALPN_HTTP2, DEFAULT_NAMESPACE, SYSTEM_NAMESPACE } from '@heddle/core';
+import type {
+  Cluster,
+  DownstreamTls,
+  Endpoint,
+  HttpVersion,
+  Listener,
+  RouteConfig,
+  SocketAddress,
+  StaticCertificate,
+  StaticConfig,
+  StaticListener,
+  StaticListenerTls,
+  StaticService,
+  StaticServiceTls,
+  TcpFilter,
+  TrustBundle,
+  UpstreamTls,
+} from '@heddle/core';
+
+/** No name of a service has a colon. */
+const NOWHERE = 'static:nowhere';
 
 export interface NamedListener extends StaticListener {
   readonly name: string;
@@ -13,7 +34,7 @@ export function nameListeners(listeners: readonly StaticListener[]): NamedListen
   return listeners.map((listener) => {
     const { address, port, service } = listener;
     if (port !== 0) return { ...listener, name: `static/${formatAddress({ address, port })}` };
-    const key = `${address}/${service}`;
+    const key = `${address}/${service ?? 'sni'}`;
     const count = (chosen.get(key) ?? 0) + 1;
     chosen.set(key, count);
     return { ...listener, name: `static/${key}/${count}` };
@@ -22,21 +43,33 @@ export function nameListeners(listeners: readonly StaticListener[]): NamedListen
 
 /** @param port the real one. */
 export function listenerOf(listener: NamedListener, port: number, node: string): Listener {
-  const { name, address, protocol, service } = listener;
+  const { name, address, tls, serverNames } = listener;
   return {
     name,
     direction: 'outbound',
     address,
     port,
     workload: `${SYSTEM_NAMESPACE}/proxy/${node}`,
-    filter:
-      protocol === 'http' ? { kind: 'http', routeConfigName: resourceName(service) } : { kind: 'tcp', cluster: resourceName(service) },
+    ...(tls && { tls: downstreamTls(tls) }),
+    ...(serverNames && { serverNames: serverNames.map((route) => ({ names: [route.name], filter: tcpFilter(route.service) })) }),
+    filter: filterOf(listener),
   };
+}
+
+function filterOf({ protocol, service }: StaticListener): Listener['filter'] {
+  // Connections for no listed name lead nowhere.
+  if (service === undefined) return { kind: 'tcp', cluster: NOWHERE };
+  if (protocol === 'tcp' || protocol === 'tls') return tcpFilter(service);
+  return { kind: 'http', routeConfigName: resourceName(service), ...(protocol === 'auto' && { otherwise: tcpFilter(service) }) };
+}
+
+function tcpFilter(service: string): TcpFilter {
+  return { kind: 'tcp', cluster: resourceName(service) };
 }
 
 export function routesOf({ services }: StaticConfig): RouteConfig[] {
   return services
-    .filter(({ protocol }) => protocol === 'http')
+    .filter(({ protocol }) => protocol !== 'tcp' && protocol !== 'tls')
     .map(({ name, timeoutMs, retry }) => {
       const route = { prefix: '/', cluster: resourceName(name), timeoutMs, retry };
       return { name: resourceName(name), virtualHosts: [{ name, domains: ['*'], routes: [route] }] };
@@ -44,15 +77,66 @@ export function routesOf({ services }: StaticConfig): RouteConfig[] {
 }
 
 export function clusterOf(service: StaticService, healthOf: (endpoint: SocketAddress) => Endpoint['health']): Cluster {
-  const { name, endpoints, balance, connectTimeoutMs, health } = service;
+  const { name, protocol, endpoints, balance, connectTimeoutMs, health, tls } = service;
+  const http = protocol === 'http2' || protocol === 'grpc' ? 'http2' : 'http1';
   return {
     name: resourceName(name),
     service: { namespace: DEFAULT_NAMESPACE, name },
     endpoints: { kind: 'static', endpoints: endpoints.map((endpoint) => asEndpoint(endpoint, healthOf(endpoint))) },
     balance,
     connectTimeoutMs,
+    http,
     ...(health && { health }),
+    ...(tls && { tls: upstreamTls(tls, http) }),
   };
+}
+
+/** Where a listener needs it: the cluster without endpoints that `NOWHERE` names. */
+export function nowhere({ listeners }: StaticConfig): Cluster[] {
+  if (listeners.every(({ service }) => service !== undefined)) return [];
+  const service = { namespace: SYSTEM_NAMESPACE, name: 'no-such-server-name' };
+  const endpoints = { kind: 'static', endpoints: [] } as const;
+  return [{ name: NOWHERE, service, endpoints, balance: 'round-robin', connectTimeoutMs: 1, http: 'http1' }];
+}
+
+function downstreamTls({ certificate, rootsPem }: StaticListenerTls): DownstreamTls {
+  return { certificateName: certificateName(certificate), ...(rootsPem !== undefined && { trustBundleName: bundleName(rootsPem) }) };
+}
+
+function upstreamTls({ rootsPem, serverName, certificate }: StaticServiceTls, http: HttpVersion): UpstreamTls {
+  return {
+    ...(certificate && { certificateName: certificateName(certificate) }),
+    trustBundleName: bundleName(rootsPem),
+    peerIds: [],
+    serverName,
+    // HTTP/2 must be agreed on (RFC 9113 §3.2). For the rest nothing is offered: servers that know no ALPN would be refused.
+    alpn: http === 'http2' ? [ALPN_HTTP2] : [],
+  };
+}
+
+/** Everything that the file shows to peers, by the name it has in the data plane. */
+export function certificatesOf({ listeners, services }: StaticConfig): Map<string, StaticCertificate> {
+  const all = [...listeners.map(({ tls }) => tls?.certificate), ...services.map(({ tls }) => tls?.certificate)];
+  return new Map(all.flatMap((certificate) => (certificate === undefined ? [] : [[certificateName(certificate), certificate] as const])));
+}
+
+export function bundlesOf({ listeners, services }: StaticConfig): TrustBundle[] {
+  const all = [...listeners.map(({ tls }) => tls?.rootsPem), ...services.map(({ tls }) => tls?.rootsPem)];
+  const roots = new Set(all.filter((pem) => pem !== undefined));
+  return [...roots].map((rootsPem) => ({ name: bundleName(rootsPem), rootsPem }));
+}
+
+/** By what they are: a file that is read again with another content gives another name, so that old and new stand side by side. */
+function certificateName({ certificatePem }: StaticCertificate): string {
+  return `static/certificate/${digest(certificatePem)}`;
+}
+
+function bundleName(rootsPem: string): string {
+  return `static/roots/${digest(rootsPem)}`;
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('base64url').slice(0, 16);
 }
 
 /** One for each endpoint that is checked, as the health monitor checks one address per cluster. */

@@ -7,7 +7,19 @@ import { HealthMonitor, type Verdict } from '../agent/health-monitor.ts';
 import { checkConflicts } from '../data-plane-resources.ts';
 import type { DataPlane, ListenerStatus, SocketBind } from '../data-plane.ts';
 import { sendProbe } from '../upstream/probe.ts';
-import { checkedClusters, checkName, clusterOf, formatAddress, listenerOf, nameListeners, resourceName, routesOf } from './resources.ts';
+import {
+  bundlesOf,
+  certificatesOf,
+  checkedClusters,
+  checkName,
+  clusterOf,
+  formatAddress,
+  listenerOf,
+  nameListeners,
+  nowhere,
+  resourceName,
+  routesOf,
+} from './resources.ts';
 
 export interface StaticPlaneOptions {
   readonly dataPlane: DataPlane;
@@ -16,6 +28,8 @@ export interface StaticPlaneOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Where listeners were bound by the process that this one replaces, by name. */
+  readonly bound?: ReadonlyMap<string, SocketBind> | undefined;
 }
 
 export class StaticPlane {
@@ -26,12 +40,13 @@ export class StaticPlane {
   #isUpdatingChecks = false;
   #config: StaticConfig = { listeners: [], services: [] };
   /** Where each listener is bound. */
-  #bound = new Map<string, SocketBind>();
+  #bound: ReadonlyMap<string, SocketBind>;
   #queue: Promise<unknown> = Promise.resolve();
   #wasReady = false;
 
   constructor(options: StaticPlaneOptions) {
     this.#options = options;
+    this.#bound = options.bound ?? new Map();
     const { network, clock, random } = options;
     this.#monitor = new HealthMonitor({
       clock,
@@ -41,7 +56,7 @@ export class StaticPlane {
     });
   }
 
-  /** Throws NetworkError when a port cannot be had; then everything is as before. */
+  /** Throws NetworkError when a port cannot be had or a certificate cannot be used; then everything is as before. */
   load(config: StaticConfig): Promise<void> {
     return this.#serially(() => this.#load(config));
   }
@@ -103,22 +118,30 @@ export class StaticPlane {
   /** Everything has been checked, so nothing is refused; what is needed comes first, what is not goes last. */
   async #take(config: StaticConfig, listeners: readonly Listener[]): Promise<void> {
     const before = this.#config;
+    const { dataPlane } = this.#options;
+    // Their names say what they hold, so that nothing in use changes, and one that cannot be used leaves everything as it is.
+    for (const [name, certificate] of certificatesOf(config)) dataPlane.setCertificate(name, certificate);
     this.#config = config;
     this.#renewChecks(before, config);
+    await this.#apply('secret', bundlesOf(config));
     await this.#apply('cluster', this.#clusters());
     await this.#apply('route', routesOf(config));
     await this.#apply('listener', listeners, gone([...this.#bound.keys()], namesOf(listeners)));
     await this.#apply('route', [], gone(namesOf(routesOf(before)), namesOf(routesOf(config))));
     await this.#apply('cluster', [], gone(clusterNames(before), clusterNames(config)));
+    await this.#apply('secret', [], gone(namesOf(bundlesOf(before)), namesOf(bundlesOf(config))));
+    const certificates = gone([...certificatesOf(before).keys()], [...certificatesOf(config).keys()]);
+    for (const name of certificates) dataPlane.removeCertificate(name);
   }
 
   #clusters(): Cluster[] {
-    return this.#config.services.map((service) =>
+    const clusters = this.#config.services.map((service) =>
       clusterOf(service, (endpoint) => {
         const isServing = service.health === undefined || this.#health.get(checkName(service.name, endpoint)) === 'healthy';
         return isServing ? 'healthy' : 'unhealthy';
       }),
     );
+    return [...clusters, ...nowhere(this.#config)];
   }
 
   /** A new endpoint gets traffic after its first passed check; one that got traffic already goes on until its first failed one. */
@@ -165,8 +188,8 @@ function namesOf(resources: readonly { readonly name: string }[]): string[] {
   return resources.map(({ name }) => name);
 }
 
-function clusterNames({ services }: StaticConfig): string[] {
-  return services.map(({ name }) => resourceName(name));
+function clusterNames(config: StaticConfig): string[] {
+  return [...config.services.map(({ name }) => resourceName(name)), ...namesOf(nowhere(config))];
 }
 
 function gone(before: readonly string[], after: readonly string[]): string[] {

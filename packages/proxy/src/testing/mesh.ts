@@ -33,18 +33,19 @@ export function endpoint(port: number, instance: string, health: Endpoint['healt
   return { address: '127.0.0.1', port, health, weight: 1, instance };
 }
 
-export function meshCluster(service: string, tcp = false, extra: Partial<Cluster> = {}): Cluster {
+export function meshCluster(service: string, extra: Partial<Cluster> = {}): Cluster {
   return {
     name: `outbound/default/${service}`,
     service: { namespace: 'default', name: service },
     endpoints: { kind: 'eds' },
     balance: 'round-robin',
     connectTimeoutMs: 1_000,
+    http: 'http2',
     tls: {
       certificateName: 'workload',
       trustBundleName: 'trust-bundle',
       peerIds: [`spiffe://${TRUST_DOMAIN}/ns/default/svc/${service}`],
-      alpn: [tcp ? 'heddle-tcp' : 'http/1.1'],
+      alpn: ['h2'],
     },
     ...extra,
   };
@@ -56,6 +57,7 @@ export function localCluster(service: string, instance: string, port: number): C
     service: { namespace: 'default', name: service },
     balance: 'round-robin',
     connectTimeoutMs: 1_000,
+    http: 'http1',
     endpoints: { kind: 'static', endpoints: [endpoint(port, instance)] },
     health: { kind: 'tcp', intervalMs: 1_000, timeoutMs: 500, unhealthyAfter: 2, healthyAfter: 1 },
   };
@@ -113,18 +115,24 @@ export class TestMesh {
     service: string,
     instance: string,
     applicationPort: number,
-    options: { tcp?: boolean; identity?: string; route?: Partial<Route> } = {},
+    options: { tcp?: boolean; identity?: string; route?: Partial<Route>; local?: Partial<Cluster> } = {},
   ): Promise<number> {
-    const { tcp = false, identity = service, route } = options;
+    const { tcp = false, identity = service, route, local } = options;
     const workload = `default/${service}/${instance}`;
     const bind = await plane.reserve({ address: '127.0.0.1', port: 0 });
     plane.setIdentity(workload, this.authority.service(identity));
     await this.trust(plane);
     const name = `inbound/${workload}`;
-    await mustApply(plane, { kind: 'cluster', upserts: [localCluster(service, instance, applicationPort)], removed: [] });
+    await mustApply(plane, { kind: 'cluster', upserts: [{ ...localCluster(service, instance, applicationPort), ...local }], removed: [] });
     await mustApply(plane, {
       kind: 'route',
-      upserts: [routeConfig(name, `local/${workload}`, ['*'], { retry: { attempts: 0, on: [] }, ...route })],
+      upserts: [
+        routeConfig(name, `local/${workload}`, ['*'], {
+          retry: { attempts: 0, on: [] },
+          ...(tcp ? { prefix: '', connect: 'terminate' } : {}),
+          ...route,
+        }),
+      ],
       removed: [],
     });
     const listener: Listener = {
@@ -133,7 +141,7 @@ export class TestMesh {
       ...bind,
       workload,
       tls: { certificateName: 'workload', trustBundleName: 'trust-bundle', trustDomain: TRUST_DOMAIN },
-      filter: tcp ? { kind: 'tcp', cluster: `local/${workload}` } : { kind: 'http', routeConfigName: name },
+      filter: { kind: 'http', routeConfigName: name },
     };
     await mustApply(plane, { kind: 'listener', upserts: [listener], removed: [] });
     return bind.port;
@@ -151,7 +159,7 @@ export class TestMesh {
     plane.setIdentity(workload, this.authority.service(workload.split('/')[1]!));
     await this.trust(plane);
     const name = `outbound/default/${service}`;
-    await mustApply(plane, { kind: 'cluster', upserts: [meshCluster(service, tcp, cluster)], removed: [] });
+    await mustApply(plane, { kind: 'cluster', upserts: [meshCluster(service, cluster)], removed: [] });
     await mustApply(plane, { kind: 'endpoints', upserts: [{ cluster: name, endpoints }], removed: [] });
     await mustApply(plane, { kind: 'route', upserts: [routeConfig(name, name, ['*'], route)], removed: [] });
     const listener: Listener = {
@@ -159,7 +167,7 @@ export class TestMesh {
       direction: 'outbound',
       ...bind,
       workload,
-      filter: tcp ? { kind: 'tcp', cluster: name } : { kind: 'http', routeConfigName: name },
+      filter: tcp ? { kind: 'tcp', cluster: name, tunnel: `${service}.default.mesh.internal:5432` } : { kind: 'http', routeConfigName: name },
     };
     await mustApply(plane, { kind: 'listener', upserts: [listener], removed: [] });
     return bind.port;

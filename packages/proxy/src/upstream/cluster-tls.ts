@@ -1,4 +1,6 @@
-// TLS contexts towards one cluster: one per calling workload, made on first use and shared by all its connections.
+// TLS contexts towards one cluster, made on first use and shared by all its connections: one per calling workload where that shows its
+// own certificate, else one for all.
+import { WORKLOAD_CERTIFICATE } from '@heddle/core';
 import type { UpstreamTls } from '@heddle/core';
 import { NetworkError } from '@heddle/runtime';
 import type { Network, TlsContext } from '@heddle/runtime';
@@ -6,6 +8,8 @@ import type { Identities } from './identities.ts';
 
 export class ClusterTls {
   readonly isNeeded: boolean;
+  /** Whether the calling workload's own certificate is shown, so that a workload without one cannot call. */
+  readonly showsWorkload: boolean;
   private readonly network: Network;
   private readonly identities: Identities;
   private readonly options: UpstreamTls | undefined;
@@ -16,20 +20,29 @@ export class ClusterTls {
     this.identities = identities;
     this.options = options;
     this.isNeeded = options !== undefined;
+    this.showsWorkload = options?.certificateName === WORKLOAD_CERTIFICATE;
   }
 
   /** Undefined when the cluster is plaintext, or when something is missing: see `missing`. */
   of(workload: string): TlsContext | undefined {
     const { options } = this;
     if (options === undefined) return undefined;
-    const known = this.contexts.get(workload);
+    const key = this.showsWorkload ? workload : '';
+    const known = this.contexts.get(key);
     if (known !== undefined) return known;
-    const identity = this.identities.of(workload);
-    const rootsPem = this.identities.roots(options.trustBundleName);
-    if (identity === undefined || rootsPem === undefined) return undefined;
+    const { certificateName, trustBundleName, peerIds, serverName, alpn } = options;
+    const identity = certificateName === undefined ? undefined : this.identities.resolve(certificateName, workload);
+    const rootsPem = this.identities.roots(trustBundleName);
+    if ((certificateName !== undefined && identity === undefined) || rootsPem === undefined) return undefined;
     try {
-      const made = this.network.clientTls({ ...identity, rootsPem, peerIds: options.peerIds, alpn: options.alpn });
-      this.contexts.set(workload, made);
+      const made = this.network.clientTls({
+        ...(identity !== undefined && { identity }),
+        rootsPem,
+        peerIds,
+        ...(serverName !== undefined && { serverName }),
+        alpn,
+      });
+      this.contexts.set(key, made);
       return made;
     } catch (error) {
       if (error instanceof NetworkError) return undefined;
@@ -40,13 +53,19 @@ export class ClusterTls {
   /** Why `of` gives nothing. */
   missing(workload: string): string {
     const { options } = this;
-    if (this.identities.of(workload) === undefined) return `workload ${workload} has no certificate`;
-    if (options !== undefined && this.identities.roots(options.trustBundleName) === undefined)
-      return `the trust bundle "${options.trustBundleName}" has not arrived`;
-    return `certificate and key of workload ${workload}, or the roots, cannot be used`;
+    if (options === undefined) return 'the cluster is plaintext';
+    const { certificateName, trustBundleName } = options;
+    if (certificateName !== undefined && this.identities.resolve(certificateName, workload) === undefined)
+      return this.identities.missing(certificateName, workload);
+    if (this.identities.roots(trustBundleName) === undefined) return `the trust bundle "${trustBundleName}" has not arrived`;
+    const whose =
+      certificateName === undefined
+        ? 'the roots'
+        : `the certificate and key of ${this.showsWorkload ? workload : certificateName}, or the roots,`;
+    return `${whose} cannot be used`;
   }
 
-  /** Identities or roots have changed. */
+  /** Identities, named certificates or roots have changed. */
   forget(): void {
     this.contexts.clear();
   }

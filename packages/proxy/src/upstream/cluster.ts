@@ -2,7 +2,7 @@
 // their place in the rotation when lists change.
 import { createBalancer, serviceKey } from '@heddle/core';
 import type { Balancer, Cluster, Endpoint, PickRequest } from '@heddle/core';
-import type { Http1Limits } from '@heddle/wire';
+import type { Http1Limits, Http2Limits } from '@heddle/wire';
 import type { Context } from '../stack/context.ts';
 import { RequestMetrics } from '../telemetry/requests.ts';
 import { UpstreamMetrics } from '../telemetry/connections.ts';
@@ -18,6 +18,7 @@ export class UpstreamCluster implements PoolCluster {
   readonly destination: string;
   readonly metrics: UpstreamMetrics;
   readonly parserLimits: Partial<Http1Limits>;
+  readonly http2Limits: Partial<Http2Limits>;
   tls: ClusterTls;
   /** Requests under way that are at their second try or beyond. */
   repeats = 0;
@@ -40,6 +41,12 @@ export class UpstreamCluster implements PoolCluster {
       headersMax: context.limits.headerCountMax,
       trailerBytesMax: context.limits.trailerBytesMax,
     };
+    this.http2Limits = {
+      headerListBytesMax: context.limits.headerBytesMax,
+      fieldsMax: context.limits.headerCountMax,
+      streamWindowBytes: context.limits.streamWindowBytes,
+      connectionWindowBytes: context.limits.peerWindowBytes,
+    };
     this.tls = new ClusterTls(context.network, identities, config.tls);
     this.balancers = new CallerBalancers(this.balancerOf(config));
     if (config.endpoints.kind === 'static') this.setEndpoints(config.endpoints.endpoints);
@@ -56,6 +63,7 @@ export class UpstreamCluster implements PoolCluster {
     if (before.balance !== config.balance) {
       this.balancers.replace(this.balancerOf(config));
     }
+    if (before.http !== config.http) for (const host of this.hosts.values()) host.renewPools();
     if (JSON.stringify(before.tls) !== JSON.stringify(config.tls)) {
       this.tls = new ClusterTls(this.context.network, this.identities, config.tls);
       for (const host of this.hosts.values()) host.dropIdle();

@@ -1,8 +1,11 @@
 // One endpoint of a cluster, as the balancer sees it, with a pool per calling workload: connections carry the caller's identity.
 import type { BalancedHost, Endpoint } from '@heddle/core';
+import type { ConnectionHandler } from '@heddle/runtime';
 import type { Context } from '../stack/context.ts';
-import { Pool } from './pool.ts';
-import type { PoolCluster, PoolHost } from './pool.ts';
+import { Http1Pool } from './http1-pool.ts';
+import { Http2Pool } from './http2-pool.ts';
+import type { Pool, PoolCluster, PoolHost } from './pool.ts';
+import type { Tunnel } from './tunnel.ts';
 
 export class UpstreamHost implements BalancedHost, PoolHost {
   readonly address: string;
@@ -26,13 +29,25 @@ export class UpstreamHost implements BalancedHost, PoolHost {
   }
 
   pool(workload: string): Pool {
-    let pool = this.pools.get(workload);
-    if (pool === undefined) {
-      pool = new Pool(this.context, this.cluster, this, workload);
-      this.pools.set(workload, pool);
-      if (this.removed) pool.retire();
-    }
+    const known = this.pools.get(workload);
+    if (known !== undefined) return known;
+    const PoolOfVersion = this.cluster.config.http === 'http2' ? Http2Pool : Http1Pool;
+    const pool = new PoolOfVersion(this.context, this.cluster, this, workload);
+    this.pools.set(workload, pool);
+    if (this.removed) pool.retire();
     return pool;
+  }
+
+  /** A connection that leads to `authority` behind the endpoint. Undefined where the endpoint does not speak HTTP/2. */
+  openTunnel(workload: string, authority: string, handler: ConnectionHandler, timeoutMs: number): Tunnel | undefined {
+    const pool = this.pool(workload);
+    return pool instanceof Http2Pool ? pool.openTunnel(authority, handler, timeoutMs) : undefined;
+  }
+
+  /** The endpoint speaks another version from now on. */
+  renewPools(): void {
+    for (const pool of this.pools.values()) pool.retire();
+    this.pools.clear();
   }
 
   update(endpoint: Endpoint): void {

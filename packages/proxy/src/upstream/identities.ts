@@ -1,14 +1,34 @@
-// Certificates of the workloads and roots of the mesh, as they are now. Whoever made a TLS context from them is told when they change.
+// Certificates of the workloads, certificates that were given a name, and roots, as they are now. Whoever made a TLS context from them is
+// told when they change. Keys leave this object towards TLS contexts only.
+import { WORKLOAD_CERTIFICATE } from '@heddle/core';
 import type { CertificateAndKey } from '@heddle/runtime';
 
 export class Identities {
   /** Called after every change. */
   onChange: () => void = () => {};
   private readonly byWorkload = new Map<string, CertificateAndKey>();
+  private readonly byName = new Map<string, CertificateAndKey>();
   private readonly bundles = new Map<string, string>();
 
   of(workload: string): CertificateAndKey | undefined {
     return this.byWorkload.get(workload);
+  }
+
+  /** One that was given by name; those of workloads have none. */
+  certificate(name: string): CertificateAndKey | undefined {
+    return this.byName.get(name);
+  }
+
+  /** What a `certificateName` of the configuration stands for when this workload listens or calls. */
+  resolve(certificateName: string, workload: string): CertificateAndKey | undefined {
+    return certificateName === WORKLOAD_CERTIFICATE ? this.of(workload) : this.certificate(certificateName);
+  }
+
+  /** Completes "… not ready: ". Why `resolve` gives nothing. */
+  missing(certificateName: string, workload: string): string {
+    return certificateName === WORKLOAD_CERTIFICATE
+      ? `workload ${workload} has no certificate yet`
+      : `the certificate "${certificateName}" has not been given`;
   }
 
   roots(bundleName: string): string | undefined {
@@ -24,6 +44,17 @@ export class Identities {
     if (this.byWorkload.delete(workload)) this.onChange();
   }
 
+  /** Throws RangeError for the name that stands for the workload's own certificate. */
+  setCertificate(name: string, certificate: CertificateAndKey): void {
+    if (name === WORKLOAD_CERTIFICATE) throw new RangeError(`the name "${name}" stands for the certificates of the workloads`);
+    this.byName.set(name, { certificatePem: certificate.certificatePem, keyPem: certificate.keyPem });
+    this.onChange();
+  }
+
+  removeCertificate(name: string): void {
+    if (this.byName.delete(name)) this.onChange();
+  }
+
   setBundles(upserts: readonly { readonly name: string; readonly rootsPem: string }[], removed: readonly string[]): void {
     for (const name of removed) this.bundles.delete(name);
     for (const { name, rootsPem } of upserts) this.bundles.set(name, rootsPem);
@@ -32,6 +63,10 @@ export class Identities {
 
   get workloads(): string[] {
     return [...this.byWorkload.keys()].sort();
+  }
+
+  get certificateNames(): string[] {
+    return [...this.byName.keys()].sort();
   }
 
   get bundleNames(): string[] {

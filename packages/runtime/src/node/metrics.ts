@@ -1,6 +1,7 @@
 // Metrics in typed arrays: a handle is a place in a block of numbers, and an update touches nothing else. Text is made only when
-// asked for (Prometheus text exposition format 0.0.4).
+// asked for.
 import type { Counter, Gauge, Histogram, Labels, Metrics } from '../ports/metrics.ts';
+import { type FamilyDescription, type FamilyValues, exposeFamilies, type MetricsReport } from './metrics-text.ts';
 
 const NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
 const LABEL_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
@@ -26,8 +27,9 @@ class Cell implements Counter, Gauge {
     this.block[this.at] = value;
   }
 
-  get value(): number {
-    return this.block[this.at]!;
+  /** A view of its cells. */
+  get values(): Float64Array {
+    return this.block.subarray(this.at, this.at + 1);
   }
 }
 
@@ -56,30 +58,34 @@ class Buckets implements Histogram {
     block[at + bounds.length + 1]! += value;
   }
 
-  expose(name: string, labels: string, lines: string[]): void {
-    const { bounds, block, at } = this;
-    const open = labels === '' ? '{' : `{${labels},`;
-    let total = 0;
-    for (let i = 0; i <= bounds.length; i++) {
-      total += block[at + i]!;
-      lines.push(`${name}_bucket${open}le="${i === bounds.length ? '+Inf' : number(bounds[i]!)}"} ${total}`);
-    }
-    const suffix = labels === '' ? '' : `{${labels}}`;
-    lines.push(`${name}_sum${suffix} ${number(block[at + bounds.length + 1]!)}`, `${name}_count${suffix} ${total}`);
+  /** A view of its cells. */
+  get values(): Float64Array {
+    return this.block.subarray(this.at, this.at + this.bounds.length + 2);
   }
 }
 
-interface Family {
-  readonly type: 'counter' | 'gauge' | 'histogram';
-  readonly help: string;
+interface Family extends FamilyDescription {
+  readonly index: number;
   readonly bounds: Float64Array;
   readonly series: Map<string, Cell | Buckets>;
 }
 
+/** Metrics that can be sent to another process, to be summed up there. */
+export interface ReportingMetrics extends Metrics {
+  /** Brings everything up to date and tells all values, describing what is new since the last report. Read by one reader. */
+  report(): MetricsReport;
+  /** For `exposeFamilies`, up to date. */
+  families(): readonly FamilyValues[];
+}
+
 const NO_BOUNDS = new Float64Array(0);
 
-class NodeMetrics implements Metrics {
-  private readonly families = new Map<string, Family>();
+class NodeMetrics implements ReportingMetrics {
+  private readonly byName = new Map<string, Family>();
+  /** In the order in which they were made. */
+  private readonly all: { readonly family: Family; readonly labels: string; readonly series: Cell | Buckets }[] = [];
+  private reportedFamilies = 0;
+  private reportedSeries = 0;
   private block = new Float64Array(BLOCK_CELLS);
   private used = 0;
   private readonly updates: (() => void)[] = [];
@@ -102,16 +108,40 @@ class NodeMetrics implements Metrics {
   }
 
   expose(): string {
+    return exposeFamilies(this.families());
+  }
+
+  families(): FamilyValues[] {
     for (const update of this.updates) update();
-    const lines: string[] = [];
-    for (const [name, family] of this.families) {
-      lines.push(`# HELP ${name} ${family.help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}`, `# TYPE ${name} ${family.type}`);
-      for (const [labels, series] of family.series) {
-        if (series instanceof Buckets) series.expose(name, labels, lines);
-        else lines.push(`${name}${labels === '' ? '' : `{${labels}}`} ${number(series.value)}`);
-      }
+    return [...this.byName].map(([name, { type, help, bounds, series }]) => ({
+      name,
+      type,
+      help,
+      bounds: [...bounds],
+      series: new Map([...series].map(([labels, { values }]) => [labels, values])),
+    }));
+  }
+
+  report(): MetricsReport {
+    for (const update of this.updates) update();
+    const families = [...this.byName].slice(this.reportedFamilies).map(([name, { type, help, bounds }]) => ({
+      name,
+      type,
+      help,
+      bounds: [...bounds],
+    }));
+    const series = this.all.slice(this.reportedSeries).map(({ family, labels }) => ({ family: family.index, labels }));
+    this.reportedFamilies = this.byName.size;
+    this.reportedSeries = this.all.length;
+    let length = 0;
+    for (const each of this.all) length += each.series.values.length;
+    const values = new Float64Array(length);
+    let at = 0;
+    for (const { series: cells } of this.all) {
+      values.set(cells.values, at);
+      at += cells.values.length;
     }
-    return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
+    return { families, series, values };
   }
 
   private series(name: string, type: Family['type'], help: string, bounds: Float64Array, labels: Labels = {}): Cell | Buckets {
@@ -128,15 +158,16 @@ class NodeMetrics implements Metrics {
     const made = type === 'histogram' ? new Buckets(this.block, this.used, family.bounds) : new Cell(this.block, this.used);
     this.used += cells;
     family.series.set(key, made);
+    this.all.push({ family, labels: key, series: made });
     return made;
   }
 
   private family(name: string, type: Family['type'], help: string, bounds: Float64Array): Family {
-    const known = this.families.get(name);
+    const known = this.byName.get(name);
     if (known === undefined) {
       if (!NAME.test(name)) throw new Error(`metric name ${JSON.stringify(name)} is not valid`);
-      const made: Family = { type, help, bounds, series: new Map() };
-      this.families.set(name, made);
+      const made: Family = { name, index: this.byName.size, type, help, bounds, series: new Map() };
+      this.byName.set(name, made);
       return made;
     }
     if (known.type !== type) throw new Error(`metric ${name} is a ${known.type}, not a ${type}`);
@@ -146,7 +177,7 @@ class NodeMetrics implements Metrics {
   }
 }
 
-export function createMetrics(): Metrics {
+export function createMetrics(): ReportingMetrics {
   return new NodeMetrics();
 }
 
@@ -158,8 +189,4 @@ function labelText(name: string, labels: Labels): string {
       return `${key}="${labels[key]!.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`;
     })
     .join(',');
-}
-
-function number(value: number): string {
-  return value === Infinity ? '+Inf' : value === -Infinity ? '-Inf' : String(value);
 }

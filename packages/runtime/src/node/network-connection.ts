@@ -1,6 +1,7 @@
 // One socket, plain or TLS, as a Connection. The listeners are shared functions that find their connection on the socket, so that
 // a connection costs one object and no closures.
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type { Connection, ConnectionHandler, NetworkError } from '../ports/network.ts';
 import { toNetworkError } from './network-errors.ts';
 
@@ -67,8 +68,8 @@ export class NodeConnection implements Connection {
 
   reset(): void {
     // TLS has no reset of its own; without close_notify the peer's library sees truncation.
-    if (this.alpn === '' && this.peerId === '') this.socket.resetAndDestroy();
-    else this.socket.destroy();
+    if ((this.socket as TLSSocket).encrypted) this.socket.destroy();
+    else this.socket.resetAndDestroy();
   }
 }
 

@@ -1,6 +1,6 @@
 // From the errors of node:net and node:tls to the few kinds that a data plane acts on.
 import { NetworkError } from '../ports/network.ts';
-import type { NetworkErrorKind } from '../ports/network.ts';
+import type { ListenOptions, NetworkErrorKind } from '../ports/network.ts';
 
 const KINDS: Readonly<Record<string, NetworkErrorKind>> = {
   ECONNREFUSED: 'refused',
@@ -18,8 +18,9 @@ const KINDS: Readonly<Record<string, NetworkErrorKind>> = {
   ERR_TLS_HANDSHAKE_TIMEOUT: 'timeout',
 };
 
-/** OpenSSL's verdicts on a certificate chain, as Node names them (X509_V_ERR_…). */
-const CHAIN_VERDICTS = new Set([
+/** Verdicts on a certificate: OpenSSL's on the chain (X509_V_ERR_…), and Node's on the name. */
+const CERTIFICATE_VERDICTS = new Set([
+  'ERR_TLS_CERT_ALTNAME_INVALID',
   'UNABLE_TO_GET_ISSUER_CERT',
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
@@ -51,10 +52,21 @@ export function toNetworkError(error: unknown): NetworkError {
   return new NetworkError(kindOf(code), message, error);
 }
 
+export function listenError(cause: Error, { address, port }: ListenOptions): NetworkError {
+  const error = toNetworkError(cause);
+  const reason =
+    error.kind === 'address-in-use'
+      ? 'another process (or listener) holds that port'
+      : error.kind === 'not-permitted'
+        ? 'this user may not use that port'
+        : error.message;
+  return new NetworkError(error.kind, `cannot listen on ${address}:${port}: ${reason}`, error);
+}
+
 function kindOf(code: string): NetworkErrorKind {
   const known = KINDS[code];
   if (known !== undefined) return known;
-  if (CHAIN_VERDICTS.has(code) || CERTIFICATE_ALERTS.test(code)) return 'identity';
+  if (CERTIFICATE_VERDICTS.has(code) || CERTIFICATE_ALERTS.test(code)) return 'identity';
   if (code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_')) return 'tls';
   return 'other';
 }

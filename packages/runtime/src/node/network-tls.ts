@@ -1,43 +1,54 @@
-// TLS 1.3 with both sides authenticated. No session is ever resumed: on Node a resumed session escapes verification against the
-// roots of today, so tickets are off, and chain, identity and protocol are checked again after each handshake.
+// TLS of two kinds. Between proxies: 1.3, both sides show SPIFFE identities. At the edge: 1.2 or 1.3, ordinary names. Where a client's
+// certificate matters no session is ever resumed: on Node a resumed session escapes verification against the roots of today, so tickets
+// are off there, and chain, identity and protocol are checked again after each handshake.
 import { constants } from 'node:crypto';
+import net from 'node:net';
 import tls from 'node:tls';
-import { DEFAULT_LIMITS, parseSpiffeId, readSvid } from '@heddle/core';
+import { ALPN_HTTP1, DEFAULT_LIMITS, parseSpiffeId, readSvid } from '@heddle/core';
 import { NetworkError } from '../ports/network.ts';
-import type { CertificateAndKey, ClientTlsOptions, ServerTlsOptions, TlsContext } from '../ports/network.ts';
+import type { ClientTlsOptions, ServerTlsOptions, TlsContext } from '../ports/network.ts';
 import { toNetworkError } from './network-errors.ts';
 
 export class ServerTls implements TlsContext {
   readonly kind = 'server';
-  readonly options: ServerTlsOptions;
+  private readonly options: ServerTlsOptions;
+  private readonly contextOptions: tls.SecureContextOptions;
 
   constructor(options: ServerTlsOptions) {
+    const { certificatePem, keyPem, rootsPem, trustDomain } = options;
+    if (trustDomain !== undefined && rootsPem === undefined)
+      throw new NetworkError('tls', 'a trust domain can only be checked with the roots that its certificates lead to');
     this.options = options;
-    contextOf(options);
+    this.contextOptions = {
+      cert: certificatePem,
+      key: keyPem,
+      ...(rootsPem === undefined ? {} : { ca: rootsPem, secureOptions: constants.SSL_OP_NO_TICKET }),
+      ...versions(trustDomain !== undefined),
+    };
+    checkedContext(this.contextOptions);
   }
 
   /** A TLS server that never listens: sockets are handed to it one by one. */
   server(): tls.Server {
-    const { certificatePem, keyPem, rootsPem, alpn } = this.options;
+    const { rootsPem, alpn } = this.options;
     return tls.createServer({
-      cert: certificatePem,
-      key: keyPem,
-      ca: rootsPem,
-      minVersion: 'TLSv1.3',
-      maxVersion: 'TLSv1.3',
-      secureOptions: constants.SSL_OP_NO_TICKET,
-      requestCert: true,
-      rejectUnauthorized: true,
+      ...this.contextOptions,
+      requestCert: rootsPem !== undefined,
+      rejectUnauthorized: rootsPem !== undefined,
       handshakeTimeout: DEFAULT_LIMITS.tlsHandshakeTimeoutMs,
       ALPNProtocols: alpn.length === 0 ? undefined : [...alpn],
     });
   }
 
-  /** The peer's SPIFFE id. Throws NetworkError when the peer is not who may call here. */
+  /** The peer's SPIFFE id; empty where none is asked for. Throws NetworkError when the peer is not who may call here. */
   verify(socket: tls.TLSSocket): string {
-    const id = provenId(socket, this.options.alpn);
-    if (parseSpiffeId(id)?.trustDomain === this.options.trustDomain) return id;
-    throw new NetworkError('identity', `the peer's identity ${id} is not of trust domain ${this.options.trustDomain}`);
+    const { rootsPem, trustDomain, alpn } = this.options;
+    checkProtocol(socket, alpn, trustDomain === undefined);
+    if (rootsPem !== undefined) checkChain(socket);
+    if (trustDomain === undefined) return '';
+    const id = provenId(socket);
+    if (parseSpiffeId(id)?.trustDomain === trustDomain) return id;
+    throw new NetworkError('identity', `the peer's identity ${id} is not of trust domain ${trustDomain}`);
   }
 }
 
@@ -45,15 +56,25 @@ export class ClientTls implements TlsContext {
   readonly kind = 'client';
   readonly secureContext: tls.SecureContext;
   private readonly peerIds: ReadonlySet<string>;
+  private readonly serverName: string | undefined;
   private readonly alpn: readonly string[];
 
-  constructor(options: ClientTlsOptions) {
-    this.secureContext = contextOf(options);
-    this.peerIds = new Set(options.peerIds);
-    this.alpn = options.alpn;
+  constructor({ identity, rootsPem, peerIds, serverName, alpn }: ClientTlsOptions) {
+    if (serverName !== undefined && peerIds.length > 0)
+      throw new NetworkError('tls', 'a server is known by its name or by SPIFFE ids, not by both');
+    this.secureContext = checkedContext({
+      ...(identity === undefined ? {} : { cert: identity.certificatePem, key: identity.keyPem }),
+      ca: rootsPem,
+      secureOptions: constants.SSL_OP_NO_TICKET,
+      ...versions(serverName === undefined),
+    });
+    this.peerIds = new Set(peerIds);
+    this.serverName = serverName;
+    this.alpn = alpn;
   }
 
   connect(address: string, port: number): tls.TLSSocket {
+    const { serverName } = this;
     const options: tls.ConnectionOptions & { allowHalfOpen: boolean; noDelay: boolean; keepAlive: boolean; keepAliveInitialDelay: number } =
       {
         host: address,
@@ -65,41 +86,54 @@ export class ClientTls implements TlsContext {
         keepAliveInitialDelay: 60_000,
         ALPNProtocols: this.alpn.length === 0 ? undefined : [...this.alpn],
         rejectUnauthorized: true,
-        // Names play no part: who the peer must be is checked by `verify`, on resumed sessions too, where Node would skip this call.
-        checkServerIdentity: () => undefined,
+        // RFC 6066 §3: no addresses in SNI.
+        servername: serverName === undefined || net.isIP(serverName) !== 0 ? '' : serverName,
+        // SPIFFE ids are checked by `verify`, since Node skips this call on resumed sessions.
+        checkServerIdentity: (_host, certificate) =>
+          serverName === undefined ? undefined : tls.checkServerIdentity(serverName, certificate),
       };
     return tls.connect(options);
   }
 
+  /** The peer's SPIFFE id; empty where the server is known by its name. Throws NetworkError when it is not who it should be. */
   verify(socket: tls.TLSSocket): string {
-    const id = provenId(socket, this.alpn);
+    checkProtocol(socket, this.alpn, this.serverName !== undefined);
+    checkChain(socket);
+    if (this.serverName !== undefined) return '';
+    const id = provenId(socket);
     if (this.peerIds.has(id)) return id;
-    throw new NetworkError('identity', `the peer is ${id}, not ${[...this.peerIds].join(' or ')}`);
+    throw new NetworkError('identity', `the peer is ${id}, not ${[...this.peerIds].join(' or ') || 'anybody that was expected'}`);
   }
 }
 
-function contextOf(options: CertificateAndKey & { readonly rootsPem: string }): tls.SecureContext {
+/** Proxies are of one make and need no older version; elsewhere clients and servers of all ages come (RFC 9325 §3.1.1: at least 1.2). */
+function versions(isBetweenProxies: boolean): Pick<tls.SecureContextOptions, 'minVersion' | 'maxVersion'> {
+  return { minVersion: isBetweenProxies ? 'TLSv1.3' : 'TLSv1.2', maxVersion: 'TLSv1.3' };
+}
+
+function checkedContext(options: tls.SecureContextOptions): tls.SecureContext {
   try {
-    return tls.createSecureContext({
-      cert: options.certificatePem,
-      key: options.keyPem,
-      ca: options.rootsPem,
-      minVersion: 'TLSv1.3',
-      maxVersion: 'TLSv1.3',
-      secureOptions: constants.SSL_OP_NO_TICKET,
-    });
+    return tls.createSecureContext(options);
   } catch (error) {
     throw new NetworkError('tls', `the certificate, key or roots cannot be used: ${toNetworkError(error).message}`, error);
   }
 }
 
-function provenId(socket: tls.TLSSocket, alpn: readonly string[]): string {
+/** `canBeSilent`: a peer of another make, which may not know ALPN, and then speaks HTTP/1.1 (RFC 9113 §3.2 asks for ALPN only for `h2`). */
+function checkProtocol(socket: tls.TLSSocket, alpn: readonly string[], canBeSilent: boolean): void {
+  const agreed = socket.alpnProtocol || (canBeSilent ? ALPN_HTTP1 : '');
+  if (alpn.length > 0 && !alpn.includes(agreed))
+    throw new NetworkError('tls', `no common protocol: offered ${alpn.join(', ')}`);
+}
+
+function checkChain(socket: tls.TLSSocket): void {
   if (!socket.authorized)
     throw new NetworkError('identity', `the peer's certificate was not accepted: ${String(socket.authorizationError)}`);
   if (socket.isSessionReused())
     throw new NetworkError('identity', 'the peer resumed a TLS session, which proves nothing about its certificate of today');
-  if (alpn.length > 0 && !alpn.includes(socket.alpnProtocol || ''))
-    throw new NetworkError('tls', `no common protocol: offered ${alpn.join(', ')}`);
+}
+
+function provenId(socket: tls.TLSSocket): string {
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) throw new NetworkError('identity', 'the peer showed no certificate');
   const svid = readSvid(certificate.raw);

@@ -13,8 +13,9 @@ import type {
   Network,
   TlsContext,
 } from '../ports/network.ts';
+import type { BoundSocket } from './bound-socket.ts';
 import { IGNORE, NodeConnection } from './network-connection.ts';
-import { toNetworkError } from './network-errors.ts';
+import { listenError, toNetworkError } from './network-errors.ts';
 import { ClientTls, ServerTls } from './network-tls.ts';
 
 /** Connections that the kernel has accepted and we have not; Linux caps it at net.core.somaxconn. */
@@ -102,27 +103,28 @@ function admitPlain(socket: net.Socket, onConnection: (connection: Connection) =
 }
 
 function listen(options: ListenOptions): Promise<ListeningSocket> {
+  const { address, port, shared } = options;
+  return open(options, (server) => server.listen({ host: address, port, backlog: BACKLOG, reusePort: shared === true }));
+}
+
+/** Takes the socket over: closing what this gives closes it. Throws NetworkError. */
+export function listenOn(socket: BoundSocket): Promise<ListeningSocket> {
+  return open(socket, (server) => server.listen(socket.handle, BACKLOG));
+}
+
+function open(place: ListenOptions, start: (server: net.Server) => void): Promise<ListeningSocket> {
   const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS });
   return new Promise((resolve, reject) => {
-    const fail = (error: Error) => reject(withPlace(toNetworkError(error), options));
+    const fail = (error: Error) => reject(listenError(error, place));
     server.once('error', fail);
-    server.listen({ host: options.address, port: options.port, backlog: BACKLOG }, () => {
+    start(server);
+    server.once('listening', () => {
       server.off('error', fail);
       // Errors of accept (file descriptors used up): the kernel keeps the connection in its queue, libuv tries again.
       server.on('error', () => {});
       resolve(new NodeListeningSocket(server));
     });
   });
-}
-
-function withPlace(error: NetworkError, { address, port }: ListenOptions): NetworkError {
-  const reason =
-    error.kind === 'address-in-use'
-      ? 'another process (or listener) holds that port'
-      : error.kind === 'not-permitted'
-        ? 'this user may not use that port'
-        : error.message;
-  return new NetworkError(error.kind, `cannot listen on ${address}:${port}: ${reason}`, error);
 }
 
 function connect(options: ConnectOptions, handler: ConnectionHandler): Connection {
@@ -168,6 +170,8 @@ function proven(context: ClientTls, socket: tls.TLSSocket, connection: NodeConne
 }
 
 export const nodeNetwork: Network = {
+  // The phase of the loop that follows the polling of all sockets.
+  afterEvents: (run) => void setImmediate(run),
   listen,
   connect,
   serverTls: (options) => new ServerTls(options),

@@ -7,22 +7,29 @@ export interface CertificateAndKey {
   readonly keyPem: string;
 }
 
-/** TLS 1.3 with both sides authenticated by SPIFFE identities. Opaque and shared by all connections that use it. */
+/** Opaque and shared by all connections that use it. TLS 1.3 where SPIFFE identities are checked, TLS 1.2 or 1.3 elsewhere. */
 export interface TlsContext {
   readonly kind: 'server' | 'client';
 }
 
 export interface ServerTlsOptions extends CertificateAndKey {
-  readonly rootsPem: string;
-  /** Peers must show a SPIFFE identity of this trust domain. */
-  readonly trustDomain: string;
+  /** Clients must show a certificate that leads to these. Absent: none is asked for. */
+  readonly rootsPem?: string;
+  /** Clients must show a SPIFFE identity of this trust domain. Absent: any name will do. Needs `rootsPem`. */
+  readonly trustDomain?: string;
+  /** Protocols in order of preference. A client must offer one of them; one that offers nothing is taken as `http/1.1` where that is among
+   *  them and no identity is checked. Empty: none is agreed on. */
   readonly alpn: readonly string[];
 }
 
-export interface ClientTlsOptions extends CertificateAndKey {
+export interface ClientTlsOptions {
+  /** What we show when asked. Absent: nothing. */
+  readonly identity?: CertificateAndKey;
   readonly rootsPem: string;
-  /** Of these SPIFFE ids the peer must show one. */
+  /** Of these SPIFFE ids the peer must show one. Empty only with `serverName`. */
   readonly peerIds: readonly string[];
+  /** Sent as SNI, and the name that the peer's certificate must be for. Only without `peerIds`. */
+  readonly serverName?: string;
   readonly alpn: readonly string[];
 }
 
@@ -68,7 +75,7 @@ export interface Connection {
   readonly localPort: number;
   /** The protocol agreed by ALPN; empty without TLS. */
   readonly alpn: string;
-  /** The peer's SPIFFE id; empty without TLS. */
+  /** The peer's SPIFFE id; empty where none was checked. */
   readonly peerId: string;
   /** False: core's `connectionBufferBytesMax` or more are buffered; stop until `onDrained`. */
   write(bytes: Uint8Array): boolean;
@@ -89,13 +96,15 @@ export interface ListenOptions {
   readonly address: string;
   /** 0: the system chooses; see `ListeningSocket.port`. */
   readonly port: number;
+  /** Several sockets may listen on the same port, each with its share of the connections (SO_REUSEPORT). Default false. */
+  readonly shared?: boolean;
 }
 
 export interface ListeningSocket {
   readonly address: string;
   readonly port: number;
   /** From now on new connections are handled so. Undefined: they are closed at once (a reserved port). With `tls`, `onConnection` is
-   *  called after a handshake that proved an identity of the trust domain; others never reach it. Live connections are untouched. */
+   *  called after a handshake that proved what the context asks for; others never reach it. Live connections are untouched. */
   accept(onConnection: ((connection: Connection) => void) | undefined, tls?: TlsContext): void;
   /** Refused TLS handshakes since the start, for metrics. */
   readonly refusedHandshakes: number;
@@ -112,6 +121,8 @@ export interface ConnectOptions {
 }
 
 export interface Network {
+  /** Calls once, after everything that has arrived on any socket by now was handled: what it caused can then be written in one go. */
+  afterEvents(run: () => void): void;
   /** Throws NetworkError: `address-in-use`, `not-permitted`, or `other`. */
   listen(options: ListenOptions): Promise<ListeningSocket>;
   /** Never throws; failures arrive at `handler.onClose`. */

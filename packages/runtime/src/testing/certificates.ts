@@ -6,6 +6,8 @@ import type { CertificateAndKey } from '../ports/network.ts';
 
 export interface LeafOptions {
   readonly uris: readonly string[];
+  readonly dns?: readonly string[];
+  readonly ips?: readonly string[];
   readonly notBeforeMs?: number;
   readonly notAfterMs?: number;
 }
@@ -53,7 +55,7 @@ export class TestAuthority {
         notAfterMs: options.notAfterMs ?? Date.now() + DAY_MS,
         spkiDer,
         role: 'leaf',
-        names: { uris: options.uris },
+        names: { uris: options.uris, dns: options.dns, ips: options.ips },
         subjectKeyId: keyIdOf(spkiDer),
         authorityKeyId: this.keyId,
       }),

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { DEFAULT_LIMITS } from '@heddle/core';
 import { NetworkError } from '../ports/network.ts';
-import type { ClientTlsOptions, Connection, ListeningSocket, Network, ServerTlsOptions, TlsContext } from '../ports/network.ts';
+import type { ClientTlsOptions, Connection, ListeningSocket, ListenOptions, Network, ServerTlsOptions, TlsContext } from '../ports/network.ts';
 import { TestAuthority } from './certificates.ts';
 import { Recorder, until } from './recorder.ts';
 
@@ -20,15 +20,15 @@ class Bench {
     this.network = network;
   }
 
-  async listen(): Promise<ListeningSocket> {
-    const socket = await this.network.listen({ address: '127.0.0.1', port: 0 });
+  async listen(options: Partial<ListenOptions> = {}): Promise<ListeningSocket> {
+    const socket = await this.network.listen({ address: '127.0.0.1', port: 0, ...options });
     this.sockets.push(socket);
     return socket;
   }
 
   /** A server whose connections are all recorded. */
-  async serve(tls?: TlsContext): Promise<{ socket: ListeningSocket; accepted: Recorder[] }> {
-    const socket = await this.listen();
+  async serve(tls?: TlsContext, options?: Partial<ListenOptions>): Promise<{ socket: ListeningSocket; accepted: Recorder[] }> {
+    const socket = await this.listen(options);
     const accepted: Recorder[] = [];
     socket.accept((connection) => {
       const recorder = new Recorder();
@@ -59,7 +59,7 @@ class Bench {
 
   clientTls(options: Partial<ClientTlsOptions> = {}): TlsContext {
     return this.network.clientTls({
-      ...this.authority.service('web'),
+      identity: this.authority.service('web'),
       rootsPem: this.authority.rootsPem,
       peerIds: [ORDERS],
       alpn: ['http/1.1'],
@@ -84,6 +84,7 @@ export function networkContract(name: string, create: () => Network): void {
   for (const tls of [false, true]) describe(`${name}, ${tls ? 'mutual TLS' : 'plain'}`, () => streamRules(new Bench(create()), tls));
   describe(`${name}, listening`, () => listeningRules(new Bench(create())));
   describe(`${name}, identities`, () => identityRules(new Bench(create())));
+  describe(`${name}, TLS with others than proxies`, () => edgeRules(new Bench(create())));
 }
 
 function streamRules(bench: Bench, tls: boolean): void {
@@ -239,6 +240,32 @@ function listeningRules(bench: Bench): void {
     await second.close();
   });
 
+  test('sockets that share a port each get connections, and nobody else may have the port', async () => {
+    const first = await bench.serve(undefined, { shared: true });
+    const { port } = first.socket;
+    const second = await bench.serve(undefined, { shared: true, port });
+    assert.equal(second.socket.port, port);
+    await assert.rejects(bench.listen({ port }), (error: unknown) => error instanceof NetworkError && error.kind === 'address-in-use');
+    const alone = await bench.listen();
+    await assert.rejects(
+      bench.listen({ port: alone.port, shared: true }),
+      (error: unknown) => error instanceof NetworkError && error.kind === 'address-in-use',
+    );
+    // Which socket gets a connection is drawn from its addresses: that one gets none of 64 is as likely as heads 64 times.
+    for (let opened = 0; opened < 64; opened++) bench.connect(port);
+    await until(() => first.accepted.length + second.accepted.length === 64, 'all accepted');
+    assert.ok(first.accepted.length > 0 && second.accepted.length > 0);
+  });
+
+  test('calls back after events, once and in order', async () => {
+    const order: number[] = [];
+    bench.network.afterEvents(() => order.push(1));
+    bench.network.afterEvents(() => order.push(2));
+    order.push(0);
+    await until(() => order.length === 3, 'both called');
+    assert.deepEqual(order, [0, 1, 2]);
+  });
+
   test('closing leaves live connections alone', async () => {
     const { client, server, socket } = await pair(bench, false);
     await socket.close();
@@ -259,7 +286,7 @@ function listeningRules(bench: Bench): void {
     );
     const stranger = bench.connect(socket.port, bench.clientTls());
     await until(() => stranger.closed === 1, 'the old root is refused now');
-    const fresh = bench.connect(socket.port, bench.clientTls({ ...other.service('web'), rootsPem: other.rootsPem }));
+    const fresh = bench.connect(socket.port, bench.clientTls({ identity: other.service('web'), rootsPem: other.rootsPem }));
     await until(() => fresh.connected && accepted.length === 1, 'the new root is accepted');
     client.connection!.write(Buffer.from('old one'));
     await until(() => server.text === 'old one', 'the old connection still carries');
@@ -332,17 +359,19 @@ function identityRules(bench: Bench): void {
 
   test('a server refuses a client of another root', () => {
     const other = new TestAuthority('test root');
-    return refusedByServer(bench.clientTls(other.service('web')));
+    return refusedByServer(bench.clientTls({ identity: other.service('web') }));
   });
 
   test('a server refuses a client of another trust domain, though the root signed it', () =>
-    refusedByServer(bench.clientTls(bench.authority.service('web', 'elsewhere.test'))));
+    refusedByServer(bench.clientTls({ identity: bench.authority.service('web', 'elsewhere.test') })));
 
   test('a server refuses certificates with two URIs, with none of our form, and expired ones', async () => {
-    await refusedByServer(bench.clientTls(bench.authority.leaf({ uris: [WEB, ORDERS] })));
-    await refusedByServer(bench.clientTls(bench.authority.leaf({ uris: ['https://shop.test/web'] })));
+    await refusedByServer(bench.clientTls({ identity: bench.authority.leaf({ uris: [WEB, ORDERS] }) }));
+    await refusedByServer(bench.clientTls({ identity: bench.authority.leaf({ uris: ['https://shop.test/web'] }) }));
     await refusedByServer(
-      bench.clientTls(bench.authority.leaf({ uris: [WEB], notBeforeMs: Date.now() - 7_200_000, notAfterMs: Date.now() - 3_600_000 })),
+      bench.clientTls({
+        identity: bench.authority.leaf({ uris: [WEB], notBeforeMs: Date.now() - 7_200_000, notAfterMs: Date.now() - 3_600_000 }),
+      }),
     );
   });
 
@@ -368,13 +397,15 @@ function identityRules(bench: Bench): void {
   });
 
   test('unusable PEM is said at once', () => {
-    for (const make of [() => bench.serverTls({ keyPem: 'nonsense' }), () => bench.clientTls({ certificatePem: 'nonsense' })]) {
+    const web = bench.authority.service('web');
+    for (const make of [
+      () => bench.serverTls({ keyPem: 'nonsense' }),
+      () => bench.serverTls({ rootsPem: undefined }),
+      () => bench.clientTls({ identity: { ...web, certificatePem: 'nonsense' } }),
+      () => bench.clientTls({ identity: { ...web, keyPem: bench.authority.service('web').keyPem } }),
+      () => bench.clientTls({ serverName: 'shop.test' }),
+    ])
       assert.throws(make, (error: unknown) => error instanceof NetworkError && error.kind === 'tls');
-    }
-    assert.throws(
-      () => bench.clientTls({ keyPem: bench.authority.service('web').keyPem }),
-      (error: unknown) => error instanceof NetworkError && error.kind === 'tls',
-    );
   });
 
   test('no session is resumed', async () => {
@@ -414,5 +445,92 @@ function identityRules(bench: Bench): void {
     await until(() => secured, 'second handshake');
     assert.equal(second.isSessionReused(), false);
     second.destroy();
+  });
+}
+
+function edgeRules(bench: Bench): void {
+  after(() => bench.close());
+  const own = bench.authority.leaf({ uris: [], dns: ['shop.test'], ips: ['127.0.0.1'] });
+  const edge = (options: Partial<ServerTlsOptions> = {}): TlsContext =>
+    bench.network.serverTls({ ...own, alpn: ['h2', 'http/1.1'], ...options });
+  const named = (options: Partial<ClientTlsOptions> = {}): TlsContext =>
+    bench.clientTls({ identity: undefined, peerIds: [], serverName: 'shop.test', ...options });
+
+  async function outcome(server: TlsContext, client: TlsContext): Promise<{ client: Recorder; server: Recorder | undefined }> {
+    const { socket, accepted } = await bench.serve(server);
+    const recorder = bench.connect(socket.port, client);
+    await until(() => recorder.closed === 1 || (recorder.connected && accepted.length === 1), 'an outcome');
+    return { client: recorder, server: accepted[0] };
+  }
+
+  test('a server without roots takes clients without a certificate, known by nothing', async () => {
+    const { client, server } = await outcome(edge(), named());
+    assert.deepEqual([client.connection!.alpn, server!.connection!.alpn, server!.connection!.peerId], ['http/1.1', 'http/1.1', '']);
+    server!.connection!.write(Buffer.from('hello'));
+    await until(() => client.text === 'hello', 'carried');
+  });
+
+  test('a client may offer no protocol where HTTP/1.1 is spoken, and not where it is not', async () => {
+    const { client, server } = await outcome(edge(), named({ alpn: [] }));
+    assert.deepEqual([client.connection!.alpn, server!.connection!.alpn], ['', '']);
+    const { socket, accepted } = await bench.serve(edge({ alpn: ['h2'] }));
+    const silent = bench.connect(socket.port, named({ alpn: [] }));
+    await until(() => silent.closed === 1 || silent.ended, 'cut off');
+    assert.deepEqual([accepted.length, socket.refusedHandshakes], [0, 1]);
+  });
+
+  test('a server that agrees on no protocol is taken to speak HTTP/1.1, and refused where that will not do', async () => {
+    const { client } = await outcome(edge({ alpn: [] }), named());
+    assert.equal(client.connection!.alpn, '');
+    const other = await outcome(edge({ alpn: [] }), named({ alpn: ['h2'] }));
+    assert.equal(other.client.error?.kind, 'tls');
+  });
+
+  test('a client checks the name of the server, also when that is an address', async () => {
+    assert.equal((await outcome(edge(), named({ serverName: 'other.test' }))).client.error?.kind, 'identity');
+    assert.equal((await outcome(edge(), named({ serverName: '127.0.0.1' }))).client.connected, true);
+    assert.equal((await outcome(edge(), named({ serverName: '127.0.0.2' }))).client.error?.kind, 'identity');
+    const stranger = new TestAuthority('next root');
+    assert.equal((await outcome(edge(), named({ rootsPem: stranger.rootsPem }))).client.error?.kind, 'identity');
+  });
+
+  test('a server with roots and no trust domain takes any name that leads to them, and nobody else', async () => {
+    const strict = (): TlsContext => edge({ rootsPem: bench.authority.rootsPem });
+    const identity = bench.authority.leaf({ uris: [], dns: ['client.test'] });
+    const { server } = await outcome(strict(), named({ identity }));
+    assert.equal(server!.connection!.peerId, '');
+    for (const unknown of [undefined, new TestAuthority('next root').leaf({ uris: [], dns: ['client.test'] })]) {
+      const { socket, accepted } = await bench.serve(strict());
+      const client = bench.connect(socket.port, named({ identity: unknown }));
+      await until(() => client.closed === 1 || client.ended, 'cut off');
+      assert.deepEqual([accepted.length, socket.refusedHandshakes], [0, 1]);
+    }
+  });
+
+  test('TLS 1.2 is spoken, 1.1 is not', async () => {
+    const { connect } = await import('node:tls');
+    const { socket, accepted } = await bench.serve(edge());
+    const versions: (string | null)[] = [];
+    for (const version of ['TLSv1.2', 'TLSv1.1'] as const) {
+      const raw = connect({
+        host: '127.0.0.1',
+        port: socket.port,
+        servername: 'shop.test',
+        ca: bench.authority.rootsPem,
+        minVersion: version,
+        maxVersion: version,
+      });
+      let done = false;
+      raw.once('secureConnect', () => {
+        versions.push(raw.getProtocol());
+        done = true;
+      });
+      raw.on('error', () => {
+        done = true;
+      });
+      await until(() => done, `an outcome with ${version}`);
+      raw.destroy();
+    }
+    assert.deepEqual([versions, accepted.length], [['TLSv1.2'], 1]);
   });
 }

@@ -1,1 +1,1 @@
-export * from './output.ts';
+export { Output, type ByteSink } from './output.ts';

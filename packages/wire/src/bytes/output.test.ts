@@ -1,42 +1,132 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { CollectingSink } from '../http2/testing/sink.ts';
 import { Output } from './output.ts';
 
-test('gives what was appended, in order, whatever the slab size', () => {
-  const part = fc.oneof(
-    fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((byte) => String.fromCharCode(byte)), maxLength: 30 }),
-    fc.uint8Array({ maxLength: 30 }).map((bytes) => Buffer.from(bytes)),
-    fc.constant('take' as const),
-  );
+const part = fc.oneof(
+  fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((byte) => String.fromCharCode(byte)), maxLength: 30 }),
+  fc.record({ bytes: fc.uint8Array({ maxLength: 30 }).map((bytes) => Buffer.from(bytes)), copy: fc.boolean() }),
+  fc.constantFrom('take' as const, 'write' as const, 'write through' as const),
+);
+
+test('gives what was appended, in order, whatever the slab size and whoever shares the slabs', () => {
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 64 }), fc.array(part), (slabBytes, parts) => {
-      const output = new Output(slabBytes);
-      const taken: Buffer[] = [];
-      const expected: Buffer[] = [];
-      for (const part of parts) {
-        if (part === 'take') {
+    fc.property(
+      fc.array(fc.integer({ min: 1, max: 3_000 }), { minLength: 1, maxLength: 3 }),
+      fc.array(fc.tuple(fc.nat(2), part)),
+      (slabSizes, steps) => {
+        const outputs = slabSizes.map((slabBytes) => ({
+          output: new Output(slabBytes),
+          given: [] as Uint8Array[],
+          expected: [] as Buffer[],
+        }));
+        for (const [which, step] of steps) {
+          const { output, given, expected } = outputs[which % outputs.length]!;
           const { length } = output;
-          taken.push(output.take());
-          assert.equal(taken.at(-1)?.length, length);
-        } else if (typeof part === 'string') {
-          output.latin1(part);
-          expected.push(Buffer.from(part, 'latin1'));
-        } else {
-          output.bytes(part);
-          expected.push(part);
+          if (step === 'take') {
+            given.push(output.take());
+            assert.equal(given.at(-1)?.length, length);
+          } else if (step === 'write' || step === 'write through') {
+            const sink = new CollectingSink(step === 'write');
+            assert.equal(output.writeTo(sink), true);
+            given.push(...sink.pieces);
+            assert.equal(sink.bytes().length, length);
+            assert.equal(sink.corks, sink.pieces.length > 1 ? 1 : 0);
+          } else if (typeof step === 'string') {
+            output.latin1(step);
+            expected.push(Buffer.from(step, 'latin1'));
+          } else {
+            if (step.copy) output.bytes(step.bytes);
+            else output.reference(step.bytes);
+            expected.push(step.bytes);
+          }
+          if (step === 'take' || step === 'write' || step === 'write through') assert.equal(output.length, 0);
         }
-      }
-      // Compared only now: what was taken early must not have been overwritten since.
-      assert.deepEqual(Buffer.concat([...taken, output.take()]), Buffer.concat(expected));
-    }),
+        // Compared only now: what was taken early must not have been overwritten since, by anybody.
+        for (const { output, given, expected } of outputs) {
+          assert.deepEqual(Buffer.concat([...given, output.take()]), Buffer.concat(expected));
+        }
+      },
+    ),
   );
 });
 
 test('appends a part of a buffer', () => {
   const output = new Output();
   output.bytes(Buffer.from('abcdef'), 2, 4);
-  assert.equal(output.length, 2);
-  assert.equal(output.take().toString(), 'cd');
+  output.reference(Buffer.from('ghijkl'), 1, 3);
+  assert.equal(output.length, 4);
+  assert.equal(output.take().toString(), 'cdhi');
   assert.equal(output.take().length, 0);
+});
+
+test('passes bytes on without copying them', () => {
+  const output = new Output();
+  const body = Buffer.from('body');
+  output.latin1('head');
+  output.reference(body);
+  output.reference(body, 2, 2);
+  output.latin1('tail');
+  const sink = new CollectingSink();
+  output.writeTo(sink);
+  assert.equal(sink.pieces.length, 3);
+  assert.equal(sink.pieces[1], body);
+  assert.equal(sink.bytes().toString(), 'headbodytail');
+});
+
+test('says that the sink wants no more, whichever piece filled it', () => {
+  for (const answers of [
+    [false, true, true],
+    [true, false, true],
+    [true, true, false],
+  ]) {
+    const output = new Output();
+    output.latin1('a');
+    output.reference(Buffer.from('b'));
+    output.latin1('c');
+    const sink = new CollectingSink();
+    sink.answers.push(...answers);
+    assert.equal(output.writeTo(sink), false);
+    assert.equal(sink.bytes().toString(), 'abc');
+    assert.equal(output.writeTo(sink), true);
+  }
+});
+
+test('one with nothing pending holds no slab: the next one goes on where it stopped', () => {
+  const [one, other] = [new Output(8_192), new Output(8_192)];
+  one.latin1('first');
+  const first = one.take();
+  other.latin1('second');
+  const second = other.take();
+  one.latin1('third');
+  const third = one.take();
+  assert.equal(second.buffer, first.buffer);
+  assert.equal(third.buffer, first.buffer);
+  assert.equal(second.byteOffset, first.byteOffset + 5);
+  assert.equal(third.byteOffset, second.byteOffset + 6);
+});
+
+test('memory that the sink does not hold serves again', () => {
+  const output = new Output(8_192);
+  const places: number[] = [];
+  for (const holdsBytes of [false, false, true, true]) {
+    output.latin1('x'.repeat(10));
+    output.reference(Buffer.from('y'));
+    output.latin1('z');
+    output.writeTo({
+      cork: () => {},
+      uncork: () => {},
+      write: (bytes) => {
+        places.push(bytes.byteOffset);
+        return true;
+      },
+      holdsBytes,
+    });
+  }
+  const firsts = places.filter((_, at) => at % 3 === 0);
+  assert.deepEqual(
+    firsts.map((place) => place - firsts[0]!),
+    [0, 0, 0, 11],
+  );
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HpackDecoder } from './decoder.ts';
 import { HpackEncoder } from './encoder.ts';
-import { FieldList } from './field.ts';
+import { FieldList, type HeaderField } from './field.ts';
 import type { HpackLimits } from './limits.ts';
 import { decodeBlock, decodePieces, encodeBlock, hex, triples, type Triple } from './test-support.ts';
 import { HPACK_VIOLATIONS, type HpackViolationCode } from './violations.ts';
@@ -181,44 +181,65 @@ test('a size update evicts, and one is due after the limit was lowered', () => {
   assert.equal(decodeBlock(raised, hex('3fe13f be')).fault, undefined);
 });
 
-/** Read anew each time, whatever was asserted about it before. */
-function keptBlock(list: FieldList): { memo: unknown } | undefined {
-  return list.block;
-}
-
-test('the same indices are found again as the same block until the table changes', () => {
+test('a block that comes again means the same fields until the table changes', () => {
   const decoder = new HpackDecoder();
   const list = new FieldList();
   const encoder = new HpackEncoder({ indexing: 'always' });
   decodeBlock(decoder, encodeBlock(encoder, [['a', '1']]), list);
-  const block = hex('82be');
+  // Indices, and a path without indexing.
+  const block = hex('82be 04022f78');
   const fields = triples([
     [':method', 'GET'],
     ['a', '1'],
+    [':path', '/x'],
   ]);
+  const path = (): HeaderField => list.fields[2]!;
   assert.deepEqual(decodeBlock(decoder, block, list).fields, fields);
-  assert.equal(keptBlock(list), undefined);
   assert.deepEqual(decodeBlock(decoder, block, list).fields, fields);
-  keptBlock(list)!.memo = 'mine';
+  const kept = path();
   // Whatever a reader does with its list, the next one gets the fields.
   list.fields[0] = list.fields[1]!;
   for (let round = 0; round < 2; round++) {
-    assert.deepEqual(decodeBlock(decoder, block, list), { fields, fault: undefined, tooLarge: false, size: 42 + 34 });
-    assert.equal(keptBlock(list)?.memo, 'mine');
-    decodeBlock(decoder, Buffer.alloc(2 + round, 0x82), list);
-    assert.equal(keptBlock(list), undefined);
+    assert.deepEqual(decodeBlock(decoder, block, list), { fields, fault: undefined, tooLarge: false, size: 42 + 34 + 39 });
+    assert.equal(path(), kept);
+    assert.equal(decodeBlock(decoder, Buffer.alloc(2 + round, 0x82), list).fields.length, 2 + round);
   }
   decodeBlock(decoder, encodeBlock(encoder, [['b', '2']]), list);
   const changed = triples([
     [':method', 'GET'],
     ['b', '2'],
+    [':path', '/x'],
   ]);
   for (let round = 0; round < 3; round++) {
     assert.deepEqual(decodeBlock(decoder, block, list).fields, changed);
-    assert.equal(keptBlock(list)?.memo, undefined);
+    assert.notEqual(path(), kept);
   }
   decodeBlock(decoder, hex('20'), list);
   assert.equal(decodeBlock(decoder, block, list).fault, 'BAD_INDEX');
+});
+
+test('a block that enters a field is never taken for the one before', () => {
+  const decoder = new HpackDecoder();
+  for (let round = 1; round < 5; round++) {
+    assert.deepEqual(decodeBlock(decoder, hex('4001 61 01 31')).fields, triples([['a', '1']]));
+    assert.equal(decoder.tableSize, round * 34);
+  }
+});
+
+test('blocks are looked for again after many that did not come again', () => {
+  const decoder = new HpackDecoder();
+  const list = new FieldList();
+  for (let round = 0; round < 1_000; round++) {
+    const digits = String(round).padStart(4, '0');
+    const block = Buffer.concat([hex('0405 2f'), Buffer.from(digits)]);
+    assert.deepEqual(decodeBlock(decoder, block, list).fields, triples([[':path', `/${digits}`]]));
+  }
+  const seen = new Set<HeaderField>();
+  for (let round = 0; round < 100; round++) {
+    assert.deepEqual(decodeBlock(decoder, hex('0402 2f78'), list).fields, triples([[':path', '/x']]));
+    seen.add(list.fields[0]!);
+  }
+  assert.ok(seen.size < 60, `${seen.size} objects`);
 });
 
 test('a list gives back the room of a block with very many fields', () => {

@@ -4,9 +4,9 @@
 import { DEFAULT_TABLE_BYTES, DynamicTable } from './dynamic-table.ts';
 import { FIELD_OVERHEAD_BYTES, HeaderField, type FieldList } from './field.ts';
 import { decodedBytesMax, huffmanDecode } from './huffman-decode.ts';
-import { IndexedBlocks, hashOfIndices } from './indexed-blocks.ts';
 import { FAULT, IntegerReader, NEED_MORE } from './integer.ts';
 import { DEFAULT_HPACK_LIMITS, type HpackLimits } from './limits.ts';
+import { RecentBlocks } from './recent-blocks.ts';
 import { STATIC_COUNT, STATIC_FIELDS } from './static-table.ts';
 import type { HpackViolationCode } from './violations.ts';
 
@@ -19,7 +19,7 @@ let scratch: Buffer = Buffer.allocUnsafeSlow(1_024);
 export class HpackDecoder {
   private readonly limits: HpackLimits;
   private readonly table = new DynamicTable();
-  private readonly indexedBlocks = new IndexedBlocks();
+  private readonly recentBlocks = new RecentBlocks();
   private readonly integers = new IntegerReader();
   /** The largest table that the peer may choose. */
   private tableLimit: number = DEFAULT_TABLE_BYTES;
@@ -58,18 +58,14 @@ export class HpackDecoder {
     list.reset();
     if (this.fault !== undefined) return this.fault;
     if (end - start > this.limits.blockBytesMax) return this.fail('BLOCK_TOO_LARGE');
-    const hash = this.sizeUpdateDue ? 0 : hashOfIndices(bytes, start, end);
-    if (hash !== 0) {
-      const block = this.indexedBlocks.find(hash, bytes, start, end);
-      if (block !== undefined) {
-        list.show(block);
-        return undefined;
-      }
-    }
+    const { recentBlocks } = this;
+    const { changes } = recentBlocks;
+    const hash = this.sizeUpdateDue ? 0 : recentBlocks.hashOf(bytes, start, end);
+    if (hash !== 0 && recentBlocks.show(hash, bytes, start, end, list)) return undefined;
     this.fieldsBegan = false;
     const to = this.read(bytes, start, end, list);
     if (to !== end) return this.fail('TRUNCATED_BLOCK');
-    if (hash !== 0 && !list.tooLarge) this.indexedBlocks.note(hash, bytes, start, end, list);
+    if (hash !== 0 && changes === recentBlocks.changes && !list.tooLarge) recentBlocks.note(hash, bytes, start, end, list);
     return undefined;
   }
 
@@ -154,7 +150,7 @@ export class HpackDecoder {
     if (size < 0) return size;
     if (size > this.tableLimit) return this.refuse('BAD_SIZE_UPDATE');
     this.table.resize(size);
-    this.indexedBlocks.clear();
+    this.recentBlocks.clear();
     this.sizeUpdateDue = false;
     return this.integers.at;
   }
@@ -190,7 +186,7 @@ export class HpackDecoder {
     const field = new HeaderField(name, value, !indexed && byte >= 0x10);
     if (indexed) {
       this.table.insert(field);
-      this.indexedBlocks.clear();
+      this.recentBlocks.clear();
     }
     this.take(field, list);
     return from + length;

@@ -4,7 +4,8 @@ import { FIELD_OVERHEAD_BYTES, type HeaderField } from './field.ts';
 
 /** What both sides begin with (RFC 9113 §6.5.2). */
 export const DEFAULT_TABLE_BYTES = 4_096;
-/** Entries of the first ring; it doubles when needed, so an idle connection does not pay for the limit. A power of two. */
+/** Entries of the first ring, which comes with the first entry; it doubles when needed, so an idle connection does not pay for the limit. A
+ *  power of two. */
 const INITIAL_ENTRIES = 16;
 
 export class DynamicTable {
@@ -14,7 +15,7 @@ export class DynamicTable {
   size = 0;
   /** The most they may take. */
   sizeMax: number = DEFAULT_TABLE_BYTES;
-  private ring: (HeaderField | undefined)[] = new Array<undefined>(INITIAL_ENTRIES).fill(undefined);
+  private ring: (HeaderField | undefined)[] = [];
   /** Where the next entry goes. */
   private next = 0;
 
@@ -58,7 +59,7 @@ export class DynamicTable {
 
   private grow(): void {
     const { ring, next, count } = this;
-    const grown = new Array<HeaderField | undefined>(ring.length * 2).fill(undefined);
+    const grown = new Array<HeaderField | undefined>(Math.max(INITIAL_ENTRIES, ring.length * 2)).fill(undefined);
     for (let age = 0; age < count; age++) grown[count - 1 - age] = ring[(next - 1 - age) & (ring.length - 1)];
     this.ring = grown;
     this.next = count;

@@ -175,3 +175,15 @@ test('writes behind what is there, and a writer gives back the room of a large b
 test('fields without a block are our mistake', () => {
   assert.throws(() => new HpackEncoder().field('a', 'b'), LocalProtocolError);
 });
+
+test('the name of values that always differ becomes an index', () => {
+  const encoder = new HpackEncoder({ huffman: false });
+  const decoder = new HpackDecoder();
+  const sizes: number[] = [];
+  for (let round = 0; round < 4; round++) {
+    const block = encodeBlock(encoder, [['x-request-id', `id-${round}`]]);
+    assert.deepEqual(decodeBlock(decoder, block).fields, triples([['x-request-id', `id-${round}`]]));
+    sizes.push(block.length);
+  }
+  assert.deepEqual(sizes, [19, 19, 7, 7]);
+});

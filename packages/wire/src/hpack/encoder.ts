@@ -89,7 +89,7 @@ export class HpackEncoder {
     const index = table.find(name, value);
     if (index > 0) return this.index(index);
     const { nameIndex } = table;
-    const treatment = treatmentOf(name, value);
+    const treatment = treatmentOf(table.treatment, value);
     if (treatment === TREATMENT.secret) return this.literal(NEVER_INDEXED, 0x0f, name, value, nameIndex);
     if (!this.isWorthIndexing(name, value, treatment === TREATMENT.stable)) {
       return this.literal(WITHOUT_INDEXING, 0x0f, name, value, nameIndex);
@@ -102,6 +102,8 @@ export class HpackEncoder {
    *  table do, costs next to nothing. */
   pass(field: HeaderField): void {
     const { table } = this;
+    // The static table is the same for all encoders.
+    if (field.place < 0) return this.index(-field.place);
     if (field.encoderId === this.id) {
       const index = table.indexOf(field.place);
       if (index > 0) return this.index(index);
@@ -115,7 +117,9 @@ export class HpackEncoder {
   private isWorthIndexing(name: string, value: string, isStable: boolean): boolean {
     if (this.indexing !== 'adaptive') return this.indexing === 'always';
     if (name.length + value.length + FIELD_OVERHEAD_BYTES > this.table.sizeMax * ENTRY_SHARE_MAX) return false;
-    return isStable || this.seen.seenBefore(name, value);
+    if (isStable) return true;
+    // A name that came before is worth a place even if its values differ: from then on an index stands for it.
+    return this.table.nameIndex === 0 ? this.seen.seenBefore(name, name) : this.seen.seenBefore(name, value);
   }
 
   /** RFC 7541 §6.1. */

@@ -30,24 +30,6 @@ export class HeaderField {
   }
 }
 
-/** A block of indices that may come again with the same meaning: see IndexedBlocks. */
-export class IndexedBlock {
-  /** For the reader of the list: what it made of these fields, to be found again with the next block of the same bytes. */
-  memo: unknown = undefined;
-  /** @internal */
-  readonly bytes: Uint8Array;
-  /** @internal */
-  readonly fields: HeaderField[];
-  /** @internal */
-  readonly size: number;
-
-  constructor(bytes: Uint8Array, fields: HeaderField[], size: number) {
-    this.bytes = bytes;
-    this.fields = fields;
-    this.size = size;
-  }
-}
-
 /** More fields than this are dropped with the next block, so that a rare large one is not held for as long as the connection lives. */
 const KEPT_FIELDS = 64;
 
@@ -57,9 +39,6 @@ export class FieldList {
   count = 0;
   /** The reader's until the next block: it may take some out or put others in. */
   readonly fields: HeaderField[] = [];
-  /** Set when the same bytes have come before and still mean the same: `block.memo` is the place for what a reader made of these fields,
-   *  and keeps it as long as that holds. */
-  block: IndexedBlock | undefined = undefined;
   /** All fields of the block together (RFC 9113 §10.5.1), those left out included. */
   size = 0;
   /** A limit was passed: the fields after that are not in the list, but the block was decoded to its end, so that the connection can go
@@ -69,7 +48,6 @@ export class FieldList {
   reset(): void {
     if (this.fields.length > KEPT_FIELDS) this.fields.length = KEPT_FIELDS;
     this.count = 0;
-    this.block = undefined;
     this.size = 0;
     this.tooLarge = false;
   }
@@ -77,15 +55,6 @@ export class FieldList {
   /** Between `reset` and the next one. */
   add(field: HeaderField): void {
     this.fields[this.count++] = field;
-  }
-
-  /** Takes the fields of a block that was decoded before, after `reset`. */
-  show(block: IndexedBlock): void {
-    const { fields } = block;
-    for (let at = 0; at < fields.length; at++) this.fields[at] = fields[at]!;
-    this.count = fields.length;
-    this.size = block.size;
-    this.block = block;
   }
 
   /** Name and value of each field. For cold paths; hot ones count from 0 to `count`. */

@@ -3,6 +3,6 @@
 export { BlockWriter } from './block-writer.ts';
 export { HpackDecoder } from './decoder.ts';
 export { HpackEncoder, type HpackEncoderOptions } from './encoder.ts';
-export { FIELD_OVERHEAD_BYTES, FieldList, HeaderField, IndexedBlock } from './field.ts';
+export { FIELD_OVERHEAD_BYTES, FieldList, HeaderField } from './field.ts';
 export { DEFAULT_HPACK_LIMITS, type HpackLimits } from './limits.ts';
 export { HPACK_VIOLATIONS, type HpackViolationCode } from './violations.ts';

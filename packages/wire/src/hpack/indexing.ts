@@ -1,5 +1,6 @@
 // What is worth a place in the dynamic table. Most values come back with the next request or never; the second kind would push out the
-// first. So a value of a name that usually varies, or of an unknown name, is entered when it is seen again.
+// first. So a value of a name that usually varies, or of an unknown name, is entered when it is seen again,
+// or when the name alone is, so that an index can stand for that.
 
 export type Indexing = 'adaptive' | 'always' | 'never';
 
@@ -38,34 +39,35 @@ const SHORT_SECRET_CHARS = 20;
 export const TREATMENT = { varying: 0, stable: 1, secret: 2, secretWhenShort: 3 } as const;
 export type Treatment = (typeof TREATMENT)[keyof typeof TREATMENT];
 
-const TREATMENTS: ReadonlyMap<string, Treatment> = new Map<string, Treatment>([
+/** Of the names that do not simply vary. */
+export const TREATMENTS: ReadonlyMap<string, Treatment> = new Map<string, Treatment>([
   ...STABLE.map((name) => [name, TREATMENT.stable] as const),
   ...SECRET.map((name) => [name, TREATMENT.secret] as const),
   ...SECRET_WHEN_SHORT.map((name) => [name, TREATMENT.secretWhenShort] as const),
 ]);
 
-export function treatmentOf(name: string, value: string): Treatment {
-  const treatment = TREATMENTS.get(name);
-  if (treatment === undefined) return TREATMENT.varying;
+/** What becomes of a value of a name that is treated so. */
+export function treatmentOf(treatment: Treatment, value: string): Treatment {
   if (treatment !== TREATMENT.secretWhenShort) return treatment;
   return value.length < SHORT_SECRET_CHARS ? TREATMENT.secret : TREATMENT.varying;
 }
 
 /** Places for values seen lately. A power of two. */
 const PLACES = 64;
-/** Characters looked at, spread over the value. */
-const SAMPLE_CHARS = 24;
+/** Characters looked at: the last ones, and as many spread over what comes before. */
+const SAMPLE_CHARS = 8;
 
 /** Remembers fields by a hash: a false memory enters a field too early, which does no harm. */
 export class SeenFields {
-  private readonly hashes = new Int32Array(PLACES);
+  private hashes: Int32Array | undefined;
 
   /** Whether the field was seen lately; from now on it was. */
   seenBefore(name: string, value: string): boolean {
     const hash = sampleHash(name, value);
     const place = (hash ^ (hash >>> 15)) & (PLACES - 1);
-    if (this.hashes[place] === hash) return true;
-    this.hashes[place] = hash;
+    const hashes = (this.hashes ??= new Int32Array(PLACES));
+    if (hashes[place] === hash) return true;
+    hashes[place] = hash;
     return false;
   }
 }
@@ -73,8 +75,11 @@ export class SeenFields {
 function sampleHash(name: string, value: string): number {
   const { length } = value;
   let hash = Math.imul(name.length * 0x10001 + length, 0x9e3779b1);
-  const step = length <= SAMPLE_CHARS ? 1 : length / SAMPLE_CHARS;
-  // From the end, where values such as ids and paths differ most.
-  for (let at = length - 1; at >= 0; at -= step) hash = Math.imul(hash ^ value.charCodeAt(at | 0), 0x01000193);
+  // At the end values such as ids and paths differ most.
+  const tail = length <= 2 * SAMPLE_CHARS ? 0 : length - SAMPLE_CHARS;
+  for (let at = tail; at < length; at++) hash = Math.imul(hash ^ value.charCodeAt(at), 0x01000193);
+  if (tail === 0) return hash;
+  const step = (tail / SAMPLE_CHARS) | 0;
+  for (let at = 0; at < tail; at += step) hash = Math.imul(hash ^ value.charCodeAt(at), 0x01000193);
   return hash;
 }

@@ -136,9 +136,10 @@ export type ViolationCode = keyof typeof VIOLATIONS;
 /** How a parser or encoder was misused. */
 export type MisuseCode = 'WRONG_STATE' | 'BAD_ARGUMENT';
 
+/** What the codecs of all protocols throw or report: RemoteProtocolError, Http2ProtocolError and LocalProtocolError, each with its own codes. */
 export class WireError extends Error {
-  readonly code: ViolationCode | MisuseCode;
-  constructor(code: ViolationCode | MisuseCode, message: string) {
+  readonly code: string;
+  constructor(code: string, message: string) {
     super(message);
     this.name = 'WireError';
     this.code = code;

@@ -100,6 +100,25 @@ export abstract class MessageParser<H extends Head> {
   }
 
   /**
+   * How much of the body is still to come, in bytes, without what the handler is being told: 0 inside the `onBody` that gives the last piece
+   * of a body with Content-Length, and inside `onHead` of a message without body. So its end can be sent along; `onEnd` follows as always.
+   * -1 as long as nobody knows: framings `chunked` and `until-close`, and tunnels. 0 between messages.
+   */
+  get bodyLeft(): number {
+    switch (this.stage) {
+      case 'length-body':
+        return this.remaining;
+      case 'chunked-body':
+      case 'trailers':
+      case 'close-body':
+      case 'tunnel':
+        return -1;
+      default:
+        return 0;
+    }
+  }
+
+  /**
    * Parses bytes[start, length) and tells the handler. Returns the position up to which bytes were consumed: less than `bytes.length` only
    * when a message is complete. The rest belongs to the next message: push it again after `next()` or `begin()`.
    * After an error or `abort` all bytes are discarded. Throws LocalProtocolError when a complete message was not followed by `next()`.

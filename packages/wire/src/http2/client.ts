@@ -8,7 +8,7 @@ import { NO_RENDERING, encodeRequestHead, type Http2RequestRendering } from './e
 import type { ConnectionViolationCode, StreamViolationCode } from './errors.ts';
 import { STREAM_ID_MAX } from './frame.ts';
 import type { Http2ClientHandler } from './handler.ts';
-import { Http2ResponseHead, type Http2RequestHead } from './head.ts';
+import { responseHeadStock, type Http2RequestHead, type Http2ResponseHead } from './head.ts';
 import { readResponseHead } from './message.ts';
 import { Http2Stream } from './stream.ts';
 
@@ -19,7 +19,8 @@ export class Http2Client extends Http2Connection {
   /** A server that resets our streams costs us no more than we asked for. */
   protected override readonly chargesResets = false;
   private readonly clientHandler: Http2ClientHandler;
-  private head = new Http2ResponseHead();
+  /** The one that is being received or shown. */
+  private head: Http2ResponseHead | undefined;
   private nextStreamId = 1;
 
   /** One per connection. The preface and SETTINGS are in the output at once. */
@@ -45,9 +46,9 @@ export class Http2Client extends Http2Connection {
   ): Http2Stream | undefined {
     if (this.capacity === 0) return undefined;
     encodeRequestHead(this.encoder, this.writer.beginBlock(), head, rendering);
-    const stream = new Http2Stream(this.nextStreamId, this.remote.initialWindowSize, this.local.largest('initialWindowSize'));
+    const stream = new Http2Stream(this.nextStreamId, this.remote.initialWindowSize, this.local.largestWindow);
     this.nextStreamId += 2;
-    this.streams.set(stream.id, stream);
+    this.streams.add(stream);
     const method = rendering.method ?? head.method;
     stream.toHead = method === 'HEAD';
     stream.toConnect = method === 'CONNECT' || rendering.protocol !== undefined;
@@ -68,7 +69,7 @@ export class Http2Client extends Http2Connection {
   }
 
   protected override headList(): FieldList {
-    if (this.head.kept) this.head = new Http2ResponseHead();
+    this.head = responseHeadStock.lend(this.head);
     return this.head.list;
   }
 
@@ -78,8 +79,20 @@ export class Http2Client extends Http2Connection {
     endStream: boolean,
     blockFault: StreamViolationCode | undefined,
   ): void {
-    const { head } = this;
-    const fault = blockFault ?? (head.list.tooLarge ? 'HEADERS_TOO_LARGE' : readResponseHead(head)) ?? this.checkHead(stream, endStream);
+    const head = this.head!;
+    this.takeResponse(stream, head, endStream, blockFault);
+    responseHeadStock.end(head);
+    this.head = undefined;
+  }
+
+  private takeResponse(
+    stream: Http2Stream,
+    head: Http2ResponseHead,
+    endStream: boolean,
+    blockFault: StreamViolationCode | undefined,
+  ): void {
+    const fault =
+      blockFault ?? (head.list.tooLarge ? 'HEADERS_TOO_LARGE' : readResponseHead(head)) ?? this.checkHead(stream, head, endStream);
     if (fault !== undefined) return this.failStream(stream, fault);
     if (head.status < 200) return this.clientHandler.onInterim(stream, head);
     stream.headReceived = true;
@@ -88,8 +101,8 @@ export class Http2Client extends Http2Connection {
   }
 
   /** What depends on the request, and how much content may follow (RFC 9110 §6.4.1). */
-  private checkHead(stream: Http2Stream, endStream: boolean): StreamViolationCode | undefined {
-    const { status, contentLength } = this.head;
+  private checkHead(stream: Http2Stream, head: Http2ResponseHead, endStream: boolean): StreamViolationCode | undefined {
+    const { status, contentLength } = head;
     if (status < 200) {
       if (endStream) return 'INTERIM_ENDS_STREAM';
       return ++stream.interimResponses > this.limits.interimResponsesMax ? 'TOO_MANY_INTERIM_RESPONSES' : undefined;

@@ -14,7 +14,7 @@ import { FLAG, FRAME, SETTING, readUint31, readUint32 } from './frame.ts';
 import { frameFault } from './frame-check.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import type { Http2Handler } from './handler.ts';
-import { Http2Trailers } from './head.ts';
+import { trailerStock, type Http2Trailers } from './head.ts';
 import { readTrailers } from './message.ts';
 import { readSettings } from './settings.ts';
 import { RECEIVE, type InactiveState, type StreamFrame } from './stream-state.ts';
@@ -32,7 +32,8 @@ export abstract class Http2Connection extends Http2Core implements FrameSink {
   private readonly handler: Http2Handler;
   private readonly byServer: boolean;
   protected settingsReceived = false;
-  private trailers = new Http2Trailers();
+  /** Of the block that is being received; between blocks the connection has none. */
+  private trailers: Http2Trailers | undefined;
   /** The header block that is being received: its stream, 0 when there is none; what its HEADERS said. */
   private blockStreamId = 0;
   private blockEndsStream = false;
@@ -40,7 +41,7 @@ export abstract class Http2Connection extends Http2Core implements FrameSink {
   private blockFault: StreamViolationCode | undefined;
   /** Decoded to follow the peer's table, not looked at. */
   private blockIgnored = false;
-  private blockList: FieldList = this.trailers.list;
+  private blockList: FieldList | undefined;
   private continuations = 0;
   /** The DATA frame that is being received; no stream: its content is discarded. */
   private dataStream: Http2Stream | undefined;
@@ -150,7 +151,7 @@ export abstract class Http2Connection extends Http2Core implements FrameSink {
     }
     const padding = length - content;
     if (padding > 0) {
-      receiveFlow.releaseStream(stream, padding, this.local.latest('initialWindowSize'));
+      receiveFlow.releaseStream(stream, padding, this.local.latestWindow);
       receiveFlow.release(padding);
     }
     if (content > 0) {
@@ -213,18 +214,20 @@ export abstract class Http2Connection extends Http2Core implements FrameSink {
       from += PRIORITY_BYTES;
     }
     if (from > to) return this.fail('BAD_PADDING');
-    if (!this.beginBlock(streamId)) return;
+    const list = this.beginBlock(streamId);
+    if (list === undefined) return;
     // RFC 7540 §5.3.1. RFC 9113 §5.3.2 deprecates priorities, but such a frame was never sent by anyone in good faith.
     if (dependsOn === streamId) this.blockFault ??= 'SELF_DEPENDENCY';
     this.blockEndsStream = (flags & FLAG.endStream) !== 0;
     if ((flags & FLAG.endHeaders) === 0) {
       this.blockStreamId = streamId;
       this.continuations = 0;
-      const fault = this.decoder.push(bytes, from, to, this.blockList);
-      if (fault !== undefined) this.failBlock(fault);
+      const fault = this.decoder.push(bytes, from, to, list);
+      if (fault !== undefined) return this.failBlock(fault);
+      this.blockList = list;
       return;
     }
-    const fault = this.decoder.decode(bytes, from, to, this.blockList);
+    const fault = this.decoder.decode(bytes, from, to, list);
     if (fault !== undefined) return this.failBlock(fault);
     this.endBlock(streamId);
   }
@@ -233,11 +236,13 @@ export abstract class Http2Connection extends Http2Core implements FrameSink {
     // CVE-2024-27316: before the piece is decoded.
     if (++this.continuations > this.limits.continuationsMax) return this.fail('TOO_MANY_CONTINUATIONS');
     const streamId = this.blockStreamId;
-    let fault = this.decoder.push(bytes, start, end, this.blockList);
+    const list = this.blockList!;
+    let fault = this.decoder.push(bytes, start, end, list);
     if (fault === undefined && (flags & FLAG.endHeaders) === 0) return;
-    fault ??= this.decoder.finish(this.blockList);
+    fault ??= this.decoder.finish(list);
     if (fault !== undefined) return this.failBlock(fault);
     this.blockStreamId = 0;
+    this.blockList = undefined;
     this.endBlock(streamId);
   }
 
@@ -246,53 +251,63 @@ export abstract class Http2Connection extends Http2Core implements FrameSink {
     else this.fail('BAD_HEADER_BLOCK', fault);
   }
 
-  /** Finds out what the block of a HEADERS frame is for; false after a connection error. */
-  private beginBlock(streamId: number): boolean {
+  /** Finds out what the block of a HEADERS frame is for, and where it is decoded; undefined after a connection error. */
+  private beginBlock(streamId: number): FieldList | undefined {
     const stream = this.streams.get(streamId);
     this.blockStream = stream;
     this.blockFault = undefined;
     this.blockIgnored = false;
     if (stream?.isReceiving === true) {
-      this.blockList = stream.headReceived ? this.trailerList() : this.headList();
-      return true;
+      return stream.headReceived ? this.trailerList() : this.headList();
     }
     if (stream === undefined && this.isIdle(streamId)) {
       const fault = this.openIdle(streamId);
       if (fault !== undefined) {
         this.fail(fault);
-        return false;
+        return undefined;
       }
-      this.blockList = this.headList();
-      return true;
+      return this.headList();
     }
     // The peer's table must be followed, whatever becomes of the stream.
     this.blockIgnored = true;
-    this.blockList = this.trailerList();
-    return true;
+    return this.trailerList();
   }
 
   private trailerList(): FieldList {
-    if (this.trailers.kept) this.trailers = new Http2Trailers();
+    this.trailers = trailerStock.lend(this.trailers);
     return this.trailers.list;
+  }
+
+  private dropTrailers(): void {
+    trailerStock.end(this.trailers!);
+    this.trailers = undefined;
   }
 
   private endBlock(streamId: number): void {
     const stream = this.blockStream;
     this.blockStream = undefined;
-    if (this.blockIgnored) return this.refuseFrame('headers', streamId, stream);
+    if (this.blockIgnored) {
+      this.dropTrailers();
+      return this.refuseFrame('headers', streamId, stream);
+    }
     // The handler may have reset it between the frames of the block.
     if (stream?.isClosed === true) return;
     if (stream === undefined || !stream.headReceived) return this.receiveHead(streamId, stream, this.blockEndsStream, this.blockFault);
-    const fault = this.blockFault ?? this.readTrailers(stream);
-    if (fault !== undefined) return this.failStream(stream, fault);
-    this.endReceiving(stream);
-    this.handler.onTrailers(stream, this.trailers);
+    this.receiveTrailers(stream, this.trailers!);
+    this.dropTrailers();
   }
 
-  private readTrailers(stream: Http2Stream): StreamViolationCode | undefined {
+  private receiveTrailers(stream: Http2Stream, trailers: Http2Trailers): void {
+    const fault = this.blockFault ?? this.readTrailers(stream, trailers);
+    if (fault !== undefined) return this.failStream(stream, fault);
+    this.endReceiving(stream);
+    this.handler.onTrailers(stream, trailers);
+  }
+
+  private readTrailers(stream: Http2Stream, trailers: Http2Trailers): StreamViolationCode | undefined {
     if (!this.blockEndsStream) return 'TRAILERS_WITHOUT_END';
-    if (this.trailers.list.tooLarge) return 'HEADERS_TOO_LARGE';
-    return readTrailers(this.trailers) ?? (stream.lengthLeft > 0 ? 'LENGTH_DIFFERS' : undefined);
+    if (trailers.list.tooLarge) return 'HEADERS_TOO_LARGE';
+    return readTrailers(trailers) ?? (stream.lengthLeft > 0 ? 'LENGTH_DIFFERS' : undefined);
   }
 
   private onPriority(streamId: number, bytes: Buffer, start: number, end: number): void {
@@ -319,7 +334,7 @@ export abstract class Http2Connection extends Http2Core implements FrameSink {
     if (!this.applySettings(bytes, start, end)) return;
     this.writer.settingsAck();
     this.handler.onSettings(this.remote);
-    for (const stream of this.streams.values()) if (this.sendFlow.unblock(stream)) this.handler.onWindow(stream);
+    for (const stream of this.streams.list()) if (stream.isSending && this.sendFlow.unblock(stream)) this.handler.onWindow(stream);
   }
 
   /** Applies a SETTINGS payload of the peer; false after a connection error. */
@@ -335,7 +350,7 @@ export abstract class Http2Connection extends Http2Core implements FrameSink {
     const change = remote.initialWindowSize - windowBefore;
     if (change === 0) return true;
     // §6.9.2: holds for the streams that are open, too; their windows may get negative.
-    for (const stream of this.streams.values()) {
+    for (const stream of this.streams.list()) {
       if (!this.sendFlow.enlargeStream(stream, change)) {
         this.fail('SETTINGS_WINDOW_OVERFLOW');
         return false;
@@ -346,7 +361,7 @@ export abstract class Http2Connection extends Http2Core implements FrameSink {
 
   private onSettingsAck(): void {
     const { local } = this;
-    const windowBefore = local.largest('initialWindowSize');
+    const windowBefore = local.largestWindow;
     if (!local.acknowledge()) return this.fail('SETTINGS_ACK_UNEXPECTED');
     this.decoder.setTableLimit(local.largest('headerTableSize'));
     this.reader.frameBytesMax = local.largest('maxFrameSize');
@@ -375,8 +390,9 @@ export abstract class Http2Connection extends Http2Core implements FrameSink {
   /** GOAWAY: the peer has not processed our streams above this one (§6.8). */
   private dropUnprocessed(lastStreamId: number): void {
     if (!this.byServer) return;
-    for (const stream of this.streams.values()) {
-      if (stream.id <= lastStreamId) continue;
+    for (const stream of this.streams.list()) {
+      // A handler may have closed it in the meantime.
+      if (stream.id <= lastStreamId || stream.isClosed) continue;
       this.closeReset(stream, 'reset-by-us');
       this.handler.onReset(stream, HTTP2_ERROR.refusedStream, undefined);
     }
@@ -388,14 +404,23 @@ export abstract class Http2Connection extends Http2Core implements FrameSink {
     if (streamId === 0) {
       if (increment === 0) return this.fail('CONNECTION_WINDOW_ZERO_INCREMENT');
       if (!sendFlow.enlarge(increment)) return this.fail('CONNECTION_WINDOW_OVERFLOW');
-      for (let stream = sendFlow.next(); stream !== undefined; stream = sendFlow.next()) this.handler.onWindow(stream);
-      return;
+      return this.grantTurns();
     }
     const stream = this.streams.get(streamId);
     if (stream === undefined) return this.refuseFrame('window-update', streamId, stream);
     if (increment === 0) return this.failStream(stream, 'STREAM_WINDOW_ZERO_INCREMENT');
     if (!sendFlow.enlargeStream(stream, increment)) return this.failStream(stream, 'STREAM_WINDOW_OVERFLOW');
     if (sendFlow.unblock(stream)) this.handler.onWindow(stream);
+  }
+
+  /** The window of the connection has opened: those who wait for it send in turn. */
+  private grantTurns(): void {
+    const { sendFlow } = this;
+    try {
+      for (let stream = sendFlow.next(); stream !== undefined; stream = sendFlow.next()) this.handler.onWindow(stream);
+    } finally {
+      sendFlow.endTurns();
+    }
   }
 
   /** What RFC 9113 §5.1 says about a frame on a stream that does not take it. */

@@ -1,7 +1,7 @@
 // The half of a connection that both directions stand on: its streams and how they close, its output, and all that is sent. `connection.ts`
 // adds what is received, `server.ts` and `client.ts` the roles.
 
-import { Output } from '../bytes/output.ts';
+import { Output, type ByteSink } from '../bytes/output.ts';
 import { HpackEncoder, type HpackViolationCode } from '../hpack/index.ts';
 import { LocalProtocolError } from '../http1/errors.ts';
 import type { Trailers } from '../http1/head.ts';
@@ -16,6 +16,7 @@ import type { Http2Handler } from './handler.ts';
 import type { Http2Trailers } from './head.ts';
 import { DEFAULT_HTTP2_LIMITS, type Http2Limits } from './limits.ts';
 import { LocalSettings, defaultSettings, type ChangeableSettings, type Http2Settings } from './settings.ts';
+import { StreamTable } from './stream-table.ts';
 import type { Http2Stream } from './stream.ts';
 
 export interface Http2Options {
@@ -25,11 +26,15 @@ export interface Http2Options {
   readonly huffman?: boolean;
   /** Servers: take extended CONNECT (RFC 8441), such as WebSocket over HTTP/2. Default true. */
   readonly extendedConnect?: boolean;
-  /** Size of the allocations that outgoing frames share, in bytes. Default 16,384; larger ones suit connections that carry much. */
+  /** Size of the allocations that outgoing frames share, in bytes. Default 65,536. A connection holds one only while frames are pending. */
   readonly outputSlabBytes?: number;
+  /** DATA of up to so many bytes are copied beside their frame header, larger ones pass by reference. Default 1,024: up to there a copy costs
+   *  less than one more piece of a gathered write, on plain sockets and on TLS, which gathers pieces itself. With a sink that tells
+   *  `holdsBytes`, so that memory is reused, 4,096 is better. */
+  readonly dataCopyBytesMax?: number;
 }
 
-const OUTPUT_SLAB_BYTES = 16_384;
+const DATA_COPY_BYTES_MAX = 1_024;
 /** DATA shorter than this, cut by a window, is no useful work (see `windowUpdates` in the limits). */
 const TINY_DATA_BYTES = 256;
 
@@ -40,7 +45,7 @@ export abstract class Http2Core {
   protected readonly limits: Http2Limits;
   protected readonly writer: FrameWriter;
   protected readonly encoder: HpackEncoder;
-  protected readonly streams: Map<number, Http2Stream> = new Map();
+  protected readonly streams: StreamTable = new StreamTable();
   protected readonly closedStreams: ClosedStreams = new ClosedStreams();
   protected readonly meter: AbuseMeter;
   protected readonly receiveFlow: ReceiveFlow;
@@ -59,7 +64,7 @@ export abstract class Http2Core {
   protected constructor(handler: Http2Handler, options: Http2Options) {
     this.coreHandler = handler;
     this.limits = options.limits === undefined ? DEFAULT_HTTP2_LIMITS : { ...DEFAULT_HTTP2_LIMITS, ...options.limits };
-    this.writer = new FrameWriter(new Output(options.outputSlabBytes ?? OUTPUT_SLAB_BYTES));
+    this.writer = new FrameWriter(new Output(options.outputSlabBytes), options.dataCopyBytesMax ?? DATA_COPY_BYTES_MAX);
     this.encoder = new HpackEncoder({ tableBytesMax: this.limits.encoderTableBytesMax, huffman: options.huffman ?? true });
     this.meter = new AbuseMeter(this.limits);
     this.receiveFlow = new ReceiveFlow(this.writer);
@@ -85,7 +90,7 @@ export abstract class Http2Core {
     return this.local.outstanding > 0;
   }
 
-  /** Bytes that `take` would give. */
+  /** Bytes that `take` or `writeTo` would give. */
   get pendingBytes(): number {
     return this.writer.output.length;
   }
@@ -97,9 +102,18 @@ export abstract class Http2Core {
     return this.writer.output.take();
   }
 
+  /** As `take`, but writes the frames itself, in order, without copying large DATA together. False when the sink wants no more for now. It is
+   *  corked only when there is more than one piece; nothing is written when nothing is pending. */
+  writeTo(sink: ByteSink): boolean {
+    this.writer.replyBytes = 0;
+    return this.writer.output.writeTo(sink);
+  }
+
   /**
    * Sends bytes[start, end) as far as the windows let it, and returns how many bytes that were; the rest is the caller's, to be tried again
-   * at `onWindow`. `endStream` holds once everything was sent. Throws LocalProtocolError when the stream is not open for sending.
+   * at `onWindow`. While other streams wait for the window of the connection, a call takes no more than a quantum of 16,384 bytes.
+   * `endStream` holds once everything was sent. The bytes must not change until they were written. Throws LocalProtocolError when the stream
+   * is not open for sending.
    */
   sendData(stream: Http2Stream, bytes: Buffer, start: number, end: number, endStream: boolean): number {
     if (!stream.isSending || !stream.headSent) this.refuseToSend(stream, 'DATA');
@@ -150,7 +164,7 @@ export abstract class Http2Core {
     }
     stream.unconsumed -= bytes;
     if (bytes === 0 || this.closed) return;
-    this.receiveFlow.releaseStream(stream, bytes, this.local.latest('initialWindowSize'));
+    this.receiveFlow.releaseStream(stream, bytes, this.local.latestWindow);
     this.receiveFlow.release(bytes);
   }
 
@@ -163,7 +177,7 @@ export abstract class Http2Core {
   /** Changes our settings. Each holds from the peer's acknowledgement on. */
   changeSettings(change: ChangeableSettings): void {
     if (this.closed) return;
-    const windowBefore = this.local.largest('initialWindowSize');
+    const windowBefore = this.local.largestWindow;
     this.writer.settings(this.local.send(change));
     this.moveReceiveWindows(windowBefore);
   }
@@ -186,8 +200,8 @@ export abstract class Http2Core {
 
   /** The initial window that the peer may go by has changed: it holds for open streams, too (RFC 9113 §6.9.2). */
   protected moveReceiveWindows(windowBefore: number): void {
-    const change = this.local.largest('initialWindowSize') - windowBefore;
-    if (change !== 0) for (const stream of this.streams.values()) stream.receiveWindow += change;
+    const change = this.local.largestWindow - windowBefore;
+    if (change !== 0) for (const stream of this.streams.list()) stream.receiveWindow += change;
   }
 
   /** Whatever is pushed from now on is discarded. */
@@ -225,7 +239,7 @@ export abstract class Http2Core {
 
   protected closeReset(stream: Http2Stream, how: 'reset-by-us' | 'reset-by-peer'): void {
     stream.advance('reset');
-    this.streams.delete(stream.id);
+    this.streams.delete(stream);
     this.closedStreams.add(stream.id, how);
   }
 
@@ -247,13 +261,13 @@ export abstract class Http2Core {
   }
 
   private closeEnded(stream: Http2Stream): void {
-    this.streams.delete(stream.id);
+    this.streams.delete(stream);
     this.closedStreams.add(stream.id, 'ended');
     this.meter.exchanges++;
   }
 
   private resetAll(errorCode: number): void {
-    for (const stream of this.streams.values()) {
+    for (const stream of this.streams.list()) {
       stream.state = 'closed';
       this.coreHandler.onReset(stream, errorCode, undefined);
     }

@@ -1,7 +1,7 @@
 // Heads into header blocks, from HTTP/2 heads as well as from heads that an HTTP/1.1 parser made: fields go from the one text or list
 // straight to the encoder, without an object in between.
 
-import type { BlockWriter, HeaderField, HpackEncoder } from '../hpack/index.ts';
+import { HeaderField, type BlockWriter, type HpackEncoder } from '../hpack/index.ts';
 import { LocalProtocolError } from '../http1/errors.ts';
 import { HOP_BY_HOP, KIND } from '../http1/field-kind.ts';
 import { RequestHead, ResponseHead, type Trailers } from '../http1/head.ts';
@@ -53,10 +53,24 @@ export function encodeRequestHead(
 ): void {
   if (head instanceof RequestHead) return encodeHttp1Request(encoder, into, head, rendering);
   const { method = head.method, scheme = head.scheme, authority = head.authority, path = head.path, protocol = head.protocol } = rendering;
-  if (!head.received || rendering !== NO_RENDERING) checkTarget(method, scheme, authority, path, protocol);
+  const isAsReceived =
+    head.received &&
+    method === head.method &&
+    scheme === head.scheme &&
+    authority === head.authority &&
+    path === head.path &&
+    protocol === head.protocol;
+  if (!isAsReceived) checkTarget(method, scheme, authority, path, protocol);
   encoder.begin(into);
-  encodeTarget(encoder, method, scheme, authority, path, protocol);
+  if (isAsReceived && !head.authorityIsHost) passPseudo(encoder, head);
+  else encodeTarget(encoder, method, scheme, authority, path, protocol);
   encodeFields(encoder, head, rendering);
+}
+
+/** The pseudo-header fields as they were received. */
+function passPseudo(encoder: HpackEncoder, section: Http2Fields): void {
+  const { fields } = section.list;
+  for (let at = 0; at < section.first; at++) encoder.pass(fields[at]!);
 }
 
 function encodeHttp1Request(encoder: HpackEncoder, into: BlockWriter, head: RequestHead, rendering: Http2RequestRendering): void {
@@ -104,11 +118,18 @@ export function encodeResponseHead(
     throw new LocalProtocolError('BAD_ARGUMENT', `${status} is no status of an HTTP/2 response.`);
   }
   encoder.begin(into);
-  encoder.field(':status', String(status));
+  encoder.pass(statusField(status));
   if (!(head instanceof ResponseHead)) return encodeFields(encoder, head, rendering);
   // RFC 9110 §8.6: never in 1xx and 204; in answers to HEAD and in 304 it tells what a GET would have got.
   const mayHaveLength = status >= 200 && status !== 204 && (head.framing === 'length' || head.framing === 'none');
   encodeHttp1Fields(encoder, head, HOP_BY_HOP, keptLength(head, mayHaveLength, rendering), rendering);
+}
+
+/** One for each status, made when it is needed. */
+const statusFields: HeaderField[] = [];
+
+function statusField(status: number): HeaderField {
+  return (statusFields[status] ??= new HeaderField(':status', String(status), false));
 }
 
 export function encodeTrailers(
@@ -130,7 +151,7 @@ function encodeFields(encoder: HpackEncoder, section: Http2Fields, rendering: Ht
     const { name } = field;
     if (drop !== undefined && drop.matches(name, 0, name.length)) continue;
     if (contentLength !== undefined && ruleOf(field) === RULE.contentLength) continue;
-    encoder.field(name, field.value, field.neverIndexed);
+    encoder.pass(field);
   }
   encodeOwn(encoder, rendering);
 }
@@ -178,5 +199,5 @@ function encodeOwn(encoder: HpackEncoder, rendering: Http2Rendering): void {
   const { add, contentLength } = rendering;
   if (contentLength !== undefined && contentLength >= 0) encoder.field('content-length', String(contentLength));
   if (add === undefined) return;
-  for (let at = 0; at < add.length; at++) encoder.field(add[at]!.name, add[at]!.value, add[at]!.neverIndexed);
+  for (let at = 0; at < add.length; at++) encoder.pass(add[at]!);
 }

@@ -2,6 +2,7 @@
 // `stream` costs the peer one stream, a rule of scope `connection` all of them.
 
 import { HPACK_VIOLATIONS, type HpackViolationCode } from '../hpack/index.ts';
+import { WireError } from '../http1/errors.ts';
 
 /** RFC 9113 §7. */
 export const HTTP2_ERROR = {
@@ -138,8 +139,8 @@ export type StreamViolationCode = keyof typeof STREAM_VIOLATIONS;
 export type Http2ViolationCode = ConnectionViolationCode | StreamViolationCode;
 
 /** The peer broke a rule of scope `connection`. GOAWAY is in the output: write it, then close. */
-export class Http2ProtocolError extends Error {
-  readonly code: ConnectionViolationCode;
+export class Http2ProtocolError extends WireError {
+  declare readonly code: ConnectionViolationCode;
   /** What the GOAWAY says. */
   readonly errorCode: number;
   readonly section: string;
@@ -148,9 +149,8 @@ export class Http2ProtocolError extends Error {
     const violation: Http2Violation = CONNECTION_VIOLATIONS[code];
     const cause = hpack === undefined ? undefined : HPACK_VIOLATIONS[hpack];
     const { rule, section } = cause ?? violation;
-    super(`${rule} (${section})`);
+    super(code, `${rule} (${section})`);
     this.name = 'Http2ProtocolError';
-    this.code = code;
     this.errorCode = violation.errorCode;
     this.section = section;
   }

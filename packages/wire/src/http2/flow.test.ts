@@ -92,6 +92,93 @@ test('streams that wait for the window of the connection take turns', () => {
   assert.deepEqual(order, [7, 1]);
 });
 
+test('a large body takes a quantum in its turn, however it is cut, and small ones are not kept waiting', () => {
+  const bench = serverBench({}, [SETTING.initialWindowSize, 1_000_000]);
+  const { connection } = bench;
+  const sizes = new Map([
+    [1, 200_000],
+    [3, 500],
+    [5, 60_000],
+    [7, 500],
+  ]);
+  const left = new Map<number, number>();
+  const send = (id: number): void => {
+    const stream = bench.stream(id);
+    // In pieces, as they would come from another connection.
+    for (let bytes = left.get(id)!; bytes > 0; bytes = left.get(id)!) {
+      const piece = Math.min(bytes, 3_000);
+      const room = connection.sendable(stream);
+      const sent = connection.sendData(stream, BODY, 0, piece, piece === bytes);
+      assert.equal(sent, Math.min(piece, room));
+      left.set(id, bytes - sent);
+      if (sent < piece) return;
+    }
+  };
+  bench.push(...[...sizes.keys()].map((id) => headers(id, GET)));
+  for (const [id, bytes] of sizes) {
+    left.set(id, bytes);
+    connection.respond(bench.stream(id), ownResponse(200), false);
+    send(id);
+  }
+  bench.sent();
+  assert.deepEqual([...left.values()], [200_000 - 65_535, 500, 60_000, 500]);
+  const turns: [number, number][] = [];
+  bench.recorder.onWindow = (stream) => {
+    const before = left.get(stream.id)!;
+    send(stream.id);
+    turns.push([stream.id, before - left.get(stream.id)!]);
+  };
+  bench.push(windowUpdate(0, 50_000));
+  assert.deepEqual(turns.splice(0), [
+    [1, 16_384],
+    [3, 500],
+    [5, 16_384],
+    [7, 500],
+    [1, 16_232],
+  ]);
+  bench.push(windowUpdate(0, 30_000));
+  assert.deepEqual(turns.splice(0), [
+    [5, 16_384],
+    [1, 13_616],
+  ]);
+  // Alone, a stream takes what there is.
+  connection.reset(bench.stream(5));
+  bench.push(windowUpdate(0, 1), windowUpdate(0, 50_000));
+  assert.deepEqual(turns, [
+    [1, 1],
+    [1, 50_000],
+  ]);
+});
+
+test('a stream that begins to send in the turn of another one waits for its own', () => {
+  const bench = serverBench({}, [SETTING.initialWindowSize, 1_000_000]);
+  const { connection } = bench;
+  bench.push(headers(1, GET), headers(3, GET), headers(5, GET));
+  for (const id of [1, 3, 5]) connection.respond(bench.stream(id), ownResponse(200), false);
+  for (const id of [1, 3]) connection.sendData(bench.stream(id), BODY, 0, 100_000, false);
+  bench.sent();
+  const order: string[] = [];
+  bench.recorder.onWindow = (stream) => {
+    if (order.length === 0) order.push(`early ${connection.sendData(bench.stream(5), BODY, 0, 100, false)}`);
+    order.push(`${stream.id} ${connection.sendData(stream, BODY, 0, stream.id === 5 ? 100 : 20_000, false)}`);
+  };
+  bench.push(windowUpdate(0, 16_384 + 16_384 + 100));
+  assert.deepEqual(order, ['early 0', '1 16384', '3 16384', '5 100']);
+});
+
+test('turns end with the call, also when a handler fails', () => {
+  const bench = serverBench({}, [SETTING.initialWindowSize, 1_000_000]);
+  const { connection } = bench;
+  bench.push(headers(1, GET), headers(3, GET), headers(5, GET));
+  for (const id of [1, 3, 5]) connection.respond(bench.stream(id), ownResponse(200), false);
+  for (const id of [1, 3]) connection.sendData(bench.stream(id), BODY, 0, 100_000, false);
+  bench.recorder.onWindow = () => {
+    throw new Error('from the handler');
+  };
+  assert.throws(() => bench.push(windowUpdate(0, 50_000)), /from the handler/);
+  assert.equal(connection.sendable(bench.stream(5)), 50_000);
+});
+
 test('gives windows back in steps of half their size, as far as the caller has consumed', () => {
   const bench = serverBench({ limits: { streamWindowBytes: 80_000, connectionWindowBytes: 100_000 } });
   const { connection } = bench;

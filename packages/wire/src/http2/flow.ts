@@ -8,6 +8,9 @@ import type { Http2Stream } from './stream.ts';
 /** WINDOW_UPDATE is sent when this share of the window has been consumed: few frames, and the peer hardly ever stands still. */
 const CREDIT_SHARE = 0.5;
 
+/** What a stream may send in its turn while others wait for the window of the connection: one frame of the protocol's default size. */
+const QUANTUM_BYTES = 16_384;
+
 export class ReceiveFlow {
   private readonly writer: FrameWriter;
   /** What the peer may send on all streams together. */
@@ -57,22 +60,29 @@ export class ReceiveFlow {
 export class SendFlow {
   private window: number = DEFAULT_WINDOW_BYTES;
   /** Streams that wait for the window of the connection, oldest first. */
-  private queue: Http2Stream[] = [];
+  private readonly queue: Http2Stream[] = [];
+  /** Whose turn it is, and what is left of its quantum. */
+  private turn: Http2Stream | undefined;
+  private turnLeft = 0;
 
   /** How much of a stream's data may go now. */
   allowance(stream: Http2Stream): number {
-    return Math.max(0, Math.min(this.window, stream.sendWindow));
+    let bytes = Math.min(this.window, stream.sendWindow);
+    if (this.turn !== undefined && this.queue.length > 0) bytes = Math.min(bytes, stream === this.turn ? this.turnLeft : 0);
+    return bytes > 0 ? bytes : 0;
   }
 
   spend(stream: Http2Stream, bytes: number): void {
     this.window -= bytes;
     stream.sendWindow -= bytes;
+    if (stream === this.turn) this.turnLeft -= bytes;
   }
 
   /** The stream has more to send than the windows allow. */
   block(stream: Http2Stream): void {
     stream.blocked = true;
-    if (this.window <= 0) this.enqueue(stream);
+    // With both windows open, it is another stream's turn.
+    if (this.window <= 0 || stream.sendWindow > 0) this.enqueue(stream);
   }
 
   /** WINDOW_UPDATE of the connection; false when the window gets too large. */
@@ -98,15 +108,23 @@ export class SendFlow {
     return true;
   }
 
-  /** The next stream in turn that can go on, if the window of the connection is open. */
+  /** The next stream in turn that can go on, if the window of the connection is open. Until `endTurns` no stream takes more than a quantum
+   *  while others wait. */
   next(): Http2Stream | undefined {
     while (this.window > 0) {
       const stream = this.queue.shift();
       if (stream === undefined) return undefined;
       stream.queued = false;
-      if (stream.isSending && this.unblock(stream)) return stream;
+      if (!stream.isSending || !this.unblock(stream)) continue;
+      this.turn = stream;
+      this.turnLeft = QUANTUM_BYTES;
+      return stream;
     }
     return undefined;
+  }
+
+  endTurns(): void {
+    this.turn = undefined;
   }
 
   private enqueue(stream: Http2Stream): void {

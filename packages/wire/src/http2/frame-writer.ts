@@ -5,18 +5,19 @@ import type { Output } from '../bytes/output.ts';
 import { BlockWriter } from '../hpack/index.ts';
 import { CLIENT_PREFACE, FLAG, FRAME, FRAME_HEADER_BYTES, PING_BYTES, SETTING_BYTES } from './frame.ts';
 
-/** Larger than every frame of fixed size. Frames are put together here, without leaving this call. */
-const scratch = Buffer.allocUnsafeSlow(64);
 /** Header blocks of all connections: filled and emptied without anything in between. */
 const block = new BlockWriter();
 
 export class FrameWriter {
   readonly output: Output;
+  private readonly copyBytesMax: number;
   /** Bytes of acknowledgements and resets since the last take. */
   replyBytes = 0;
 
-  constructor(output: Output) {
+  /** `copyBytesMax`: larger DATA are not copied into the output. */
+  constructor(output: Output, copyBytesMax: number) {
     this.output = output;
+    this.copyBytesMax = copyBytesMax;
   }
 
   preface(): void {
@@ -46,10 +47,9 @@ export class FrameWriter {
   }
 
   goaway(lastStreamId: number, errorCode: number, debug: string): void {
-    putHeader(8 + debug.length, FRAME.goaway, 0, 0);
-    putUint32(FRAME_HEADER_BYTES, lastStreamId);
-    putUint32(FRAME_HEADER_BYTES + 4, errorCode);
-    this.output.bytes(scratch, 0, FRAME_HEADER_BYTES + 8);
+    this.header(8 + debug.length, FRAME.goaway, 0, 0);
+    this.uint32(lastStreamId);
+    this.uint32(errorCode);
     this.output.latin1(debug);
   }
 
@@ -65,7 +65,8 @@ export class FrameWriter {
   /** One DATA frame with bytes[start, end). */
   data(streamId: number, endStream: boolean, bytes: Buffer, start: number, end: number): void {
     this.header(end - start, FRAME.data, endStream ? FLAG.endStream : 0, streamId);
-    if (end > start) this.output.bytes(bytes, start, end);
+    if (end - start > this.copyBytesMax) this.output.reference(bytes, start, end);
+    else if (end > start) this.output.bytes(bytes, start, end);
   }
 
   /** Where to encode a header block; `endBlock` must follow. */
@@ -82,8 +83,7 @@ export class FrameWriter {
     const blockBytes = length - FRAME_HEADER_BYTES;
     const flags = endStream ? FLAG.endStream : 0;
     if (blockBytes <= frameBytesMax) {
-      putHeader(blockBytes, FRAME.headers, flags | FLAG.endHeaders, streamId);
-      scratch.copy(bytes, 0, 0, FRAME_HEADER_BYTES);
+      putHeader(bytes, 0, blockBytes, FRAME.headers, flags | FLAG.endHeaders, streamId);
       this.output.bytes(bytes, 0, length);
       return;
     }
@@ -97,29 +97,33 @@ export class FrameWriter {
   }
 
   private header(length: number, type: number, flags: number, streamId: number): void {
-    putHeader(length, type, flags, streamId);
-    this.output.bytes(scratch, 0, FRAME_HEADER_BYTES);
+    const at = this.output.claim(FRAME_HEADER_BYTES);
+    putHeader(this.output.room, at, length, type, flags, streamId);
   }
 
   private withUint32(type: number, streamId: number, value: number): void {
-    putHeader(4, type, 0, streamId);
-    putUint32(FRAME_HEADER_BYTES, value);
-    this.output.bytes(scratch, 0, FRAME_HEADER_BYTES + 4);
+    this.header(4, type, 0, streamId);
+    this.uint32(value);
+  }
+
+  private uint32(value: number): void {
+    const at = this.output.claim(4);
+    putUint32(this.output.room, at, value);
   }
 }
 
-function putHeader(length: number, type: number, flags: number, streamId: number): void {
-  scratch[0] = length >>> 16;
-  scratch[1] = length >>> 8;
-  scratch[2] = length;
-  scratch[3] = type;
-  scratch[4] = flags;
-  putUint32(5, streamId);
+function putHeader(into: Buffer, at: number, length: number, type: number, flags: number, streamId: number): void {
+  into[at] = length >>> 16;
+  into[at + 1] = length >>> 8;
+  into[at + 2] = length;
+  into[at + 3] = type;
+  into[at + 4] = flags;
+  putUint32(into, at + 5, streamId);
 }
 
-function putUint32(at: number, value: number): void {
-  scratch[at] = value >>> 24;
-  scratch[at + 1] = value >>> 16;
-  scratch[at + 2] = value >>> 8;
-  scratch[at + 3] = value;
+function putUint32(into: Buffer, at: number, value: number): void {
+  into[at] = value >>> 24;
+  into[at + 1] = value >>> 16;
+  into[at + 2] = value >>> 8;
+  into[at + 3] = value;
 }

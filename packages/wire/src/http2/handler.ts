@@ -30,7 +30,7 @@ export interface Http2Handler {
 }
 
 export interface Http2ServerHandler extends Http2Handler {
-  /** A request. `head` is valid during the call, unless it is kept (`head.keep()`). */
+  /** A request. `head` is valid during the call, unless it is kept (`head.keep()`, later `head.release()`). */
   onHeaders(stream: Http2Stream, head: Http2RequestHead, endStream: boolean): void;
 }
 

@@ -22,13 +22,25 @@ export class Http2Fields {
   readonly list: FieldList = new FieldList();
   /** @internal */
   first = 0;
-  /** @internal The connection must not overwrite this object. */
+  /** @internal Set for those that a connection received: where they go when nobody needs them any more. */
+  stock: SectionStock | undefined = undefined;
+  /** @internal A connection is receiving it or showing it. */
+  lent = false;
+  /** @internal No connection may overwrite this object. */
   kept = false;
 
-  /** Makes the object stay valid: the connection takes a new one for the next message. */
+  /** Makes the object stay valid: the connection takes another one for the next message. */
   keep(): this {
     this.kept = true;
     return this;
+  }
+
+  /** Gives a kept object back: it will be another message's, so nobody may look at it after this call. It is not necessary, but saves memory.
+   *  Without effect on objects that were not kept, or that no connection has made. */
+  release(): void {
+    if (!this.kept) return;
+    this.kept = false;
+    if (!this.lent) this.stock?.give(this);
   }
 
   /** Number of fields, without pseudo-header fields. */
@@ -73,6 +85,49 @@ export class Http2Fields {
 
 export class Http2Trailers extends Http2Fields {}
 
+/** Sections that wait for their next use, of each kind: as many as a busy process has under way. */
+const STOCK_MAX = 256;
+/** Above this measure (RFC 9113 §10.5.1) the fields of a waiting section are let go. */
+const HELD_LIST_BYTES_MAX = 4_096;
+
+/** @internal The sections of all connections: idle ones have none. */
+export class SectionStock<S extends Http2Fields = Http2Fields> {
+  private readonly make: () => S;
+  private readonly waiting: S[] = [];
+
+  constructor(make: () => S) {
+    this.make = make;
+  }
+
+  /** The section to receive into: `last`, unless it was kept. */
+  lend(last: S | undefined): S {
+    if (last !== undefined && !last.kept) return last;
+    if (last !== undefined) last.lent = false;
+    let section = this.waiting.pop();
+    if (section === undefined) {
+      section = this.make();
+      section.stock = this;
+    }
+    section.lent = true;
+    return section;
+  }
+
+  /** The connection has shown it. */
+  end(section: S): void {
+    section.lent = false;
+    if (!section.kept) this.give(section);
+  }
+
+  /** Nobody needs it any more. */
+  give(section: S): void {
+    if (this.waiting.length === STOCK_MAX) return;
+    const { list } = section;
+    if (list.size > HELD_LIST_BYTES_MAX) list.fields.length = 0;
+    list.reset();
+    this.waiting.push(section);
+  }
+}
+
 export class Http2RequestHead extends Http2Fields {
   /** @internal Its properties were checked. To change them, pass a rendering. */
   received = false;
@@ -81,6 +136,8 @@ export class Http2RequestHead extends Http2Fields {
   scheme = '';
   /** From :authority, else from Host, which is not in the list of fields. */
   authority = '';
+  /** @internal It came from Host, and there was no :authority. */
+  authorityIsHost = false;
   /** With query; `*` for OPTIONS of the server as a whole; empty for CONNECT without :protocol. */
   path = '';
   /** RFC 8441: what an extended CONNECT is for, such as `websocket`; otherwise empty. */
@@ -97,3 +154,10 @@ export class Http2ResponseHead extends Http2Fields {
   /** Value of Content-Length, -1 without one. In answers to HEAD and in 304 it says nothing about this message's body. */
   contentLength = -1;
 }
+
+/** @internal */
+export const requestHeadStock: SectionStock<Http2RequestHead> = new SectionStock(() => new Http2RequestHead());
+/** @internal */
+export const responseHeadStock: SectionStock<Http2ResponseHead> = new SectionStock(() => new Http2ResponseHead());
+/** @internal */
+export const trailerStock: SectionStock<Http2Trailers> = new SectionStock(() => new Http2Trailers());

@@ -17,6 +17,7 @@ export function readRequestHead(head: Http2RequestHead, allowProtocol: boolean):
   head.method = '';
   head.scheme = '';
   head.authority = '';
+  head.authorityIsHost = false;
   head.path = '';
   head.protocol = '';
   head.contentLength = -1;
@@ -77,7 +78,10 @@ function readRequestFields(head: Http2RequestHead, first: number): StreamViolati
     }
   }
   if (host !== undefined) {
-    if (head.authority === '') head.authority = host;
+    if (head.authority === '') {
+      head.authority = host;
+      head.authorityIsHost = true;
+    }
     // RFC 9113 §8.3.1. Host names are compared without regard to case (RFC 3986 §6.2.2.1).
     else if (!equalsIgnoreCase(host, 0, host.length, head.authority.toLowerCase())) return 'HOST_DIFFERS';
   }

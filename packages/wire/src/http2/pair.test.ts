@@ -118,6 +118,9 @@ const exchange = fc.record({
   downTrailers: fc.boolean(),
 });
 
+/** Bodies of these tests have up to 3,000 bytes: none, some or all DATA pass by reference. */
+const copyMax = fc.constantFrom(0, 20, 500, Number.POSITIVE_INFINITY);
+
 type Step =
   | { readonly do: 'request' }
   | { readonly do: 'write'; readonly side: 0 | 1; readonly which: number; readonly bytes: number }
@@ -149,9 +152,14 @@ test('whatever the order of writes, reads and arrivals, all content arrives, onc
       fc.array(step, { maxLength: 150 }),
       windows,
       windows,
-      (exchanges, steps, a, b) => {
+      fc.tuple(copyMax, copyMax),
+      (exchanges, steps, a, b, copyMaxes) => {
         const limits = { concurrentStreamsMax: 3 };
-        const { pair, up, down } = linked(exchanges, { limits: { ...limits, ...a } }, { limits: { ...limits, ...b } });
+        const [clientOptions, serverOptions] = [
+          { limits: { ...limits, ...a }, dataCopyBytesMax: copyMaxes[0] },
+          { limits: { ...limits, ...b }, dataCopyBytesMax: copyMaxes[1], outputSlabBytes: 300 },
+        ];
+        const { pair, up, down } = linked(exchanges, clientOptions, serverOptions);
         const sides = [up, down] as const;
         const requested: Http2Stream[] = [];
         const request = (): void => {

@@ -8,7 +8,7 @@ import { NO_RENDERING, encodeResponseHead, type Http2ResponseRendering } from '.
 import { HTTP2_ERROR, HTTP2_VIOLATIONS, type ConnectionViolationCode, type StreamViolationCode } from './errors.ts';
 import { PING_BYTES, STREAM_ID_MAX } from './frame.ts';
 import type { Http2ServerHandler } from './handler.ts';
-import { Http2RequestHead, Http2ResponseHead } from './head.ts';
+import { Http2ResponseHead, requestHeadStock, type Http2RequestHead } from './head.ts';
 import { readRequestHead } from './message.ts';
 import { Http2Stream } from './stream.ts';
 
@@ -18,7 +18,8 @@ const DRAIN_PING = Buffer.from('draining', 'latin1').subarray(0, PING_BYTES);
 export class Http2Server extends Http2Connection {
   protected override readonly chargesResets = true;
   private readonly serverHandler: Http2ServerHandler;
-  private head = new Http2RequestHead();
+  /** The one that is being received or shown. */
+  private head: Http2RequestHead | undefined;
   private readonly extendedConnect: boolean;
 
   /** One per connection. SETTINGS are in the output at once. */
@@ -91,7 +92,7 @@ export class Http2Server extends Http2Connection {
   }
 
   protected override headList(): FieldList {
-    if (this.head.kept) this.head = new Http2RequestHead();
+    this.head = requestHeadStock.lend(this.head);
     return this.head.list;
   }
 
@@ -101,10 +102,16 @@ export class Http2Server extends Http2Connection {
     endStream: boolean,
     blockFault: StreamViolationCode | undefined,
   ): void {
+    const head = this.head!;
+    this.takeRequest(streamId, head, endStream, blockFault);
+    requestHeadStock.end(head);
+    this.head = undefined;
+  }
+
+  private takeRequest(streamId: number, head: Http2RequestHead, endStream: boolean, blockFault: StreamViolationCode | undefined): void {
     // §6.8: what comes after the last stream of our GOAWAY is ignored.
     if (streamId > this.lastAccepted) return this.closedStreams.add(streamId, 'reset-by-us');
     if (this.streams.size >= this.limits.concurrentStreamsMax) return this.refuse(streamId, 'TOO_MANY_STREAMS');
-    const { head } = this;
     if (head.list.tooLarge) return this.refuseTooLarge(streamId, endStream);
     const fault =
       blockFault ?? readRequestHead(head, this.extendedConnect) ?? (endStream && head.contentLength > 0 ? 'LENGTH_DIFFERS' : undefined);
@@ -118,10 +125,10 @@ export class Http2Server extends Http2Connection {
   }
 
   private openStream(streamId: number): Http2Stream {
-    const stream = new Http2Stream(streamId, this.remote.initialWindowSize, this.local.largest('initialWindowSize'));
+    const stream = new Http2Stream(streamId, this.remote.initialWindowSize, this.local.largestWindow);
     stream.advance('receive-headers');
     stream.headReceived = true;
-    this.streams.set(streamId, stream);
+    this.streams.add(stream);
     return stream;
   }
 

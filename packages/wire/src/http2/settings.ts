@@ -106,9 +106,14 @@ export class LocalSettings {
   private acknowledged: Required<ChangeableSettings>;
   private readonly pending: ChangeableSettings[] = [];
 
+  /** What is asked for most, kept ready: the largest window that the peer may still go by, and the last one sent. */
+  largestWindow = 0;
+  latestWindow = 0;
+
   constructor() {
     const { headerTableSize, maxConcurrentStreams, initialWindowSize, maxFrameSize } = defaultSettings();
     this.acknowledged = { headerTableSize, maxConcurrentStreams, initialWindowSize, maxFrameSize };
+    this.settle();
   }
 
   /** Sent and not yet acknowledged. */
@@ -119,6 +124,7 @@ export class LocalSettings {
   /** Notes a change as sent; returns its frame's content. */
   send(change: ChangeableSettings): [id: number, value: number][] {
     this.pending.push(change);
+    this.settle();
     const values: [number, number][] = [];
     for (const key of Object.keys(ID_OF) as (keyof typeof ID_OF)[]) {
       const value = change[key];
@@ -132,6 +138,7 @@ export class LocalSettings {
     const change = this.pending.shift();
     if (change === undefined) return false;
     this.acknowledged = { ...this.acknowledged, ...change };
+    this.settle();
     return true;
   }
 
@@ -142,8 +149,9 @@ export class LocalSettings {
     return value;
   }
 
-  /** The last value sent. */
-  latest(key: keyof ChangeableSettings): number {
-    return this.pending.findLast((change) => change[key] !== undefined)?.[key] ?? this.acknowledged[key];
+  private settle(): void {
+    this.largestWindow = this.largest('initialWindowSize');
+    const sent = this.pending.findLast((change) => change.initialWindowSize !== undefined);
+    this.latestWindow = sent?.initialWindowSize ?? this.acknowledged.initialWindowSize;
   }
 }

@@ -1,13 +1,15 @@
 // A service as an EDS cluster, the application itself as a STATIC one.
-import type { Cluster } from '@heddle/core';
+import type { Cluster, HttpVersion } from '@heddle/core';
 import {
   Cluster_DiscoveryType,
   Cluster_LbPolicy,
   type Cluster as ClusterMessage,
 } from '../../gen/envoy/envoy/config/cluster/v3/cluster.ts';
+import { HttpProtocolOptions } from '../../gen/envoy/envoy/extensions/upstreams/http/v3/http_protocol_options.ts';
 import { decodeEndpoints, encodeEndpoints } from './endpoints.ts';
 import { decodeHealthCheck, encodeHealthCheck } from './health-check.ts';
 import type { At } from './rejection.ts';
+import { pack, unpack } from './strict.ts';
 import { decodeUpstreamTls, encodeUpstreamTls } from './tls.ts';
 import {
   adsSource,
@@ -24,6 +26,8 @@ import {
 
 /** Envoy's and the contract's default where the field is not set. */
 const CONNECT_TIMEOUT_DEFAULT = { seconds: 5, nanos: 0 };
+/** Envoy looks the options of an upstream protocol up by this key. Without them an upstream speaks HTTP/1.1. */
+const HTTP_OPTIONS_KEY = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 
 export function encodeCluster(cluster: Cluster): ClusterMessage {
   return {
@@ -31,10 +35,31 @@ export function encodeCluster(cluster: Cluster): ClusterMessage {
     ...encodeSource(cluster),
     connectTimeout: encodeDuration(cluster.connectTimeoutMs),
     lbPolicy: Cluster_LbPolicy.ROUND_ROBIN,
+    ...(cluster.http === 'http1' ? {} : { typedExtensionProtocolOptions: { [HTTP_OPTIONS_KEY]: pack(HttpProtocolOptions, HTTP2) } }),
     ...(cluster.health === undefined ? {} : { healthChecks: [encodeHealthCheck(cluster.health)] }),
     ...(cluster.tls === undefined ? {} : { transportSocket: encodeUpstreamTls(cluster.tls) }),
     metadata: encodeMetadata({ namespace: cluster.service.namespace, service: cluster.service.name }),
   };
+}
+
+/** CONNECT, extended or not, is what bytes and upgrades travel by. */
+const HTTP2: HttpProtocolOptions = {
+  upstreamProtocolOptions: {
+    $case: 'explicitHttpConfig',
+    value: { protocolConfig: { $case: 'http2ProtocolOptions', value: { allowConnect: true } } },
+  },
+};
+
+function decodeHttpVersion(options: ClusterMessage['typedExtensionProtocolOptions'], at: At): HttpVersion {
+  const keys = Object.keys(options ?? {});
+  const other = keys.find((key) => key !== HTTP_OPTIONS_KEY);
+  if (other !== undefined) return at.reject(`${JSON.stringify(other)} is not supported; only ${HTTP_OPTIONS_KEY} is`);
+  if (options === undefined || keys.length === 0) return 'http1';
+  const inside = at.field(HTTP_OPTIONS_KEY);
+  const { upstreamProtocolOptions: explicit } = unpack(HttpProtocolOptions, options[HTTP_OPTIONS_KEY], inside);
+  const http2 = inside.field('explicit_http_config').field('http2_protocol_options');
+  mustBe(required(explicit?.value.protocolConfig?.value, http2).allowConnect, true, http2.field('allow_connect'), 'true');
+  return 'http2';
 }
 
 function encodeSource({ name, endpoints }: Cluster): Pick<ClusterMessage, 'clusterDiscoveryType' | 'edsClusterConfig' | 'loadAssignment'> {
@@ -68,6 +93,7 @@ export function decodeCluster(message: ClusterMessage, at: At): Cluster {
     endpoints: decodeSource(message, name, at),
     balance: 'round-robin',
     connectTimeoutMs: decodePositiveDuration(message.connectTimeout ?? CONNECT_TIMEOUT_DEFAULT, at.field('connect_timeout')),
+    http: decodeHttpVersion(message.typedExtensionProtocolOptions, at.field('typed_extension_protocol_options')),
     ...(checks[0] === undefined ? {} : { health: decodeHealthCheck(checks[0], at.item('health_checks', 0)) }),
     ...(message.transportSocket === undefined ? {} : { tls: decodeUpstreamTls(message.transportSocket, at.field('transport_socket')) }),
   };

@@ -26,11 +26,12 @@ const ORDERS: Cluster = {
   endpoints: { kind: 'eds' },
   balance: 'round-robin',
   connectTimeoutMs: 1_000,
+  http: 'http2',
   tls: {
     certificateName: 'workload',
     trustBundleName: 'trust-bundle',
     peerIds: ['spiffe://shop.local/ns/default/svc/orders'],
-    alpn: ['http/1.1'],
+    alpn: ['h2'],
   },
 };
 
@@ -145,10 +146,10 @@ describe('nothing is ignored: a resource is rejected', () => {
     const value = altered(ListenerMessage, listener, (message) => {
       const chain = message.filterChains?.[0];
       assert.ok(chain);
-      // FilterChain.filter_chain_match (1).
-      chain._unknownFields = { 10: [Uint8Array.of(0)] };
+      // FilterChain.metadata (5).
+      chain._unknownFields = { 42: [Uint8Array.of(0)] };
     });
-    assert.equal(rejection('listener', value), "Listener 'x': filter_chains[0]: filter_chain_match is not supported");
+    assert.equal(rejection('listener', value), "Listener 'x': filter_chains[0]: metadata is not supported");
   });
 
   test('for a field outside the subset inside of a typed extension', () => {
@@ -198,7 +199,7 @@ describe('nothing is ignored: a resource is rejected', () => {
     assert.match(rejection('cluster', value), /metadata: filter_metadata: "envoy.lb" is not supported/);
   });
 
-  test('for an optional client certificate', () => {
+  test('for a client certificate that is optional', () => {
     const value = altered(ListenerMessage, listener, (message) => {
       const any = message.filterChains?.[0]?.transportSocket?.configType?.value;
       assert.ok(any?.value);
@@ -230,6 +231,114 @@ describe('nothing is ignored: a resource is rejected', () => {
       rejection('route', value),
       /routes\[0\]: route: retry_policy: retry_on: "5xx" is not supported; only connect-failure, refused-stream, reset are/,
     );
+  });
+
+  test('for parts of a listener that Heddle would not follow', () => {
+    const tunnel = { kind: 'tcp', cluster: 'db', tunnel: 'db:5432' } as const;
+    const { tls: _, ...plain } = INBOUND;
+    const outbound: Listener = {
+      ...plain,
+      direction: 'outbound',
+      serverNames: [{ names: ['db.example'], filter: tunnel }],
+      filter: { kind: 'http', routeConfigName: 'r', otherwise: tunnel },
+    };
+    const bytes = encodeResource('listener', outbound).any.value;
+    const cases: [(message: ListenerMessage) => void, RegExp][] = [
+      [
+        ({ filterChains }) => (filterChains![0]!.filterChainMatch!.serverNames = ['*.example']),
+        /server_names\[0\]: "\*\.example" is not a server name/,
+      ],
+      [({ filterChains }) => (filterChains![0]!.filterChainMatch!.serverNames = ['a', 'a']), /server_names\[1\]: "a" is listed twice/],
+      [
+        ({ filterChains }) => (filterChains![0]!.filterChainMatch!.serverNames = []),
+        /filter_chains\[0\]: .*server_names: must have at least one/,
+      ],
+      [
+        ({ filterChains }) => (filterChains![0]!.filterChainMatch!.transportProtocol = ''),
+        /filter_chains\[0\]: .*transport_protocol: only tls/,
+      ],
+      [({ filterChains }) => void filterChains!.pop(), /server_names: the last chain must be for all other connections/],
+      [
+        (message) => (message.filterChains![1]!.filters = message.defaultFilterChain!.filters),
+        /must be HTTP where there is a default_filter_chain/,
+      ],
+      [
+        ({ filterChains }) => (filterChains![1]!.filterChainMatch!.applicationProtocols = ['h2']),
+        /application_protocols: only \[http\/1.0, /,
+      ],
+      [
+        ({ filterChains }) => (filterChains![1]!.filterChainMatch!.serverNames = ['b']),
+        /server_names: the last chain must be for all other/,
+      ],
+      [({ filterChains }) => (filterChains![1]!.filterChainMatch = undefined), /transport_protocol: only raw_buffer is supported/],
+      [(message) => (message.defaultFilterChain = undefined), /transport_protocol: the last chain must be for all other connections/],
+      [
+        ({ defaultFilterChain }) => (defaultFilterChain!.filterChainMatch = {}),
+        /default_filter_chain: filter_chain_match: is not supported/,
+      ],
+      [
+        (message) => (message.listenerFiltersTimeout = { seconds: 15, nanos: 0 }),
+        /listener_filters_timeout: only 100 ms is supported, not 15000/,
+      ],
+      [(message) => (message.continueOnListenerFiltersTimeout = false), /continue_on_listener_filters_timeout: only true is supported/],
+      [(message) => void message.listenerFilters!.pop(), /listener_filters: must be \[tls, http\] for these filter chains, not \[tls\]/],
+      [
+        ({ listenerFilters }) => (listenerFilters![0]!.configType!.value.typeUrl = 'x/y'),
+        /listener_filters\[0\]: typed_config: x\/y is not supported/,
+      ],
+    ];
+    for (const [change, expected] of cases) assert.match(rejection('listener', altered(ListenerMessage, bytes, change)), expected);
+    assert.throws(
+      () => encodeResource('listener', { ...outbound, tls: INBOUND.tls! }),
+      /transport_socket: is not supported where the protocol is found/,
+    );
+    const operator = { ...plain, filter: { ...tunnel, tunnel: '%REQUESTED_SERVER_NAME%:443' } };
+    assert.throws(() => encodeResource('listener', operator), /tunneling_config: hostname: .*command operators are not supported/);
+    const trust = { certificateName: 'x', trustDomain: 'shop.local' };
+    assert.throws(() => encodeResource('listener', { ...plain, tls: trust }), /validation_context_sds_secret_config: .*name: is required/);
+  });
+
+  test('for a tunnel with a time limit, retries or a path, and upgrades of a route for requests', () => {
+    const tunnel = { prefix: '', connect: 'forward', cluster: 'db', timeoutMs: 0, retry: { attempts: 0, on: [] } } as const;
+    const config = (change: object): RouteConfig => ({
+      name: 'r',
+      virtualHosts: [{ name: 'v', domains: ['*'], routes: [{ ...tunnel, ...change }] }],
+    });
+    assert.throws(() => encodeResource('route', config({ prefix: '/' })), /match: prefix: must be empty in a route for CONNECT/);
+    assert.throws(() => encodeResource('route', config({ timeoutMs: 1 })), /routes\[0\]: route: timeout: must be 0 in a route for CONNECT/);
+    assert.throws(
+      () => encodeResource('route', config({ retry: { attempts: 1, on: ['reset'] } })),
+      /retry_policy: is not supported in a route for/,
+    );
+    const changed = (resource: RouteConfig, upgrades: { upgradeType: string }[]): string =>
+      rejection(
+        'route',
+        altered(RouteConfiguration, encodeResource('route', resource).any.value, (message) => {
+          message.virtualHosts![0]!.routes![0]!.action!.value.upgradeConfigs = upgrades;
+        }),
+      );
+    assert.match(
+      changed(config({}), [{ upgradeType: 'websocket' }]),
+      /upgrade_configs\[0\]: upgrade_type: only CONNECT is supported, not "websocket"/,
+    );
+    assert.match(changed(config({}), []), /upgrade_configs: must have exactly one entry, not 0/);
+    assert.match(changed(MESH, [{ upgradeType: 'websocket' }]), /upgrade_configs: is supported in routes for CONNECT only/);
+  });
+
+  test('for an upstream that is told by ids and by a name, or by a name that is none', () => {
+    const named = { trustBundleName: 'public', peerIds: [], serverName: 'far.example', alpn: [] };
+    const refused = (tls: Cluster['tls'], expected: RegExp): void =>
+      assert.throws(() => encodeResource('cluster', { ...ORDERS, tls }), expected);
+    refused(
+      { ...named, peerIds: ['spiffe://x/ns/a/svc/b'] },
+      /match_typed_subject_alt_names\[0\]: san_type: only DNS, as sni is set, is supported/,
+    );
+    refused({ ...named, serverName: 'Far.Example' }, /sni: "Far.Example" is not a server name in lower case/);
+    refused({ ...named, serverName: undefined }, /must name at least one peer/);
+    const other = altered(ClusterMessage, cluster, (message) => {
+      message.typedExtensionProtocolOptions = { other: { typeUrl: 'x/y', value: new Uint8Array() } };
+    });
+    assert.match(rejection('cluster', other), /typed_extension_protocol_options: "other" is not supported/);
   });
 
   test('for the wrong type', () => {

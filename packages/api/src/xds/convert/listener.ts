@@ -1,109 +1,187 @@
-// A listener: one address, one filter chain, in it either HTTP with routes by RDS or bytes to one cluster.
-import type { HttpFilter, Listener, TcpFilter } from '@heddle/core';
+// A listener: one address, and filter chains of which a connection takes one: those for server names first, then HTTP or bytes.
+import { DEFAULT_LIMITS, isServerName } from '@heddle/core';
+import type { Listener, ServerNameRoute } from '@heddle/core';
 import { TrafficDirection } from '../../gen/envoy/envoy/config/core/v3/base.ts';
 import type { Listener as ListenerMessage } from '../../gen/envoy/envoy/config/listener/v3/listener.ts';
-import type { Filter, FilterChain } from '../../gen/envoy/envoy/config/listener/v3/listener_components.ts';
-import { Router } from '../../gen/envoy/envoy/extensions/filters/http/router/v3/router.ts';
-import {
-  HttpConnectionManager,
-  HttpConnectionManager_CodecType,
-} from '../../gen/envoy/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
-import { TcpProxy } from '../../gen/envoy/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.ts';
+import type { FilterChain, FilterChainMatch, ListenerFilter } from '../../gen/envoy/envoy/config/listener/v3/listener_components.ts';
+import { HttpInspector } from '../../gen/envoy/envoy/extensions/filters/listener/http_inspector/v3/http_inspector.ts';
+import { TlsInspector } from '../../gen/envoy/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.ts';
+import { decodeFilter, decodeTcp, encodeFilter } from './filter.ts';
 import type { At } from './rejection.ts';
-import { pack, unpack } from './strict.ts';
+import { type MessageType, pack, unpack } from './strict.ts';
 import { decodeDownstreamTls, encodeDownstreamTls } from './tls.ts';
 import {
-  adsSource,
   decodeAddress,
+  decodeDuration,
   decodeMetadata,
   encodeAddress,
+  encodeDuration,
   encodeMetadata,
   exactlyOne,
   metadataText,
   mustBe,
-  mustBeAds,
   required,
   requiredText,
 } from './values.ts';
 
-const HTTP_FILTER_NAME = 'envoy.filters.network.http_connection_manager';
-const TCP_FILTER_NAME = 'envoy.filters.network.tcp_proxy';
-const ROUTER_NAME = 'envoy.filters.http.router';
 const DIRECTIONS = new Map<TrafficDirection | undefined, Listener['direction']>([
   [TrafficDirection.INBOUND, 'inbound'],
   [TrafficDirection.OUTBOUND, 'outbound'],
 ]);
+/** Envoy's words for what the inspectors have seen. */
+const TLS = 'tls';
+const PLAIN = 'raw_buffer';
+const HTTP_VERSIONS: readonly string[] = ['http/1.0', 'http/1.1', 'h2c'];
+
+/** What must look at the first bytes, so that the match of a chain means something. */
+const INSPECTORS = {
+  tls: { name: 'envoy.filters.listener.tls_inspector', type: TlsInspector as MessageType<object> },
+  http: { name: 'envoy.filters.listener.http_inspector', type: HttpInspector as MessageType<object> },
+} as const;
+type Inspector = keyof typeof INSPECTORS;
 
 export function encodeListener(listener: Listener): ListenerMessage {
-  const { name, filter, tls } = listener;
+  const { name, filter, tls, serverNames } = listener;
+  const otherwise = filter.kind === 'http' ? filter.otherwise : undefined;
   const chain: FilterChain = {
-    filters: [filter.kind === 'http' ? encodeHttp(filter, name) : encodeTcp(filter, name)],
-    ...(tls === undefined ? {} : { transportSocket: encodeDownstreamTls(tls, filter.kind) }),
+    ...(otherwise !== undefined && { filterChainMatch: { transportProtocol: PLAIN, applicationProtocols: [...HTTP_VERSIONS] } }),
+    filters: [encodeFilter(filter, name)],
+    ...(tls !== undefined && { transportSocket: encodeDownstreamTls(tls, filter.kind) }),
   };
   return {
     name,
     address: encodeAddress(listener.address, listener.port),
-    filterChains: [chain],
-    ...(listener.workload === undefined ? {} : { metadata: encodeMetadata({ workload: listener.workload }) }),
+    filterChains: [...(serverNames ?? []).map((route) => encodeServerNames(route, name)), chain],
+    ...(otherwise !== undefined && {
+      defaultFilterChain: { filters: [encodeFilter(otherwise, name)] },
+      // Where the server speaks first, the client sends nothing that could be looked at.
+      listenerFiltersTimeout: encodeDuration(DEFAULT_LIMITS.protocolDetectionTimeoutMs),
+      continueOnListenerFiltersTimeout: true,
+    }),
+    listenerFilters: inspectorsOf(listener).map(encodeInspector),
+    ...(listener.workload !== undefined && { metadata: encodeMetadata({ workload: listener.workload }) }),
     trafficDirection: listener.direction === 'inbound' ? TrafficDirection.INBOUND : TrafficDirection.OUTBOUND,
   };
 }
 
-function encodeHttp(filter: HttpFilter, statPrefix: string): Filter {
-  const manager: HttpConnectionManager = {
-    codecType: HttpConnectionManager_CodecType.HTTP1,
-    statPrefix,
-    routeSpecifier: { $case: 'rds', value: { configSource: adsSource(), routeConfigName: filter.routeConfigName } },
-    httpFilters: [{ name: ROUTER_NAME, configType: { $case: 'typedConfig', value: pack(Router, {}) } }],
-  };
-  return { name: HTTP_FILTER_NAME, configType: { $case: 'typedConfig', value: pack(HttpConnectionManager, manager) } };
+function inspectorsOf({ serverNames, filter }: Pick<Listener, 'serverNames' | 'filter'>): Inspector[] {
+  return [
+    ...(serverNames === undefined ? [] : (['tls'] as const)),
+    ...(filter.kind === 'http' && filter.otherwise !== undefined ? (['http'] as const) : []),
+  ];
 }
 
-function encodeTcp(filter: TcpFilter, statPrefix: string): Filter {
-  const proxy: TcpProxy = { statPrefix, clusterSpecifier: { $case: 'cluster', value: filter.cluster } };
-  return { name: TCP_FILTER_NAME, configType: { $case: 'typedConfig', value: pack(TcpProxy, proxy) } };
+function encodeInspector(inspector: Inspector): ListenerFilter {
+  const { name, type } = INSPECTORS[inspector];
+  return { name, configType: { $case: 'typedConfig', value: pack(type, {}) } };
+}
+
+function encodeServerNames({ names, filter }: ServerNameRoute, listener: string): FilterChain {
+  return { filterChainMatch: { transportProtocol: TLS, serverNames: [...names] }, filters: [encodeFilter(filter, listener)] };
 }
 
 export function decodeListener(message: ListenerMessage, at: At): Listener {
   const name = requiredText(message.name, at.field('name'));
   const direction = DIRECTIONS.get(message.trafficDirection) ?? at.field('traffic_direction').reject('must be INBOUND or OUTBOUND');
-  const chain = exactlyOne(message.filterChains, at.field('filter_chains'));
-  const inside = at.item('filter_chains', 0);
-  const filter = decodeFilter(exactlyOne(chain.filters, inside.field('filters')), name, inside.item('filters', 0));
+  const chains = message.filterChains ?? [];
+  const main = chains.at(-1) ?? at.field('filter_chains').reject('must have at least one entry');
+  const inside = at.item('filter_chains', chains.length - 1);
+  const filter = decodeMain(message, main, name, inside, at);
+  const passing = decodePassing(chains.slice(0, -1), name, at);
+  const shape = { filter, ...(passing.length > 0 && { serverNames: passing }) };
+  const serverNames = decodeInspectors(message, shape, at);
   const metadata = decodeMetadata(message.metadata, ['workload'], at.field('metadata'));
   const workload = metadataText(metadata, 'workload', at.field('metadata'));
+  const socket = inside.field('transport_socket');
   return {
     name,
     direction,
     ...decodeAddress(message.address, 0, at.field('address')),
-    ...(workload === undefined ? {} : { workload }),
-    ...(chain.transportSocket === undefined
-      ? {}
-      : { tls: decodeDownstreamTls(chain.transportSocket, filter.kind, inside.field('transport_socket')) }),
+    ...(workload !== undefined && { workload }),
+    ...(main.transportSocket !== undefined && { tls: decodeDownstreamTls(main.transportSocket, filter.kind, socket) }),
+    ...(serverNames !== undefined && { serverNames }),
     filter,
   };
 }
 
-/** The type of the configuration decides, not the name of the filter: so the xDS protocol has it since v3. */
-function decodeFilter(message: Filter, listener: string, at: At): HttpFilter | TcpFilter {
-  const config = message.configType?.value;
-  const inside = at.field('typed_config');
-  if (config?.typeUrl?.endsWith(`/${TcpProxy.$type}`) === true) {
-    const proxy = unpack(TcpProxy, config, inside);
-    statPrefixIs(listener, proxy.statPrefix, inside);
-    return { kind: 'tcp', cluster: requiredText(proxy.clusterSpecifier?.value, inside.field('cluster')) };
+/** The last chain is for every connection, or for those that begin with HTTP where there is one by default beside it. */
+function decodeMain(message: ListenerMessage, chain: FilterChain, listener: string, inside: At, at: At): Listener['filter'] {
+  const filter = decodeFilter(exactlyOne(chain.filters, inside.field('filters')), listener, inside.item('filters', 0));
+  const match = inside.field('filter_chain_match');
+  const timeout = at.field('listener_filters_timeout');
+  const goOn = at.field('continue_on_listener_filters_timeout');
+  const { transportProtocol, applicationProtocols, serverNames } = withDefaults(chain.filterChainMatch);
+  if (serverNames.length > 0) match.field('server_names').reject('the last chain must be for all other connections');
+  if (message.defaultFilterChain === undefined) {
+    if (transportProtocol !== '') match.field('transport_protocol').reject('the last chain must be for all other connections');
+    if (applicationProtocols.length > 0) match.field('application_protocols').reject('needs a default_filter_chain for everything else');
+    if (message.listenerFiltersTimeout !== undefined) timeout.reject('is supported beside a default_filter_chain only');
+    if (message.continueOnListenerFiltersTimeout === true) goOn.reject('is supported beside a default_filter_chain only');
+    return filter;
   }
-  const manager = unpack(HttpConnectionManager, config, inside);
-  statPrefixIs(listener, manager.statPrefix, inside);
-  mustBe(manager.codecType, HttpConnectionManager_CodecType.HTTP1, inside.field('codec_type'), 'HTTP1');
-  const rds = required(manager.routeSpecifier?.value, inside.field('rds'));
-  mustBeAds(rds.configSource, inside.field('rds').field('config_source'));
-  const router = exactlyOne(manager.httpFilters, inside.field('http_filters'));
-  unpack(Router, router.configType?.value, inside.item('http_filters', 0).field('typed_config'));
-  return { kind: 'http', routeConfigName: requiredText(rds.routeConfigName, inside.field('rds').field('route_config_name')) };
+  if (filter.kind !== 'http') return inside.field('filters').reject('must be HTTP where there is a default_filter_chain');
+  mustBe(transportProtocol, PLAIN, match.field('transport_protocol'), PLAIN);
+  if (applicationProtocols.join() !== HTTP_VERSIONS.join())
+    match
+      .field('application_protocols')
+      .reject(`only [${HTTP_VERSIONS.join(', ')}] is supported, not [${applicationProtocols.join(', ')}]`);
+  if (chain.transportSocket !== undefined) inside.field('transport_socket').reject('is not supported where the protocol is found out');
+  const waitMs = DEFAULT_LIMITS.protocolDetectionTimeoutMs;
+  mustBe(decodeDuration(message.listenerFiltersTimeout, timeout), waitMs, timeout, `${waitMs} ms`);
+  mustBe(message.continueOnListenerFiltersTimeout, true, goOn, 'true');
+  const chainAt = at.field('default_filter_chain');
+  const { filters, filterChainMatch, transportSocket } = message.defaultFilterChain;
+  // Envoy would not look at it.
+  if (filterChainMatch !== undefined) chainAt.field('filter_chain_match').reject('is not supported');
+  if (transportSocket !== undefined) chainAt.field('transport_socket').reject('is not supported');
+  return { ...filter, otherwise: decodeTcp(exactlyOne(filters, chainAt.field('filters')), listener, chainAt.item('filters', 0)) };
 }
 
-/** Names metrics in Envoy. Heddle's metrics carry the listener's name, so anything else would be ignored. */
-function statPrefixIs(listener: string, statPrefix: string | undefined, at: At): void {
-  mustBe(statPrefix, listener, at.field('stat_prefix'), 'the name of the listener');
+function decodePassing(chains: readonly FilterChain[], listener: string, at: At): ServerNameRoute[] {
+  const taken = new Set<string>();
+  return chains.map((chain, index) => {
+    const inside = at.item('filter_chains', index);
+    const match = inside.field('filter_chain_match');
+    const { transportProtocol, applicationProtocols, serverNames: names } = withDefaults(chain.filterChainMatch);
+    mustBe(transportProtocol, TLS, match.field('transport_protocol'), TLS);
+    if (applicationProtocols.length > 0) match.field('application_protocols').reject('is not supported beside server_names');
+    if (names.length === 0) match.field('server_names').reject('must have at least one entry: only the last chain is for all others');
+    names.forEach((name, position) => {
+      const own = match.item('server_names', position);
+      if (!isServerName(name)) own.reject(`${JSON.stringify(name)} is not a server name in lower case; patterns are not supported`);
+      if (taken.has(name)) own.reject(`${JSON.stringify(name)} is listed twice`);
+      taken.add(name);
+    });
+    if (chain.transportSocket !== undefined) inside.field('transport_socket').reject('is not supported beside server_names');
+    return { names, filter: decodeTcp(exactlyOne(chain.filters, inside.field('filters')), listener, inside.item('filters', 0)) };
+  });
+}
+
+/** Envoy matches only what an inspector has seen. Gives the ways by server name: an empty list where there are none and names are read. */
+function decodeInspectors(
+  message: ListenerMessage,
+  shape: Pick<Listener, 'serverNames' | 'filter'>,
+  at: At,
+): readonly ServerNameRoute[] | undefined {
+  const found = (message.listenerFilters ?? []).map((filter, index) => {
+    const inside = at.item('listener_filters', index).field('typed_config');
+    const config = required(filter.configType?.value, inside);
+    const inspector = (Object.keys(INSPECTORS) as Inspector[]).find((key) => config.typeUrl?.endsWith(`/${INSPECTORS[key].type.$type}`));
+    if (inspector === undefined) return inside.reject(`${config.typeUrl} is not supported; the inspectors for TLS and HTTP are`);
+    unpack(INSPECTORS[inspector].type, config, inside);
+    return inspector;
+  });
+  const serverNames = shape.serverNames ?? (found.includes('tls') ? [] : undefined);
+  const expected = inspectorsOf({ ...shape, ...(serverNames !== undefined && { serverNames }) });
+  if (found.join() !== expected.join())
+    at.field('listener_filters').reject(`must be [${expected.join(', ')}] for these filter chains, not [${found.join(', ')}]`);
+  return serverNames;
+}
+
+function withDefaults({ transportProtocol = '', applicationProtocols = [], serverNames = [] }: FilterChainMatch = {}): {
+  transportProtocol: string;
+  applicationProtocols: string[];
+  serverNames: string[];
+} {
+  return { transportProtocol, applicationProtocols, serverNames };
 }

@@ -3,11 +3,12 @@ import type { RetryCondition, RetryPolicy, Route, RouteConfig, VirtualHost } fro
 import type { RouteConfiguration } from '../../gen/envoy/envoy/config/route/v3/route.ts';
 import type {
   RetryPolicy as RetryMessage,
+  RouteAction_UpgradeConfig,
   Route as RouteMessage,
   VirtualHost as VirtualHostMessage,
 } from '../../gen/envoy/envoy/config/route/v3/route_components.ts';
-import type { At } from './rejection.ts';
-import { decodeDuration, encodeDuration, required, requiredText } from './values.ts';
+import { At } from './rejection.ts';
+import { decodeDuration, encodeDuration, exactlyOne, required, requiredText } from './values.ts';
 
 /** Envoy's words for why a request may be tried again. `refused-stream`: the peer says that it did not process the request. */
 const CONDITION_WORDS: Readonly<Record<RetryCondition, string>> = {
@@ -19,6 +20,7 @@ const CONDITIONS = new Map(Object.entries(CONDITION_WORDS).map(([condition, word
 /** Envoy's defaults where the fields are not set. */
 const TIMEOUT_DEFAULT = { seconds: 15, nanos: 0 };
 const RETRIES_DEFAULT = 1;
+const CONNECT = 'CONNECT';
 /** More would only multiply load on a service that is failing. */
 const RETRIES_MAX = 100;
 
@@ -31,20 +33,30 @@ function encodeVirtualHost({ name, domains, routes }: VirtualHost): VirtualHostM
 }
 
 function encodeRoute(route: Route): RouteMessage {
+  // There is no field that could carry it to the reader.
+  if (route.connect !== undefined && route.prefix !== '') new At('match').field('prefix').reject('must be empty in a route for CONNECT');
   const { attempts, on } = route.retry;
   return {
-    match: { pathSpecifier: { $case: 'prefix', value: route.prefix } },
+    match: {
+      pathSpecifier: route.connect === undefined ? { $case: 'prefix', value: route.prefix } : { $case: 'connectMatcher', value: {} },
+    },
     action: {
       $case: 'route',
       value: {
         clusterSpecifier: { $case: 'cluster', value: route.cluster },
         timeout: encodeDuration(route.timeoutMs),
+        ...(route.connect === undefined ? {} : { upgradeConfigs: [encodeConnect(route.connect)] }),
         ...(attempts === 0 && on.length === 0
           ? {}
           : { retryPolicy: { retryOn: on.map((condition) => CONDITION_WORDS[condition]).join(','), numRetries: attempts } }),
       },
     },
   };
+}
+
+/** With a `connect_config` Envoy takes the bytes out of the tunnel, without one it asks upstream for the same tunnel. */
+function encodeConnect(connect: 'forward' | 'terminate'): RouteAction_UpgradeConfig {
+  return { upgradeType: CONNECT, ...(connect === 'terminate' && { connectConfig: {} }) };
 }
 
 export function decodeRouteConfig(message: RouteConfiguration, at: At): RouteConfig {
@@ -72,18 +84,44 @@ function decodeVirtualHost(message: VirtualHostMessage, taken: Map<string, strin
 
 function decodeRoute(message: RouteMessage, at: At): Route {
   const match = required(message.match?.pathSpecifier, at.field('match').field('prefix'));
+  if (match.$case === 'connectMatcher') return decodeConnectRoute(message, at);
   if (!match.value.startsWith('/'))
     at.field('match')
       .field('prefix')
       .reject(`must begin with '/', not ${JSON.stringify(match.value)}`);
   const inside = at.field('route');
   const action = required(message.action?.value, inside);
+  if ((action.upgradeConfigs ?? []).length > 0)
+    inside.field('upgrade_configs').reject('is supported in routes for CONNECT only; other upgrades are always carried');
   return {
     prefix: match.value,
     cluster: requiredText(action.clusterSpecifier?.value, inside.field('cluster')),
     timeoutMs: decodeDuration(action.timeout ?? TIMEOUT_DEFAULT, inside.field('timeout')),
     retry: decodeRetry(action.retryPolicy, inside.field('retry_policy')),
   };
+}
+
+function decodeConnectRoute(message: RouteMessage, at: At): Route {
+  const inside = at.field('route');
+  const action = required(message.action?.value, inside);
+  const upgrade = exactlyOne(action.upgradeConfigs, inside.field('upgrade_configs'));
+  // Envoy compares upgrade types without regard to case.
+  if (upgrade.upgradeType?.toUpperCase() !== CONNECT)
+    inside
+      .item('upgrade_configs', 0)
+      .field('upgrade_type')
+      .reject(`only ${CONNECT} is supported, not ${JSON.stringify(upgrade.upgradeType)}`);
+  const route: Route = {
+    prefix: '',
+    connect: upgrade.connectConfig === undefined ? 'forward' : 'terminate',
+    cluster: requiredText(action.clusterSpecifier?.value, inside.field('cluster')),
+    timeoutMs: decodeDuration(action.timeout ?? TIMEOUT_DEFAULT, inside.field('timeout')),
+    retry: decodeRetry(action.retryPolicy, inside.field('retry_policy')),
+  };
+  if (route.timeoutMs !== 0)
+    inside.field('timeout').reject('must be 0 in a route for CONNECT: a tunnel has no end that could be waited for');
+  if (route.retry.attempts !== 0) inside.field('retry_policy').reject('is not supported in a route for CONNECT');
+  return route;
 }
 
 function decodeRetry(message: RetryMessage | undefined, at: At): RetryPolicy {

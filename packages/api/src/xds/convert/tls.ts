@@ -1,5 +1,5 @@
-// Mutual TLS in both directions as Envoy's TLS transport socket: TLS 1.3 only, certificates and roots by SDS, peers matched by URI SAN.
-import { ALPN_HTTP1, ALPN_TCP, type DownstreamTls, type UpstreamTls } from '@heddle/core';
+// TLS in both directions as Envoy's TLS transport socket: TLS 1.3 only, certificates and roots by SDS, peers matched by alternative name.
+import { ALPN_HTTP1, ALPN_HTTP2, type DownstreamTls, isServerName, type UpstreamTls } from '@heddle/core';
 import type { TransportSocket } from '../../gen/envoy/envoy/config/core/v3/base.ts';
 import {
   type SubjectAltNameMatcher,
@@ -24,56 +24,99 @@ const TLS_1_3: TlsParameters = {
   tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
 };
 const TRUST_DOMAIN_PREFIX = /^spiffe:\/\/([a-z0-9._-]{1,255})\/$/;
+const { DNS, URI } = SubjectAltNameMatcher_SanType;
 
 interface CommonTls {
-  readonly certificateName: string;
-  readonly trustBundleName: string;
-  readonly peers: readonly StringMatcher[];
+  /** Absent: none is shown. */
+  readonly certificateName: string | undefined;
+  /** Absent: the peer is not asked for a certificate. */
+  readonly trustBundleName: string | undefined;
+  /** Of what the peer must show one; empty: any name will do. */
+  readonly peers: readonly SubjectAltNameMatcher[];
   readonly alpn: readonly string[];
 }
 
 /** What a listener with this filter offers by ALPN: the model does not say it, because it follows from the filter. */
-export function alpnOfFilter(kind: 'http' | 'tcp'): string {
-  return kind === 'http' ? ALPN_HTTP1 : ALPN_TCP;
+export function alpnOfFilter(kind: 'http' | 'tcp'): readonly string[] {
+  return kind === 'http' ? [ALPN_HTTP2, ALPN_HTTP1] : [];
 }
 
 export function encodeDownstreamTls(tls: DownstreamTls, filter: 'http' | 'tcp'): TransportSocket {
-  const peers: StringMatcher[] = [{ matchPattern: { $case: 'prefix', value: `spiffe://${tls.trustDomain}/` } }];
-  const common = encodeCommon({ ...tls, peers, alpn: [alpnOfFilter(filter)] });
-  return socket(DownstreamTlsContext, { commonTlsContext: common, requireClientCertificate: true });
+  const { certificateName, trustBundleName, trustDomain } = tls;
+  const peers = trustDomain === undefined ? [] : [uri({ matchPattern: { $case: 'prefix', value: `spiffe://${trustDomain}/` } })];
+  return socket(DownstreamTlsContext, {
+    commonTlsContext: encodeCommon({ certificateName, trustBundleName, peers, alpn: alpnOfFilter(filter) }),
+    ...(trustBundleName !== undefined && { requireClientCertificate: true }),
+  });
 }
 
 export function decodeDownstreamTls(message: TransportSocket, filter: 'http' | 'tcp', at: At): DownstreamTls {
   const context = open(DownstreamTlsContext, message, at);
-  mustBe(context.requireClientCertificate, true, at.field('require_client_certificate'), 'true');
   const inside = at.field('common_tls_context');
   const { certificateName, trustBundleName, peers, alpn } = decodeCommon(context.commonTlsContext, inside);
+  const asks = at.field('require_client_certificate');
+  if (trustBundleName !== undefined) mustBe(context.requireClientCertificate, true, asks, 'true');
+  else if (context.requireClientCertificate === true) asks.reject('needs a validation context: any certificate would do');
   const expected = alpnOfFilter(filter);
-  if (exactlyOne(alpn, inside.field('alpn_protocols')) !== expected)
-    inside.field('alpn_protocols').reject(`must be ${expected} for a listener of this kind`);
-  const sans = inside.field('match_typed_subject_alt_names');
-  const pattern = exactlyOne(peers, sans).matchPattern;
+  if (alpn.join() !== expected.join())
+    inside.field('alpn_protocols').reject(`must be [${expected.join(', ')}] for a listener of this kind, not [${alpn.join(', ')}]`);
+  const trustDomain = peers.length === 0 ? undefined : decodeTrustDomain(peers, inside.field('match_typed_subject_alt_names'));
+  return {
+    certificateName: certificateName ?? inside.field('tls_certificate_sds_secret_configs').reject('must have exactly one entry, not 0'),
+    ...(trustBundleName !== undefined && { trustBundleName }),
+    ...(trustDomain !== undefined && { trustDomain }),
+  };
+}
+
+function decodeTrustDomain(peers: readonly SubjectAltNameMatcher[], at: At): string {
+  const { sanType, matcher } = exactlyOne(peers, at);
+  mustBe(sanType, URI, at.field('san_type'), 'URI');
+  const pattern = matcher?.matchPattern;
   const trustDomain = pattern?.$case === 'prefix' ? TRUST_DOMAIN_PREFIX.exec(pattern.value)?.[1] : undefined;
-  if (trustDomain === undefined) return sans.reject('only a prefix of the form spiffe://<trust domain>/ is supported');
-  return { certificateName, trustBundleName, trustDomain };
+  return trustDomain ?? at.reject('only a prefix of the form spiffe://<trust domain>/ is supported');
 }
 
 export function encodeUpstreamTls(tls: UpstreamTls): TransportSocket {
-  const peers = tls.peerIds.map((value): StringMatcher => ({ matchPattern: { $case: 'exact', value } }));
-  return socket(UpstreamTlsContext, { commonTlsContext: encodeCommon({ ...tls, peers }) });
+  const { certificateName, trustBundleName, peerIds, serverName, alpn } = tls;
+  const exact = (value: string): StringMatcher => ({ matchPattern: { $case: 'exact', value } });
+  const ids = peerIds.map((id) => uri(exact(id)));
+  const names = serverName === undefined ? [] : [{ sanType: DNS, matcher: exact(serverName) }];
+  return socket(UpstreamTlsContext, {
+    commonTlsContext: encodeCommon({ certificateName, trustBundleName, peers: [...ids, ...names], alpn }),
+    ...(serverName !== undefined && { sni: serverName }),
+  });
 }
 
 export function decodeUpstreamTls(message: TransportSocket, at: At): UpstreamTls {
   const context = open(UpstreamTlsContext, message, at);
   const inside = at.field('common_tls_context');
   const { certificateName, trustBundleName, peers, alpn } = decodeCommon(context.commonTlsContext, inside);
-  const peerIds = peers.map((matcher, index) => {
-    if (matcher.matchPattern?.$case === 'exact' && matcher.matchPattern.value !== '') return matcher.matchPattern.value;
-    return inside.item('match_typed_subject_alt_names', index).reject('only exact is supported');
+  const serverName = context.sni === '' ? undefined : context.sni;
+  const sans = inside.field('match_typed_subject_alt_names');
+  const names = peers.map(({ sanType, matcher }, index) => {
+    const own = inside.item('match_typed_subject_alt_names', index);
+    const [type, words] = serverName === undefined ? ([URI, 'URI'] as const) : ([DNS, 'DNS, as sni is set,'] as const);
+    mustBe(sanType, type, own.field('san_type'), words);
+    const pattern = required(matcher, own.field('matcher')).matchPattern;
+    return pattern?.$case === 'exact' && pattern.value !== '' ? pattern.value : own.reject('only exact is supported');
   });
   // Without a matcher Envoy takes any certificate of the roots; here that would let every workload pose as every service.
-  if (peerIds.length === 0) return inside.field('match_typed_subject_alt_names').reject('must name at least one peer');
-  return { certificateName, trustBundleName, peerIds, alpn };
+  if (names.length === 0) return sans.reject('must name at least one peer');
+  if (serverName !== undefined) {
+    if (!isServerName(serverName)) at.field('sni').reject(`${JSON.stringify(serverName)} is not a server name in lower case`);
+    mustBe(exactlyOne(names, sans), serverName, sans, 'the name in sni');
+  }
+  return {
+    ...(certificateName !== undefined && { certificateName }),
+    trustBundleName: required(trustBundleName, inside.field('combined_validation_context')),
+    peerIds: serverName === undefined ? names : [],
+    ...(serverName !== undefined && { serverName }),
+    alpn,
+  };
+}
+
+function uri(matcher: StringMatcher): SubjectAltNameMatcher {
+  return { sanType: URI, matcher };
 }
 
 function socket<T>(type: MessageType<T>, context: T): TransportSocket {
@@ -84,21 +127,21 @@ function open<T extends object>(type: MessageType<T>, message: TransportSocket, 
   return unpack(type, message.configType?.value, at.field('typed_config'));
 }
 
-function encodeCommon(tls: CommonTls): CommonTlsContext {
-  const matchTypedSubjectAltNames = tls.peers.map(
-    (matcher): SubjectAltNameMatcher => ({ sanType: SubjectAltNameMatcher_SanType.URI, matcher }),
-  );
+function encodeCommon({ certificateName, trustBundleName, peers, alpn }: CommonTls): CommonTlsContext {
   return {
     tlsParams: TLS_1_3,
-    tlsCertificateSdsSecretConfigs: [{ name: tls.certificateName, sdsConfig: adsSource() }],
-    validationContextType: {
-      $case: 'combinedValidationContext',
-      value: {
-        defaultValidationContext: { matchTypedSubjectAltNames },
-        validationContextSdsSecretConfig: { name: tls.trustBundleName, sdsConfig: adsSource() },
+    ...(certificateName !== undefined && { tlsCertificateSdsSecretConfigs: [{ name: certificateName, sdsConfig: adsSource() }] }),
+    // Peers without roots are refused by the reader, for want of the name.
+    ...((trustBundleName !== undefined || peers.length > 0) && {
+      validationContextType: {
+        $case: 'combinedValidationContext' as const,
+        value: {
+          defaultValidationContext: { matchTypedSubjectAltNames: [...peers] },
+          validationContextSdsSecretConfig: { name: trustBundleName ?? '', sdsConfig: adsSource() },
+        },
       },
-    },
-    alpnProtocols: [...tls.alpn],
+    }),
+    alpnProtocols: [...alpn],
   };
 }
 
@@ -108,27 +151,28 @@ function decodeCommon(message: CommonTlsContext | undefined, at: At): CommonTls 
   mustBe(context.tlsParams?.tlsMinimumProtocolVersion, version, at.field('tls_params').field('tls_minimum_protocol_version'), 'TLSv1_3');
   mustBe(context.tlsParams?.tlsMaximumProtocolVersion, version, at.field('tls_params').field('tls_maximum_protocol_version'), 'TLSv1_3');
   const certificates = at.field('tls_certificate_sds_secret_configs');
-  const certificate = exactlyOne(context.tlsCertificateSdsSecretConfigs, certificates);
+  const certificate =
+    (context.tlsCertificateSdsSecretConfigs ?? []).length === 0
+      ? undefined
+      : exactlyOne(context.tlsCertificateSdsSecretConfigs, certificates);
   const inside = at.field('combined_validation_context');
-  const validation = required(context.validationContextType?.value, inside);
+  const validation = context.validationContextType?.value;
+  const certificateName = certificate === undefined ? undefined : secretName(certificate, certificates);
+  const alpn = context.alpnProtocols ?? [];
+  if (validation === undefined) return { certificateName, trustBundleName: undefined, peers: [], alpn };
   const defaults = required(validation.defaultValidationContext, inside.field('default_validation_context'));
   if (defaults.trustedCa !== undefined)
     inside.field('default_validation_context').field('trusted_ca').reject('is not supported here: roots come by SDS');
   const roots = required(validation.validationContextSdsSecretConfig, inside.field('validation_context_sds_secret_config'));
   return {
-    certificateName: secretName(certificate, certificates),
+    certificateName,
     trustBundleName: secretName(roots, inside.field('validation_context_sds_secret_config')),
-    peers: (defaults.matchTypedSubjectAltNames ?? []).map((san, index) => uriMatcher(san, at.item('match_typed_subject_alt_names', index))),
-    alpn: context.alpnProtocols ?? [],
+    peers: defaults.matchTypedSubjectAltNames ?? [],
+    alpn,
   };
 }
 
 function secretName(config: SdsSecretConfig, at: At): string {
   mustBeAds(config.sdsConfig, at.field('sds_config'));
   return requiredText(config.name, at.field('name'));
-}
-
-function uriMatcher(san: SubjectAltNameMatcher, at: At): StringMatcher {
-  mustBe(san.sanType, SubjectAltNameMatcher_SanType.URI, at.field('san_type'), 'URI');
-  return required(san.matcher, at.field('matcher'));
 }

@@ -1,0 +1,118 @@
+// Heddle: one proxy is `heddle proxy --static`, as people run it; each of a pair is a data plane with an identity of the mesh
+// (programs/heddle-plane.ts), as the mesh's control plane would configure it.
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Cluster, Endpoint, Listener, RouteConfig } from '@heddle/core';
+import type { ResourceUpdate } from '../../packages/proxy/src/data-plane.ts';
+import type { PlaneSpec } from '../programs/heddle-plane.ts';
+import { type Contestant, type Hop, identityOf, type Setting } from './contestant.ts';
+
+export const heddle: Contestant = {
+  name: 'heddle',
+  missing: ({ built, heddleRoot }) =>
+    !built || existsSync(join(heddleRoot, 'packages/cli/dist/main.js')) ? undefined : 'it has not been built (`npm run build`)',
+  versionCommand: [process.execPath, '--version'],
+  command(hop, setting) {
+    const { built, heddleRoot, folder } = setting;
+    const run = [process.execPath, ...(built ? [] : ['--conditions=heddle-source'])];
+    if (hop.role === 'proxy') {
+      const file = join(folder, 'heddle.yaml');
+      writeFileSync(file, staticFile(hop, setting));
+      const main = join(heddleRoot, 'packages/cli', built ? 'dist/main.js' : 'src/main.ts');
+      return [...run, main, 'proxy', '--static', file, '--admin-port', '0', '--log-level', 'warn'];
+    }
+    const file = join(folder, 'heddle.json');
+    writeFileSync(file, JSON.stringify(planeSpec(hop, setting)), { mode: 0o600 });
+    return [...run, join(import.meta.dirname, '../programs/heddle-plane.ts'), heddleRoot, built ? 'dist' : 'src', file];
+  },
+};
+
+function staticFile(hop: Hop, { certificates }: Setting): string {
+  const protocol = (http: string) => (http === 'http2' ? 'http2' : 'http');
+  const own = join(certificates.folder, identityOf(hop));
+  const tls = hop.listen.tls === undefined ? '' : `, tls: { cert: "${own}.crt", key: "${own}.key" }`;
+  return `listeners:
+  - { port: ${hop.listen.port}, protocol: ${protocol(hop.listen.http)}, service: application${tls} }
+services:
+  application: { protocol: ${protocol(hop.upstream.http)}, endpoints: ["127.0.0.1:${hop.upstream.port}"] }
+`;
+}
+
+const TRUST_DOMAIN = 'shop.test';
+const ORDERS = 'default/orders/orders-1';
+const WEB = 'default/web/web-1';
+
+function planeSpec(hop: Hop, { certificates }: Setting): PlaneSpec {
+  const trust = update('secret', { name: 'trust-bundle', rootsPem: certificates.rootsPem });
+  const isCalled = hop.role === 'called';
+  const to = isCalled ? localCluster(hop) : meshCluster(hop);
+  return {
+    identities: isCalled ? { [ORDERS]: certificates.orders } : { [WEB]: certificates.web },
+    updates: [trust, update('cluster', to), update('route', routeTo(to.name)), update('listener', isCalled ? inbound(hop) : outbound(hop))],
+  };
+}
+
+function localCluster({ upstream }: Hop): Cluster {
+  return {
+    name: `local/${ORDERS}`,
+    service: { namespace: 'default', name: 'orders' },
+    endpoints: { kind: 'static', endpoints: [endpoint(upstream.port)] },
+    balance: 'round-robin',
+    connectTimeoutMs: 1_000,
+    http: upstream.http,
+    health: { kind: 'tcp', intervalMs: 1_000, timeoutMs: 500, unhealthyAfter: 2, healthyAfter: 1 },
+  };
+}
+
+function meshCluster({ upstream }: Hop): Cluster {
+  return {
+    name: 'outbound/default/orders',
+    service: { namespace: 'default', name: 'orders' },
+    endpoints: { kind: 'static', endpoints: [endpoint(upstream.port)] },
+    balance: 'round-robin',
+    connectTimeoutMs: 1_000,
+    http: 'http2',
+    tls: {
+      certificateName: 'workload',
+      trustBundleName: 'trust-bundle',
+      peerIds: [`spiffe://${TRUST_DOMAIN}/ns/default/svc/orders`],
+      alpn: ['h2'],
+    },
+  };
+}
+
+function endpoint(port: number): Endpoint {
+  return { address: '127.0.0.1', port, health: 'healthy', weight: 1, instance: 'orders-1' };
+}
+
+function routeTo(cluster: string): RouteConfig {
+  const route = { prefix: '/', cluster, timeoutMs: 15_000, retry: { attempts: 2, on: ['connect-failure', 'refused', 'reset'] } } as const;
+  return { name: 'routes', virtualHosts: [{ name: 'all', domains: ['*'], routes: [route] }] };
+}
+
+function inbound({ listen }: Hop): Listener {
+  return {
+    name: 'in',
+    direction: 'inbound',
+    address: '127.0.0.1',
+    port: listen.port,
+    workload: ORDERS,
+    tls: { certificateName: 'workload', trustBundleName: 'trust-bundle', trustDomain: TRUST_DOMAIN },
+    filter: { kind: 'http', routeConfigName: 'routes' },
+  };
+}
+
+function outbound({ listen }: Hop): Listener {
+  return {
+    name: 'out',
+    direction: 'outbound',
+    address: '127.0.0.1',
+    port: listen.port,
+    workload: WEB,
+    filter: { kind: 'http', routeConfigName: 'routes' },
+  };
+}
+
+function update(kind: ResourceUpdate['kind'], resource: ResourceUpdate['upserts'][number]): ResourceUpdate {
+  return { kind, upserts: [resource], removed: [] };
+}

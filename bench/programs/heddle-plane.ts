@@ -1,0 +1,31 @@
+// A process with one Heddle data plane and nothing else: no agent, no control plane. Arguments: the checkout, `src` or `dist`, and a
+// file that says whose identities it has and what is applied to it.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type * as Runtime from '@heddle/runtime/node';
+import type * as Proxy from '../../packages/proxy/src/data-plane.ts';
+
+export interface PlaneSpec {
+  readonly identities: Readonly<Record<string, Proxy.WorkloadIdentity>>;
+  readonly updates: readonly Proxy.ResourceUpdate[];
+}
+
+const [, , root = '', code = '', specFile = ''] = process.argv;
+const load = (file: string) => import(pathToFileURL(join(root, 'packages', `${file}.${code === 'src' ? 'ts' : 'js'}`)).href);
+const { createDataPlane } = (await load(`proxy/${code}/data-plane`)) as typeof Proxy;
+const { createLogger, createMetrics, nodeClock, nodeNetwork, nodeRandom } = (await load(`runtime/${code}/node/index`)) as typeof Runtime;
+const { identities, updates } = JSON.parse(readFileSync(specFile, 'utf8')) as PlaneSpec;
+const plane = createDataPlane({
+  network: nodeNetwork,
+  clock: nodeClock,
+  random: nodeRandom,
+  logger: createLogger({ level: 'warn' }),
+  metrics: createMetrics(),
+  node: 'bench',
+});
+for (const [workload, identity] of Object.entries(identities)) plane.setIdentity(workload, identity);
+for (const update of updates) {
+  const reason = await plane.apply(update);
+  if (reason !== undefined) throw new Error(`rejected: ${reason}`);
+}

@@ -1,0 +1,48 @@
+// Which workloads this data plane was asked to host, and what became of it: what another process needs to host them in its place. A port
+// that the system chose stays the workload's port there, also when it is asked for as "any" again.
+import type { Agent } from '../agent/agent.ts';
+import type { WorkloadBinding } from '../agent/hosted-workload.ts';
+import { sameWorkload, type WorkloadSpec, workloadName } from '../agent/workload-spec.ts';
+import type { HandedWorkload } from '../workers/takeover.ts';
+
+export class HostedWorkloads implements Pick<Agent, 'list' | 'put' | 'remove'> {
+  readonly #agent: Agent;
+  readonly #hosted = new Map<string, HandedWorkload>();
+
+  constructor(agent: Agent) {
+    this.#agent = agent;
+  }
+
+  /** For a process that takes over. */
+  get all(): readonly HandedWorkload[] {
+    return [...this.#hosted.values()];
+  }
+
+  list(): ReturnType<Agent['list']> {
+    return this.#agent.list();
+  }
+
+  async put(spec: WorkloadSpec): Promise<WorkloadBinding> {
+    const name = workloadName(spec.service, spec.instance);
+    const known = this.#hosted.get(name);
+    const isKnown = known !== undefined && sameWorkload(known.asked, spec);
+    const binding = await this.#agent.put(isKnown ? { ...known.bound, joinToken: spec.joinToken } : spec);
+    this.#note(name, { ...spec, joinToken: undefined }, binding);
+    return binding;
+  }
+
+  remove(name: string): Promise<boolean> {
+    this.#hosted.delete(name);
+    return this.#agent.remove(name);
+  }
+
+  /** What another process hosted. */
+  async takeOver({ asked, bound }: HandedWorkload): Promise<void> {
+    await this.#agent.put(bound);
+    this.#hosted.set(workloadName(asked.service, asked.instance), { asked, bound });
+  }
+
+  #note(name: string, asked: WorkloadSpec, { inbound, outbounds }: WorkloadBinding): void {
+    this.#hosted.set(name, { asked, bound: { ...asked, inbound, outbounds } });
+  }
+}

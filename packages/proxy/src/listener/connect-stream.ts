@@ -1,0 +1,75 @@
+// A CONNECT stream of a downstream HTTP/2 connection (RFC 9113 §8.5): answered once the far end is reached, and then a pipe.
+import { ERROR_HEADER, ERRORS } from '@heddle/core';
+import type { ErrorCode } from '@heddle/core';
+import type { ConnectionHandler } from '@heddle/runtime';
+import { Http2ResponseHead } from '@heddle/wire';
+import type { Http2RequestHead, Http2Stream } from '@heddle/wire';
+import type { Context } from '../stack/context.ts';
+import { StreamConnection } from '../stack/stream-connection.ts';
+import type { Http2Connection } from './http2-connection.ts';
+import { errorText } from './local-response.ts';
+import { TcpStream } from './tcp-stream.ts';
+
+/** Until the stream has somebody to tell. */
+const NOBODY: ConnectionHandler = { onBytes() {}, onDrained() {}, onEnd() {}, onClose() {} };
+
+export class ConnectStream extends StreamConnection {
+  private readonly context: Context;
+  private readonly connection: Http2Connection;
+
+  constructor(context: Context, connection: Http2Connection, stream: Http2Stream) {
+    super(NOBODY, connection.remoteAddress, connection.remotePort);
+    this.context = context;
+    this.connection = connection;
+    this.attach(connection, stream);
+  }
+
+  /** Follows the route of the authority. */
+  open(head: Http2RequestHead): void {
+    const { connection, context } = this;
+    const { entry, service } = connection;
+    if (!entry.find(head)) {
+      entry.refused(entry.code);
+      this.refuse(entry.code, entry.detail);
+      return;
+    }
+    const { stack, cluster, workload } = entry;
+    const tunnel = stack.route.connect === 'forward' ? head.authority : undefined;
+    const stream = new TcpStream(context, this, { cluster, tunnel, workload }, service.streamMetrics, {
+      onEstablished: () => this.accept(),
+      onUnreachable: (code, detail) => {
+        entry.refused(code);
+        this.refuse(code, detail);
+      },
+    });
+    this.handler = stream;
+    stream.start();
+  }
+
+  protected override close(error: Parameters<ConnectionHandler['onClose']>[0]): void {
+    super.close(error);
+    this.connection.settle();
+  }
+
+  private accept(): void {
+    const { stream, connection } = this;
+    if (stream === undefined) return;
+    const head = new Http2ResponseHead();
+    head.status = 200;
+    connection.codec.respond(stream, head, false);
+    connection.touch();
+  }
+
+  private refuse(code: ErrorCode, detail: string): void {
+    const { stream, connection } = this;
+    if (stream === undefined) return;
+    const head = new Http2ResponseHead();
+    head.status = ERRORS[code].httpStatus;
+    head.add(ERROR_HEADER, code).add('content-type', 'text/plain; charset=utf-8');
+    connection.codec.respond(stream, head, false);
+    const body = Buffer.from(errorText(code, detail), 'utf8');
+    this.send(body, 0, body.length, true);
+    if (stream.isReceiving && !this.isBlocked) this.destroy();
+    this.context.turn.end();
+  }
+}

@@ -1,0 +1,115 @@
+// The way of a request from its head to its exchange: who calls, by which route, to which cluster. One object per downstream connection,
+// which keeps what nearly always is the same for the next request.
+import type { ErrorCode } from '@heddle/core';
+import type { Connection } from '@heddle/runtime';
+import { RequestHead } from '@heddle/wire';
+import { Forwarding, FORWARDED_FOR, FORWARDED_PROTO, listOf, REQUEST_ID_HEADER } from '../stack/forwarding.ts';
+import type { AnyRequestHead } from '../stack/messages.ts';
+import type { RouteStack } from '../stack/routes.ts';
+import type { RequestMetrics } from '../telemetry/requests.ts';
+import type { UpstreamCluster } from '../upstream/cluster.ts';
+import type { HttpService } from './http-service.ts';
+
+const PROXY_AUTHORIZATION = 'proxy-authorization';
+
+export class Entry {
+  readonly service: HttpService;
+  /** What was found by `find`. */
+  workload = '';
+  stack!: RouteStack;
+  cluster!: UpstreamCluster;
+  /** Why `find` found nothing. */
+  code: ErrorCode = 'BAD_REQUEST';
+  detail = '';
+  private readonly remoteAddress: string;
+  /** `<namespace>/<service>` of the peer, on inbound listeners. */
+  private readonly source: string;
+  private readonly version: 'http1' | 'http2';
+  private readonly peerId: string;
+  private lastCluster: UpstreamCluster | undefined;
+  private lastWorkload = '';
+  private lastMetrics: RequestMetrics | undefined;
+
+  constructor(service: HttpService, connection: Connection, version: 'http1' | 'http2') {
+    this.service = service;
+    this.remoteAddress = connection.remoteAddress;
+    this.peerId = connection.peerId;
+    this.source = service.sourceOf(connection.peerId);
+    this.version = version;
+  }
+
+  /** One for each request that can be under way at the same time. */
+  createForwarding(): Forwarding {
+    const { service } = this;
+    return new Forwarding(service.droppedRequestHeaders, this.version, service.direction === 'inbound' ? this.peerId : '');
+  }
+
+  /** Finds caller, route and cluster. False: `code` and `detail` say why not. */
+  find(head: AnyRequestHead): boolean {
+    const { service } = this;
+    service.requests += 1;
+    const isHttp1 = head instanceof RequestHead;
+    const credential = isHttp1 ? head.proxyAuthorization : head.get(PROXY_AUTHORIZATION);
+    const workload = service.workloadOf(credential);
+    if (workload === undefined)
+      return this.refuse('UNKNOWN_WORKLOAD', credential === undefined ? 'no Proxy-Authorization was sent' : 'the credential is not known here');
+    this.workload = workload;
+    const { table } = service.routes;
+    if (table === undefined)
+      return this.refuse('NO_HEALTHY_INSTANCE', `the route configuration "${service.routes.name}" has not arrived yet`);
+    const isConnect = isHttp1 ? head.isConnect : head.method === 'CONNECT' && head.protocol === '';
+    if (isHttp1 && head.scheme === 'https')
+      return this.refuse('NOT_IMPLEMENTED', 'https through the proxy without CONNECT; use http://, the mesh encrypts by itself');
+    const stack = isConnect ? table.matchConnect(head.authority) : table.match(head.authority, head.path);
+    if (stack === undefined) return this.noRoute(head, isConnect);
+    const { cluster } = stack.slot;
+    if (cluster === undefined) return this.refuse('NO_HEALTHY_INSTANCE', `the cluster "${stack.slot.name}" has not arrived yet`);
+    this.stack = stack;
+    this.cluster = cluster;
+    return true;
+  }
+
+  /** Fills what the passed-on request gets besides what was received. */
+  mark(head: AnyRequestHead, forwarding: Forwarding): void {
+    const { service } = this;
+    if (service.direction === 'outbound') {
+      forwarding.begin(head.has(REQUEST_ID_HEADER) ? '' : service.nextRequestId(), '', false);
+      return;
+    }
+    const before = listOf(head, FORWARDED_FOR);
+    // What the caller spoke to its own data plane; TLS in between is the mesh's affair, and applications act on this header.
+    forwarding.begin('', before === '' ? this.remoteAddress : `${before}, ${this.remoteAddress}`, !head.has(FORWARDED_PROTO));
+  }
+
+  /** Of what `find` found. */
+  metrics(): RequestMetrics {
+    const { cluster, workload } = this;
+    if (cluster !== this.lastCluster || workload !== this.lastWorkload) {
+      this.lastCluster = cluster;
+      this.lastWorkload = workload;
+      this.lastMetrics = cluster.requestsFrom(this.service.sourceName(this.source, workload), this.service.direction);
+    }
+    return this.lastMetrics!;
+  }
+
+  /** Counts a request that was refused before there was an exchange. */
+  refused(code: ErrorCode): void {
+    this.service.refused(this.source, code);
+  }
+
+  private noRoute({ authority, path }: AnyRequestHead, isConnect: boolean): false {
+    if (authority === '') return this.refuse('NO_SUCH_SERVICE', 'the request names no authority');
+    if (!isConnect) return this.refuse('NO_SUCH_SERVICE', `asked for ${authority}`);
+    const { table } = this.service.routes;
+    const isHttp = table?.match(authority, path === '' ? '/' : path) !== undefined;
+    return isHttp
+      ? this.refuse('NOT_IMPLEMENTED', `CONNECT ${authority}: this service speaks HTTP; call it with http://, without CONNECT`)
+      : this.refuse('NO_SUCH_SERVICE', `CONNECT ${authority}: no service takes connections under this name and port`);
+  }
+
+  private refuse(code: ErrorCode, detail: string): false {
+    this.code = code;
+    this.detail = detail;
+    return false;
+  }
+}

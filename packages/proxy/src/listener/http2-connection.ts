@@ -1,0 +1,131 @@
+// One downstream HTTP/2 connection: each stream is a request with an exchange of its own, or a CONNECT whose bytes go to a TCP stream.
+import type { Connection, NetworkError } from '@heddle/runtime';
+import { HTTP2_ERROR, Http2Server } from '@heddle/wire';
+import type { Http2RequestHead, Http2ServerHandler, Http2Stream, RequestHead } from '@heddle/wire';
+import type { Context } from '../stack/context.ts';
+import type { Forwarding } from '../stack/forwarding.ts';
+import { Http2Link } from '../stack/http2-link.ts';
+import { ConnectStream } from './connect-stream.ts';
+import { Entry } from './entry.ts';
+import { Http2Request } from './http2-request.ts';
+import type { AdmittedConnection, HttpService } from './http-service.ts';
+
+/** Requests whose objects are kept for the next ones. */
+const SPARE_MAX = 64;
+
+export class Http2Connection extends Http2Link implements Http2ServerHandler, AdmittedConnection {
+  readonly codec: Http2Server;
+  readonly service: HttpService;
+  readonly entry: Entry;
+  private readonly spare: Http2Request[] = [];
+  private hasSettings = false;
+  private isClosing = false;
+  /** Nothing but the end of the connection is waited for. */
+  private isEnding = false;
+
+  constructor(context: Context, service: HttpService, connection: Connection) {
+    super(context, connection, 'server');
+    this.service = service;
+    this.entry = new Entry(service, connection, 'http2');
+    this.codec = new Http2Server(this, { limits: service.http2Limits, huffman: false, outputSlabBytes: 65_536 });
+    context.deadlines.set(this, context.clock.nowMs() + context.limits.requestHeadTimeoutMs);
+    this.touch();
+  }
+
+  get remoteAddress(): string {
+    return this.connection.remoteAddress;
+  }
+
+  get remotePort(): number {
+    return this.connection.remotePort;
+  }
+
+  createForwarding(): Forwarding {
+    return this.entry.createForwarding();
+  }
+
+  /** The request that asked HTTP/1.1 for h2c is the first stream (RFC 7540 §3.2). False: its settings are wrong, and the connection ends. */
+  takeUpgraded(head: RequestHead, settings: Buffer): void {
+    const stream = this.codec.acceptUpgrade(settings, head.method === 'HEAD');
+    this.touch();
+    if (stream !== undefined) this.open(stream, head, true);
+  }
+
+  closeAfterRequest(): void {
+    this.isClosing = true;
+    this.codec.drain();
+    this.touch();
+    this.settle();
+  }
+
+  drain(): void {
+    this.closeAfterRequest();
+  }
+
+  onHeaders(stream: Http2Stream, head: Http2RequestHead, endStream: boolean): void {
+    if (head.method === 'CONNECT' && head.protocol === '') new ConnectStream(this.context, this, stream).open(head);
+    else this.open(stream, head.keep(), endStream);
+  }
+
+  /** @internal The object may be used for another stream. */
+  requestEnded(request: Http2Request): void {
+    if (this.spare.length < SPARE_MAX) this.spare.push(request);
+    this.settle();
+  }
+
+  /** @internal */
+  settle(): void {
+    if (this.codec.streamCount > 0 || this.isEnding) return;
+    const { context } = this;
+    if (this.isClosing && this.codec.state === 'closing') this.finish();
+    else context.deadlines.set(this, context.clock.nowMs() + context.limits.downstreamIdleTimeoutMs);
+  }
+
+  onDeadline(): void {
+    if (this.isEnding || !this.hasSettings) this.destroy();
+    else if (this.codec.streamCount === 0) this.finish();
+    this.context.turn.end();
+  }
+
+  override onSettings(): void {
+    if (this.hasSettings) return;
+    this.hasSettings = true;
+    this.settle();
+  }
+
+  override onGoaway(): void {
+    this.isClosing = true;
+  }
+
+  override onError(error: Parameters<Http2Link['onError']>[0]): void {
+    super.onError(error);
+    this.service.brokenConnection(error.code);
+    this.linger();
+  }
+
+  protected override afterPush(): void {
+    if (this.isClosing) this.settle();
+  }
+
+  protected override closed(_error: NetworkError | undefined): void {
+    this.service.connectionClosed(this);
+  }
+
+  private open(stream: Http2Stream, head: Http2RequestHead | RequestHead, endStream: boolean): void {
+    this.context.deadlines.set(this, Infinity);
+    const request = this.spare.pop() ?? new Http2Request(this.context, this);
+    request.begin(stream, head, endStream);
+  }
+
+  /** RFC 9113 §5.4.1, §6.8: says goodbye, and gives the client a while to read it. */
+  private finish(): void {
+    this.codec.goaway(HTTP2_ERROR.noError);
+    this.end();
+    this.linger();
+  }
+
+  private linger(): void {
+    this.isEnding = true;
+    this.context.deadlines.set(this, this.context.clock.nowMs() + this.context.limits.lingerTimeoutMs);
+  }
+}

@@ -1,0 +1,21 @@
+// Heads and trailers as an exchange passes them on: of either version, never converted unless the other side speaks the other one.
+import type { Http2RequestHead, Http2ResponseHead, RequestHead, ResponseHead, Trailers } from '@heddle/wire';
+import { Http2Trailers } from '@heddle/wire';
+
+export type AnyRequestHead = RequestHead | Http2RequestHead;
+export type AnyResponseHead = ResponseHead | Http2ResponseHead;
+export type AnyTrailers = Trailers | Http2Trailers;
+
+/** RFC 9113 §8.2.2: what only means something on the connection it came by. */
+const OF_ONE_CONNECTION = new Set(['connection', 'keep-alive', 'proxy-connection', 'te', 'transfer-encoding', 'upgrade']);
+
+/** Trailers that stay valid after the call that brought them. */
+export function keptTrailers(trailers: AnyTrailers): Http2Trailers {
+  if (trailers instanceof Http2Trailers) return trailers.keep();
+  const kept = new Http2Trailers();
+  for (const [name, value] of trailers) {
+    const lower = name.toLowerCase();
+    if (!OF_ONE_CONNECTION.has(lower)) kept.add(lower, value);
+  }
+  return kept;
+}

@@ -1,0 +1,44 @@
+// Upgrades between the versions: HTTP/1.1 asks with `Upgrade` and is answered with 101, HTTP/2 asks with an extended CONNECT and is answered
+// with 2xx (RFC 8441). WebSocket proves with a key that the 101 was meant (RFC 6455 §4); in HTTP/2 there is none (RFC 8441 §5).
+import { createHash } from 'node:crypto';
+import type { Random } from '@heddle/runtime';
+import type { RequestHead, ResponseHead } from '@heddle/wire';
+
+const KEY = 'sec-websocket-key';
+const ACCEPT = 'sec-websocket-accept';
+/** RFC 6455 §1.3. */
+const ACCEPT_SUFFIX = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+const KEY_BYTES = 16;
+
+/** What only the HTTP/1.1 side of an upgrade has, besides what belongs to one connection anyway. */
+export const HTTP1_SWITCH_HEADERS = [KEY, ACCEPT] as const;
+
+export function isWebSocket(protocol: string): boolean {
+  return protocol.toLowerCase() === 'websocket';
+}
+
+/** Lines for a request that came by extended CONNECT: the upgrade itself and the key of a WebSocket. */
+export function askingLines(protocol: string, key: string): string {
+  const ask = `connection: upgrade\r\nupgrade: ${protocol}\r\n`;
+  return isWebSocket(protocol) ? `${ask}${KEY}: ${key}\r\n` : ask;
+}
+
+/** Lines of the 101 for a request that was sent on by extended CONNECT. */
+export function switchingLines(head: RequestHead): string {
+  const agree = `connection: upgrade\r\nupgrade: ${head.upgrade}\r\n`;
+  const key = head.get(KEY);
+  return key === undefined || !isWebSocket(head.upgrade) ? agree : `${agree}${ACCEPT}: ${acceptOf(key)}\r\n`;
+}
+
+export function createKey(random: Random): string {
+  return Buffer.from(random.bytes(KEY_BYTES)).toString('base64');
+}
+
+/** Whether a 101 is the answer to this key. */
+export function accepts(head: ResponseHead, key: string): boolean {
+  return head.get(ACCEPT) === acceptOf(key);
+}
+
+function acceptOf(key: string): string {
+  return createHash('sha1').update(key.trim() + ACCEPT_SUFFIX).digest('base64');
+}
