@@ -59,7 +59,8 @@ export function readOptions(args: readonly string[]): Options | string {
     if (bad !== undefined) return `"${bad}" is not a whole number from 1 to 999`;
     const only = values.only?.split(',') ?? GROUPS;
     const noRow = only.find((name) => !ROWS.some((row) => row.name === name || row.group === name));
-    if (noRow !== undefined) return `there is no row "${noRow}": there are ${[...new Set([...GROUPS, ...ROWS.map(({ name }) => name)])].join(', ')}`;
+    if (noRow !== undefined)
+      return `there is no row "${noRow}": there are ${[...new Set([...GROUPS, ...ROWS.map(({ name }) => name)])].join(', ')}`;
     const names = CONTESTANTS.map(({ name }) => name);
     const contestants = values.contestants?.split(',') ?? names;
     const nobody = contestants.find((name) => !names.includes(name));

@@ -19,7 +19,7 @@ export const heddle: Contestant = {
       const file = join(folder, 'heddle.yaml');
       writeFileSync(file, staticFile(hop, setting));
       const main = join(heddleRoot, 'packages/cli', built ? 'dist/main.js' : 'src/main.ts');
-      return [...run, main, 'proxy', '--static', file, '--admin-port', '0', '--log-level', 'warn'];
+      return [...run, main, 'proxy', '--static', file, '--workers', '1', '--admin-port', '0', '--log-level', 'warn'];
     }
     const file = join(folder, 'heddle.json');
     writeFileSync(file, JSON.stringify(planeSpec(hop, setting)), { mode: 0o600 });

@@ -1,5 +1,4 @@
 // nginx: one worker, no logs. Towards the application it speaks HTTP/2 only for gRPC.
-import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isInstalled } from '../support/processes.ts';
@@ -9,24 +8,13 @@ export const nginx: Contestant = {
   name: 'nginx',
   missing: () => (isInstalled('nginx') ? undefined : 'it is not on PATH (Debian: apt-get install nginx-light)'),
   versionCommand: ['sh', '-c', 'nginx -v 2>&1'],
-  cannot({ grpc, upstream }) {
-    if (upstream.http === 'http2' && !grpc) return 'it speaks no HTTP/2 to what is behind it';
-    return grpc && !hasGrpc() ? 'this build has no gRPC module' : undefined;
-  },
+  cannot: ({ grpc, upstream }) => (upstream.http === 'http2' && !grpc ? 'it speaks no HTTP/2 to what is behind it' : undefined),
   command(hop, setting) {
     const file = join(setting.folder, 'nginx.conf');
     writeFileSync(file, config(hop, setting));
     return ['nginx', '-c', file, '-p', setting.folder, '-e', 'stderr'];
   },
 };
-
-let grpcModule: boolean | undefined;
-
-function hasGrpc(): boolean {
-  const build = () => spawnSync('nginx', ['-V'], { encoding: 'utf8' }).stderr;
-  grpcModule ??= /http_v2_module/.test(build()) && !/without-http_grpc_module/.test(build());
-  return grpcModule;
-}
 
 function config(hop: Hop, { certificates, folder }: Setting): string {
   const { listen, upstream, grpc } = hop;

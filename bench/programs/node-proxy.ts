@@ -42,10 +42,13 @@ const agent = new http.Agent({ keepAlive: true, maxFreeSockets: 256 });
 
 function forwardHttp1(request: Incoming, response: Outgoing): void {
   const headers = { ...requestHeaders(request), host: request.headers[':authority'] ?? request.headers.host } as http.OutgoingHttpHeaders;
-  const call = http.request({ agent, host: '127.0.0.1', port: upstream.port, method: request.method, path: request.url, headers }, (answer) => {
-    (response as http.ServerResponse).writeHead(answer.statusCode ?? 502, endToEnd(answer.headers) as http.OutgoingHttpHeaders);
-    answer.pipe(response as http.ServerResponse);
-  });
+  const call = http.request(
+    { agent, host: '127.0.0.1', port: upstream.port, method: request.method, path: request.url, headers },
+    (answer) => {
+      (response as http.ServerResponse).writeHead(answer.statusCode ?? 502, endToEnd(answer.headers) as http.OutgoingHttpHeaders);
+      answer.pipe(response as http.ServerResponse);
+    },
+  );
   call.on('error', () => fail(response));
   request.pipe(call);
 }

@@ -5,7 +5,7 @@ import { TestAuthority } from '../../packages/proxy/src/testing/certificates.ts'
 import { type Certificates, type Contestant, hopsOf, type Scenario, type Setting } from '../contestants/contestant.ts';
 import { freePorts, output, Process } from '../support/processes.ts';
 import { prove } from '../support/prove.ts';
-import type { Standing } from './row.ts';
+import type { Standing } from '../support/result.ts';
 
 export interface Running {
   readonly name: string;

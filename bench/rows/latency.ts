@@ -4,7 +4,8 @@ import type { Scenario } from '../contestants/contestant.ts';
 import { type Percentiles, percentiles, readH2loadLog } from '../support/figures.ts';
 import type { Field } from './field.ts';
 import { inOrder, inTurn } from './rounds.ts';
-import type { Measure, Row, Standing } from './row.ts';
+import type { Measure, Standing } from '../support/result.ts';
+import type { Row } from './row.ts';
 
 const HTTP1_CONNECTIONS = 20;
 const HTTP2_CONNECTIONS = 4;
@@ -37,7 +38,11 @@ export function latencyRow(options: { name: string; title: string; scenario: Sce
       await inTurn(paths, 1, ({ port }) => ask(field, port, requestsPerSecond, Math.min(2, seconds)));
       const standings = await inTurn(paths, rounds, ({ port }) => ask(field, port, requestsPerSecond, seconds));
       const names = [DIRECT, ...field.contestants.map((contestant) => contestant.name)];
-      return { measures: [P50, P99, P999, ADDED_P99], standings: inOrder(names, [...withAdded(standings), ...absent]) };
+      return {
+        measures: [P50, P99, P999, ADDED_P99],
+        compared: [P50.key, P99.key],
+        standings: inOrder(names, [...withAdded(standings), ...absent]),
+      };
     },
   };
 }
@@ -47,7 +52,10 @@ function withAdded(standings: readonly Standing[]): Standing[] {
   const direct = standings.find(({ name }) => name === DIRECT)?.rounds ?? [];
   return standings.map((standing) => ({
     ...standing,
-    rounds: standing.rounds.map((figures, round) => ({ ...figures, addedP99Us: figures['p99Us']! - (direct[round]?.['p99Us'] ?? Number.NaN) })),
+    rounds: standing.rounds.map((figures, round) => ({
+      ...figures,
+      addedP99Us: figures['p99Us']! - (direct[round]?.['p99Us'] ?? Number.NaN),
+    })),
   }));
 }
 

@@ -1,6 +1,6 @@
 // Contestants in turn, round by round, so that what else the machine does meets all of them alike.
 import { reasonOf } from './field.ts';
-import type { Standing } from './row.ts';
+import type { Standing } from '../support/result.ts';
 
 type Figures = Readonly<Record<string, number>>;
 

@@ -1,5 +1,5 @@
-// What a row of the benchmark is, and what comes out of it: the same form for every kind of row, so that tables, files and charts need
-// to know no more.
+// What a row of the benchmark is.
+import type { Measure, Result } from '../support/result.ts';
 import type { Field } from './field.ts';
 
 export interface Settings {
@@ -9,26 +9,6 @@ export interface Settings {
   readonly seconds: number;
   /** One short round: only shows that everything runs. */
   readonly quick: boolean;
-}
-
-export interface Measure {
-  readonly key: string;
-  /** With its unit. */
-  readonly label: string;
-  readonly digits: number;
-}
-
-export interface Standing {
-  readonly name: string;
-  /** One for each round: a figure for each measure. */
-  readonly rounds: readonly Readonly<Record<string, number>>[];
-  /** Why there are none. */
-  readonly absent?: string;
-}
-
-export interface Result {
-  readonly measures: readonly Measure[];
-  readonly standings: readonly Standing[];
 }
 
 export interface Row {

@@ -2,7 +2,8 @@
 import type { Scenario } from '../contestants/contestant.ts';
 import { readH2load } from '../support/figures.ts';
 import { inOrder, inTurn } from './rounds.ts';
-import type { Measure, Row } from './row.ts';
+import type { Measure } from '../support/result.ts';
+import type { Row } from './row.ts';
 
 const REQUESTS = 1_000_000;
 /** A tenth warms up: from there on memory should stay. */
@@ -40,7 +41,7 @@ export function requestsRow(name: string, title: string, scenario: Scenario): Ro
         return { beforeMb, warmMb, afterMb: memory() };
       });
       const names = field.contestants.map((contestant) => contestant.name);
-      return { measures: [BEFORE, WARM, AFTER], standings: inOrder(names, [...standings, ...absent]) };
+      return { measures: [BEFORE, WARM, AFTER], compared: [AFTER.key], standings: inOrder(names, [...standings, ...absent]) };
     },
   };
 }
@@ -70,7 +71,7 @@ export function connectionsRow(scenario: Scenario): Row {
         }
       });
       const names = field.contestants.map((contestant) => contestant.name);
-      return { measures: [BEFORE, IDLE, EACH, ANSWERED], standings: inOrder(names, [...standings, ...absent]) };
+      return { measures: [BEFORE, IDLE, EACH, ANSWERED], compared: [IDLE.key], standings: inOrder(names, [...standings, ...absent]) };
     },
   };
 }

@@ -3,7 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Scenario } from '../contestants/contestant.ts';
 import { askHttp1 } from '../support/prove.ts';
 import { inOrder, inTurn } from './rounds.ts';
-import { MEMORY, type Measure, type Row } from './row.ts';
+import type { Measure } from '../support/result.ts';
+import { MEMORY, type Row } from './row.ts';
 
 const START_MS_MAX = 15_000;
 /** After the first request, before memory is read. */
@@ -31,7 +32,8 @@ export function startupRow(scenario: Scenario): Row {
         const { port, processes } = await field.launch(contestant, scenario, backendPort);
         try {
           while (!(await isServed(scenario, port))) {
-            if (performance.now() - startMs > START_MS_MAX || !processes.every(({ isAlive }) => isAlive)) throw new Error('it never answered');
+            if (performance.now() - startMs > START_MS_MAX || !processes.every(({ isAlive }) => isAlive))
+              throw new Error('it never answered');
             await delay(1);
           }
           const figures = { startMs: performance.now() - startMs };
@@ -41,7 +43,7 @@ export function startupRow(scenario: Scenario): Row {
           await Promise.all(processes.map((process) => process.stop()));
         }
       });
-      return { measures: [START, IDLE], standings: inOrder(names, [...standings, ...absent]) };
+      return { measures: [START, IDLE], compared: [START.key, IDLE.key], standings: inOrder(names, [...standings, ...absent]) };
     },
   };
 }

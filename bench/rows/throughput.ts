@@ -36,7 +36,7 @@ export function throughputRow(options: ThroughputOptions): Row {
       await inTurn(running, 1, (one) => measure(field, options, one, warm));
       const standings = await inTurn(running, settings.rounds, (one) => measure(field, options, one, settings));
       const names = field.contestants.map((contestant) => contestant.name);
-      return { measures: [CPU, THROUGHPUT, MEMORY], standings: inOrder(names, [...standings, ...absent]) };
+      return { measures: [CPU, THROUGHPUT, MEMORY], compared: [CPU.key, MEMORY.key], standings: inOrder(names, [...standings, ...absent]) };
     },
   };
 }

@@ -1,6 +1,6 @@
 // A result as an SVG: a panel for each measure, a bar for each contestant (median) with a line from the least to the most. Readable on
 // light and dark ground: colours follow the reader's preference. No input or output.
-import type { Measure, Standing } from '../rows/row.ts';
+import type { Measure, Standing } from './result.ts';
 import { spread, spreadText } from './figures.ts';
 
 const WIDTH = 760;

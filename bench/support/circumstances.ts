@@ -28,7 +28,13 @@ export function versions(contestants: readonly Contestant[], setting: Setting): 
 
 function versionOf([program = '', ...args]: readonly string[]): string {
   const { stdout } = spawnSync(program, args, { encoding: 'utf8' });
-  return (stdout ?? '').split('\n').find((line) => line.trim() !== '')?.trim().replace(/^\S*\/envoy +version/, 'envoy version') ?? 'unknown';
+  return (
+    (stdout ?? '')
+      .split('\n')
+      .find((line) => line.trim() !== '')
+      ?.trim()
+      .replace(/^\S*\/envoy +version/, 'envoy version') ?? 'unknown'
+  );
 }
 
 function heddleVersion({ heddleRoot, built }: Setting): string {

@@ -65,5 +65,6 @@ export function number(value: number, digits: number): string {
 }
 
 export function spreadText({ median, min, max }: Spread, digits: number): string {
-  return min === max ? number(median, digits) : `${number(median, digits)} (${number(min, digits)} – ${number(max, digits)})`;
+  const [middle, least, most] = [median, min, max].map((value) => number(value, digits));
+  return least === most ? middle! : `${middle} (${least} – ${most})`;
 }

@@ -1,6 +1,7 @@
 // A result as a table for the terminal, and everything about it as JSON. No input or output.
-import type { Measure, Result, Row, Standing } from '../rows/row.ts';
+import type { Row } from '../rows/row.ts';
 import { ratios, type Spread, spread, spreadText } from './figures.ts';
+import type { Measure, Result, Standing } from './result.ts';
 
 /** What the others are measured by: ours divided by theirs. */
 const REFERENCES = ['haproxy', 'envoy'];
@@ -12,7 +13,7 @@ interface Ratio {
   readonly spread: Spread;
 }
 
-export function table(row: Row, { measures, standings }: Result): string {
+export function table(row: Row, { measures, standings, compared = [measures[0]!.key] }: Result): string {
   const lines = standings.map(({ name, rounds, absent }) => [
     name,
     ...(rounds.length === 0
@@ -22,11 +23,17 @@ export function table(row: Row, { measures, standings }: Result): string {
   const heads = ['', ...measures.map(({ label }) => label)];
   const full = lines.filter((cells) => cells.length === heads.length);
   const widths = heads.map((head, column) => Math.max(head.length, ...full.map((cells) => cells[column]!.length), column === 0 ? 9 : 0));
-  const text = [heads, ...lines].map((cells) => cells.map((cell, column) => cell.padEnd(widths[column]!)).join('  ').trimEnd());
-  const compared = allRatios(measures.slice(0, 1), standings).map(
-    ({ measure, to, spread }) => `${OURS} / ${to}, ${measures.find(({ key }) => key === measure)!.label}: ${spreadText(spread, 2)}`,
+  const text = [heads, ...lines].map((cells) =>
+    cells
+      .map((cell, column) => cell.padEnd(widths[column]!))
+      .join('  ')
+      .trimEnd(),
   );
-  return [`\n${row.title}`, row.load, 'median (least – most)', ...text, ...compared].join('\n');
+  const comparisons = allRatios(
+    measures.filter(({ key }) => compared.includes(key)),
+    standings,
+  ).map(({ measure, to, spread }) => `${OURS} / ${to}, ${measures.find(({ key }) => key === measure)!.label}: ${spreadText(spread, 2)}`);
+  return [`\n${row.title}`, row.load, 'median (least – most)', ...text, ...comparisons].join('\n');
 }
 
 /** Of each measure, ours to each reference, round by round. */
@@ -60,7 +67,10 @@ export function json(row: Row, { measures, standings }: Result, circumstances: C
       figures: Object.fromEntries(
         measures.map(({ key, digits }) => [
           key,
-          { ...rounded(spread(rounds.map((round) => round[key]!)), digits + 1), rounds: rounds.map((round) => roundTo(round[key]!, digits + 1)) },
+          {
+            ...rounded(spread(rounds.map((round) => round[key]!)), digits + 1),
+            rounds: rounds.map((round) => roundTo(round[key]!, digits + 1)),
+          },
         ]),
       ),
     }),

@@ -1,6 +1,9 @@
 // The ports by which data planes take calls from one another: nobody without a certificate of the mesh gets in, and nobody on the
 // way can read along.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
+import { connect as connectHttp2 } from 'node:http2';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
@@ -94,35 +97,28 @@ describe('an inbound port', () => {
     reached.length = 0;
   });
 
-  const attempts: readonly (readonly [string, (http: boolean) => ConnectionOptions | undefined])[] = [
+  const attempts: readonly (readonly [string, () => ConnectionOptions | undefined])[] = [
     ['plaintext', () => undefined],
-    ['TLS without a certificate', (http) => ({ ALPNProtocols: [http ? 'http/1.1' : 'heddle-tcp'] })],
+    ['TLS without a certificate', () => ({ ALPNProtocols: ['h2', 'http/1.1'] })],
     [
       'TLS with a certificate of another mesh',
-      (http) => ({ cert: stranger.certificatePem, key: stranger.keyPem, ALPNProtocols: [http ? 'http/1.1' : 'heddle-tcp'] }),
-    ],
-    [
-      'a certificate of the mesh with the ALPN of the other kind of port',
-      (http) => ({ cert: ours.certificatePem, key: ours.keyPem, ALPNProtocols: [http ? 'heddle-tcp' : 'http/1.1'] }),
+      () => ({ cert: stranger.certificatePem, key: stranger.keyPem, ALPNProtocols: ['h2', 'http/1.1'] }),
     ],
     [
       'a certificate of the mesh with an ALPN that nobody speaks',
-      () => ({ cert: ours.certificatePem, key: ours.keyPem, ALPNProtocols: ['h2', 'spdy/3'] }),
+      () => ({ cert: ours.certificatePem, key: ours.keyPem, ALPNProtocols: ['h2c', 'spdy/3'] }),
     ],
     ['a certificate of the mesh without ALPN', () => ({ cert: ours.certificatePem, key: ours.keyPem })],
     [
       'a certificate of the mesh over TLS 1.2',
-      (http) => ({ cert: ours.certificatePem, key: ours.keyPem, maxVersion: 'TLSv1.2', ALPNProtocols: [http ? 'http/1.1' : 'heddle-tcp'] }),
+      () => ({ cert: ours.certificatePem, key: ours.keyPem, maxVersion: 'TLSv1.2', ALPNProtocols: ['h2', 'http/1.1'] }),
     ],
   ];
   for (const [what, options] of attempts) {
     test(`refuses ${what}, counts it, and lets nothing through`, async () => {
-      for (const [port, http] of [
-        [echo.inbound.port, true],
-        [cache.inbound.port, false],
-      ] as const) {
+      for (const { port } of [echo.inbound, cache.inbound]) {
         const before = await refusals(port);
-        const tls = options(http);
+        const tls = options();
         const text = tls === undefined ? await inPlaintext(port) : await overTls(port, tls);
         assert.doesNotMatch(text, /HTTP\/1/);
         await waitFor('the count', async () => (await refusals(port)) === before + 1);
@@ -130,6 +126,30 @@ describe('an inbound port', () => {
       assert.deepEqual(reached, []);
     });
   }
+
+  test('of a tcp service takes CONNECT and no other request, one of an http service the other way round', async () => {
+    const caller = { cert: ours.certificatePem, key: ours.keyPem, ALPNProtocols: ['h2'] };
+    const asked = async (port: number, headers: OutgoingHttpHeaders): Promise<IncomingHttpHeaders & { readonly ':status'?: number }> => {
+      const session = connectHttp2(`https://${LOOPBACK}:${port}`, { ca: plane.rootsPem, checkServerIdentity: () => undefined, ...caller });
+      cleanup.add(() => session.destroy());
+      session.on('error', () => {});
+      const stream = session.request(headers);
+      stream.on('error', () => {});
+      try {
+        return ((await once(stream, 'response')) as [IncomingHttpHeaders])[0];
+      } finally {
+        session.destroy();
+      }
+    };
+    const get = { ':path': '/inside', ':authority': 'echo' };
+    const connectTo = (authority: string) => ({ ':method': 'CONNECT', ':authority': authority });
+    assert.equal((await asked(echo.inbound.port, get))[':status'], 200);
+    assert.equal((await asked(cache.inbound.port, connectTo('cache.default.mesh.internal:6379')))[':status'], 200);
+    const wrong = await asked(cache.inbound.port, get);
+    assert.deepEqual([wrong[':status'], wrong['x-heddle-error']], [404, 'NO_SUCH_SERVICE']);
+    const other = await asked(echo.inbound.port, connectTo('cache.default.mesh.internal:6379'));
+    assert.deepEqual([other[':status'], other['x-heddle-error']], [501, 'NOT_IMPLEMENTED']);
+  });
 
   test('still serves afterwards', async () => {
     assert.equal((await call({ proxy: through(near), url: 'http://echo/' })).name, 'echo-1');

@@ -40,7 +40,19 @@ class StaticProxy {
 
   constructor(directory: string) {
     this.file = join(directory, 'proxy.yaml');
-    const options = ['--static', this.file, '--admin-port', '0', '--admin-token-file', `${this.file}.token`, '--log-format', 'json'];
+    // One process: the rotation over endpoints is each worker's own.
+    const options = [
+      '--static',
+      this.file,
+      '--workers',
+      '1',
+      '--admin-port',
+      '0',
+      '--admin-token-file',
+      `${this.file}.token`,
+      '--log-format',
+      'json',
+    ];
     this.process = spawn(process.execPath, ['--conditions=heddle-source', MAIN, 'proxy', ...options], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Cleanup, temporaryDirectory } from '../support/planes.ts';
 import { waitFor } from '../support/wait.ts';
-import { curl, curlWith, parts, tryCurl } from './support/curl.ts';
+import { curl, curlWith, parts } from './support/curl.ts';
 import { type Pair, type Served, skipDirect, startPair } from './support/pair.ts';
 import { skipWithout, start } from './support/programs.ts';
 import { BIG, BIG_BYTES, documents, nghttpServer, nodeServer, pythonServer, sha256, SMALL, type WebServer } from './support/web.ts';
@@ -83,7 +83,9 @@ for (const dialect of DIALECTS) {
       });
 
       // A server of HTTP/1.0 never says so.
-      test('uploads a file once the server has said to continue', { skip: service === 'python10' }, async () => {
+      test('uploads a file once the server has said to continue', {
+        skip: service === 'python10' && 'the server speaks HTTP/1.0',
+      }, async () => {
         const patient = ['--expect100-timeout', '60', '-v', '-H', 'Expect: 100-continue'];
         const { stdout, stderr } = await curl(...args, ...patient, '--data-binary', `@${file}`, pair.url(service, '/echo'));
         assert.equal(sha256(stdout), sha256(BIG));
@@ -121,10 +123,11 @@ for (const dialect of DIALECTS) {
         assert.equal(sha256(stdout), sha256(BIG));
       });
 
-      test('is refused before it has sent a body that it announced', async () => {
+      // Over HTTP/2 Debian's curl 7.88 loses an answer that comes together with the RST_STREAM after it (RFC 9113 §8.1); nghttp.test.ts looks.
+      const losesAnswer = name === DIALECTS[2].name;
+      test('is refused before it has sent a body that it announced', { skip: losesAnswer && 'see the comment' }, async () => {
         const patient = ['--expect100-timeout', '60', '-H', 'Expect: 100-continue'];
-        const { transfers } = await tryCurl(undefined, ...args, ...patient, '--data-binary', `@${file}`, pair.url(service, '/refused'));
-        // Over HTTP/2 some versions of curl then end the stream short of the length they announced, which is an error; the answer is in.
+        const { transfers } = await curl(...args, ...patient, '--data-binary', `@${file}`, pair.url(service, '/refused'));
         assert.equal(transfers[0]?.http_code, 413);
         assert.equal(transfers[0]?.size_upload, 0);
       });

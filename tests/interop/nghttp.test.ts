@@ -68,6 +68,12 @@ for (const { service, what, skip: skipServer } of [
       }
     });
 
+    test('an upload that is refused before its body is sent', { skip: service === 'nghttpd' && 'it refuses nothing' }, async () => {
+      const log = (await nghttp('-nv', '--expect-continue', `--data=${file}`, pair.url(service, '/refused'))).toString();
+      assert.match(log, /recv \(stream_id=\d+\) :status: 413/);
+      assert.doesNotMatch(log, /send DATA frame <length=[1-9]/);
+    });
+
     test('a download after an upgrade from HTTP/1.1', { skip: skipDirect }, async () => {
       assert.equal(sha256(await nghttp('--upgrade', pair.url(service, '/big'))), sha256(BIG));
     });

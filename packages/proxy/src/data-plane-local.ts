@@ -45,6 +45,7 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
   private readonly endpointSets = new Map<string, EndpointSet>();
   private readonly trustBundles = new Map<string, TrustBundle>();
   private queue: Promise<unknown> = Promise.resolve();
+  private readonly knowsCertificate = (name: string): boolean => this.identities.certificate(name) !== undefined;
   private draining = false;
   private lastWanted = '';
 
@@ -259,7 +260,7 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
     const after = new Map([...this.listeners].map(([name, listener]) => [name, listener.config]));
     for (const name of removed) after.delete(name);
     for (const listener of upserts) after.set(listener.name, listener);
-    const reason = firstReason(upserts, checkListener) ?? checkConflicts(after.values());
+    const reason = firstReason(upserts, (listener) => checkListener(listener, this.knowsCertificate)) ?? checkConflicts(after.values());
     if (reason !== undefined) return reason;
     const opened: SocketBind[] = [];
     try {
@@ -318,7 +319,7 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
 
   private applyClusters(upserts: readonly Cluster[], removed: readonly string[]): string | undefined {
     const { endpointsPerClusterMax } = this.context.limits;
-    const reason = firstReason(upserts, (cluster) => checkCluster(cluster, endpointsPerClusterMax));
+    const reason = firstReason(upserts, (cluster) => checkCluster(cluster, endpointsPerClusterMax, this.knowsCertificate));
     if (reason !== undefined) return reason;
     for (const name of removed) {
       const slot = this.clusters.slot(name);

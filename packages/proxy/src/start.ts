@@ -159,15 +159,16 @@ async function stop({ keeper, agent, admin, dataPlane, succession, drainMs }: Pa
 }
 
 async function upgrade({ keeper, agent, dataPlane, workloads, succession }: Parts, command: readonly string[]): Promise<boolean> {
-  agent.expectSuccessor(true);
-  const onServed = async (): Promise<void> => {
-    keeper?.close();
-    await agent.handOver();
-  };
-  if (!(await succession.handOver(command, { workloads: workloads.all, onServed }))) {
-    agent.expectSuccessor(false);
-    return false;
-  }
+  const isReplaced = await succession.handOver(command, {
+    workloads: workloads.all,
+    onBegin: () => agent.expectSuccessor(true),
+    onFailed: () => agent.expectSuccessor(false),
+    onServed: async () => {
+      keeper?.close();
+      await agent.handOver();
+    },
+  });
+  if (!isReplaced) return false;
   await agent.close();
   await dataPlane.close();
   return true;

@@ -47,7 +47,8 @@ interface Shape {
   readonly fields: Fields;
   readonly path: (exchange: number) => string;
   readonly indexPath: boolean;
-  readonly body: Buffer | undefined;
+  /** Empty: none. */
+  readonly body: Buffer;
   readonly answer: Http2ResponseHead;
   readonly answerBody: Buffer;
   readonly trailers: Http2Trailers | undefined;
@@ -107,7 +108,7 @@ const LOAD: Shape = {
   fields: H2LOAD,
   path: () => '/1k',
   indexPath: false,
-  body: undefined,
+  body: NOTHING,
   answer: JSON_ANSWER,
   answerBody: KILOBYTE,
   trailers: undefined,
@@ -200,8 +201,8 @@ class Caller {
         }
       }
       const { body } = shape;
-      parts.push(frame(FRAME.headers, FLAG.endHeaders | (body === undefined ? FLAG.endStream : 0), this.streamId, writer.copy()));
-      if (body !== undefined) parts.push(frame(FRAME.data, FLAG.endStream, this.streamId, body));
+      parts.push(frame(FRAME.headers, FLAG.endHeaders | (body.length === 0 ? FLAG.endStream : 0), this.streamId, writer.copy()));
+      if (body.length > 0) parts.push(frame(FRAME.data, FLAG.endStream, this.streamId, body));
       this.streamId += 2;
     }
     return Buffer.concat(parts);

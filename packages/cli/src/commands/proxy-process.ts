@@ -4,14 +4,24 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { type ProcessOptions, receiveTakeover } from '@heddle/proxy';
 import type { Logger } from '@heddle/runtime';
-import { nodeClock } from '@heddle/runtime/node';
+import { type LogLevel, nodeClock } from '@heddle/runtime/node';
 import { CliError } from '../errors.ts';
 import type { StopRequest } from '../signals.ts';
 import { SUPERVISOR_VARIABLE } from '../up/supervision.ts';
-import type { ProxyCommandOptions } from './proxy.ts';
 
 /** More than four pay off only for a proxy that has a machine to itself, which can say so. */
 const DEFAULT_WORKERS_MAX = 4;
+
+/** Options of every `heddle proxy`. */
+export interface ProxyProcessOptions {
+  /** Default: one for each core, at most 4. */
+  readonly workers?: number;
+  /** What connections have when a new process has taken over; milliseconds. */
+  readonly upgradeDrain: number;
+  readonly pidFile?: string;
+  readonly logLevel: LogLevel;
+  readonly logFormat?: 'json' | 'pretty';
+}
 
 /** What `startProxy` and `startStaticProxy` give. */
 interface Upgradable {
@@ -21,7 +31,7 @@ interface Upgradable {
 }
 
 /** Call early: from here on the signal that asks for an upgrade no longer ends the process. */
-export async function processOptions({ workers, upgradeDrain, logLevel, logFormat }: ProxyCommandOptions): Promise<ProcessOptions> {
+export async function processOptions({ workers, upgradeDrain, logLevel, logFormat }: ProxyProcessOptions): Promise<ProcessOptions> {
   process.on('SIGUSR2', ignore);
   const takeover = await receiveTakeover(process.env, nodeClock);
   return {
@@ -34,7 +44,7 @@ export async function processOptions({ workers, upgradeDrain, logLevel, logForma
 }
 
 /** Resolves when the proxy has stopped, by signal, on request or because a new process has taken over. */
-export async function serve(running: Upgradable, stop: StopRequest, { pidFile }: ProxyCommandOptions, logger: Logger): Promise<void> {
+export async function serve(running: Upgradable, stop: StopRequest, { pidFile }: ProxyProcessOptions, logger: Logger): Promise<void> {
   if (pidFile !== undefined) writePidFile(pidFile);
   const replaced = Promise.withResolvers<void>();
   const onUpgrade = (): void => {

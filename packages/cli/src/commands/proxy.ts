@@ -4,15 +4,15 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ProxyOptionsError, startProxy } from '@heddle/proxy';
 import { NetworkError } from '@heddle/runtime';
-import { createLogger, createMetrics, nodeClock, nodeNetwork, nodeRandom, type LogLevel } from '@heddle/runtime/node';
+import { createLogger, createMetrics, nodeClock, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
 import { CliError, type ExitCode } from '../errors.ts';
 import { machineName } from '../machine.ts';
 import type { HostPort } from '../options.ts';
 import { listenForStop } from '../signals.ts';
 import { connectableAddress, prepareStateDirectory, readControlInfo, requireStateDirectory } from '../state-directory.ts';
-import { processOptions, serve } from './proxy-process.ts';
+import { processOptions, type ProxyProcessOptions, serve } from './proxy-process.ts';
 
-export interface ProxyCommandOptions {
+export interface ProxyCommandOptions extends ProxyProcessOptions {
   /** File of a proxy without a control plane: then `commands/proxy-static.ts` runs. */
   readonly static?: string;
   readonly node?: string;
@@ -22,16 +22,9 @@ export interface ProxyCommandOptions {
   readonly adminTokenFile?: string;
   readonly joinTokenFile?: string;
   readonly anonymousCalls: boolean;
-  /** Default: one for each core, at most 4. */
-  readonly workers?: number;
   /** Milliseconds. */
   readonly drain: number;
-  /** What connections have when a new process has taken over; milliseconds. */
-  readonly upgradeDrain: number;
-  readonly pidFile?: string;
   readonly stateDir?: string;
-  readonly logLevel: LogLevel;
-  readonly logFormat?: 'json' | 'pretty';
 }
 
 export const LOOPBACK = '127.0.0.1';

@@ -128,12 +128,6 @@ export const LIMITS = {
   },
   endpointsPerClusterMax: { value: 10_000, unit: 'count', reason: 'Every update sorts them; ten thousand take some 10 ms.' },
   discoveryMessageBytesMax: { value: 67_108_864, unit: 'bytes', reason: 'One xDS response; 10,000 endpoints need about 1 MB.' },
-  detectionDelayMs: {
-    value: 50,
-    unit: 'ms',
-    reason:
-      'Where the protocol is found out by the first bytes: a client that has sent nothing for so long may wait for the server to speak first, so the instance is connected to and whoever speaks first decides.',
-  },
   requestHeadTimeoutMs: {
     value: 10_000,
     unit: 'ms',

@@ -7,7 +7,7 @@ import type { HandedWorkload } from '../workers/takeover.ts';
 
 export class HostedWorkloads implements Pick<Agent, 'list' | 'put' | 'remove'> {
   readonly #agent: Agent;
-  readonly #hosted = new Map<string, HandedWorkload>();
+  readonly #hosted = new Map<string, Omit<HandedWorkload, 'verdict'>>();
 
   constructor(agent: Agent) {
     this.#agent = agent;
@@ -15,7 +15,10 @@ export class HostedWorkloads implements Pick<Agent, 'list' | 'put' | 'remove'> {
 
   /** For a process that takes over. */
   get all(): readonly HandedWorkload[] {
-    return [...this.#hosted.values()];
+    return this.#agent.list().flatMap(({ workload, health, healthReason: reason }) => {
+      const hosted = this.#hosted.get(workload);
+      return hosted === undefined ? [] : [{ ...hosted, verdict: { state: health, reason } }];
+    });
   }
 
   list(): ReturnType<Agent['list']> {
@@ -37,8 +40,8 @@ export class HostedWorkloads implements Pick<Agent, 'list' | 'put' | 'remove'> {
   }
 
   /** What another process hosted. */
-  async takeOver({ asked, bound }: HandedWorkload): Promise<void> {
-    await this.#agent.put(bound);
+  async takeOver({ asked, bound, verdict }: HandedWorkload): Promise<void> {
+    await this.#agent.put(bound, verdict);
     this.#hosted.set(workloadName(asked.service, asked.instance), { asked, bound });
   }
 

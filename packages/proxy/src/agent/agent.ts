@@ -53,9 +53,10 @@ export class Agent {
 
   /**
    * Hosts the workload from now on. The same again changes nothing, save that a fresh token is taken up; another description replaces it.
+   * @param known the verdict of the process that hosted it until now; it holds until the first check has ended.
    * Throws HostingError, NetworkError, WorkloadSpecError.
    */
-  put(spec: WorkloadSpec): Promise<WorkloadBinding> {
+  put(spec: WorkloadSpec, known?: Verdict): Promise<WorkloadBinding> {
     return this.#serially(async () => {
       const name = workloadName(spec.service, spec.instance);
       const present = this.#workloads.get(name);
@@ -65,7 +66,7 @@ export class Agent {
       }
       this.#admit(spec, present);
       if (present !== undefined) await this.#drop(present);
-      const workload = await HostedWorkload.open(spec, this.#options, (held) => this.#certified(name, held));
+      const workload = await HostedWorkload.open(spec, this.#options, (held) => this.#certified(name, held), known);
       this.#workloads.set(name, workload);
       await this.#applyDue();
       // Anew, also where its cluster is there already: nobody has told this registration yet how the application is.

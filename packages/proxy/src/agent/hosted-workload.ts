@@ -38,7 +38,7 @@ export interface WorkloadStatus {
   /** Why the last try to get a certificate failed, as a code of `JoinError`; absent when it did not. */
   readonly joinError?: JoinErrorCode;
   readonly registered: boolean;
-  readonly health: string;
+  readonly health: Verdict['state'];
   readonly healthReason: string;
   /** What keeps the workload from serving; empty when nothing does. */
   readonly problem: string;
@@ -54,9 +54,15 @@ export class HostedWorkload {
   readonly #onIdentity: (held: HeldIdentity) => void;
   #verdict: Verdict = { state: 'starting', reason: 'no check has ended yet' };
   #hasToken = false;
+  #isVerdictHanded = false;
 
   /** Binds the sockets. Throws NetworkError, or WorkloadSpecError for a bad token, and then keeps nothing. */
-  static async open(spec: WorkloadSpec, deps: HostingDeps, onIdentity: (held: HeldIdentity) => void): Promise<HostedWorkload> {
+  static async open(
+    spec: WorkloadSpec,
+    deps: HostingDeps,
+    onIdentity: (held: HeldIdentity) => void,
+    known?: Verdict,
+  ): Promise<HostedWorkload> {
     const bound: SocketAddress[] = [];
     const reserve = async (bind: SocketAddress): Promise<SocketAddress> => {
       const real = await deps.dataPlane.reserve(bind);
@@ -69,6 +75,7 @@ export class HostedWorkload {
       for (const outbound of spec.outbounds) outbounds.push({ service: outbound.service, listen: await reserve(outbound.listen) });
       const proxyCredential = deps.credentialOf(workloadName(spec.service, spec.instance));
       const workload = new HostedWorkload(spec, { inbound, outbounds, proxyCredential }, deps, onIdentity);
+      if (known !== undefined) workload.#takeVerdict(known);
       workload.#begin();
       return workload;
     } catch (error) {
@@ -116,6 +123,9 @@ export class HostedWorkload {
   }
 
   report(verdict: Verdict): void {
+    // That a check begins here says nothing against what is known.
+    if (this.#isVerdictHanded && verdict.state === 'starting') return;
+    this.#isVerdictHanded = false;
     this.#verdict = verdict;
     this.#registration.report(verdict);
   }
@@ -159,6 +169,11 @@ export class HostedWorkload {
     dataPlane.removeCredential(this.binding.proxyCredential);
     dataPlane.removeIdentity(this.name);
     await Promise.all(this.sockets.map((bind) => dataPlane.release(bind)));
+  }
+
+  #takeVerdict(known: Verdict): void {
+    this.report(known);
+    this.#isVerdictHanded = true;
   }
 
   #begin(): void {

@@ -34,6 +34,11 @@ export class ConnectStream extends StreamConnection {
       return;
     }
     const { stack, cluster, workload } = entry;
+    if (entry.isTunnelledHttp) {
+      this.accept();
+      this.handler = service.nested(this, workload);
+      return;
+    }
     const tunnel = stack.route.connect === 'forward' ? head.authority : undefined;
     const stream = new TcpStream(context, this, { cluster, tunnel, workload }, service.streamMetrics, {
       onEstablished: () => this.accept(),

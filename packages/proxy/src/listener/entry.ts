@@ -14,6 +14,8 @@ const PROXY_AUTHORIZATION = 'proxy-authorization';
 
 export class Entry {
   readonly service: HttpService;
+  /** The request is a CONNECT to a service that speaks HTTP: what comes in the tunnel is HTTP that is handled here. */
+  isTunnelledHttp = false;
   /** What was found by `find`. */
   workload = '';
   stack!: RouteStack;
@@ -21,6 +23,7 @@ export class Entry {
   /** Why `find` found nothing. */
   code: ErrorCode = 'BAD_REQUEST';
   detail = '';
+  private readonly knownWorkload: string | undefined;
   private readonly remoteAddress: string;
   /** `<namespace>/<service>` of the peer, on inbound listeners. */
   private readonly source: string;
@@ -30,7 +33,9 @@ export class Entry {
   private lastWorkload = '';
   private lastMetrics: RequestMetrics | undefined;
 
-  constructor(service: HttpService, connection: Connection, version: 'http1' | 'http2') {
+  /** @param workload on whose behalf the calls are made, where a CONNECT before has told. */
+  constructor(service: HttpService, connection: Connection, version: 'http1' | 'http2', workload: string | undefined) {
+    this.knownWorkload = workload;
     this.service = service;
     this.remoteAddress = connection.remoteAddress;
     this.peerId = connection.peerId;
@@ -50,7 +55,7 @@ export class Entry {
     service.requests += 1;
     const isHttp1 = head instanceof RequestHead;
     const credential = isHttp1 ? head.proxyAuthorization : head.get(PROXY_AUTHORIZATION);
-    const workload = service.workloadOf(credential);
+    const workload = this.knownWorkload ?? service.workloadOf(credential);
     if (workload === undefined)
       return this.refuse('UNKNOWN_WORKLOAD', credential === undefined ? 'no Proxy-Authorization was sent' : 'the credential is not known here');
     this.workload = workload;
@@ -61,6 +66,8 @@ export class Entry {
     if (isHttp1 && head.scheme === 'https')
       return this.refuse('NOT_IMPLEMENTED', 'https through the proxy without CONNECT; use http://, the mesh encrypts by itself');
     const stack = isConnect ? table.matchConnect(head.authority) : table.match(head.authority, head.path);
+    this.isTunnelledHttp = isConnect && stack === undefined && table.match(head.authority, '/') !== undefined;
+    if (this.isTunnelledHttp) return true;
     if (stack === undefined) return this.noRoute(head, isConnect);
     const { cluster } = stack.slot;
     if (cluster === undefined) return this.refuse('NO_HEALTHY_INSTANCE', `the cluster "${stack.slot.name}" has not arrived yet`);
@@ -97,14 +104,12 @@ export class Entry {
     this.service.refused(this.source, code);
   }
 
-  private noRoute({ authority, path }: AnyRequestHead, isConnect: boolean): false {
+  private noRoute({ authority }: AnyRequestHead, isConnect: boolean): false {
     if (authority === '') return this.refuse('NO_SUCH_SERVICE', 'the request names no authority');
-    if (!isConnect) return this.refuse('NO_SUCH_SERVICE', `asked for ${authority}`);
-    const { table } = this.service.routes;
-    const isHttp = table?.match(authority, path === '' ? '/' : path) !== undefined;
-    return isHttp
-      ? this.refuse('NOT_IMPLEMENTED', `CONNECT ${authority}: this service speaks HTTP; call it with http://, without CONNECT`)
-      : this.refuse('NO_SUCH_SERVICE', `CONNECT ${authority}: no service takes connections under this name and port`);
+    return this.refuse(
+      'NO_SUCH_SERVICE',
+      isConnect ? `CONNECT ${authority}: no service has this name and port` : `asked for ${authority}`,
+    );
   }
 
   private refuse(code: ErrorCode, detail: string): false {

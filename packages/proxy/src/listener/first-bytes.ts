@@ -3,6 +3,7 @@
 import type { Connection, ConnectionHandler, NetworkError } from '@heddle/runtime';
 import type { Context } from '../stack/context.ts';
 import { Timed } from '../stack/deadlines.ts';
+import type { AdmittedConnection } from './http-service.ts';
 import { guessProtocol } from './protocol-guess.ts';
 import type { TcpStream } from './tcp-stream.ts';
 
@@ -23,7 +24,7 @@ export interface Destinations {
   closed(first: FirstBytes): void;
 }
 
-export class FirstBytes extends Timed implements ConnectionHandler {
+export class FirstBytes extends Timed implements ConnectionHandler, AdmittedConnection {
   private readonly context: Context;
   private readonly connection: Connection;
   private readonly to: Destinations;
@@ -37,7 +38,14 @@ export class FirstBytes extends Timed implements ConnectionHandler {
     this.context = context;
     this.connection = connection;
     this.to = to;
-    context.deadlines.set(this, context.clock.nowMs() + context.limits.detectionDelayMs);
+    context.deadlines.set(this, context.clock.nowMs() + context.limits.protocolDetectionTimeoutMs);
+  }
+
+  /** A request may be on its way. */
+  closeAfterRequest(): void {}
+
+  drain(): void {
+    this.destroy();
   }
 
   destroy(): void {

@@ -1,6 +1,7 @@
 // What all connections of one HTTP listener share: who calls, by which routes, and which headers are added, replaced or removed.
 import { ERRORS, parseSpiffeId, serviceKey } from '@heddle/core';
 import type { ErrorCode, Listener } from '@heddle/core';
+import type { Connection, ConnectionHandler } from '@heddle/runtime';
 import { HeaderNames } from '@heddle/wire';
 import type { Http1Limits, Http2Limits } from '@heddle/wire';
 import { serviceOfWorkload } from '../stack/context.ts';
@@ -38,6 +39,14 @@ export interface AdmittedConnection {
   destroy(): void;
 }
 
+/** The listener, as its services see it. */
+export interface HttpServiceOwner {
+  connectionOpened(): void;
+  connectionClosed(service: HttpService): void;
+  /** A connection inside another one, made by CONNECT: HTTP of either version on behalf of this workload. */
+  tunnelled(service: HttpService, connection: Connection, workload: string): AdmittedConnection & ConnectionHandler;
+}
+
 export class HttpService {
   readonly direction: Listener['direction'];
   readonly routes: RouteSlot;
@@ -51,12 +60,12 @@ export class HttpService {
   private readonly world: HttpServiceWorld;
   private readonly workload: string | undefined;
   private readonly destination: string;
-  private readonly onConnectionClosed: () => void;
+  private readonly owner: HttpServiceOwner;
   private readonly requestIds: { readonly prefix: string; next: number };
   private readonly listenerName: string;
   private readonly refusals = new Map<string, RequestMetrics>();
 
-  constructor(context: Context, world: HttpServiceWorld, listener: Listener, routes: RouteSlot, onConnectionClosed: () => void) {
+  constructor(context: Context, world: HttpServiceWorld, listener: Listener, routes: RouteSlot, owner: HttpServiceOwner) {
     const { limits } = context;
     this.context = context;
     this.world = world;
@@ -66,7 +75,7 @@ export class HttpService {
       listener.direction === 'inbound' && listener.workload !== undefined ? serviceOfWorkload(listener.workload) : 'unknown';
     this.listenerName = listener.name;
     this.routes = routes;
-    this.onConnectionClosed = onConnectionClosed;
+    this.owner = owner;
     this.parserLimits = {
       requestLineBytesMax: limits.requestLineBytesMax,
       headBytesMax: limits.headerBytesMax,
@@ -87,13 +96,26 @@ export class HttpService {
   }
 
   connectionClosed(connection: AdmittedConnection): void {
-    if (this.connections.delete(connection)) this.onConnectionClosed();
+    if (this.connections.delete(connection)) this.owner.connectionClosed(this);
   }
 
   /** The connection goes on as another one. */
   replace(before: AdmittedConnection, after: AdmittedConnection): void {
     this.connections.delete(before);
     this.connections.add(after);
+  }
+
+  /** Takes HTTP of either version in a connection that turned out to be a tunnel. */
+  tunnelled(connection: Connection, workload: string): AdmittedConnection & ConnectionHandler {
+    return this.owner.tunnelled(this, connection, workload);
+  }
+
+  /** The same for a tunnel inside a connection that goes on. */
+  nested(connection: Connection, workload: string): ConnectionHandler {
+    const nested = this.owner.tunnelled(this, connection, workload);
+    this.connections.add(nested);
+    this.owner.connectionOpened();
+    return nested;
   }
 
   /** The workload whose identity the call carries. Undefined: the caller did not prove to be one. */

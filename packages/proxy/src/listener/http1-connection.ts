@@ -49,6 +49,7 @@ import { TcpStream } from './tcp-stream.ts';
 type Phase = 'idle' | 'head' | 'exchange' | 'discard' | 'ready' | 'connecting' | 'stream' | 'linger' | 'closed';
 
 const H2C = 'h2c';
+const TUNNEL_OPEN = 'HTTP/1.1 200 Connection established\r\n\r\n';
 
 /** The parser's events, apart from the connection's, since both have an `onEnd`. */
 class RequestEvents implements RequestHandler {
@@ -99,9 +100,10 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
   private rest: Buffer | undefined;
   private stream: TcpStream | undefined;
   /** Has taken over the connection. */
-  private successor: Http2Connection | undefined;
+  private successor: ConnectionHandler | undefined;
 
-  constructor(context: Context, service: HttpService, connection: Connection) {
+  /** @param workload on whose behalf the calls are made, where a CONNECT before has told. */
+  constructor(context: Context, service: HttpService, connection: Connection, workload?: string) {
     super();
     this.context = context;
     this.service = service;
@@ -109,7 +111,7 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
     this.gather = new Gather(context.turn, connection, this);
     this.parser = new RequestParser(new RequestEvents(this), service.parserLimits);
     this.exchange = new Exchange(context, this);
-    this.entry = new Entry(service, connection, 'http1');
+    this.entry = new Entry(service, connection, 'http1', workload);
     this.forwarding = this.entry.createForwarding();
     context.deadlines.set(this, context.clock.nowMs() + context.limits.downstreamIdleTimeoutMs);
   }
@@ -306,7 +308,7 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
     const { entry } = this;
     if (head.upgrade.toLowerCase() === H2C && this.takesH2c(head)) return;
     if (!entry.find(head)) return this.refuse(entry.code, entry.detail);
-    if (head.isConnect) return this.connect(head.authority);
+    if (head.isConnect) return entry.isTunnelledHttp ? this.handOver(entry.workload) : this.connect(head.authority);
     const isUpgrade = head.upgrade !== '';
     const complete = head.framing === 'none' || head.contentLength === 0;
     if (isUpgrade && !complete) return this.refuse('NOT_IMPLEMENTED', 'an upgrade of a request that has a body');
@@ -367,7 +369,7 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
     while (at < bytes.length) {
       at = parser.push(bytes, at);
       if (this.successor !== undefined) {
-        if (at < bytes.length) this.successor.onBytes(bytes.subarray(at));
+        if (at < bytes.length) this.connection.handler.onBytes(bytes.subarray(at));
         break;
       }
       if (this.phase === 'ready' && !this.gather.blocked) this.beginNext();
@@ -442,15 +444,26 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
     head.upgrade = '';
     if (settings === undefined || hasBody || this.closing || connection.alpn !== '') return false;
     this.gather.text('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n');
+    const successor = new Http2Connection(context, service, connection);
+    this.succeed(successor);
+    successor.takeUpgraded(head, Buffer.from(settings, 'base64url'));
+    return true;
+  }
+
+  /** In the tunnel to a service that speaks HTTP, that is spoken with us. */
+  private handOver(workload: string): void {
+    this.gather.text(TUNNEL_OPEN);
+    this.succeed(this.service.tunnelled(this.connection, workload));
+  }
+
+  private succeed(successor: AdmittedConnection & ConnectionHandler): void {
+    const { connection, context } = this;
     context.turn.end();
     this.phase = 'closed';
     context.deadlines.remove(this);
-    const successor = new Http2Connection(context, service, connection);
-    service.replace(this, successor);
+    this.service.replace(this, successor);
     this.successor = successor;
     connection.handler = successor;
-    successor.takeUpgraded(head, Buffer.from(settings, 'base64url'));
-    return true;
   }
 
   /** CONNECT (RFC 9110 §9.3.6). */
@@ -461,7 +474,7 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
     const stream = new TcpStream(this.context, this.connection, { cluster, tunnel, workload }, this.service.streamMetrics, {
       onEstablished: () => {
         this.phase = 'stream';
-        this.gather.text('HTTP/1.1 200 Connection established\r\n\r\n');
+        this.gather.text(TUNNEL_OPEN);
         this.context.turn.end();
         this.connection.handler = new StreamSide(this, stream);
         this.context.deadlines.remove(this);

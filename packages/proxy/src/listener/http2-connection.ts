@@ -4,7 +4,7 @@ import { HTTP2_ERROR, Http2Server } from '@heddle/wire';
 import type { Http2RequestHead, Http2ServerHandler, Http2Stream, RequestHead } from '@heddle/wire';
 import type { Context } from '../stack/context.ts';
 import type { Forwarding } from '../stack/forwarding.ts';
-import { Http2Link } from '../stack/http2-link.ts';
+import { Http2Link, PLAIN_COPY_BYTES_MAX } from '../stack/http2-link.ts';
 import { ConnectStream } from './connect-stream.ts';
 import { Entry } from './entry.ts';
 import { Http2Request } from './http2-request.ts';
@@ -23,11 +23,12 @@ export class Http2Connection extends Http2Link implements Http2ServerHandler, Ad
   /** Nothing but the end of the connection is waited for. */
   private isEnding = false;
 
-  constructor(context: Context, service: HttpService, connection: Connection) {
+  /** @param workload on whose behalf the calls are made, where HTTP/1.1 before has told. */
+  constructor(context: Context, service: HttpService, connection: Connection, workload?: string) {
     super(context, connection, 'server');
     this.service = service;
-    this.entry = new Entry(service, connection, 'http2');
-    this.codec = new Http2Server(this, { limits: service.http2Limits, huffman: false, outputSlabBytes: 65_536 });
+    this.entry = new Entry(service, connection, 'http2', workload);
+    this.codec = new Http2Server(this, { limits: service.http2Limits, huffman: false, dataCopyBytesMax: connection.alpn === '' ? PLAIN_COPY_BYTES_MAX : undefined });
     context.deadlines.set(this, context.clock.nowMs() + context.limits.requestHeadTimeoutMs);
     this.touch();
   }

@@ -36,6 +36,9 @@ export class Http2Request extends StreamEnd implements Downstream {
   private isOpen = false;
   /** The exchange is over, and the last bytes of the response wait for the client. */
   private isFinishing = false;
+  /** The response has gone out before the request was complete. */
+  private isDiscarding = false;
+  private discardedBytes = 0;
 
   constructor(context: Context, connection: Http2Connection) {
     super();
@@ -50,6 +53,7 @@ export class Http2Request extends StreamEnd implements Downstream {
     this.attach(this.connection, stream);
     this.isOpen = true;
     this.isFinishing = false;
+    this.isDiscarding = false;
     this.head = head;
     const { entry } = this.connection;
     this.switchesBy2xx = head instanceof Http2RequestHead && head.protocol !== '';
@@ -64,6 +68,7 @@ export class Http2Request extends StreamEnd implements Downstream {
 
   override onDeadline(nowMs: number): void {
     if (this.exchange.active) this.exchange.onDeadline(nowMs);
+    else if (this.isDiscarding) this.endDiscarding();
     // A client that never opens its window: nothing more can be waited for.
     else this.abort();
     this.context.turn.end();
@@ -160,10 +165,25 @@ export class Http2Request extends StreamEnd implements Downstream {
         this.setDeadline(this.context.clock.nowMs() + this.context.limits.streamIdleTimeoutMs);
         return;
       }
-      // RFC 9113 §8.1: the response is complete; the rest of the request is not wanted.
-      if (!stream.isSending) this.reset(HTTP2_ERROR.noError);
-      else this.reset(HTTP2_ERROR.internalError);
+      if (!stream.isSending) return this.discardRest();
+      this.reset(HTTP2_ERROR.internalError);
     }
+    this.finish();
+  }
+
+  /**
+   * The response is complete, and the rest of the request is not wanted. RFC 9113 §8.1 lets us say so by RST_STREAM, but some clients then
+   * forget a response that came with it; so the rest is taken for a while, as far as it is short.
+   */
+  private discardRest(): void {
+    this.isDiscarding = true;
+    this.discardedBytes = 0;
+    this.resumeReceiving();
+    this.setDeadline(this.context.clock.nowMs() + this.context.limits.discardTimeoutMs);
+  }
+
+  private endDiscarding(): void {
+    this.reset(HTTP2_ERROR.noError);
     this.finish();
   }
 
@@ -176,13 +196,19 @@ export class Http2Request extends StreamEnd implements Downstream {
 
   protected override onReceived(bytes: Buffer, start: number, end: number, endStream: boolean): void {
     const { exchange } = this;
+    if (this.isDiscarding) {
+      this.discardedBytes += end - start;
+      if (endStream || this.discardedBytes > this.context.limits.discardedBytesMax) this.endDiscarding();
+      return;
+    }
     if (!exchange.active) return;
     if (end > start) exchange.requestBody(bytes, start, end, endStream);
     if (endStream && exchange.active) exchange.requestEnd(undefined);
   }
 
   override receiveTrailers(trailers: Http2Trailers): void {
-    if (this.exchange.active) this.exchange.requestEnd(trailers);
+    if (this.isDiscarding) this.endDiscarding();
+    else if (this.exchange.active) this.exchange.requestEnd(trailers);
   }
 
   protected override onSendDrained(): void {

@@ -14,7 +14,7 @@ import type { Destinations } from './first-bytes.ts';
 import { Http1Connection } from './http1-connection.ts';
 import { Http2Connection } from './http2-connection.ts';
 import { HttpService } from './http-service.ts';
-import type { HttpServiceWorld } from './http-service.ts';
+import type { HttpServiceOwner, HttpServiceWorld } from './http-service.ts';
 import { TcpStream } from './tcp-stream.ts';
 import type { StreamOwner } from './tcp-stream.ts';
 
@@ -24,7 +24,7 @@ export interface ListenerWorld extends HttpServiceWorld {
   readonly routes: RouteSlots;
 }
 
-export class ActiveListener {
+export class ActiveListener implements HttpServiceOwner {
   config: Listener;
   readonly socket: ListeningSocket;
   private readonly context: Context;
@@ -168,9 +168,7 @@ export class ActiveListener {
         connection.destroy();
         return;
       }
-      this.openConnections += 1;
-      this.metrics.opened.add(1);
-      this.metrics.open.add(1);
+      this.connectionOpened();
       handle(connection);
     };
   }
@@ -220,31 +218,56 @@ export class ActiveListener {
       handedOver: (first) => void this.undecided.delete(first),
       closed: (first) => {
         this.undecided.delete(first);
-        this.connectionClosed();
+        this.countClosed();
       },
     };
   }
 
   private httpService(config: Listener, { routeConfigName }: HttpFilter): HttpService {
-    const { context, services } = this;
-    const service = new HttpService(context, this.world, config, this.world.routes.slot(routeConfigName), () => {
-      this.connectionClosed();
-      if (service !== this.current && service.connections.size === 0) services.delete(service);
-    });
+    const { services } = this;
+    const service = new HttpService(this.context, this.world, config, this.world.routes.slot(routeConfigName), this);
     this.current = service;
     services.add(service);
     return service;
   }
 
-  private http1(service: HttpService, connection: Connection): ConnectionHandler {
-    const http1 = new Http1Connection(this.context, service, connection);
+  /** @internal */
+  connectionOpened(): void {
+    this.openConnections += 1;
+    this.metrics.opened.add(1);
+    this.metrics.open.add(1);
+  }
+
+  /** @internal */
+  connectionClosed(service: HttpService): void {
+    this.countClosed();
+    if (service !== this.current && service.connections.size === 0) this.services.delete(service);
+  }
+
+  /** @internal */
+  tunnelled(service: HttpService, connection: Connection, workload: string): FirstBytes {
+    return new FirstBytes(this.context, connection, {
+      http1: () => this.http1(service, connection, workload),
+      http2: () => this.http2(service, connection, workload),
+      // It says itself what is wrong with what is no HTTP.
+      tls: () => this.http1(service, connection, workload),
+      other: () => this.http1(service, connection, workload),
+      silent: () => undefined,
+      counted: (stream) => stream,
+      handedOver: (first) => void service.connections.delete(first),
+      closed: (first) => service.connectionClosed(first),
+    });
+  }
+
+  private http1(service: HttpService, connection: Connection, workload?: string): ConnectionHandler {
+    const http1 = new Http1Connection(this.context, service, connection, workload);
     service.connections.add(http1);
     if (this.closing) http1.closeAfterRequest();
     return http1;
   }
 
-  private http2(service: HttpService, connection: Connection): ConnectionHandler {
-    const http2 = new Http2Connection(this.context, service, connection);
+  private http2(service: HttpService, connection: Connection, workload?: string): ConnectionHandler {
+    const http2 = new Http2Connection(this.context, service, connection, workload);
     service.connections.add(http2);
     if (this.closing) http2.closeAfterRequest();
     return http2;
@@ -255,7 +278,7 @@ export class ActiveListener {
     return (connection) => {
       const stream = this.tcpStream(config, filter, connection, () => connection.reset());
       if (stream === undefined) {
-        this.connectionClosed();
+        this.countClosed();
         connection.destroy();
         return undefined;
       }
@@ -288,11 +311,11 @@ export class ActiveListener {
     this.streams.add(stream);
     return new CountedClose(stream, () => {
       this.streams.delete(stream);
-      this.connectionClosed();
+      this.countClosed();
     });
   }
 
-  private connectionClosed(): void {
+  private countClosed(): void {
     this.openConnections -= 1;
     this.metrics.open.add(-1);
   }

@@ -40,6 +40,8 @@ export class TcpStream extends Timed implements ConnectionHandler {
   /** The upstream has said something. */
   hasSent = false;
   private upstream: Connection | undefined;
+  /** Came before the stream was established: another endpoint may still be tried. No more than what told the protocol. */
+  private early: Buffer[] = [];
   private established = false;
   private done = false;
   private downstreamEnded = false;
@@ -87,6 +89,10 @@ export class TcpStream extends Timed implements ConnectionHandler {
   onBytes(bytes: Buffer): void {
     this.moved = true;
     this.metrics.receivedBytes.add(bytes.length);
+    if (!this.established) {
+      this.early.push(bytes);
+      return;
+    }
     if (this.upstream?.write(bytes) === false) this.downstream.pause();
   }
 
@@ -145,6 +151,7 @@ export class TcpStream extends Timed implements ConnectionHandler {
     this.established = true;
     this.context.deadlines.set(this, this.context.clock.nowMs() + this.context.limits.tcpIdleTimeoutMs);
     this.owner.onEstablished();
+    for (const bytes of this.early.splice(0)) this.upstream?.write(bytes);
     if (this.downstreamEnded) this.upstream?.end();
     this.downstream.resume();
   }

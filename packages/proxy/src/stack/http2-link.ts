@@ -20,6 +20,9 @@ import type { LateWriter } from './turn.ts';
 /** Output beyond this does not wait for the end of the turn. */
 const FLUSH_BYTES = 65_536;
 
+/** DATA up to this size is copied on plain sockets, whose buffers can be used again at once. For TLS the codec's default is better. */
+export const PLAIN_COPY_BYTES_MAX = 4_096;
+
 export abstract class Http2Link extends Timed implements ConnectionHandler, Http2Handler, LateWriter {
   /** The socket takes no more. */
   isBlocked = false;

@@ -3,8 +3,8 @@
 import type { Connection, Network } from '@heddle/runtime';
 import { Output } from '@heddle/wire';
 
-/** Bodies above this are written as the slices they came in; below it a copy is cheaper than a second system call. */
-const COPY_BYTES_MAX = 16_384;
+/** Bodies above this are written as the slices they came in; below it a copy is cheaper than a second piece. */
+const COPY_BYTES_MAX = 4_096;
 
 /** Something that collects output of many requests, and writes it once everything that has arrived was handled. */
 export interface LateWriter {
@@ -46,7 +46,7 @@ export class Turn {
     const gather = this.open;
     if (gather === undefined) return;
     this.open = undefined;
-    gather.write(this.output.take());
+    gather.write(this.output);
   }
 
   /** Ends the turn if the open gather is this one. */
@@ -64,8 +64,6 @@ export interface GatherOwner {
 export class Gather {
   /** From a write that filled the buffer until the connection has drained. */
   blocked = false;
-  /** For metrics. */
-  bytesWritten = 0;
   private readonly turn: Turn;
   private readonly connection: Connection;
   private readonly owner: GatherOwner;
@@ -84,13 +82,10 @@ export class Gather {
   }
 
   bytes(bytes: Buffer, start: number, end: number): void {
-    if (end - start > COPY_BYTES_MAX) {
-      this.turn.endOf(this);
-      this.write(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end));
-    } else {
-      this.turn.begin(this);
-      this.turn.output.bytes(bytes, start, end);
-    }
+    const { turn } = this;
+    turn.begin(this);
+    if (end - start > COPY_BYTES_MAX) turn.output.reference(bytes, start, end);
+    else turn.output.bytes(bytes, start, end);
   }
 
   /** Ends our direction after everything that was written. */
@@ -107,11 +102,11 @@ export class Gather {
   }
 
   /** @internal */
-  write(bytes: Buffer): void {
-    if (this.closed || bytes.length === 0) return;
-    this.bytesWritten += bytes.length;
-    if (this.connection.write(bytes) || this.blocked) return;
-    this.blocked = true;
-    this.owner.onBlocked();
+  write(output: Output): void {
+    if (this.closed) output.take();
+    else if (!output.writeTo(this.connection) && !this.blocked) {
+      this.blocked = true;
+      this.owner.onBlocked();
+    }
   }
 }

@@ -109,7 +109,7 @@ export class UpstreamCluster implements PoolCluster {
   /** Identities or roots have changed. */
   identityChanged(): void {
     this.tls.forget();
-    if (this.tls.isNeeded) this.balancers.retain((workload) => this.identities.of(workload) !== undefined);
+    if (this.tls.showsWorkload) this.balancers.retain((workload) => this.identities.of(workload) !== undefined);
     if (this.tls.isNeeded) for (const host of this.hosts.values()) host.dropIdle();
   }
 

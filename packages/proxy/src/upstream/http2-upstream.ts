@@ -4,7 +4,7 @@ import type { ConnectionHandler, NetworkError, TlsContext } from '@heddle/runtim
 import { Http2Client } from '@heddle/wire';
 import type { Http2ClientHandler, Http2Limits, Http2ResponseHead, Http2Stream } from '@heddle/wire';
 import type { Context } from '../stack/context.ts';
-import { Http2Link } from '../stack/http2-link.ts';
+import { Http2Link, PLAIN_COPY_BYTES_MAX } from '../stack/http2-link.ts';
 import { Http2Call } from './http2-call.ts';
 
 /** Whom the connection belongs to. `connected` or `connectFailed` comes once; after `connected`, `closed` once. */
@@ -55,7 +55,7 @@ export class Http2Upstream extends Http2Link implements Http2ClientHandler {
     connection.handler = this;
     this.owner = owner;
     this.tls = tls;
-    this.codec = new Http2Client(this, { limits: owner.http2Limits, huffman: false, outputSlabBytes: 65_536 });
+    this.codec = new Http2Client(this, { limits: owner.http2Limits, huffman: false, dataCopyBytesMax: tls === undefined ? PLAIN_COPY_BYTES_MAX : undefined });
   }
 
   /** How many calls it takes now. */

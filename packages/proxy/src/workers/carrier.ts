@@ -1,9 +1,9 @@
 // Who carries the connections: this process, or several workers. The rest of the proxy sees one data plane either way.
 import type { Clock, Logger, Network, Random } from '@heddle/runtime';
-import { type BoundSocket, bindSockets, type LogLevel, MetricsSum, type ReportingMetrics } from '@heddle/runtime/node';
-import { createDataPlane, type DataPlane, type SocketBind } from '../data-plane.ts';
-import type { Takeover } from './takeover.ts';
+import { bindSockets, type LogLevel, MetricsSum, type ReportingMetrics } from '@heddle/runtime/node';
+import { createDataPlane, type DataPlane } from '../data-plane.ts';
 import { SocketNetwork } from './socket-network.ts';
+import type { HeldPort, Takeover } from './takeover.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 /** How the work is spread over processes. */
@@ -30,17 +30,12 @@ export interface CarrierOptions {
   readonly processes?: ProcessOptions;
 }
 
-export interface HeldPort {
-  readonly bind: SocketBind;
-  readonly socket: BoundSocket;
-}
-
 export interface Carrier {
   readonly dataPlane: DataPlane;
   /** Of all processes. */
   readonly metrics: { expose(): string };
   /** Brings status, metrics and, if it is wanted, the dump of the configuration up to date. */
-  refresh(withConfig: boolean): Promise<void>;
+  readonly refresh: (withConfig: boolean) => Promise<void>;
   /** After a takeover: accepts connections from now on. */
   begin(): Promise<void>;
   /** For a process that takes over. */

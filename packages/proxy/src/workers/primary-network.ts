@@ -43,7 +43,10 @@ export class PrimaryNetwork implements Network {
   requireAlone(bind: SocketBind): void {
     const port = this.held.get(keyOf(bind));
     if (port !== undefined && isPortShared(port.sockets))
-      throw new NetworkError('address-in-use', `cannot listen on ${bind.address}:${bind.port}: another process listens there since just now`);
+      throw new NetworkError(
+        'address-in-use',
+        `cannot listen on ${bind.address}:${bind.port}: another process listens there since just now`,
+      );
   }
 
   async listen(options: ListenOptions): Promise<ListeningSocket> {

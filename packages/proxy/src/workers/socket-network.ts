@@ -66,7 +66,8 @@ export class SocketNetwork implements Network {
   async listen(options: ListenOptions): Promise<ListeningSocket> {
     const handed = this.waiting.get(keyOf(options));
     this.waiting.delete(keyOf(options));
-    const bound = handed === undefined ? this.options.bind(options).map((socket, slot) => ({ slot, owner: 0, socket })) : [...handed.values()];
+    const bound =
+      handed === undefined ? this.options.bind(options).map((socket, slot) => ({ slot, owner: 0, socket })) : [...handed.values()];
     const [first] = bound;
     if (first === undefined) throw new NetworkError('other', `no socket for ${options.address}:${options.port} was handed over`);
     const bind = { address: options.address, port: first.socket.port };
@@ -164,9 +165,10 @@ class SharedListeningSocket implements ListeningSocket {
     for (const { slot } of chosen) this.slots.delete(slot);
     // All at once, so that none goes on while another closes.
     await Promise.all(
-      chosen.map(({ listening, socket }) => {
+      chosen.map(async ({ listening, socket }) => {
         this.refusedBefore += listening?.refusedHandshakes ?? 0;
-        return listening === undefined ? socket.close() : listening.close();
+        if (listening === undefined) socket.close();
+        else await listening.close();
       }),
     );
   }

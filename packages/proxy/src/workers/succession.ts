@@ -22,6 +22,15 @@ export interface SuccessionOptions {
 const IDLE_MS = DEFAULT_LIMITS.downstreamIdleTimeoutMs + 5_000;
 const DEFAULT_UPGRADE_DRAIN_MS = 600_000;
 
+/** What goes along, and who has to know how it goes. */
+export interface Handed {
+  readonly workloads: readonly HandedWorkload[];
+  readonly onBegin?: () => void;
+  readonly onFailed?: () => void;
+  /** The new process serves; this one still accepts. */
+  readonly onServed?: () => Promise<void>;
+}
+
 export class Succession {
   private readonly options: SuccessionOptions;
   private state: 'none' | 'under-way' | 'ended' = 'none';
@@ -35,11 +44,8 @@ export class Succession {
     this.state = 'ended';
   }
 
-  /**
-   * @param handed what goes along, and `onServed`, which runs when the new process serves, before this one stops to accept.
-   * Resolves to true when the last connection of this process has ended.
-   */
-  async handOver(command: readonly string[], handed: { readonly workloads: readonly HandedWorkload[]; readonly onServed?: () => Promise<void> }): Promise<boolean> {
+  /** Resolves to true when the last connection of this process has ended. */
+  async handOver(command: readonly string[], handed: Handed): Promise<boolean> {
     const { clock, logger, processes, carrier, admin, names } = this.options;
     if (processes === undefined || this.state !== 'none') {
       logger.error(
@@ -49,6 +55,7 @@ export class Succession {
       return false;
     }
     this.state = 'under-way';
+    handed.onBegin?.();
     logger.info({ command: command.join(' ') }, 'a new process is started to take over');
     const named = [...names()].flatMap(({ name, address, port }) => (name === undefined ? [] : [[name, { address, port }] as const]));
     const successor = await startSuccessor({
@@ -62,6 +69,7 @@ export class Succession {
     });
     if (successor === undefined) {
       if (this.state === 'under-way') this.state = 'none';
+      handed.onFailed?.();
       return false;
     }
     this.state = 'ended';

@@ -2,9 +2,9 @@
 // before the old one stops. Until it says that it is ready, the old one serves as if nothing were going on.
 import type { Clock } from '@heddle/runtime';
 import { type BoundSocket, type Parent, parentProcess } from '@heddle/runtime/node';
+import type { Verdict } from '../agent/health-monitor.ts';
 import type { WorkloadSpec } from '../agent/workload-spec.ts';
 import type { SocketBind } from '../data-plane-types.ts';
-import type { HeldPort } from './carrier.ts';
 
 /** Set in the environment of a process that shall take over; its channel brings the rest. */
 export const TAKEOVER_VARIABLE = 'HEDDLE_TAKEOVER';
@@ -19,11 +19,19 @@ export type ToSuccessor =
 
 export type FromSuccessor = { readonly type: 'ready' };
 
+/** A socket that is listened on, under the address by which it was asked for. */
+export interface HeldPort {
+  readonly bind: SocketBind;
+  readonly socket: BoundSocket;
+}
+
 export interface HandedWorkload {
   /** As it was asked for. */
   readonly asked: WorkloadSpec;
   /** With its real ports. */
   readonly bound: WorkloadSpec;
+  /** How its application was. */
+  readonly verdict: Verdict;
 }
 
 export interface Takeover {

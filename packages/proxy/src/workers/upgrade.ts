@@ -1,10 +1,9 @@
 // Replacing a running proxy, from the side of the old process: it starts the new one, hands it everything that listens, and lets go of it
 // when the new one serves. When that fails the old one goes on, and says why.
 import type { Clock, Logger } from '@heddle/runtime';
-import { type BoundSocket, type Child, startCommand } from '@heddle/runtime/node';
-import type { HeldPort } from './carrier.ts';
-import { type FromSuccessor, type HandedWorkload, TAKEOVER_VARIABLE, type ToSuccessor } from './takeover.ts';
+import { type BoundSocket, startCommand } from '@heddle/runtime/node';
 import type { SocketBind } from '../data-plane-types.ts';
+import { type FromSuccessor, type HandedWorkload, type HeldPort, TAKEOVER_VARIABLE, type ToSuccessor } from './takeover.ts';
 
 export interface UpgradeOptions {
   /** Command line of the new process: a Node program that calls `receiveTakeover`. */
@@ -31,7 +30,6 @@ export interface Successor {
 export function startSuccessor(options: UpgradeOptions): Promise<Successor | undefined> {
   const { command, clock, logger, ports, admin, names, workloads } = options;
   return new Promise((resolve) => {
-    let child: Child | undefined;
     let isOver = false;
     const over = (successor: Successor | undefined, reason = ''): void => {
       if (isOver) return;
@@ -41,7 +39,7 @@ export function startSuccessor(options: UpgradeOptions): Promise<Successor | und
       resolve(successor);
     };
     const timer = clock.after(READY_TIMEOUT_MS, () => {
-      child?.kill('SIGKILL');
+      started.kill('SIGKILL');
       over(undefined, `the new process was not ready within ${READY_TIMEOUT_MS / 1_000} s`);
     });
     const started = startCommand(command, {
@@ -59,7 +57,6 @@ export function startSuccessor(options: UpgradeOptions): Promise<Successor | und
       onEnd: ({ code, signal, reason }) =>
         over(undefined, reason || `the new process ended (${signal ?? `exit code ${code}`}) before it was ready; its own lines say why`),
     });
-    child = started;
     const tell = (message: ToSuccessor, socket?: BoundSocket): void => started.send(message, socket);
     for (const { bind, socket } of ports) tell({ type: 'port', bind }, socket);
     tell({ type: 'admin', bind: admin.bind }, admin.socket);

@@ -31,7 +31,9 @@ const worker = new Worker({
 });
 parent.listen((message, socket) => {
   worker.take(message as ToWorker, socket).catch((error: unknown) => {
-    process.stderr.write(`heddle: error: a worker cannot go on: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.stderr.write(
+      `heddle: error: a worker cannot go on: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+    );
     process.exit(1);
   });
 });

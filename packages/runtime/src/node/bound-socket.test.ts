@@ -18,7 +18,10 @@ describe('bound sockets', () => {
       const listening = await Promise.all(sockets.map(listenOn));
       try {
         const port = sockets[0]!.port;
-        assert.deepEqual(sockets.map((socket) => socket.port), [port, port, port]);
+        assert.deepEqual(
+          sockets.map((socket) => socket.port),
+          [port, port, port],
+        );
         assert.equal(isPortShared(sockets), false);
         assert.throws(() => bindSockets({ address, port }, 1), isTaken);
         assert.throws(() => bindSockets({ address, port }, 2), isTaken);

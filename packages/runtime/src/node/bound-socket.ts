@@ -16,7 +16,13 @@ export interface SocketHandle {
   close(): void;
 }
 
-type CreateServerHandle = (address: string, port: number, addressType: 4 | 6, fd: number | undefined, flags: number) => SocketHandle | number;
+type CreateServerHandle = (
+  address: string,
+  port: number,
+  addressType: 4 | 6,
+  fd: number | undefined,
+  flags: number,
+) => SocketHandle | number;
 
 /** libuv's UV_TCP_REUSEPORT. */
 const REUSE_PORT = 2;
@@ -45,8 +51,8 @@ export class BoundSocket {
 }
 
 /**
- * Binds `count` sockets to the same port, each with its own queue (SO_REUSEPORT), unless anybody else has it. Nothing is listened on yet.
- * Throws NetworkError.
+ * Binds `count` sockets to the same port, each with its own queue (SO_REUSEPORT), unless anybody else has it. Only one where the system
+ * does not share connections out among several (macOS). Nothing is listened on yet. Throws NetworkError.
  */
 export function bindSockets(options: Omit<ListenOptions, 'shared'>, count: number): BoundSocket[] {
   // Without SO_REUSEPORT this fails while anybody listens there, which a shared socket would not.
@@ -58,12 +64,13 @@ export function bindSockets(options: Omit<ListenOptions, 'shared'>, count: numbe
   const bound: BoundSocket[] = [];
   try {
     while (bound.length < count) bound.push(bind({ address, port }, REUSE_PORT));
+    probe.close();
     return bound;
   } catch (error) {
+    if (((error as NetworkError).cause as NetworkError).message.startsWith('ENOTSUP')) return [probe];
     for (const socket of bound) socket.close();
-    throw error;
-  } finally {
     probe.close();
+    throw error;
   }
 }
 

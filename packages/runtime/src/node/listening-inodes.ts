@@ -7,7 +7,10 @@ const IS_LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 const LISTEN = '0A';
 
 /** Whether any socket but those with these inode numbers listens on that very address and port. */
-export function isListenedOnByOthers({ address, port }: { readonly address: string; readonly port: number }, own: ReadonlySet<number>): boolean {
+export function isListenedOnByOthers(
+  { address, port }: { readonly address: string; readonly port: number },
+  own: ReadonlySet<number>,
+): boolean {
   const isIpv6 = net.isIPv6(address);
   const place = `${hexAddress(address)}:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   let text: string;

@@ -19,7 +19,10 @@ test('adds the same series of several processes, histograms bucket by bucket', (
   const text = sum.expose();
   for (const line of ['own 7', 'c_total{a="b"} 3', 'c_total{only="0"} 10', 'c_total{only="1"} 10', 'g 6'])
     assert.ok(text.includes(`\n${line}\n`), line);
-  assert.match(text, /h_seconds_bucket\{le="1"\} 2\nh_seconds_bucket\{le="2"\} 4\nh_seconds_bucket\{le="\+Inf"\} 6\nh_seconds_sum 22\nh_seconds_count 6\n/);
+  assert.match(
+    text,
+    /h_seconds_bucket\{le="1"\} 2\nh_seconds_bucket\{le="2"\} 4\nh_seconds_bucket\{le="\+Inf"\} 6\nh_seconds_sum 22\nh_seconds_count 6\n/,
+  );
   assert.equal(text.match(/# TYPE c_total counter/g)?.length, 1);
 });
 

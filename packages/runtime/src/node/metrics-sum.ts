@@ -64,7 +64,11 @@ function* familiesOf({ families, series, values }: Reporter): Iterable<FamilyVal
   yield* bySeries;
 }
 
-function add(sum: Map<string, SummedFamily>, families: Iterable<FamilyValues>, isWanted: (family: FamilyValues) => boolean = () => true): void {
+function add(
+  sum: Map<string, SummedFamily>,
+  families: Iterable<FamilyValues>,
+  isWanted: (family: FamilyValues) => boolean = () => true,
+): void {
   for (const family of families) {
     if (!isWanted(family)) continue;
     let total = sum.get(family.name);

@@ -33,9 +33,15 @@ export class NodeConnection implements Connection {
   open(): void {
     const { socket } = this;
     this.localPort = socket.localPort ?? 0;
+    // With `onread` there are no such events, but they make the socket read.
     socket.on('data', onData);
     socket.on('drain', onDrain);
     socket.on('end', onEnd);
+  }
+
+  get holdsBytes(): boolean {
+    // What TLS has taken over in the end cannot be seen from here.
+    return this.socket.writableLength > 0 || (this.socket as TLSSocket).encrypted === true;
   }
 
   write(bytes: Uint8Array): boolean {
@@ -77,7 +83,12 @@ export class NodeConnection implements Connection {
 export const IGNORE: ConnectionHandler = { onBytes() {}, onDrained() {}, onEnd() {}, onClose() {} };
 
 function onData(this: Socket, bytes: Buffer): void {
-  (this as OwnedSocket)[CONNECTION].handler.onBytes(bytes);
+  deliver(this, bytes);
+}
+
+/** For bytes that come another way than by events. */
+export function deliver(socket: Socket, bytes: Buffer): void {
+  (socket as OwnedSocket)[CONNECTION].handler.onBytes(bytes);
 }
 
 function onDrain(this: Socket): void {

@@ -122,8 +122,7 @@ function checkedContext(options: tls.SecureContextOptions): tls.SecureContext {
 /** `canBeSilent`: a peer of another make, which may not know ALPN, and then speaks HTTP/1.1 (RFC 9113 §3.2 asks for ALPN only for `h2`). */
 function checkProtocol(socket: tls.TLSSocket, alpn: readonly string[], canBeSilent: boolean): void {
   const agreed = socket.alpnProtocol || (canBeSilent ? ALPN_HTTP1 : '');
-  if (alpn.length > 0 && !alpn.includes(agreed))
-    throw new NetworkError('tls', `no common protocol: offered ${alpn.join(', ')}`);
+  if (alpn.length > 0 && !alpn.includes(agreed)) throw new NetworkError('tls', `no common protocol: offered ${alpn.join(', ')}`);
 }
 
 function checkChain(socket: tls.TLSSocket): void {

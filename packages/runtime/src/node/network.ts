@@ -14,14 +14,18 @@ import type {
   TlsContext,
 } from '../ports/network.ts';
 import type { BoundSocket } from './bound-socket.ts';
-import { IGNORE, NodeConnection } from './network-connection.ts';
+import { IGNORE, NodeConnection, deliver } from './network-connection.ts';
 import { listenError, toNetworkError } from './network-errors.ts';
 import { ClientTls, ServerTls } from './network-tls.ts';
+import { readsInto, withReads } from './plain-reads.ts';
 
 /** Connections that the kernel has accepted and we have not; Linux caps it at net.core.somaxconn. */
 const BACKLOG = 4096;
 /** Silence after which the kernel asks whether the peer still lives, so that vanished machines do not hold connections for ever. */
 const KEEP_ALIVE_PROBE_MS = 60_000;
+
+/** How plain sockets read. */
+const READS = readsInto(deliver);
 
 /** What arrives at a listening socket goes through one of these; swapped whole by `accept`. */
 type Admission = (socket: net.Socket) => void;
@@ -96,7 +100,8 @@ function refuse(socket: net.Socket): void {
   socket.destroy();
 }
 
-function admitPlain(socket: net.Socket, onConnection: (connection: Connection) => void): void {
+function admitPlain(accepted: net.Socket, onConnection: (connection: Connection) => void): void {
+  const socket = withReads(accepted, READS) ?? accepted;
   const connection = new NodeConnection(socket, IGNORE, socket.remoteAddress ?? '', socket.remotePort ?? 0);
   onConnection(connection);
   connection.open();
@@ -113,7 +118,7 @@ export function listenOn(socket: BoundSocket): Promise<ListeningSocket> {
 }
 
 function open(place: ListenOptions, start: (server: net.Server) => void): Promise<ListeningSocket> {
-  const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS });
+  const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS });
   return new Promise((resolve, reject) => {
     const fail = (error: Error) => reject(listenError(error, place));
     server.once('error', fail);
@@ -136,6 +141,7 @@ function connect(options: ConnectOptions, handler: ConnectionHandler): Connectio
       ? net.connect({
           host: address,
           port,
+          onread: READS,
           allowHalfOpen: true,
           noDelay: true,
           keepAlive: true,

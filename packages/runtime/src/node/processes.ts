@@ -15,9 +15,9 @@ export interface ProcessEnd {
 
 export interface ChildOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
-  onMessage(message: unknown): void;
+  readonly onMessage: (message: unknown) => void;
   /** Once, last. */
-  onEnd(end: ProcessEnd): void;
+  readonly onEnd: (end: ProcessEnd) => void;
 }
 
 export interface Child {

@@ -79,6 +79,8 @@ export interface Connection {
   readonly peerId: string;
   /** False: core's `connectionBufferBytesMax` or more are buffered; stop until `onDrained`. */
   write(bytes: Uint8Array): boolean;
+  /** Whether bytes that were written may still be read by the connection: then they must not change. */
+  readonly holdsBytes: boolean;
   /** Between cork and uncork, writes are gathered into one system call. */
   cork(): void;
   uncork(): void;

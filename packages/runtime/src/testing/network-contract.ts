@@ -3,7 +3,15 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { DEFAULT_LIMITS } from '@heddle/core';
 import { NetworkError } from '../ports/network.ts';
-import type { ClientTlsOptions, Connection, ListeningSocket, ListenOptions, Network, ServerTlsOptions, TlsContext } from '../ports/network.ts';
+import type {
+  ClientTlsOptions,
+  Connection,
+  ListeningSocket,
+  ListenOptions,
+  Network,
+  ServerTlsOptions,
+  TlsContext,
+} from '../ports/network.ts';
 import { TestAuthority } from './certificates.ts';
 import { Recorder, until } from './recorder.ts';
 

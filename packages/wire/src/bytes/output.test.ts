@@ -130,3 +130,14 @@ test('memory that the sink does not hold serves again', () => {
     [0, 0, 0, 11],
   );
 });
+
+test('rests that are too small for what is written do not keep slabs from being shared', () => {
+  const output = new Output(8_192);
+  const buffers = new Set<ArrayBufferLike>();
+  // Each slab has room for two, and a rest that is worth keeping.
+  for (let round = 0; round < 200; round++) {
+    output.bytes(Buffer.alloc(3_000));
+    buffers.add(output.take().buffer);
+  }
+  assert.ok(buffers.size <= 101, `${buffers.size} slabs`);
+});

@@ -7,6 +7,8 @@ const SLAB_BYTES = 65_536;
 const REST_BYTES_MIN = 1_024;
 /** Slabs that wait for the next Output that needs one: as many as can be pending at once in a busy turn without being allocated anew. */
 const STOCK_MAX = 32;
+/** What is appended at once is rarely larger: heads, and bodies that are worth a copy. */
+const COMMON_BYTES_MAX = 4_096;
 /** A slab that is larger than this served an unusual message and is not kept. */
 const STOCK_SLAB_BYTES_MAX = 65_536;
 
@@ -133,10 +135,16 @@ export class Output {
   private nextSlab(bytes: number): void {
     this.seal();
     giveSlab(this.slab, this.to);
-    if (stocked > 0 && stockSlabs[stocked - 1]!.length - stockFrom[stocked - 1]! >= bytes) {
-      this.slab = stockSlabs[--stocked]!;
-      this.first = this.from = this.to = stockFrom[stocked]!;
-      stockSlabs[stocked] = NOTHING;
+    while (stocked > 0) {
+      const slab = stockSlabs[stocked - 1]!;
+      const from = stockFrom[stocked - 1]!;
+      const fits = slab.length - from >= bytes;
+      // A large need says nothing about the rest. One that is too small for a common need would only lie on better ones.
+      if (!fits && bytes > COMMON_BYTES_MAX) break;
+      stockSlabs[--stocked] = NOTHING;
+      if (!fits) continue;
+      this.slab = slab;
+      this.first = this.from = this.to = from;
       return;
     }
     this.slab = Buffer.allocUnsafeSlow(Math.max(this.slabBytes, bytes));

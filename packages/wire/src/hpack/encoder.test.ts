@@ -5,7 +5,7 @@ import { BlockWriter } from './block-writer.ts';
 import { HpackDecoder } from './decoder.ts';
 import { HpackEncoder } from './encoder.ts';
 import { FieldList } from './field.ts';
-import { decodeBlock, encodeBlock, type Triple } from './test-support.ts';
+import { decodeBlock, encodeBlock, triples, type Triple } from './test-support.ts';
 
 /** Lengths of the blocks when the same fields are sent again and again. */
 function lengths(encoder: HpackEncoder, fields: [string, string, boolean?][], rounds: number = 3): number[] {

@@ -1,0 +1,88 @@
+// Instances that do what they should, made of Node's own servers: what a request sends comes back. The answer names the request, so that a
+// mix-up of answers shows.
+import { createServer as createHttp, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createHttp2, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
+import { createServer as createTcp, type Server } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { createServer as createTls } from 'node:tls';
+
+export const ID_HEADER = 'x-soak-id';
+/** `/bytes/N` answers with so many at most. */
+const BYTES_MAX = 1 << 20;
+
+export interface HonestServer {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** Closes its connections together with the server. */
+async function listen(server: Server, secure = false): Promise<HonestServer> {
+  const sockets = new Set<{ destroy(): void }>();
+  server.on(secure ? 'secureConnection' : 'connection', (socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {}).on('close', () => sockets.delete(socket));
+  });
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () => {
+      for (const socket of sockets) socket.destroy();
+      return new Promise((resolve) => void server.close(() => resolve()));
+    },
+  };
+}
+
+export function startHttp1(): Promise<HonestServer> {
+  // Requests may be slow, as many of their senders are.
+  const server = createHttp({ requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 60_000 }, echo);
+  server.on('clientError', (_error, socket) => void socket.destroy());
+  server.on('upgrade', (_request, socket) => {
+    socket.on('error', () => {});
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n');
+    socket.pipe(socket);
+  });
+  return listen(server);
+}
+
+export function startHttp2(): Promise<HonestServer> {
+  const server = createHttp2({ settings: { enableConnectProtocol: true } }, echo);
+  server.on('sessionError', () => {}).on('streamError', () => {});
+  return listen(server);
+}
+
+export function startTcp(): Promise<HonestServer> {
+  return listen(
+    createTcp({ noDelay: true, allowHalfOpen: true }, (socket) => {
+      socket.on('error', () => {});
+      socket.pipe(socket);
+    }),
+  );
+}
+
+export function startTls(material: { cert: string; key: string }): Promise<HonestServer> {
+  const server = createTls({ ...material, allowHalfOpen: true }, (socket) => {
+    socket.on('error', () => {});
+    socket.pipe(socket);
+  });
+  server.on('tlsClientError', () => {});
+  return listen(server, true);
+}
+
+function echo(request: IncomingMessage | Http2ServerRequest, both: ServerResponse | Http2ServerResponse): void {
+  const response = both as ServerResponse;
+  request.on('error', () => {});
+  response.on('error', () => {});
+  const id = request.headers[ID_HEADER];
+  if (typeof id === 'string') response.setHeader(ID_HEADER, id);
+  const bytes = /^\/bytes\/(\d+)$/.exec(request.url ?? '')?.[1];
+  if (bytes !== undefined) {
+    request.resume();
+    response.end(Buffer.alloc(Math.min(Number(bytes), BYTES_MAX), 'x'));
+    return;
+  }
+  const chunks: Buffer[] = [];
+  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  request.on('end', () => {
+    if (!response.destroyed) response.end(Buffer.concat(chunks));
+  });
+}

@@ -1,0 +1,145 @@
+// A real `heddle proxy --static`, alone in its process: its ports, its metrics, its memory, and what it says about itself.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { waitFor } from '../../support/wait.ts';
+
+const MAIN = fileURLToPath(new URL('../../../packages/cli/src/main.ts', import.meta.url));
+const FAULT = 'a fault of heddle itself';
+
+export interface StaticListenerText {
+  readonly service: string;
+  readonly protocol?: string;
+  readonly tls?: object;
+  readonly sni?: object;
+}
+
+export class SoakedProxy {
+  /** Log lines that tell of faults of the proxy itself. */
+  readonly faults: string[] = [];
+  private readonly process: ChildProcess;
+  private readonly directory: string;
+  private readonly ended: Promise<void>;
+  private admin = 0;
+  private rest = '';
+  private recent: string[] = [];
+
+  private constructor(directory: string) {
+    this.directory = directory;
+    const options = ['--static', join(directory, 'proxy.json'), '--admin-token-file', join(directory, 'token')];
+    const more = ['--admin-port', '0', '--workers', '1', '--log-format', 'json', '--log-level', 'info'];
+    this.process = spawn(process.execPath, ['--conditions=heddle-source', MAIN, 'proxy', ...options, ...more], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    for (const stream of [this.process.stdout, this.process.stderr])
+      stream?.setEncoding('utf8').on('data', (text: string) => this.heard(text));
+    // Whatever ends this process must not leave the proxy behind.
+    const kill = (): void => void this.process.kill('SIGKILL');
+    process.once('exit', kill);
+    this.ended = new Promise((resolve) => {
+      this.process.once('close', () => {
+        process.off('exit', kill);
+        resolve();
+      });
+    });
+  }
+
+  /** All ports are chosen by the system. `files`: what the listeners name, beside the configuration. */
+  static async start(
+    listeners: readonly StaticListenerText[],
+    services: Readonly<Record<string, object>>,
+    files: Readonly<Record<string, string>> = {},
+  ): Promise<SoakedProxy> {
+    const directory = await mkdtemp(join(tmpdir(), 'heddle-soak-'));
+    for (const [name, text] of Object.entries(files)) await writeFile(join(directory, name), text, { mode: 0o600 });
+    // What is JSON is YAML, too.
+    const config = { listeners: listeners.map((listener) => ({ port: 0, ...listener })), services };
+    await writeFile(join(directory, 'proxy.json'), JSON.stringify(config));
+    const proxy = new SoakedProxy(directory);
+    try {
+      proxy.admin = Number(await waitFor('the admin port', () => /"admin":\{[^}]*"port":(\d+)/.exec(proxy.said)?.[1]));
+      await waitFor('readiness', async () => (await fetch(`http://127.0.0.1:${proxy.admin}/ready`)).ok);
+      return proxy;
+    } catch (error) {
+      await proxy.stop();
+      throw new Error(`${(error as Error).message}\n${proxy.said}`, { cause: error });
+    }
+  }
+
+  /** In the order of the configuration. */
+  async ports(listeners: readonly StaticListenerText[]): Promise<number[]> {
+    const token = (await readFile(join(this.directory, 'token'), 'utf8')).trim();
+    const response = await fetch(`http://127.0.0.1:${this.admin}/status`, { headers: { authorization: `Bearer ${token}` } });
+    const found = ((await response.json()) as { listeners: { name: string; port: number }[] }).listeners;
+    const seen = new Map<string, number>();
+    return listeners.map(({ service }) => {
+      const count = (seen.get(service) ?? 0) + 1;
+      seen.set(service, count);
+      const port = found.find(({ name }) => name === `static/127.0.0.1/${service}/${count}`)?.port;
+      if (port === undefined) throw new Error(`no listener of ${service}: ${JSON.stringify(found)}`);
+      return port;
+    });
+  }
+
+  get pid(): number {
+    return this.process.pid ?? 0;
+  }
+
+  get isAlive(): boolean {
+    return this.process.exitCode === null && this.process.signalCode === null;
+  }
+
+  /** What it said last. */
+  get said(): string {
+    return `${this.recent.join('\n')}\n${this.rest}`;
+  }
+
+  residentMb(): number {
+    return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))?.[1]) / 1024;
+  }
+
+  /** User and system time so far. */
+  cpuSeconds(): number {
+    const fields = readFileSync(`/proc/${this.pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+  }
+
+  async metrics(): Promise<Metrics> {
+    const response = await fetch(`http://127.0.0.1:${this.admin}/metrics`);
+    return new Metrics(await response.text());
+  }
+
+  async stop(): Promise<void> {
+    if (this.isAlive) this.process.kill('SIGKILL');
+    await this.ended;
+    await rm(this.directory, { recursive: true, force: true });
+  }
+
+  private heard(text: string): void {
+    const lines = (this.rest + text).split('\n');
+    this.rest = lines.pop() ?? '';
+    for (const line of lines) if (line.includes(FAULT)) this.faults.push(line);
+    this.recent = [...this.recent, ...lines].slice(-60);
+  }
+}
+
+export class Metrics {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  sum(name: string): number {
+    return this.series(name).reduce((total, [, value]) => total + value, 0);
+  }
+
+  /** Each with its labels, as it is written. */
+  series(name: string): [series: string, value: number][] {
+    const lines = this.text.matchAll(new RegExp(`^(${name}(?:\\{.*\\})?) (\\S+)$`, 'gm'));
+    return [...lines].map(([, series = '', value]) => [series, Number(value)]);
+  }
+}
