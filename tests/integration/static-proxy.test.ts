@@ -270,8 +270,8 @@ services: { web: { endpoints: ["${b.endpoint}"] }, other: { endpoints: ["${a.end
     await writeFile(file, 'listeners: [{ port: 1, service: web, tls: {} }]\nservices: { web: { endpoints: ["localhost:1"] } }\n');
     const bad = await proxy();
     assert.equal(bad.code, 1);
-    assert.match(bad.stderr, /bad\.yaml has 2 problems/);
-    assert.match(bad.stderr, /bad\.yaml:1:38: error: .*"tls" is not supported/);
+    assert.match(bad.stderr, /bad\.yaml has 3 problems/);
+    assert.match(bad.stderr, /bad\.yaml:1:38: error: .*tls\.cert: is missing/);
     assert.match(bad.stderr, /bad\.yaml:2:32: error: .*names are not looked up/);
 
     const taken = a.endpoint.split(':')[1];

@@ -1,8 +1,8 @@
-// Reading a mesh file, or that of a static proxy: a complete configuration, or every problem at once with its place.
+// Reading a mesh file: a complete configuration, or every problem at once with its place.
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { MeshConfig, StaticConfig } from '@heddle/core';
-import { formatProblems, parseMeshFile, parseStaticFile, type Problem } from '@heddle/core/config';
+import type { MeshConfig } from '@heddle/core';
+import { formatProblems, parseMeshFile, type Problem } from '@heddle/core/config';
 import { CliError } from './errors.ts';
 
 export interface ReadMeshFile {
@@ -27,13 +27,6 @@ export function loadMesh(path: string, warn: (text: string) => void): MeshConfig
   return accept(path, text, mesh, problems, warn);
 }
 
-/** The file of `heddle proxy --static`. Throws CliError with all problems; hands warnings to `warn`. */
-export function loadStatic(path: string, warn: (text: string) => void): StaticConfig {
-  const text = readText(path, 'file', 'name the file with --static FILE');
-  const { config, problems } = parseStaticFile(text, path);
-  return accept(path, text, config, problems, warn);
-}
-
 function readText(path: string, what: string, mend: string): string {
   try {
     return readFileSync(path, 'utf8');
@@ -44,7 +37,8 @@ function readText(path: string, what: string, mend: string): string {
   }
 }
 
-function accept<T>(path: string, text: string, config: T | undefined, problems: readonly Problem[], warn: (text: string) => void): T {
+/** What was read, or CliError with all problems. */
+export function accept<T>(path: string, text: string, config: T | undefined, problems: readonly Problem[], warn: (text: string) => void): T {
   if (config === undefined) {
     const errors = problems.filter(({ severity }) => severity === 'error').length;
     throw new CliError(`${path} has ${errors} ${errors === 1 ? 'problem' : 'problems'}\n${formatProblems(problems, text)}`);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
+import type { RouteConfig } from '@heddle/core';
 import type { Client } from './testing/clients.ts';
 import { routeConfig, TestMesh } from './testing/mesh.ts';
 import { HOPS, isQuiet, startApplication, startWay, VERSIONS } from './testing/paths.ts';
@@ -284,6 +285,6 @@ interface Seen {
   readonly trailers: Readonly<Record<string, string>>;
 }
 
-function routes(): Parameters<Way['planes'][0]['plane']['apply']>[0]['upserts'][0] {
+function routes(): RouteConfig {
   return routeConfig('outbound/default/orders', 'outbound/default/orders');
 }

@@ -12,7 +12,7 @@ const BYTES_MAX = 1 << 20;
 
 export interface HonestServer {
   readonly port: number;
-  close(): Promise<void>;
+  close(): void;
 }
 
 /** Closes its connections together with the server. */
@@ -26,8 +26,8 @@ async function listen(server: Server, secure = false): Promise<HonestServer> {
   return {
     port: (server.address() as AddressInfo).port,
     close: () => {
+      server.close();
       for (const socket of sockets) socket.destroy();
-      return new Promise((resolve) => void server.close(() => resolve()));
     },
   };
 }
@@ -60,11 +60,12 @@ export function startTcp(): Promise<HonestServer> {
 }
 
 export function startTls(material: { cert: string; key: string }): Promise<HonestServer> {
-  const server = createTls({ ...material, allowHalfOpen: true }, (socket) => {
+  // Shorter than two minutes, for clients that end before they have said hello.
+  const server = createTls({ ...material, allowHalfOpen: true, handshakeTimeout: 5_000 }, (socket) => {
     socket.on('error', () => {});
     socket.pipe(socket);
   });
-  server.on('tlsClientError', () => {});
+  server.on('tlsClientError', (_error, socket) => void socket.destroy());
   return listen(server, true);
 }
 

@@ -11,7 +11,7 @@ export interface HostileUpstream {
   readonly port: number;
   /** Connections so far; each has its own dice. */
   readonly accepted: () => number;
-  close(): Promise<void>;
+  close(): void;
 }
 
 type Behaviour = 'right' | 'mutated' | 'noise' | 'silent' | 'close' | 'reset' | 'twice' | 'slow';
@@ -44,8 +44,8 @@ async function listen(seed: number, salt: number, begin: (socket: Socket, dice: 
     port: (server.address() as AddressInfo).port,
     accepted: () => accepted,
     close: () => {
+      server.close();
       for (const socket of sockets) socket.destroy();
-      return new Promise((resolve) => void server.close(() => resolve()));
     },
   };
 }

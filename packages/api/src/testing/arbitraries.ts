@@ -102,7 +102,10 @@ const tcpFilter: fc.Arbitrary<TcpFilter> = partly<TcpFilter>(
   { kind: fc.constant('tcp'), cluster: text, tunnel: fc.tuple(fc.domain(), port).map(([host, at]) => `${host}:${at}`) },
   'tunnel',
 );
-const httpFilter: fc.Arbitrary<HttpFilter> = record<HttpFilter>({ kind: fc.constant('http'), routeConfigName: text });
+const httpFilter: fc.Arbitrary<HttpFilter> = fc.record(
+  { kind: fc.constant('http'), routeConfigName: text, useRemoteAddress: fc.constant(true) },
+  { requiredKeys: ['kind', 'routeConfigName'] },
+);
 const trustDomain = fc.stringMatching(/^[a-z0-9._-]{1,30}$/);
 
 const downstreamTls: fc.Arbitrary<DownstreamTls> = fc.oneof(

@@ -4,12 +4,13 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { StaticConfig } from '@heddle/core';
-import { formatProblems, parseStaticFile } from '@heddle/core/config';
+import { parseStaticFile } from '@heddle/core/config';
 import { type RunningStaticProxy, startStaticProxy } from '@heddle/proxy';
 import { type Logger, NetworkError } from '@heddle/runtime';
 import { createLogger, createMetrics, nodeClock, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
 import { CliError, type ExitCode } from '../errors.ts';
 import { machineName } from '../machine.ts';
+import { accept } from '../mesh-file.ts';
 import { listenForStop } from '../signals.ts';
 import { ADMIN_TOKEN_BYTES, adminToken, LOOPBACK, type ProxyCommandOptions } from './proxy.ts';
 import { processOptions, serve } from './proxy-process.ts';
@@ -68,12 +69,7 @@ function loadStatic(path: string, warn: (text: string) => void): StaticConfig {
   }
   const files = { read: (name: string) => readText(resolve(dirname(path), name)), nowMs: Date.now() };
   const { config, problems } = parseStaticFile(text, path, files);
-  if (config === undefined) {
-    const errors = problems.filter(({ severity }) => severity === 'error').length;
-    throw new CliError(`${path} has ${errors} ${errors === 1 ? 'problem' : 'problems'}\n${formatProblems(problems, text)}`);
-  }
-  if (problems.length > 0) warn(formatProblems(problems, text));
-  return config;
+  return accept(path, text, config, problems, warn);
 }
 
 /** Throws Error with a message that completes "cannot be read: …". */

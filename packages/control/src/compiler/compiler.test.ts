@@ -174,7 +174,7 @@ describe('resources of an instance', () => {
         port: 20_001,
         workload: 'default/orders/orders-1',
         tls: { certificateName: 'workload', trustBundleName: 'trust-bundle', trustDomain: 'shop.test' },
-        filter: { kind: 'http', routeConfigName: 'inbound/default/orders/orders-1' },
+        filter: { kind: 'http', routeConfigName: 'inbound/default/orders/orders-1', useRemoteAddress: true },
       },
     ]);
     assert.deepEqual(routes[0]?.virtualHosts[0]?.routes, [
@@ -227,7 +227,7 @@ describe('resources of an instance', () => {
           'inbound/default/cache/cache-1',
           20_001,
           'default/cache/cache-1',
-          { kind: 'http', routeConfigName: 'inbound/default/cache/cache-1' },
+          { kind: 'http', routeConfigName: 'inbound/default/cache/cache-1', useRemoteAddress: true },
         ],
         [
           'outbound/default/cache/cache-1/default/cache',

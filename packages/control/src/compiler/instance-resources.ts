@@ -38,7 +38,7 @@ export function compileInstance(
     ...instance.inbound,
     workload,
     tls: { certificateName: WORKLOAD_CERTIFICATE, trustBundleName: TRUST_BUNDLE, trustDomain },
-    filter: { kind: 'http', routeConfigName: inboundName(instance) },
+    filter: { kind: 'http', routeConfigName: inboundName(instance), useRemoteAddress: true },
   };
   const outbounds = instance.outbounds.flatMap(({ service: ref, listen }): Listener[] => {
     const called = target(ref);

@@ -41,6 +41,9 @@ export interface ServerNameRoute {
 export interface HttpFilter {
   readonly kind: 'http';
   readonly routeConfigName: string;
+  /** Callers are clients of this listener, not of a data plane before it: requests get `x-forwarded-for`, to which the caller's address is
+   *  appended, and `x-forwarded-proto` where it is missing (Envoy's `use_remote_address`). */
+  readonly useRemoteAddress?: true;
   /** For connections whose first bytes are no HTTP, or on which the server speaks first. Absent: they are refused. */
   readonly otherwise?: TcpFilter;
 }

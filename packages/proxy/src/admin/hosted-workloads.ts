@@ -8,6 +8,8 @@ import type { HandedWorkload } from '../workers/takeover.ts';
 export class HostedWorkloads implements Pick<Agent, 'list' | 'put' | 'remove'> {
   readonly #agent: Agent;
   readonly #hosted = new Map<string, Omit<HandedWorkload, 'verdict'>>();
+  /** Those that the agent got with the ports they had, from another process. */
+  readonly #taken = new Set<string>();
 
   constructor(agent: Agent) {
     this.#agent = agent;
@@ -28,21 +30,25 @@ export class HostedWorkloads implements Pick<Agent, 'list' | 'put' | 'remove'> {
   async put(spec: WorkloadSpec): Promise<WorkloadBinding> {
     const name = workloadName(spec.service, spec.instance);
     const known = this.#hosted.get(name);
-    const isKnown = known !== undefined && sameWorkload(known.asked, spec);
-    const binding = await this.#agent.put(isKnown ? { ...known.bound, joinToken: spec.joinToken } : spec);
+    const isTaken = known !== undefined && this.#taken.has(name) && sameWorkload(known.asked, spec);
+    if (!isTaken) this.#taken.delete(name);
+    const binding = await this.#agent.put(isTaken ? { ...known.bound, joinToken: spec.joinToken } : spec);
     this.#note(name, { ...spec, joinToken: undefined }, binding);
     return binding;
   }
 
   remove(name: string): Promise<boolean> {
     this.#hosted.delete(name);
+    this.#taken.delete(name);
     return this.#agent.remove(name);
   }
 
   /** What another process hosted. */
   async takeOver({ asked, bound, verdict }: HandedWorkload): Promise<void> {
     await this.#agent.put(bound, verdict);
-    this.#hosted.set(workloadName(asked.service, asked.instance), { asked, bound });
+    const name = workloadName(asked.service, asked.instance);
+    this.#hosted.set(name, { asked, bound });
+    this.#taken.add(name);
   }
 
   #note(name: string, asked: WorkloadSpec, { inbound, outbounds }: WorkloadBinding): void {

@@ -2,30 +2,48 @@
 import { ERROR_HEADER, ERRORS } from '@heddle/core';
 import type { ErrorCode } from '@heddle/core';
 import type { ConnectionHandler } from '@heddle/runtime';
-import { Http2ResponseHead } from '@heddle/wire';
-import type { Http2RequestHead, Http2Stream } from '@heddle/wire';
+import { HTTP2_ERROR, Http2ResponseHead } from '@heddle/wire';
+import type { Http2RequestHead, Http2Server, Http2Stream } from '@heddle/wire';
 import type { Context } from '../stack/context.ts';
+import type { Http2Link } from '../stack/http2-link.ts';
 import { StreamConnection } from '../stack/stream-connection.ts';
-import type { Http2Connection } from './http2-connection.ts';
+import type { Entry } from './entry.ts';
+import type { HttpService } from './http-service.ts';
 import { errorText } from './local-response.ts';
 import { TcpStream } from './tcp-stream.ts';
 
 /** Until the stream has somebody to tell. */
 const NOBODY: ConnectionHandler = { onBytes() {}, onDrained() {}, onEnd() {}, onClose() {} };
 
+/** The connection, as its CONNECT streams see it. */
+export interface ConnectStreamOwner extends Http2Link {
+  readonly codec: Http2Server;
+  readonly entry: Entry;
+  readonly service: HttpService;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  /** A stream has ended. */
+  settle(): void;
+}
+
 export class ConnectStream extends StreamConnection {
   private readonly context: Context;
-  private readonly connection: Http2Connection;
+  private readonly connection: ConnectStreamOwner;
 
-  constructor(context: Context, connection: Http2Connection, stream: Http2Stream) {
+  constructor(context: Context, connection: ConnectStreamOwner, stream: Http2Stream) {
     super(NOBODY, connection.remoteAddress, connection.remotePort);
     this.context = context;
     this.connection = connection;
     this.attach(connection, stream);
   }
 
-  /** Follows the route of the authority. */
-  open(head: Http2RequestHead): void {
+  /** Follows the route of the authority. `endStream`: the client sends nothing. */
+  open(head: Http2RequestHead, endStream: boolean): void {
+    this.follow(head);
+    if (endStream && this.stream !== undefined) this.receiveEnd();
+  }
+
+  private follow(head: Http2RequestHead): void {
     const { connection, context } = this;
     const { entry, service } = connection;
     if (!entry.find(head)) {
@@ -74,7 +92,8 @@ export class ConnectStream extends StreamConnection {
     connection.codec.respond(stream, head, false);
     const body = Buffer.from(errorText(code, detail), 'utf8');
     this.send(body, 0, body.length, true);
-    if (stream.isReceiving && !this.isBlocked) this.destroy();
+    // RFC 9113 §8.1: the answer is complete; neither the rest of the request nor a window for the body is waited for.
+    this.reset(HTTP2_ERROR.noError);
     this.context.turn.end();
   }
 }

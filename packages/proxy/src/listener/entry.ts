@@ -79,13 +79,12 @@ export class Entry {
   /** Fills what the passed-on request gets besides what was received. */
   mark(head: AnyRequestHead, forwarding: Forwarding): void {
     const { service } = this;
-    if (service.direction === 'outbound') {
-      forwarding.begin(head.has(REQUEST_ID_HEADER) ? '' : service.nextRequestId(), '', false);
-      return;
-    }
+    const isOutbound = service.direction === 'outbound';
+    const requestId = isOutbound && !head.has(REQUEST_ID_HEADER) ? service.nextRequestId() : '';
+    if (!service.useRemoteAddress) return forwarding.begin(requestId, '', '');
     const before = listOf(head, FORWARDED_FOR);
-    // What the caller spoke to its own data plane; TLS in between is the mesh's affair, and applications act on this header.
-    forwarding.begin('', before === '' ? this.remoteAddress : `${before}, ${this.remoteAddress}`, !head.has(FORWARDED_PROTO));
+    const forwardedFor = before === '' ? this.remoteAddress : `${before}, ${this.remoteAddress}`;
+    forwarding.begin(requestId, forwardedFor, head.has(FORWARDED_PROTO) ? '' : service.scheme);
   }
 
   /** Of what `find` found. */

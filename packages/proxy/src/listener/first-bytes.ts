@@ -54,14 +54,16 @@ export class FirstBytes extends Timed implements ConnectionHandler, AdmittedConn
 
   onBytes(bytes: Buffer): void {
     const { stream } = this;
-    this.bytes = this.bytes === undefined ? bytes : Buffer.concat([this.bytes, bytes]);
+    this.bytes = this.bytes === undefined ? Buffer.from(bytes) : Buffer.concat([this.bytes, bytes]);
     if (stream?.hasSent === true) return void this.handOver(this.to.counted(stream));
     const guess = guessProtocol(this.bytes);
     // How much that may be is bounded by what a guess needs: a ClientHello at most.
     if (guess === 'more') return this.waitForMore();
+    const { to, connection } = this;
+    // The instance is connected to already.
+    if (guess === 'other' && stream !== undefined) return void this.handOver(to.counted(stream));
     this.stream = undefined;
     stream?.abandon();
-    const { to, connection } = this;
     if (guess === 'http1') this.handOver(to.http1(connection));
     else if (guess === 'http2') this.handOver(to.http2(connection));
     else this.handOver(guess === 'other' ? to.other(connection) : to.tls(connection, guess.serverName));
@@ -73,7 +75,7 @@ export class FirstBytes extends Timed implements ConnectionHandler, AdmittedConn
 
   onEnd(): void {
     const { stream } = this;
-    if (stream !== undefined) stream.onEnd();
+    if (stream !== undefined) (this.bytes === undefined ? stream : this.handOver(this.to.counted(stream)))?.onEnd();
     else if (this.bytes === undefined) this.connection.destroy();
     // What has come is all there is: let the one that takes anything say what is wrong with it.
     else this.handOver(this.to.other(this.connection))?.onEnd();
@@ -86,10 +88,10 @@ export class FirstBytes extends Timed implements ConnectionHandler, AdmittedConn
   }
 
   onDeadline(nowMs: number): void {
-    const { context, connection, to } = this;
+    const { context, connection, to, stream } = this;
     if (this.bytes !== undefined) {
       // It began like something and stopped.
-      this.handOver(to.other(connection));
+      this.handOver(stream === undefined ? to.other(connection) : to.counted(stream));
     } else if (this.hasWaited) {
       connection.destroy();
     } else {

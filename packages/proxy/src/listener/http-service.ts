@@ -17,8 +17,8 @@ import type { Credentials } from './credentials.ts';
 const PROXY_AUTHORIZATION = 'proxy-authorization';
 /** :method, :scheme, :authority, :path, which HTTP/1.1 has in its request line, or once as Host. */
 const PSEUDO_FIELDS = 4;
-const DROPPED_OUTBOUND = dropped([PEER_HEADER, PROXY_AUTHORIZATION]);
-const DROPPED_INBOUND = dropped([PEER_HEADER, FORWARDED_FOR, PROXY_AUTHORIZATION]);
+const DROPPED = dropped([PEER_HEADER, PROXY_AUTHORIZATION]);
+const DROPPED_WITH_FORWARDED = dropped([PEER_HEADER, FORWARDED_FOR, PROXY_AUTHORIZATION]);
 
 function dropped(names: readonly string[]): { readonly always: HeaderNames; readonly onSwitch: HeaderNames } {
   return { always: new HeaderNames(names), onSwitch: new HeaderNames([...names, ...HTTP1_SWITCH_HEADERS]) };
@@ -49,6 +49,10 @@ export interface HttpServiceOwner {
 
 export class HttpService {
   readonly direction: Listener['direction'];
+  /** See HttpFilter. */
+  readonly useRemoteAddress: boolean;
+  /** What clients of this listener speak: a data plane before it is not meant. */
+  readonly scheme: 'http' | 'https';
   readonly routes: RouteSlot;
   readonly parserLimits: Partial<Http1Limits>;
   readonly http2Limits: Partial<Http2Limits>;
@@ -70,6 +74,9 @@ export class HttpService {
     this.context = context;
     this.world = world;
     this.direction = listener.direction;
+    this.useRemoteAddress = listener.filter.kind === 'http' && listener.filter.useRemoteAddress === true;
+    // Between data planes TLS is the mesh's affair.
+    this.scheme = listener.tls !== undefined && listener.direction === 'outbound' ? 'https' : 'http';
     this.workload = listener.workload;
     this.destination =
       listener.direction === 'inbound' && listener.workload !== undefined ? serviceOfWorkload(listener.workload) : 'unknown';
@@ -90,7 +97,7 @@ export class HttpService {
       streamWindowBytes: limits.streamWindowBytes,
       connectionWindowBytes: listener.direction === 'inbound' ? limits.peerWindowBytes : limits.clientWindowBytes,
     };
-    this.droppedRequestHeaders = listener.direction === 'inbound' ? DROPPED_INBOUND : DROPPED_OUTBOUND;
+    this.droppedRequestHeaders = this.useRemoteAddress ? DROPPED_WITH_FORWARDED : DROPPED;
     this.streamMetrics = new StreamMetrics(context.metrics, listener.name);
     this.requestIds = { prefix: `${Buffer.from(context.random.bytes(9)).toString('base64url')}.`, next: 0 };
   }

@@ -306,12 +306,13 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
   requestHead(head: RequestHead): void {
     this.phase = 'exchange';
     const { entry } = this;
-    if (head.upgrade.toLowerCase() === H2C && this.takesH2c(head)) return;
+    if (head.upgrade.toLowerCase() === H2C && !head.isConnect && this.takesH2c(head)) return;
     if (!entry.find(head)) return this.refuse(entry.code, entry.detail);
     if (head.isConnect) return entry.isTunnelledHttp ? this.handOver(entry.workload) : this.connect(head.authority);
-    const isUpgrade = head.upgrade !== '';
     const complete = head.framing === 'none' || head.contentLength === 0;
-    if (isUpgrade && !complete) return this.refuse('NOT_IMPLEMENTED', 'an upgrade of a request that has a body');
+    // RFC 9110 §7.8: an upgrade may be ignored; the new protocol would begin only behind the body.
+    if (!complete) head.upgrade = '';
+    const isUpgrade = head.upgrade !== '';
     entry.mark(head, this.forwarding);
     this.exchange.start(head, complete, isUpgrade, entry.stack, entry.cluster, entry.workload, entry.metrics());
   }
@@ -355,7 +356,7 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
   private receive(bytes: Buffer): void {
     if (this.phase === 'linger' || this.phase === 'closed') return;
     if (this.rest !== undefined || this.phase === 'connecting' || this.parser.state === 'complete') {
-      this.rest = this.rest === undefined ? bytes : Buffer.concat([this.rest, bytes]);
+      this.rest = this.rest === undefined ? Buffer.from(bytes) : Buffer.concat([this.rest, bytes]);
       if (this.isFull) this.pauseRequest();
       return;
     }
@@ -374,7 +375,7 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
       }
       if (this.phase === 'ready' && !this.gather.blocked) this.beginNext();
       else if (at < bytes.length) {
-        this.rest = at === 0 ? bytes : bytes.subarray(at);
+        this.rest = Buffer.from(bytes.subarray(at));
         if (this.isFull) this.pauseRequest();
         break;
       }

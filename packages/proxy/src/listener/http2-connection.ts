@@ -3,17 +3,18 @@ import type { Connection, NetworkError } from '@heddle/runtime';
 import { HTTP2_ERROR, Http2Server } from '@heddle/wire';
 import type { Http2RequestHead, Http2ServerHandler, Http2Stream, RequestHead } from '@heddle/wire';
 import type { Context } from '../stack/context.ts';
-import type { Forwarding } from '../stack/forwarding.ts';
-import { Http2Link, PLAIN_COPY_BYTES_MAX } from '../stack/http2-link.ts';
+import { COPY_ALL, Http2Link } from '../stack/http2-link.ts';
 import { ConnectStream } from './connect-stream.ts';
+import type { ConnectStreamOwner } from './connect-stream.ts';
 import { Entry } from './entry.ts';
 import { Http2Request } from './http2-request.ts';
+import type { Http2RequestOwner } from './http2-request.ts';
 import type { AdmittedConnection, HttpService } from './http-service.ts';
 
 /** Requests whose objects are kept for the next ones. */
 const SPARE_MAX = 64;
 
-export class Http2Connection extends Http2Link implements Http2ServerHandler, AdmittedConnection {
+export class Http2Connection extends Http2Link implements Http2ServerHandler, AdmittedConnection, Http2RequestOwner, ConnectStreamOwner {
   readonly codec: Http2Server;
   readonly service: HttpService;
   readonly entry: Entry;
@@ -28,7 +29,7 @@ export class Http2Connection extends Http2Link implements Http2ServerHandler, Ad
     super(context, connection, 'server');
     this.service = service;
     this.entry = new Entry(service, connection, 'http2', workload);
-    this.codec = new Http2Server(this, { limits: service.http2Limits, huffman: false, dataCopyBytesMax: connection.alpn === '' ? PLAIN_COPY_BYTES_MAX : undefined });
+    this.codec = new Http2Server(this, { limits: service.http2Limits, huffman: false, ...COPY_ALL });
     context.deadlines.set(this, context.clock.nowMs() + context.limits.requestHeadTimeoutMs);
     this.touch();
   }
@@ -39,10 +40,6 @@ export class Http2Connection extends Http2Link implements Http2ServerHandler, Ad
 
   get remotePort(): number {
     return this.connection.remotePort;
-  }
-
-  createForwarding(): Forwarding {
-    return this.entry.createForwarding();
   }
 
   /** The request that asked HTTP/1.1 for h2c is the first stream (RFC 7540 §3.2). False: its settings are wrong, and the connection ends. */
@@ -64,17 +61,15 @@ export class Http2Connection extends Http2Link implements Http2ServerHandler, Ad
   }
 
   onHeaders(stream: Http2Stream, head: Http2RequestHead, endStream: boolean): void {
-    if (head.method === 'CONNECT' && head.protocol === '') new ConnectStream(this.context, this, stream).open(head);
+    if (head.method === 'CONNECT' && head.protocol === '') new ConnectStream(this.context, this, stream).open(head, endStream);
     else this.open(stream, head.keep(), endStream);
   }
 
-  /** @internal The object may be used for another stream. */
   requestEnded(request: Http2Request): void {
     if (this.spare.length < SPARE_MAX) this.spare.push(request);
     this.settle();
   }
 
-  /** @internal */
   settle(): void {
     if (this.codec.streamCount > 0 || this.isEnding) return;
     const { context } = this;

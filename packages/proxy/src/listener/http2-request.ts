@@ -9,27 +9,36 @@ import {
   Http2RequestHead,
   Http2ResponseHead,
 } from '@heddle/wire';
-import type { Http2ResponseRendering, Http2Stream, Http2Trailers, RequestHead } from '@heddle/wire';
+import type { Http2ResponseRendering, Http2Server, Http2Stream, Http2Trailers, RequestHead } from '@heddle/wire';
 import type { Context } from '../stack/context.ts';
 import type { Downstream } from '../stack/ends.ts';
 import { Exchange } from '../stack/exchange.ts';
 import type { Forwarding } from '../stack/forwarding.ts';
+import type { Http2Link } from '../stack/http2-link.ts';
 import type { AnyRequestHead, AnyResponseHead, AnyTrailers } from '../stack/messages.ts';
 import { StreamEnd } from '../stack/stream-end.ts';
 import { HTTP1_SWITCH_HEADERS } from '../stack/websocket.ts';
-import type { Http2Connection } from './http2-connection.ts';
+import type { Entry } from './entry.ts';
 import { errorText } from './local-response.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 const DROPPED_ON_SWITCH = new HeaderNames([...HTTP1_SWITCH_HEADERS, ERROR_HEADER]);
 
+/** The connection, as its requests see it. */
+export interface Http2RequestOwner extends Http2Link {
+  readonly codec: Http2Server;
+  readonly entry: Entry;
+  /** The object may be used for another stream. */
+  requestEnded(request: Http2Request): void;
+}
+
 export class Http2Request extends StreamEnd implements Downstream {
   readonly forwarding: Forwarding;
   /** Of a request that asked for another protocol (RFC 8441 §4). */
   switchesBy2xx = false;
   private readonly context: Context;
-  private readonly connection: Http2Connection;
+  private readonly connection: Http2RequestOwner;
   private readonly exchange: Exchange;
   private readonly rendering: Mutable<Http2ResponseRendering> = {};
   private head!: AnyRequestHead;
@@ -40,11 +49,11 @@ export class Http2Request extends StreamEnd implements Downstream {
   private isDiscarding = false;
   private discardedBytes = 0;
 
-  constructor(context: Context, connection: Http2Connection) {
+  constructor(context: Context, connection: Http2RequestOwner) {
     super();
     this.context = context;
     this.connection = connection;
-    this.forwarding = connection.createForwarding();
+    this.forwarding = connection.entry.createForwarding();
     this.exchange = new Exchange(context, this);
   }
 

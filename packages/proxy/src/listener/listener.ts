@@ -64,7 +64,7 @@ export class ActiveListener implements HttpServiceOwner {
   /** Configuration, identities or roots have changed: admits new connections accordingly. */
   refresh(): void {
     if (this.draining) return;
-    const { config, world } = this;
+    const { config } = this;
     let tls: TlsContext | undefined;
     let key = JSON.stringify(config);
     if (config.tls !== undefined) {

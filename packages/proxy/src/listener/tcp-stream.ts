@@ -90,10 +90,10 @@ export class TcpStream extends Timed implements ConnectionHandler {
     this.moved = true;
     this.metrics.receivedBytes.add(bytes.length);
     if (!this.established) {
-      this.early.push(bytes);
+      this.early.push(Buffer.from(bytes));
       return;
     }
-    if (this.upstream?.write(bytes) === false) this.downstream.pause();
+    if (this.upstream !== undefined && !this.context.turn.pass(this.upstream, bytes)) this.downstream.pause();
   }
 
   onDrained(): void {
@@ -102,8 +102,8 @@ export class TcpStream extends Timed implements ConnectionHandler {
 
   onEnd(): void {
     this.downstreamEnded = true;
-    // Before the connection is made, a client that ends without a byte has gone; one that is read later is not.
-    this.upstream?.end();
+    // Before the connection is made nothing was sent: `connected` sends what came early, and the end.
+    if (this.established) this.upstream?.end();
   }
 
   onClose(error: NetworkError | undefined): void {
@@ -175,7 +175,7 @@ export class TcpStream extends Timed implements ConnectionHandler {
     this.moved = true;
     this.hasSent = true;
     this.metrics.sentBytes.add(bytes.length);
-    if (!this.downstream.write(bytes)) this.upstream?.pause();
+    if (!this.context.turn.pass(this.downstream, bytes)) this.upstream?.pause();
   }
 
   /** @internal */

@@ -189,7 +189,8 @@ export class Exchange implements UpstreamUser, PoolUser {
     const { chunks } = body;
     const trailers = this.requestTrailers;
     upstream.start(this, head, downstream.forwarding, requestComplete && !isUpgrade && chunks.length === 0 && trailers === undefined);
-    if (isUpgrade) return;
+    // It may have failed at once, and another try have begun.
+    if (isUpgrade || this.upstream !== upstream) return;
     const last = requestComplete && trailers === undefined ? chunks.length - 1 : -1;
     for (let at = 0; at < chunks.length; at++) upstream.body(chunks[at]!, 0, chunks[at]!.length, at === last);
     body.sent();
@@ -219,7 +220,8 @@ export class Exchange implements UpstreamUser, PoolUser {
     this.moved = true;
     const { status } = head;
     const trusted = this.cluster.tls.isNeeded;
-    if (trusted && status >= 400 && this.repeatedFor(head)) return;
+    // Our own answers: errors of HTTP, and those of gRPC, which are heads alone.
+    if (trusted && (status >= 400 || endStream) && this.repeatedFor(head)) return;
     const { downstream } = this;
     if (this.isUpgrade && downstream.switchesBy2xx && status < 300) return this.refuseAnswer('did not switch protocols, but answered as if it had');
     this.responseStarted = true;
@@ -285,7 +287,10 @@ export class Exchange implements UpstreamUser, PoolUser {
     const untouched = upstream?.gotBytes === false;
     this.upstream = undefined;
     if (this.isTunnel) {
-      this.tunnelClosed();
+      if (this.upstreamEnded) return this.tunnelClosed();
+      // A stream that breaks off must not look like one that ended.
+      this.ended(this.status, code, this.context.clock.nowMs());
+      this.downstream.abort();
       return;
     }
     // RFC 9110 §9.2.2, RFC 9112 §9.3.1: a kept connection that the peer closed while we wrote says nothing about the peer's health, so this

@@ -13,8 +13,7 @@ export const FORWARDED_PROTO = 'x-forwarded-proto';
 /** RFC 9110 §7.6.3: the version the request came by, and who passes it on. */
 const VIA_LINES = ['via: 1.1 heddle\r\n', 'via: 2 heddle\r\n'] as const;
 const VIA_FIELDS = [http2Field('via', '1.1 heddle'), http2Field('via', '2 heddle')] as const;
-const PROTO_LINE = `${FORWARDED_PROTO}: http\r\n`;
-const PROTO_FIELD = http2Field(FORWARDED_PROTO, 'http');
+const PROTO_FIELDS = { http: http2Field(FORWARDED_PROTO, 'http'), https: http2Field(FORWARDED_PROTO, 'https') } as const;
 
 export class Forwarding {
   /** Received headers that are not passed on. */
@@ -26,7 +25,7 @@ export class Forwarding {
   private readonly peerField: HeaderField | undefined;
   private requestId = '';
   private forwardedFor = '';
-  private tellsProto = false;
+  private proto: '' | 'http' | 'https' = '';
   private fields: HeaderField[] | undefined = undefined;
 
   /** @param version that the requests come by. @param peerId SPIFFE id of the peer; empty: nothing is said. */
@@ -38,31 +37,32 @@ export class Forwarding {
     this.peerField = peerId === '' ? undefined : http2Field(PEER_HEADER, peerId);
   }
 
-  /** A new request. Empty texts: that header stays as received. `tellsProto`: say which scheme the client used. */
-  begin(requestId: string, forwardedFor: string, tellsProto: boolean): void {
+  /** A new request. Empty texts: that header stays as received. `proto`: the scheme that the client used. */
+  begin(requestId: string, forwardedFor: string, proto: '' | 'http' | 'https'): void {
     this.requestId = requestId;
     this.forwardedFor = forwardedFor;
-    this.tellsProto = tellsProto;
+    this.proto = proto;
     this.fields = undefined;
   }
 
   /** As lines of HTTP/1.1. */
   lines(): string {
-    const { requestId, forwardedFor } = this;
+    const { requestId, forwardedFor, proto } = this;
+    const scheme = proto === '' ? '' : `${FORWARDED_PROTO}: ${proto}\r\n`;
     const id = requestId === '' ? '' : `${REQUEST_ID_HEADER}: ${requestId}\r\n`;
     const addresses = forwardedFor === '' ? '' : `${FORWARDED_FOR}: ${forwardedFor}\r\n`;
-    return this.peerLine + id + addresses + (this.tellsProto ? PROTO_LINE : '') + VIA_LINES[this.via];
+    return this.peerLine + id + addresses + scheme + VIA_LINES[this.via];
   }
 
   /** As fields of HTTP/2. */
   http2Fields(): readonly HeaderField[] {
     if (this.fields !== undefined) return this.fields;
-    const { requestId, forwardedFor, peerField } = this;
+    const { requestId, forwardedFor, proto, peerField } = this;
     const fields: HeaderField[] = [VIA_FIELDS[this.via]];
     if (peerField !== undefined) fields.push(peerField);
     if (requestId !== '') fields.push(new HeaderField(REQUEST_ID_HEADER, requestId, false));
     if (forwardedFor !== '') fields.push(new HeaderField(FORWARDED_FOR, forwardedFor, false));
-    if (this.tellsProto) fields.push(PROTO_FIELD);
+    if (proto !== '') fields.push(PROTO_FIELDS[proto]);
     this.fields = fields;
     return fields;
   }

@@ -1,5 +1,5 @@
 // One HTTP/2 connection on its socket: bytes in, and everything that a turn of the event loop makes it say out in one write. Its streams are
-// `StreamEnd`s. A socket that takes no more stops DATA at once; a server then reads no further, since each request makes an answer. A client
+// `LinkStream`s. A socket that takes no more stops DATA at once; a server then reads no further, since each request makes an answer. A client
 // always reads: two sides that both wait for the other to read would wait for ever.
 import type { Connection, ConnectionHandler, NetworkError } from '@heddle/runtime';
 import type {
@@ -14,14 +14,25 @@ import type {
 import { reportBug } from './context.ts';
 import type { Context } from './context.ts';
 import { Timed } from './deadlines.ts';
-import type { StreamEnd } from './stream-end.ts';
 import type { LateWriter } from './turn.ts';
 
 /** Output beyond this does not wait for the end of the turn. */
 const FLUSH_BYTES = 65_536;
 
-/** DATA up to this size is copied on plain sockets, whose buffers can be used again at once. For TLS the codec's default is better. */
-export const PLAIN_COPY_BYTES_MAX = 4_096;
+/** What the link tells the user of a stream, which is the `context` of the codec's object. */
+export interface LinkStream {
+  receiveData(bytes: Buffer, start: number, end: number, endStream: boolean): void;
+  /** Valid during the call; the peer has ended its direction. */
+  receiveTrailers(trailers: Http2Trailers): void;
+  receiveReset(errorCode: number, violation: StreamViolationCode | undefined): void;
+  /** A window has opened. */
+  pump(): void;
+  /** The socket takes bytes again. */
+  socketDrained(): void;
+}
+
+/** What is received is valid only while it is handled, so all of it is copied. */
+export const COPY_ALL = { dataCopyBytesMax: Number.POSITIVE_INFINITY } as const;
 
 export abstract class Http2Link extends Timed implements ConnectionHandler, Http2Handler, LateWriter {
   /** The socket takes no more. */
@@ -34,7 +45,7 @@ export abstract class Http2Link extends Timed implements ConnectionHandler, Http
   /** What is to be said to streams that the end of the connection closes. */
   protected closeReason = 'the connection was closed';
   private readonly readsWhenBlocked: boolean;
-  private waiting: StreamEnd[] = [];
+  private waiting: LinkStream[] = [];
   private awaitsFlush = false;
   private endsAfterFlush = false;
   private gone = false;
@@ -67,7 +78,7 @@ export abstract class Http2Link extends Timed implements ConnectionHandler, Http
   }
 
   /** Once the socket takes bytes again, this stream sends on. */
-  waitForSocket(end: StreamEnd): void {
+  waitForSocket(end: LinkStream): void {
     this.waiting.push(end);
   }
 
@@ -127,24 +138,24 @@ export abstract class Http2Link extends Timed implements ConnectionHandler, Http
   // --- from the codec
 
   onData(stream: Http2Stream, bytes: Buffer, start: number, end: number, endStream: boolean): void {
-    const user = stream.context as StreamEnd | undefined;
+    const user = stream.context as LinkStream | undefined;
     if (user === undefined) this.codec.consumed(stream, stream.unconsumed);
     else user.receiveData(bytes, start, end, endStream);
   }
 
   onTrailers(stream: Http2Stream, trailers: Http2Trailers): void {
-    (stream.context as StreamEnd | undefined)?.receiveTrailers(trailers);
+    (stream.context as LinkStream | undefined)?.receiveTrailers(trailers);
   }
 
   onReset(stream: Http2Stream, errorCode: number, violation: StreamViolationCode | undefined): void {
-    const user = stream.context as StreamEnd | undefined;
+    const user = stream.context as LinkStream | undefined;
     stream.context = undefined;
     this.codec.consumed(stream, stream.unconsumed);
     user?.receiveReset(errorCode, violation);
   }
 
   onWindow(stream: Http2Stream): void {
-    (stream.context as StreamEnd | undefined)?.pump();
+    (stream.context as LinkStream | undefined)?.pump();
   }
 
   onRefused(_streamId: number, _violation: StreamViolationCode): void {}

@@ -1,7 +1,7 @@
 // The part of a request body that is kept: until a connection is there, and afterwards for another try, as long as it is small.
 
 export class ReplayBody {
-  /** Slices as they came, uncopied. */
+  /** In memory of their own. */
   readonly chunks: Buffer[] = [];
   bytes = 0;
   /** Something was sent that is not kept: the body cannot be sent again. */
@@ -19,7 +19,7 @@ export class ReplayBody {
 
   /** Before it was sent: must be kept whatever its size. */
   keep(chunk: Buffer): void {
-    this.chunks.push(chunk);
+    this.chunks.push(Buffer.from(chunk));
     this.bytes += chunk.length;
   }
 

@@ -13,6 +13,7 @@ export abstract class StreamConnection extends StreamEnd implements Connection {
   readonly alpn: string = '';
   readonly peerId: string = '';
   readonly holdsBytes = true;
+  readonly copiesWrites = true;
   private holds = false;
   /** Received while paused; no more than the window of the stream. */
   private readonly held: Buffer[] = [];
@@ -69,6 +70,11 @@ export abstract class StreamConnection extends StreamEnd implements Connection {
   }
 
   override receiveTrailers(_trailers: Http2Trailers): void {
+    this.receiveEnd();
+  }
+
+  /** The peer has ended its direction. */
+  protected receiveEnd(): void {
     if (this.holds) this.heldEnd = true;
     else this.receivedEnd();
   }
@@ -76,16 +82,14 @@ export abstract class StreamConnection extends StreamEnd implements Connection {
   protected override onReceived(bytes: Buffer, start: number, end: number, endStream: boolean): void {
     if (end > start) {
       const piece = start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end);
-      if (this.holds) this.held.push(piece);
+      if (this.holds) this.held.push(Buffer.from(piece));
       else this.handler.onBytes(piece);
     }
-    if (!endStream) return;
-    if (this.holds) this.heldEnd = true;
-    else this.receivedEnd();
+    if (endStream) this.receiveEnd();
   }
 
   protected override onSendDrained(): void {
-    this.handler.onDrained();
+    if (!this.isClosed) this.handler.onDrained();
   }
 
   protected override onEndSent(): void {

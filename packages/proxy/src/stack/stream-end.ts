@@ -3,13 +3,13 @@
 import type { Http2Stream, Http2Trailers, StreamViolationCode } from '@heddle/wire';
 import { HTTP2_ERROR } from '@heddle/wire';
 import { Timed } from './deadlines.ts';
-import type { Http2Link } from './http2-link.ts';
+import type { Http2Link, LinkStream } from './http2-link.ts';
 import { keptTrailers } from './messages.ts';
 import type { AnyTrailers } from './messages.ts';
 
 const NOTHING = Buffer.alloc(0);
 
-export abstract class StreamEnd extends Timed {
+export abstract class StreamEnd extends Timed implements LinkStream {
   /** Something waits to be sent. */
   isBlocked = false;
   /** Of the current stream. */
@@ -69,7 +69,7 @@ export abstract class StreamEnd extends Timed {
         return;
       }
     }
-    if (at < end) this.queue.push(at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end));
+    if (at < end) this.queue.push(Buffer.from(bytes.subarray(at, end)));
     if (isLast) this.endsAfterQueue = true;
     this.block();
   }

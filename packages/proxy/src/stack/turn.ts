@@ -3,9 +3,6 @@
 import type { Connection, Network } from '@heddle/runtime';
 import { Output } from '@heddle/wire';
 
-/** Bodies above this are written as the slices they came in; below it a copy is cheaper than a second piece. */
-const COPY_BYTES_MAX = 4_096;
-
 /** Something that collects output of many requests, and writes it once everything that has arrived was handled. */
 export interface LateWriter {
   flush(): void;
@@ -49,6 +46,14 @@ export class Turn {
     gather.write(this.output);
   }
 
+  /** Passes received bytes on at once. False: the connection takes no more until it has drained. */
+  pass(connection: Connection, bytes: Buffer): boolean {
+    if (connection.copiesWrites) return connection.write(bytes);
+    this.end();
+    this.output.bytes(bytes);
+    return this.output.writeTo(connection);
+  }
+
   /** Ends the turn if the open gather is this one. */
   endOf(gather: Gather): void {
     if (this.open === gather) this.end();
@@ -84,8 +89,7 @@ export class Gather {
   bytes(bytes: Buffer, start: number, end: number): void {
     const { turn } = this;
     turn.begin(this);
-    if (end - start > COPY_BYTES_MAX) turn.output.reference(bytes, start, end);
-    else turn.output.bytes(bytes, start, end);
+    turn.output.bytes(bytes, start, end);
   }
 
   /** Ends our direction after everything that was written. */

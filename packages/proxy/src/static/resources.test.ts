@@ -27,7 +27,7 @@ const compiled = (change: Partial<StaticListener>) => listenerOf(nameListeners([
 
 describe('listeners of a static proxy', () => {
   test('carry requests, bytes, or what they find', () => {
-    const routes = { kind: 'http', routeConfigName: 'static/a' };
+    const routes = { kind: 'http', routeConfigName: 'static/a', useRemoteAddress: true };
     const bytes = { kind: 'tcp', cluster: 'static/a' };
     for (const protocol of ['http', 'http2', 'grpc'] as const) assert.deepEqual(compiled({ protocol }).filter, routes);
     for (const protocol of ['tcp', 'tls'] as const) assert.deepEqual(compiled({ protocol }).filter, bytes);

@@ -60,7 +60,8 @@ function filterOf({ protocol, service }: StaticListener): Listener['filter'] {
   // Connections for no listed name lead nowhere.
   if (service === undefined) return { kind: 'tcp', cluster: NOWHERE };
   if (protocol === 'tcp' || protocol === 'tls') return tcpFilter(service);
-  return { kind: 'http', routeConfigName: resourceName(service), ...(protocol === 'auto' && { otherwise: tcpFilter(service) }) };
+  const otherwise = protocol === 'auto' ? tcpFilter(service) : undefined;
+  return { kind: 'http', routeConfigName: resourceName(service), useRemoteAddress: true, ...(otherwise && { otherwise }) };
 }
 
 function tcpFilter(service: string): TcpFilter {

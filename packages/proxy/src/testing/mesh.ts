@@ -141,7 +141,7 @@ export class TestMesh {
       ...bind,
       workload,
       tls: { certificateName: 'workload', trustBundleName: 'trust-bundle', trustDomain: TRUST_DOMAIN },
-      filter: { kind: 'http', routeConfigName: name },
+      filter: { kind: 'http', routeConfigName: name, useRemoteAddress: true },
     };
     await mustApply(plane, { kind: 'listener', upserts: [listener], removed: [] });
     return bind.port;

@@ -23,10 +23,15 @@ export interface Application {
   readonly sockets: Set<Socket>;
 }
 
-/** On node:http or node:http2, kept apart from the codec under test; closed with the mesh. */
-export async function startApplication(mesh: TestMesh, version: Version, handler: Handler, settings: http2.ServerOptions = {}): Promise<Application> {
-  const server =
-    version === 'http1' ? http.createServer(handler) : http2.createServer(settings, handler as unknown as (request: http2.Http2ServerRequest) => void);
+/** On node:http or node:http2, kept apart from the codec under test; closed with the mesh. Without a handler: the caller adds its own. */
+export async function startApplication(
+  mesh: TestMesh,
+  version: Version,
+  handler: Handler | undefined,
+  settings: http2.ServerOptions = {},
+): Promise<Application> {
+  const server = version === 'http1' ? http.createServer() : http2.createServer(settings);
+  if (handler !== undefined) server.on('request', handler);
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);

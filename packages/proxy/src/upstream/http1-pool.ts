@@ -32,7 +32,9 @@ export class Http1Pool implements Pool, UpstreamOwner {
 
   acquire(user: PoolUser, fresh: boolean): void {
     if (!fresh) {
-      const upstream = this.idle.pop();
+      let upstream = this.idle.pop();
+      // One that broke a moment ago, whose close has not been told yet.
+      while (upstream?.isDestroyed === true) upstream = this.idle.pop();
       if (upstream !== undefined) {
         user.onReady(upstream, true);
         return;

@@ -73,6 +73,8 @@ export class Http1Upstream extends Timed implements ConnectionHandler, GatherOwn
   /** Requests begun on it. */
   requests = 0;
   isConnected = false;
+  /** Of no use any more, also before its close is told. */
+  isDestroyed = false;
   private readonly context: Context;
   private readonly owner: UpstreamOwner;
   private user: UpstreamUser | undefined;
@@ -88,7 +90,6 @@ export class Http1Upstream extends Timed implements ConnectionHandler, GatherOwn
   private discarding = false;
   private discardedBytes = 0;
   private paused = false;
-  private gone = false;
   /** From the application's own Keep-Alive header; Infinity when it says nothing. */
   private hintedIdleMs = Infinity;
 
@@ -119,6 +120,7 @@ export class Http1Upstream extends Timed implements ConnectionHandler, GatherOwn
     rendering.add = forwarding.lines();
     rendering.forwardUpgrade = upgrade !== '' && head === received;
     if (upgrade !== '' && head !== received) {
+      rendering.drop = forwarding.dropOnSwitch;
       this.webSocketKey = createKey(this.context.random);
       rendering.add += askingLines(upgrade, this.webSocketKey);
     }
@@ -167,10 +169,15 @@ export class Http1Upstream extends Timed implements ConnectionHandler, GatherOwn
 
   abort(): void {
     this.user = undefined;
-    this.destroy();
+    if (this.parser.state === 'tunnel') {
+      // What breaks off must not look like an end.
+      this.gather.close();
+      this.connection.reset();
+    } else this.destroy();
   }
 
   destroy(): void {
+    this.isDestroyed = true;
     this.gather.close();
     this.connection.destroy();
   }
@@ -244,7 +251,7 @@ export class Http1Upstream extends Timed implements ConnectionHandler, GatherOwn
   }
 
   onClose(error: NetworkError | undefined): void {
-    this.gone = true;
+    this.isDestroyed = true;
     this.gather.close();
     this.context.deadlines.remove(this);
     if (!this.isConnected) this.owner.connectFailed(error);
@@ -329,7 +336,7 @@ export class Http1Upstream extends Timed implements ConnectionHandler, GatherOwn
   }
 
   private settle(): void {
-    if (this.isReusable && !this.gone && !this.gather.blocked && this.parser.state === 'complete') {
+    if (this.isReusable && !this.isDestroyed && !this.gather.blocked && this.parser.state === 'complete') {
       this.resumeReading();
       this.owner.released(this);
     } else {

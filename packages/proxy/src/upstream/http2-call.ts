@@ -1,27 +1,50 @@
 // A request on its way over an HTTP/2 connection. Used again for another request when it has ended.
 import type { ErrorCode } from '@heddle/core';
 import { HTTP2_ERROR, LocalProtocolError, RequestHead } from '@heddle/wire';
-import type { Http2RequestRendering, Http2ResponseHead, Http2Trailers, StreamViolationCode } from '@heddle/wire';
+import type { Http2Client, Http2RequestRendering, Http2ResponseHead, Http2Trailers, StreamViolationCode } from '@heddle/wire';
 import { reportBug } from '../stack/context.ts';
 import type { Context } from '../stack/context.ts';
 import type { UpstreamCall, UpstreamUser } from '../stack/ends.ts';
 import type { Forwarding } from '../stack/forwarding.ts';
+import type { Http2Link } from '../stack/http2-link.ts';
 import type { AnyRequestHead, AnyTrailers } from '../stack/messages.ts';
 import { StreamEnd } from '../stack/stream-end.ts';
-import type { ClientStream, Http2Upstream } from './http2-upstream.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** A stream that was opened here: a call or a tunnel. Heads are valid during the call. */
+export interface ClientStream {
+  receiveInterim(head: Http2ResponseHead): void;
+  receiveHead(head: Http2ResponseHead, endStream: boolean): void;
+}
+
+/** The connection, as its calls see it. */
+export interface Http2CallOwner extends Http2Link {
+  readonly codec: Http2Client;
+  /** The peer's settings have come: what it allows is known. */
+  readonly hasSettings: boolean;
+  /** What became of calls that the end of the connection closes. */
+  readonly reason: string;
+  /** `settingsArrived` follows, unless the call is forgotten before. */
+  awaitSettings(call: Http2Call): void;
+  forgetAwaiting(call: Http2Call): void;
+  streamOpened(): void;
+  /** The call may be used again. */
+  callEnded(call: Http2Call): void;
+}
 
 export class Http2Call extends StreamEnd implements UpstreamCall, ClientStream {
   gotBytes = false;
   private readonly context: Context;
-  private readonly upstream: Http2Upstream;
+  private readonly upstream: Http2CallOwner;
   private readonly rendering: Mutable<Http2RequestRendering> = {};
   private user: UpstreamUser | undefined;
   private isUpgrade = false;
+  /** Nobody uses it any more, and the last bytes of a tunnel wait for the instance. */
+  private isFinishing = false;
   private upgradeHead: AnyRequestHead | undefined;
 
-  constructor(context: Context, upstream: Http2Upstream) {
+  constructor(context: Context, upstream: Http2CallOwner) {
     super();
     this.context = context;
     this.upstream = upstream;
@@ -32,6 +55,7 @@ export class Http2Call extends StreamEnd implements UpstreamCall, ClientStream {
     const protocol = head instanceof RequestHead ? head.upgrade : head.protocol;
     this.isUpgrade = protocol !== '';
     this.gotBytes = false;
+    this.isFinishing = false;
     rendering.drop = this.isUpgrade ? forwarding.dropOnSwitch : forwarding.drop;
     rendering.add = forwarding.http2Fields();
     rendering.protocol = this.isUpgrade ? protocol : undefined;
@@ -87,6 +111,11 @@ export class Http2Call extends StreamEnd implements UpstreamCall, ClientStream {
   release(): void {
     const { stream } = this;
     this.user = undefined;
+    // Both directions of a tunnel have ended: what is still to be sent goes out.
+    if (this.isUpgrade && this.isBlocked && stream?.isSending === true) {
+      this.isFinishing = true;
+      return;
+    }
     // The answer is complete, so the rest of the request is not needed.
     if (stream !== undefined && !stream.isClosed) this.reset(HTTP2_ERROR.cancel);
     this.ended();
@@ -114,7 +143,7 @@ export class Http2Call extends StreamEnd implements UpstreamCall, ClientStream {
     const { user } = this;
     if (this.isUpgrade && head.status < 300) {
       user?.onSwitched(head);
-      if (endStream) user?.onTunnelEnd();
+      if (endStream && this.user === user) user?.onTunnelEnd();
       return;
     }
     user?.onResponseHead(head, endStream);
@@ -133,7 +162,8 @@ export class Http2Call extends StreamEnd implements UpstreamCall, ClientStream {
   }
 
   protected override onSendDrained(): void {
-    this.user?.onUpstreamDrained();
+    if (this.isFinishing) this.release();
+    else this.user?.onUpstreamDrained();
   }
 
   protected override onReset(errorCode: number, violation: StreamViolationCode | undefined): void {

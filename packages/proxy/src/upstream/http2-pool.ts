@@ -6,17 +6,11 @@ import type { ConnectionHandler, NetworkError, TlsContext } from '@heddle/runtim
 import type { Http2Limits } from '@heddle/wire';
 import type { Context } from '../stack/context.ts';
 import { Http2Upstream } from './http2-upstream.ts';
-import type { Http2UpstreamOwner } from './http2-upstream.ts';
+import type { Http2PoolUser, Http2UpstreamOwner } from './http2-upstream.ts';
 import { connectErrorCode } from './pool.ts';
 import type { Pool, PoolCluster, PoolHost, PoolUser } from './pool.ts';
 import { Tunnel } from './tunnel.ts';
-
-/** What waits for a connection: a request, or a tunnel. */
-export interface Http2PoolUser {
-  /** There is room on it for one stream, which must be opened now. */
-  onConnection(upstream: Http2Upstream, reused: boolean): void;
-  onNoConnection(code: ErrorCode, detail: string): void;
-}
+import type { TunnelPool } from './tunnel.ts';
 
 /** A request that waits. */
 class WaitingCall implements Http2PoolUser {
@@ -35,7 +29,7 @@ class WaitingCall implements Http2PoolUser {
   }
 }
 
-export class Http2Pool implements Pool, Http2UpstreamOwner {
+export class Http2Pool implements Pool, Http2UpstreamOwner, TunnelPool {
   readonly http2Limits: Partial<Http2Limits>;
   readonly mayPing: boolean;
   private readonly context: Context;

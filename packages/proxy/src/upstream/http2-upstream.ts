@@ -1,11 +1,13 @@
 // One HTTP/2 connection to an endpoint: carries the calls of many requests at once. It belongs to a pool, which is told when it is there, when
 // it has room again, and when it is gone. A connection that says nothing while calls wait is asked by PING whether it lives.
+import type { ErrorCode } from '@heddle/core';
 import type { ConnectionHandler, NetworkError, TlsContext } from '@heddle/runtime';
 import { Http2Client } from '@heddle/wire';
 import type { Http2ClientHandler, Http2Limits, Http2ResponseHead, Http2Stream } from '@heddle/wire';
 import type { Context } from '../stack/context.ts';
-import { Http2Link, PLAIN_COPY_BYTES_MAX } from '../stack/http2-link.ts';
+import { COPY_ALL, Http2Link } from '../stack/http2-link.ts';
 import { Http2Call } from './http2-call.ts';
+import type { ClientStream, Http2CallOwner } from './http2-call.ts';
 
 /** Whom the connection belongs to. `connected` or `connectFailed` comes once; after `connected`, `closed` once. */
 export interface Http2UpstreamOwner {
@@ -19,16 +21,17 @@ export interface Http2UpstreamOwner {
   closed(upstream: Http2Upstream): void;
 }
 
-/** A stream that was opened here: a call or a tunnel. */
-export interface ClientStream {
-  receiveInterim(head: Http2ResponseHead): void;
-  receiveHead(head: Http2ResponseHead, endStream: boolean): void;
+/** What waits for a connection: a request, or a tunnel. */
+export interface Http2PoolUser {
+  /** There is room on it for one stream, which must be opened now. */
+  onConnection(upstream: Http2Upstream, reused: boolean): void;
+  onNoConnection(code: ErrorCode, detail: string): void;
 }
 
 const NOBODY: ConnectionHandler = { onBytes() {}, onDrained() {}, onEnd() {}, onClose() {} };
 const PING_PAYLOAD = Buffer.from('heddle-1', 'latin1');
 
-export class Http2Upstream extends Http2Link implements Http2ClientHandler {
+export class Http2Upstream extends Http2Link implements Http2ClientHandler, Http2CallOwner {
   readonly codec: Http2Client;
   readonly tls: TlsContext | undefined;
   /** Requests begun on it. */
@@ -37,7 +40,6 @@ export class Http2Upstream extends Http2Link implements Http2ClientHandler {
   /** Takes no further calls, and closes after the last one. */
   isRetired = false;
   private readonly owner: Http2UpstreamOwner;
-  /** The peer's settings have come: what it allows is known. */
   hasSettings = false;
   /** Upgrades that wait for them. */
   private readonly awaitingSettings: Http2Call[] = [];
@@ -55,7 +57,7 @@ export class Http2Upstream extends Http2Link implements Http2ClientHandler {
     connection.handler = this;
     this.owner = owner;
     this.tls = tls;
-    this.codec = new Http2Client(this, { limits: owner.http2Limits, huffman: false, dataCopyBytesMax: tls === undefined ? PLAIN_COPY_BYTES_MAX : undefined });
+    this.codec = new Http2Client(this, { limits: owner.http2Limits, huffman: false, ...COPY_ALL });
   }
 
   /** How many calls it takes now. */
@@ -82,7 +84,6 @@ export class Http2Upstream extends Http2Link implements Http2ClientHandler {
     deadlines.set(this, this.owner.mayPing ? clock.nowMs() + limits.pingAfterMs : Infinity);
   }
 
-  /** @internal The call may be used again. */
   callEnded(call: Http2Call): void {
     if (this.spare.length < this.context.limits.streamsPerConnectionMax) this.spare.push(call);
     this.streamClosed();
@@ -166,7 +167,6 @@ export class Http2Upstream extends Http2Link implements Http2ClientHandler {
     super.onBytes(bytes);
   }
 
-  /** What became of calls that the end of the connection closes. */
   get reason(): string {
     return this.closeReason;
   }

@@ -8,8 +8,8 @@ import { Http2RequestHead } from '@heddle/wire';
 import type { Http2ResponseHead } from '@heddle/wire';
 import type { Context } from '../stack/context.ts';
 import { StreamConnection } from '../stack/stream-connection.ts';
-import type { Http2Pool, Http2PoolUser } from './http2-pool.ts';
-import type { ClientStream, Http2Upstream } from './http2-upstream.ts';
+import type { ClientStream } from './http2-call.ts';
+import type { Http2PoolUser, Http2Upstream } from './http2-upstream.ts';
 
 /** Why a tunnel was not opened, in the words of who did not open it. */
 export class TunnelRefused extends NetworkError {
@@ -21,16 +21,21 @@ export class TunnelRefused extends NetworkError {
   }
 }
 
+/** Where a tunnel waits for a connection. */
+export interface TunnelPool {
+  cancelTunnel(tunnel: Tunnel): void;
+}
+
 export class Tunnel extends StreamConnection implements Http2PoolUser, ClientStream {
   private readonly context: Context;
-  private readonly pool: Http2Pool;
+  private readonly pool: TunnelPool;
   private readonly authority: string;
   private readonly timeoutMs: number;
   private upstream: Http2Upstream | undefined;
   private isOpen = false;
 
   /** `authority`: `host:port`. @param timeoutMs for the connection and the answer together. */
-  constructor(context: Context, pool: Http2Pool, authority: string, handler: ConnectionHandler, timeoutMs: number) {
+  constructor(context: Context, pool: TunnelPool, authority: string, handler: ConnectionHandler, timeoutMs: number) {
     super(handler, '', 0);
     this.context = context;
     this.pool = pool;

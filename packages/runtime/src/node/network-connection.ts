@@ -2,7 +2,8 @@
 // a connection costs one object and no closures.
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import type { Connection, ConnectionHandler, NetworkError } from '../ports/network.ts';
+import { NetworkError } from '../ports/network.ts';
+import type { Connection, ConnectionHandler } from '../ports/network.ts';
 import { toNetworkError } from './network-errors.ts';
 
 const CONNECTION = Symbol('connection');
@@ -17,6 +18,7 @@ export class NodeConnection implements Connection {
   alpn = '';
   peerId = '';
   error: NetworkError | undefined;
+  readonly copiesWrites = false;
   private readonly socket: Socket;
 
   constructor(socket: Socket, handler: ConnectionHandler, remoteAddress: string, remotePort: number) {
@@ -96,7 +98,16 @@ function onDrain(this: Socket): void {
 }
 
 function onEnd(this: Socket): void {
-  (this as OwnedSocket)[CONNECTION].handler.onEnd();
+  // What TLS writes by itself (session tickets) fails without an event, uses up the error of a reset, and all that is written later waits for
+  // ever. Then a reset looks like an end; the kernel knows better.
+  if ((this as TLSSocket).encrypted && !this.writableFinished && !hasPeer(this)) this.destroy(new NetworkError('reset', 'the peer reset the connection'));
+  else (this as OwnedSocket)[CONNECTION].handler.onEnd();
+}
+
+function hasPeer(socket: Socket): boolean {
+  // Node keeps the address that was asked for first, so only its handle can be asked again.
+  const { _handle: handle } = socket as unknown as { readonly _handle?: { getpeername?(into: object): number } | null };
+  return handle?.getpeername === undefined || handle.getpeername({}) === 0;
 }
 
 function onError(this: Socket, error: Error): void {

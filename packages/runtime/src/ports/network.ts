@@ -57,7 +57,7 @@ export class NetworkError extends Error {
 export interface ConnectionHandler {
   /** Outgoing connections only: connected, TLS handshake and identity check included. */
   onConnected?(): void;
-  /** The bytes are the driver's: slices may be kept, the content does not change afterwards. */
+  /** The bytes are the driver's, valid during the call: who keeps some of them copies them. */
   onBytes(bytes: Buffer): void;
   /** After `write` returned false: the buffered bytes have been flushed. */
   onDrained(): void;
@@ -79,6 +79,8 @@ export interface Connection {
   readonly peerId: string;
   /** False: core's `connectionBufferBytesMax` or more are buffered; stop until `onDrained`. */
   write(bytes: Uint8Array): boolean;
+  /** `write` copies what it is given, so that may change right after. */
+  readonly copiesWrites: boolean;
   /** Whether bytes that were written may still be read by the connection: then they must not change. */
   readonly holdsBytes: boolean;
   /** Between cork and uncork, writes are gathered into one system call. */

@@ -541,4 +541,31 @@ function edgeRules(bench: Bench): void {
     }
     assert.deepEqual([versions, accepted.length], [['TLSv1.2'], 1]);
   });
+
+  test('a client that resets right after its handshake is gone, although something waits to be written to it', async () => {
+    const { connect } = await import('node:net');
+    const { connect: secured } = await import('node:tls');
+    const server = new (class extends Recorder {
+      override onBytes(bytes: Buffer): void {
+        super.onBytes(bytes);
+        this.connection!.write(bytes);
+      }
+    })();
+    const socket = await bench.listen();
+    socket.accept((connection) => {
+      connection.handler = server;
+      server.connection = connection;
+      // Once bytes can be read, the session tickets have failed.
+      connection.pause();
+      setImmediate(() => connection.resume());
+    }, edge());
+    const raw = connect(socket.port, '127.0.0.1').on('error', () => {});
+    const client = secured({ socket: raw, servername: 'shop.test', ca: bench.authority.rootsPem }).on('error', () => {});
+    client.once('secureConnect', () => {
+      client.write('x');
+      setImmediate(() => raw.resetAndDestroy());
+    });
+    await until(() => server.closed === 1, 'the server knows');
+    assert.equal(server.error?.kind, 'reset');
+  });
 }

@@ -30,6 +30,7 @@ function encodeHttp(filter: HttpFilter, statPrefix: string): Filter {
     httpFilters: [{ name: ROUTER_NAME, configType: { $case: 'typedConfig', value: pack(Router, {}) } }],
     http2ProtocolOptions: { allowConnect: true },
     upgradeConfigs: [{ upgradeType: UPGRADE }],
+    ...(filter.useRemoteAddress && { useRemoteAddress: true }),
   };
   return { name: HTTP_FILTER_NAME, configType: { $case: 'typedConfig', value: pack(HttpConnectionManager, manager) } };
 }
@@ -60,7 +61,11 @@ export function decodeFilter(message: Filter, listener: string, at: At): HttpFil
   mustBeAds(rds.configSource, inside.field('rds').field('config_source'));
   const router = exactlyOne(manager.httpFilters, inside.field('http_filters'));
   unpack(Router, router.configType?.value, inside.item('http_filters', 0).field('typed_config'));
-  return { kind: 'http', routeConfigName: requiredText(rds.routeConfigName, inside.field('rds').field('route_config_name')) };
+  return {
+    kind: 'http',
+    routeConfigName: requiredText(rds.routeConfigName, inside.field('rds').field('route_config_name')),
+    ...(manager.useRemoteAddress === true && { useRemoteAddress: true }),
+  };
 }
 
 export function decodeTcp(message: Filter, listener: string, at: At): TcpFilter {
