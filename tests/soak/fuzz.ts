@@ -9,7 +9,7 @@ import { hostileHttp1, hostileHttp2, hostileRaw, type HostileUpstream } from './
 import { type Door, type Failure, HonestClient } from './support/honest-clients.ts';
 import { type HonestServer, startHttp1, startHttp2, startTcp, startTls } from './support/honest-servers.ts';
 import type { MemorySample } from './support/memory.ts';
-import { SoakedProxy, type StaticListenerText } from './support/proxy.ts';
+import { type HeldMemory, SoakedProxy, type StaticListenerText } from './support/proxy.ts';
 
 export interface FuzzOptions {
   readonly seed: number;
@@ -21,8 +21,6 @@ export interface FuzzOptions {
   readonly requestsPerSecond: number;
   /** Only these hostile clients, one after another, to repeat what a run has shown. */
   readonly only?: readonly number[];
-  /** Time for the proxy to come to rest before its memory is read for the last time. */
-  readonly restSeconds: number;
   readonly say: (line: string) => void;
 }
 
@@ -41,8 +39,11 @@ export interface FuzzReport {
   /** What the proxy still held at the end, by metric; empty: nothing. */
   readonly held: Readonly<Record<string, number>>;
   readonly cpuSeconds: number;
+  /** As it went, with its garbage. */
   readonly samples: readonly MemorySample[];
-  readonly endMb: number;
+  /** After the first tenth, and at the end; undefined: it did not come to that. */
+  readonly warm: HeldMemory | undefined;
+  readonly end: HeldMemory | undefined;
 }
 
 const SAMPLES = 60;
@@ -200,7 +201,7 @@ class Attack {
 }
 
 export async function runFuzz(options: FuzzOptions): Promise<FuzzReport> {
-  const { seed, seconds, requestsPerSecond, restSeconds, say } = options;
+  const { seed, seconds, requestsPerSecond, say } = options;
   const field = await startField(seed);
   const { proxy, upstreams } = field;
   const honest = field.doors.map((door, index) => new HonestClient(door, seed, index));
@@ -231,6 +232,8 @@ export async function runFuzz(options: FuzzOptions): Promise<FuzzReport> {
   };
   const watching = setInterval(watch, 200);
   const sampling = setInterval(sample, (seconds * 1_000) / SAMPLES);
+  let warm: HeldMemory | undefined;
+  const warming = setTimeout(() => void proxy.heldMemory().then((held) => (warm = held), () => {}), seconds * 100);
   try {
     for (const client of honest) client.start(requestsPerSecond, startMs);
     if (options.only === undefined) await attack.run(startMs + seconds * 1_000, () => proxy.isAlive);
@@ -252,15 +255,15 @@ export async function runFuzz(options: FuzzOptions): Promise<FuzzReport> {
     };
     if (!proxy.isAlive) {
       say(`the proxy has ended: ${proxy.said}`);
-      return { ...counts, isAlive: false, internalFaults: NaN, held: {}, cpuSeconds: NaN, endMb: NaN };
+      return { ...counts, isAlive: false, internalFaults: NaN, held: {}, cpuSeconds: NaN, warm, end: undefined };
     }
     const cpuSeconds = proxy.cpuSeconds();
     const held = await heldAtEnd(proxy);
-    await delay(restSeconds * 1_000);
     watch();
     const internalFaults = (await proxy.metrics()).sum('heddle_internal_faults_total');
-    return { ...counts, isAlive: proxy.isAlive, internalFaults, held, cpuSeconds, endMb: proxy.residentMb() };
+    return { ...counts, isAlive: proxy.isAlive, internalFaults, held, cpuSeconds, warm, end: await proxy.heldMemory() };
   } finally {
+    clearTimeout(warming);
     clearInterval(watching);
     clearInterval(sampling);
     await field.close();

@@ -10,7 +10,7 @@ import { Dice } from './support/dice.ts';
 import { IdleConnection } from './support/idle-connection.ts';
 import { inTurn, sendLoad } from './support/load.ts';
 import type { MemorySample } from './support/memory.ts';
-import { type Metrics, SoakedProxy } from './support/proxy.ts';
+import { type HeldMemory, type Metrics, SoakedProxy } from './support/proxy.ts';
 
 export interface MillionOptions {
   readonly requests: number;
@@ -23,8 +23,11 @@ export interface RequestsReport {
   readonly answered: number;
   readonly seconds: number;
   readonly cpuSeconds: number;
+  /** As it went, with its garbage. */
   readonly samples: readonly MemorySample[];
-  readonly endMb: number;
+  /** After the first tenth, and at the end. */
+  readonly warm: HeldMemory;
+  readonly end: HeldMemory;
 }
 
 export interface ConnectionsReport {
@@ -37,10 +40,13 @@ export interface ConnectionsReport {
   readonly answeredLater: number;
   /** One more than the listener takes was closed without an answer; undefined where there were fewer. */
   readonly isSurplusRefused?: boolean;
-  readonly beforeMb: number;
-  readonly openMb: number;
-  readonly kbEach: number;
-  readonly afterMb: number;
+  readonly before: HeldMemory;
+  /** With all of them open and silent. */
+  readonly open: HeldMemory;
+  /** What the process got from the system for each, and what its objects and buffers are. */
+  readonly residentKbEach: number;
+  readonly heldKbEach: number;
+  readonly after: HeldMemory;
 }
 
 export interface MillionReport {
@@ -58,8 +64,6 @@ const LISTENER_MAX = 10_000;
 const OPENING_AT_ONCE = 100;
 /** Silence of the open connections; below the 60 s after which the proxy closes them. */
 const SILENCE_MS = 5_000;
-/** For the garbage of what has ended to be collected: V8 does that when it is idle, or not at all. */
-const REST_MS = 15_000;
 const CYCLES: readonly ConnectionsReport['how'][] = ['http1', 'http2', 'http1', 'http2'];
 /** Asked again one by one after the silence. */
 const PROBED = 200;
@@ -106,41 +110,45 @@ async function runRequests(proxy: SoakedProxy, ports: readonly number[], request
   const samples: MemorySample[] = [{ at: 0, residentMb: proxy.residentMb() }];
   const [startMs, startCpu] = [performance.now(), proxy.cpuSeconds()];
   let answered = 0;
+  let warm: HeldMemory | undefined;
   for (let sent = 0, round = 0; sent < requests; sent += step, round++) {
     const plan = { port: ports[(round >> 1) % 2]!, how: round % 2 === 0 ? ('http1' as const) : ('http2' as const), requests: step };
     answered += await sendLoad(plan);
     samples.push({ at: sent + step, residentMb: proxy.residentMb() });
+    if (sent + step >= requests / 10) warm ??= await proxy.heldMemory();
     say(`${(sent + step).toLocaleString('en-US')} requests, the last ${step.toLocaleString('en-US')} by ${plan.how}: ${samples.at(-1)!.residentMb.toFixed(1)} MB`);
   }
   const [seconds, cpuSeconds] = [(performance.now() - startMs) / 1_000, proxy.cpuSeconds() - startCpu];
   await untilClosed(proxy);
-  await delay(REST_MS);
-  return { requests: samples.at(-1)!.at, answered, seconds, cpuSeconds, samples, endMb: proxy.residentMb() };
+  const end = await proxy.heldMemory();
+  return { requests: samples.at(-1)!.at, answered, seconds, cpuSeconds, samples, warm: warm ?? end, end };
 }
 
 async function runConnections(proxy: SoakedProxy, port: number, how: ConnectionsReport['how'], count: number): Promise<ConnectionsReport> {
-  const beforeMb = proxy.residentMb();
-  const open: IdleConnection[] = [];
+  const before = await proxy.heldMemory();
+  const all: IdleConnection[] = [];
   try {
     const answered = await inTurn(count, OPENING_AT_ONCE, () => {
       const connection = new IdleConnection(port, how);
-      open.push(connection);
+      all.push(connection);
       return connection.ask();
     });
     await delay(SILENCE_MS);
-    const openMb = proxy.residentMb();
+    const open = await proxy.heldMemory();
     const dice = new Dice(count);
-    const probed = Array.from({ length: Math.min(PROBED, count) }, () => dice.pick(open));
+    const probed = Array.from({ length: Math.min(PROBED, count) }, () => dice.pick(all));
     let answeredLater = 0;
     for (const connection of probed) if (await connection.ask()) answeredLater += 1;
     const surplus = count === LISTENER_MAX ? { isSurplusRefused: !(await askOnce(port)) } : {};
-    for (const connection of open) connection.close();
+    for (const connection of all) connection.close();
     await untilClosed(proxy);
-    await delay(REST_MS);
-    const kbEach = ((openMb - beforeMb) * 1_024) / count;
-    return { how, connections: count, answered, askedLater: probed.length, answeredLater, ...surplus, beforeMb, openMb, kbEach, afterMb: proxy.residentMb() };
+    const after = await proxy.heldMemory();
+    const each = (more: (memory: HeldMemory) => number): number => ((more(open) - more(before)) * 1_024) / count;
+    const residentKbEach = each(({ residentMb }) => residentMb);
+    const heldKbEach = each(({ heapMb, outsideMb }) => heapMb + outsideMb);
+    return { how, connections: count, answered, askedLater: probed.length, answeredLater, ...surplus, before, open, residentKbEach, heldKbEach, after };
   } finally {
-    for (const connection of open) connection.close();
+    for (const connection of all) connection.close();
   }
 }
 

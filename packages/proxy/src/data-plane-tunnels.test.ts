@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { FLAG, FRAME, block, connectFrames, frame, headers as headersFrame, data } from './testing/frames.ts';
+import { connectFrames, data, FRAME, headers as headersFrame, SETTING, settings } from './testing/frames.ts';
 import type { Plane } from './testing/mesh.ts';
 import { endpoint, TestMesh } from './testing/mesh.ts';
 import { isQuiet } from './testing/paths.ts';
@@ -246,6 +246,8 @@ describe('many tunnels', () => {
     }
     assert.ok(flooding.socket.writableLength > 20_000_000, 'the stuck tunnel took everything');
     flooding.socket.resetAndDestroy();
+    // Nothing is read from a client that is stopped, so that its end shows only now.
+    stuck!.socket.resetAndDestroy();
     other.socket.resetAndDestroy();
     await until(() => isQuiet(planes), 'nothing in flight');
   });
@@ -279,8 +281,6 @@ describe('CONNECT by hand over HTTP/2', () => {
   });
 
   test('to nobody is answered and closed without an error, whether or not the client ends', async () => {
-    const nobody = frame(FRAME.headers, FLAG.endHeaders, 1, block([[':method', 'CONNECT'], [':authority', 'store.default.mesh.internal:5432']]));
-    assert.ok(nobody.length > 0);
     const peer = connectFrames(port);
     await mustRefuse(async () => {
       peer.send(headersFrame(1, connect, false), headersFrame(3, connect, true));
@@ -295,7 +295,7 @@ describe('CONNECT by hand over HTTP/2', () => {
   });
 
   test('whose window is shut is refused all the same', async () => {
-    const peer = connectFrames(port, { settings: Buffer.from([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0]) });
+    const peer = connectFrames(port, { settings: settings([SETTING.initialWindowSize, 0]) });
     await mustRefuse(async () => {
       peer.send(headersFrame(1, connect, false));
       await until(() => peer.isOver(1), 'the end');

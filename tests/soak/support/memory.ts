@@ -7,22 +7,10 @@ export interface MemorySample {
   readonly note?: Readonly<Record<string, number>>;
 }
 
-export interface MemoryVerdict {
-  /** The highest of the first tenth of the run, once the beginning itself is over. */
-  readonly warmMb: number;
-  readonly endMb: number;
-  readonly slackMb: number;
-  readonly isFlat: boolean;
-  /** By least squares over the second half: what a leak would show. Per unit of `at`. */
-  readonly slopeMb: number;
-}
-
-/** @param endMb after everything was closed and a pause. */
-export function judge(samples: readonly MemorySample[], endMb: number, slackMb: number): MemoryVerdict {
+/** By least squares over the second half of a run: what a leak would show, in MB per unit of `at`. */
+export function slopeMb(samples: readonly MemorySample[]): number {
   const last = samples.at(-1)?.at ?? 0;
-  const warmMb = Math.max(...samples.filter(({ at }) => at <= last / 10).map(({ residentMb }) => residentMb));
-  const half = samples.filter(({ at }) => at >= last / 2);
-  return { warmMb, endMb, slackMb, isFlat: endMb <= warmMb + slackMb, slopeMb: slope(half) };
+  return slope(samples.filter(({ at }) => at >= last / 2));
 }
 
 function slope(samples: readonly MemorySample[]): number {

@@ -10,6 +10,15 @@ import { waitFor } from '../../support/wait.ts';
 const MAIN = fileURLToPath(new URL('../../../packages/cli/src/main.ts', import.meta.url));
 const FAULT = 'a fault of heddle itself';
 
+/** After a full collection of garbage: what is really held. */
+export interface HeldMemory {
+  readonly residentMb: number;
+  /** Objects of JavaScript. */
+  readonly heapMb: number;
+  /** Buffers and other memory that belongs to such objects. */
+  readonly outsideMb: number;
+}
+
 export interface StaticListenerText {
   readonly service: string;
   readonly protocol?: string;
@@ -24,6 +33,7 @@ export class SoakedProxy {
   private readonly directory: string;
   private readonly ended: Promise<void>;
   private admin = 0;
+  private inspector = '';
   private rest = '';
   private recent: string[] = [];
 
@@ -31,7 +41,7 @@ export class SoakedProxy {
     this.directory = directory;
     const options = ['--static', join(directory, 'proxy.json'), '--admin-token-file', join(directory, 'token')];
     const more = ['--admin-port', '0', '--workers', '1', '--log-format', 'json', '--log-level', 'info'];
-    this.process = spawn(process.execPath, ['--conditions=heddle-source', MAIN, 'proxy', ...options, ...more], {
+    this.process = spawn(process.execPath, ['--conditions=heddle-source', '--inspect-port=127.0.0.1:0', MAIN, 'proxy', ...options, ...more], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [this.process.stdout, this.process.stderr])
@@ -62,6 +72,9 @@ export class SoakedProxy {
     try {
       proxy.admin = Number(await waitFor('the admin port', () => /"admin":\{[^}]*"port":(\d+)/.exec(proxy.said)?.[1]));
       await waitFor('readiness', async () => (await fetch(`http://127.0.0.1:${proxy.admin}/ready`)).ok);
+      // Node's debugging port, which the signal opens, can collect garbage; the proxy itself knows nothing of it.
+      proxy.process.kill('SIGUSR1');
+      proxy.inspector = await waitFor('the debugging port', () => /ws:\/\/\S+/.exec(proxy.said)?.[0]);
       return proxy;
     } catch (error) {
       await proxy.stop();
@@ -99,6 +112,31 @@ export class SoakedProxy {
 
   residentMb(): number {
     return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))?.[1]) / 1024;
+  }
+
+  /** Collects all garbage first, so only for the moments in which nothing else is measured. */
+  async heldMemory(): Promise<HeldMemory> {
+    const socket = new WebSocket(this.inspector);
+    const answers = new Map<number, (result: Record<string, number>) => void>();
+    socket.addEventListener('message', ({ data }) => {
+      const { id, result } = JSON.parse(String(data)) as { id: number; result: Record<string, number> };
+      answers.get(id)?.(result);
+    });
+    const ask = (id: number, method: string): Promise<Record<string, number>> =>
+      new Promise((resolve, reject) => {
+        answers.set(id, resolve);
+        socket.addEventListener('close', () => reject(new Error('the proxy closed its debugging port')), { once: true });
+        socket.send(JSON.stringify({ id, method }));
+      });
+    await new Promise((resolve, reject) => {
+      socket.addEventListener('open', resolve, { once: true });
+      socket.addEventListener('error', () => reject(new Error('the debugging port of the proxy cannot be reached')), { once: true });
+    });
+    await ask(1, 'HeapProfiler.collectGarbage');
+    const { usedSize = NaN, embedderHeapUsedSize = 0, backingStorageSize = 0 } = await ask(2, 'Runtime.getHeapUsage');
+    socket.close();
+    const mega = 1 << 20;
+    return { residentMb: this.residentMb(), heapMb: usedSize / mega, outsideMb: (embedderHeapUsedSize + backingStorageSize) / mega };
   }
 
   /** User and system time so far. */

@@ -102,9 +102,9 @@ const tcpFilter: fc.Arbitrary<TcpFilter> = partly<TcpFilter>(
   { kind: fc.constant('tcp'), cluster: text, tunnel: fc.tuple(fc.domain(), port).map(([host, at]) => `${host}:${at}`) },
   'tunnel',
 );
-const httpFilter: fc.Arbitrary<HttpFilter> = fc.record(
+const httpFilter: fc.Arbitrary<HttpFilter> = partly<HttpFilter>(
   { kind: fc.constant('http'), routeConfigName: text, useRemoteAddress: fc.constant(true) },
-  { requiredKeys: ['kind', 'routeConfigName'] },
+  'useRemoteAddress',
 );
 const trustDomain = fc.stringMatching(/^[a-z0-9._-]{1,30}$/);
 

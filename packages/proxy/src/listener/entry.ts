@@ -66,8 +66,10 @@ export class Entry {
     if (isHttp1 && head.scheme === 'https')
       return this.refuse('NOT_IMPLEMENTED', 'https through the proxy without CONNECT; use http://, the mesh encrypts by itself');
     const stack = isConnect ? table.matchConnect(head.authority) : table.match(head.authority, head.path);
-    this.isTunnelledHttp = isConnect && stack === undefined && table.match(head.authority, '/') !== undefined;
+    const isHttp = isConnect && stack === undefined && table.match(head.authority, '/') !== undefined;
+    this.isTunnelledHttp = isHttp && service.direction === 'outbound';
     if (this.isTunnelledHttp) return true;
+    if (isHttp) return this.refuse('NOT_IMPLEMENTED', `CONNECT ${head.authority}: this instance takes requests, not connections`);
     if (stack === undefined) return this.noRoute(head, isConnect);
     const { cluster } = stack.slot;
     if (cluster === undefined) return this.refuse('NO_HEALTHY_INSTANCE', `the cluster "${stack.slot.name}" has not arrived yet`);
