@@ -6,7 +6,8 @@ import { connectFrames, data, FRAME, headers as headersFrame, SETTING, settings 
 import type { Plane } from './testing/mesh.ts';
 import { endpoint, TestMesh } from './testing/mesh.ts';
 import { isQuiet } from './testing/paths.ts';
-import { connectRaw, RawPeer, RawServer, until } from './testing/raw-http.ts';
+import { connectRaw, RawServer, until } from './testing/raw-http.ts';
+import type { RawPeer } from './testing/raw-http.ts';
 import { ask, upgradedOf } from './testing/upgrades.ts';
 import type { Upgraded } from './testing/upgrades.ts';
 

@@ -39,6 +39,8 @@ export class Call {
   cancel: () => void = () => {};
   pause: () => void = () => {};
   resume: () => void = () => {};
+  /** Bytes of the request that node still holds. */
+  heldBytes: () => number = () => 0;
   readonly #done = Promise.withResolvers<Answer>();
 
   constructor() {
@@ -121,6 +123,7 @@ class Http1Client extends Client {
       if (last !== undefined) request.addTrailers(last);
       request.end();
     };
+    call.heldBytes = () => request.writableLength + (request.socket?.writableLength ?? 0);
     call.cancel = () => void request.destroy();
     if (body === undefined) request.end();
     else request.flushHeaders();
@@ -171,6 +174,7 @@ class Http2Client extends Client {
       isWanted = last ?? isWanted;
       stream.end();
     };
+    call.heldBytes = () => stream.writableLength;
     call.cancel = () => stream.close(http2.constants.NGHTTP2_CANCEL);
     call.pause = () => void stream.pause();
     call.resume = () => void stream.resume();

@@ -6,8 +6,8 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Cluster, Limits, Route } from '@heddle/core';
 import { createClient } from './clients.ts';
 import type { Client, Version } from './clients.ts';
-import { endpoint, TestMesh } from './mesh.ts';
-import type { Plane } from './mesh.ts';
+import { endpoint } from './mesh.ts';
+import type { Plane, TestMesh } from './mesh.ts';
 
 export interface PathOptions {
   readonly limits?: Partial<Limits>;
