@@ -10,7 +10,7 @@ describe('a proxy among hostile clients and hostile instances', () => {
   const said: string[] = [];
   before(async () => {
     const say = (line: string): void => void said.push(line);
-    report = await runFuzz({ seed: 7, seconds: SECONDS, atOnce: 50, clientsPerSecond: 80, requestsPerSecond: 3, say });
+    report = await runFuzz({ seed: 7, seconds: SECONDS, atOnce: 50, clientsPerSecond: 80, requestsPerSecond: 3, isPatient: false, say });
   });
 
   it('lives, and finds no fault of its own', () => {

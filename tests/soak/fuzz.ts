@@ -21,6 +21,8 @@ export interface FuzzOptions {
   readonly requestsPerSecond: number;
   /** Only these hostile clients, one after another, to repeat what a run has shown. */
   readonly only?: readonly number[];
+  /** Idle connections to instances, which the proxy keeps for half a minute, must go, too. */
+  readonly isPatient: boolean;
   readonly say: (line: string) => void;
 }
 
@@ -47,15 +49,10 @@ export interface FuzzReport {
 }
 
 const SAMPLES = 60;
-/** Idle connections to instances are kept for half a minute by HTTP/2. */
-const RELEASE_DEADLINE_MS = 75_000;
-const HELD = [
-  'heddle_active_requests',
-  'heddle_downstream_connections',
-  'heddle_upstream_connections',
-  'heddle_upstream_pending_requests',
-  'heddle_tcp_streams',
-];
+/** The longest of the proxy's limits that end what is left, `streamIdleTimeoutMs`, and some time. */
+const RELEASE_DEADLINE_MS = 330_000;
+const HELD = ['heddle_active_requests', 'heddle_downstream_connections', 'heddle_upstream_pending_requests', 'heddle_tcp_streams'];
+const HELD_FOR_A_WHILE = ['heddle_upstream_connections'];
 const TLS = { cert: 'server.pem', key: 'server.key' };
 /** Each service with the listeners that lead to it. */
 const LISTENERS: readonly (StaticListenerText & { readonly isHonest: boolean })[] = [
@@ -184,7 +181,9 @@ class Attack {
       const { kind, target, alpn, chunks, ending } = plan;
       const bytes = Buffer.concat(chunks);
       const { say } = this.options;
-      say(`client ${number}: ${kind} to ${target.name}, alpn ${alpn?.join() ?? '-'}, ${bytes.length} bytes in ${chunks.length}, then ${ending}`);
+      say(
+        `client ${number}: ${kind} to ${target.name}, alpn ${alpn?.join() ?? '-'}, ${bytes.length} bytes in ${chunks.length}, then ${ending}`,
+      );
       say(bytes.toString('latin1', 0, 400).replace(/[^\x20-\x7e\n]/g, '.'));
       this.begin(number);
       await Promise.all(this.running);
@@ -201,22 +200,23 @@ class Attack {
 }
 
 export async function runFuzz(options: FuzzOptions): Promise<FuzzReport> {
-  const { seed, seconds, requestsPerSecond, say } = options;
+  const { seed, seconds, requestsPerSecond, isPatient, say } = options;
   const field = await startField(seed);
   const { proxy, upstreams } = field;
   const honest = field.doors.map((door, index) => new HonestClient(door, seed, index));
   const attack = new Attack(options, field.targets);
   const faults: string[] = [];
-  const failures = (): Failure[] => honest.flatMap((client) => client.failures);
+  const failures: Failure[] = [];
   const answered = (): number => honest.reduce((sum, client) => sum + client.answered, 0);
   const upstreamConnections = (): number => upstreams.reduce((sum, upstream) => sum + upstream.accepted(), 0);
   const samples: MemorySample[] = [];
   const startMs = performance.now();
-  let [seenFaults, seenFailures, clientsBefore] = [0, 0, 0];
+  let [seenFaults, clientsBefore] = [0, 0];
   const watch = (): void => {
-    const now = failures();
-    for (const { door, atMs, reason } of now.slice(seenFailures)) say(`FAILED at ${(atMs / 1_000).toFixed(1)} s, ${door}: ${reason}`);
-    seenFailures = now.length;
+    for (const failure of honest.flatMap((client) => client.failures.splice(0))) {
+      failures.push(failure);
+      say(`FAILED at ${(failure.atMs / 1_000).toFixed(1)} s, ${failure.door}: ${failure.reason}`);
+    }
     for (const line of proxy.faults.slice(seenFaults)) {
       const around = `clients ${Math.max(0, clientsBefore - options.atOnce)} to ${attack.started}, upstreams ${upstreams.map((u) => u.accepted()).join('/')}`;
       faults.push(`${around}: ${line}`);
@@ -227,13 +227,20 @@ export async function runFuzz(options: FuzzOptions): Promise<FuzzReport> {
   };
   const sample = (): void => {
     if (!proxy.isAlive) return;
-    const note = { clients: attack.started, upstreams: upstreamConnections(), answered: answered(), failed: failures().length };
+    const note = { clients: attack.started, upstreams: upstreamConnections(), answered: answered(), failed: failures.length };
     samples.push({ at: (performance.now() - startMs) / 1_000, residentMb: proxy.residentMb(), note });
   };
   const watching = setInterval(watch, 200);
   const sampling = setInterval(sample, (seconds * 1_000) / SAMPLES);
   let warm: HeldMemory | undefined;
-  const warming = setTimeout(() => void proxy.heldMemory().then((held) => (warm = held), () => {}), seconds * 100);
+  const warming = setTimeout(
+    () =>
+      void proxy.heldMemory().then(
+        (held) => (warm = held),
+        () => {},
+      ),
+    seconds * 100,
+  );
   try {
     for (const client of honest) client.start(requestsPerSecond, startMs);
     if (options.only === undefined) await attack.run(startMs + seconds * 1_000, () => proxy.isAlive);
@@ -249,7 +256,7 @@ export async function runFuzz(options: FuzzOptions): Promise<FuzzReport> {
       byKind: attack.byKind,
       hostileUpstreamConnections: upstreamConnections(),
       answered: answered(),
-      failures: failures(),
+      failures,
       faults,
       samples,
     };
@@ -258,7 +265,7 @@ export async function runFuzz(options: FuzzOptions): Promise<FuzzReport> {
       return { ...counts, isAlive: false, internalFaults: NaN, held: {}, cpuSeconds: NaN, warm, end: undefined };
     }
     const cpuSeconds = proxy.cpuSeconds();
-    const held = await heldAtEnd(proxy);
+    const held = await heldAtEnd(proxy, isPatient ? [...HELD, ...HELD_FOR_A_WHILE] : HELD);
     watch();
     const internalFaults = (await proxy.metrics()).sum('heddle_internal_faults_total');
     return { ...counts, isAlive: proxy.isAlive, internalFaults, held, cpuSeconds, warm, end: await proxy.heldMemory() };
@@ -271,11 +278,11 @@ export async function runFuzz(options: FuzzOptions): Promise<FuzzReport> {
 }
 
 /** Waits until the proxy holds nothing, or long enough. By series of its metrics. */
-async function heldAtEnd(proxy: SoakedProxy): Promise<Record<string, number>> {
+async function heldAtEnd(proxy: SoakedProxy, names: readonly string[]): Promise<Record<string, number>> {
   const endMs = performance.now() + RELEASE_DEADLINE_MS;
   for (;;) {
     const metrics = await proxy.metrics();
-    const held = HELD.flatMap((name) => metrics.series(name)).filter(([, value]) => value !== 0);
+    const held = names.flatMap((name) => metrics.series(name)).filter(([, value]) => value !== 0);
     if (held.length === 0 || performance.now() > endMs) return Object.fromEntries(held);
     // Seldom: what asking costs is garbage of the process whose memory is watched.
     await delay(1_000);

@@ -52,6 +52,7 @@ async function fuzz(args: readonly string[]): Promise<number> {
     atOnce: Number(values['at-once']),
     clientsPerSecond: Number(values.rate),
     requestsPerSecond: 5,
+    isPatient: true,
     say,
     ...(values.only === undefined ? {} : { only: values.only.split(',').map(Number) }),
   });
@@ -81,7 +82,8 @@ function memoryProblems(warm: HeldMemory | undefined, end: HeldMemory | undefine
 function fuzzProblems({ isAlive, internalFaults, failures, faults, held, seed }: FuzzReport): string[] {
   const problems: string[] = [];
   if (!isAlive) problems.push('the proxy has ended');
-  if (internalFaults > 0 || faults.length > 0) problems.push(`${faults.length} faults of the proxy itself; repeat with --seed ${seed} --only`);
+  if (internalFaults > 0 || faults.length > 0)
+    problems.push(`${faults.length} faults of the proxy itself; repeat with --seed ${seed} --only`);
   if (failures.length > 0) problems.push(`${failures.length} honest requests failed`);
   if (Object.keys(held).length > 0) problems.push(`still held at the end: ${JSON.stringify(held)}`);
   return problems;
@@ -114,19 +116,26 @@ function millionProblems({ load, idle, internalFaults }: MillionReport): string[
   const [first] = idle;
   for (const { how, connections, answered, askedLater, answeredLater, isSurplusRefused, after } of idle) {
     if (answered !== connections) problems.push(`${answered} of ${connections} connections (${how}) were answered`);
-    if (answeredLater !== askedLater) problems.push(`${answeredLater} of ${askedLater} connections (${how}) were answered after the silence`);
+    if (answeredLater !== askedLater)
+      problems.push(`${answeredLater} of ${askedLater} connections (${how}) were answered after the silence`);
     if (isSurplusRefused === false) problems.push('the listener took one connection more than its limit');
     const [was, is] = [first!.before.heapMb + first!.before.outsideMb, after.heapMb + after.outsideMb];
-    if (is > was + HELD_SLACK_MB) problems.push(`${is.toFixed(1)} MB are held after the connections (${how}), before the first ${was.toFixed(1)} MB`);
+    if (is > was + HELD_SLACK_MB)
+      problems.push(`${is.toFixed(1)} MB are held after the connections (${how}), before the first ${was.toFixed(1)} MB`);
   }
   return problems;
 }
 
 function conclude(problems: readonly string[]): number {
   say(problems.length === 0 ? 'passed' : `FAILED:\n${problems.map((problem) => `- ${problem}`).join('\n')}`);
+  (globalThis as any).done = true;
   return problems.length === 0 ? 0 : 1;
 }
 
+// So that the proxy is stopped, too.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
+const dbg = setInterval(() => { if ((globalThis as any).done) console.log(JSON.stringify(process.getActiveResourcesInfo()), (process as any)._getActiveHandles().map((h: any) => `${h.constructor.name} ${h.remotePort} ${h.localPort} ${h.destroyed} ${h.readyState} ${h.pid} srv${!!h._server}`)); }, 4000); dbg.unref();
 const [what, ...args] = process.argv.slice(2);
 if (what === 'fuzz') process.exitCode = await fuzz(args);
 else if (what === 'million') process.exitCode = await million(args);

@@ -105,7 +105,12 @@ async function askOnce(port: number): Promise<boolean> {
 }
 
 /** HTTP/1.1 and HTTP/2 to instances of both, in turn. */
-async function runRequests(proxy: SoakedProxy, ports: readonly number[], requests: number, say: (line: string) => void): Promise<RequestsReport> {
+async function runRequests(
+  proxy: SoakedProxy,
+  ports: readonly number[],
+  requests: number,
+  say: (line: string) => void,
+): Promise<RequestsReport> {
   const step = Math.min(STEP, requests);
   const samples: MemorySample[] = [{ at: 0, residentMb: proxy.residentMb() }];
   const [startMs, startCpu] = [performance.now(), proxy.cpuSeconds()];
@@ -116,7 +121,9 @@ async function runRequests(proxy: SoakedProxy, ports: readonly number[], request
     answered += await sendLoad(plan);
     samples.push({ at: sent + step, residentMb: proxy.residentMb() });
     if (sent + step >= requests / 10) warm ??= await proxy.heldMemory();
-    say(`${(sent + step).toLocaleString('en-US')} requests, the last ${step.toLocaleString('en-US')} by ${plan.how}: ${samples.at(-1)!.residentMb.toFixed(1)} MB`);
+    say(
+      `${(sent + step).toLocaleString('en-US')} requests, the last ${step.toLocaleString('en-US')} by ${plan.how}: ${samples.at(-1)!.residentMb.toFixed(1)} MB`,
+    );
   }
   const [seconds, cpuSeconds] = [(performance.now() - startMs) / 1_000, proxy.cpuSeconds() - startCpu];
   await untilClosed(proxy);
@@ -146,7 +153,19 @@ async function runConnections(proxy: SoakedProxy, port: number, how: Connections
     const each = (more: (memory: HeldMemory) => number): number => ((more(open) - more(before)) * 1_024) / count;
     const residentKbEach = each(({ residentMb }) => residentMb);
     const heldKbEach = each(({ heapMb, outsideMb }) => heapMb + outsideMb);
-    return { how, connections: count, answered, askedLater: probed.length, answeredLater, ...surplus, before, open, residentKbEach, heldKbEach, after };
+    return {
+      how,
+      connections: count,
+      answered,
+      askedLater: probed.length,
+      answeredLater,
+      ...surplus,
+      before,
+      open,
+      residentKbEach,
+      heldKbEach,
+      after,
+    };
   } finally {
     for (const connection of all) connection.close();
   }

@@ -16,11 +16,17 @@ after(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** The packages of node_modules of which a Node process, or one that it started, loaded a module, by `import` or by `require`. */
+async function packagesLoaded(args: readonly string[], stopAt?: string): Promise<Set<string>> {
+  const urls = [...(await modulesLoaded(args, stopAt)).values()].flat();
+  return new Set(urls.flatMap((url) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(url)?.[1] ?? []));
+}
+
 /**
- * The packages of node_modules of which a Node process loaded a module, by `import` or by `require`.
+ * The URLs of the modules that each process loaded, those of Node included, by process id.
  * @param stopAt what it writes when it has started and is told to stop; without it, the process ends by itself.
  */
-async function packagesLoaded(args: readonly string[], stopAt?: string): Promise<Set<string>> {
+async function modulesLoaded(args: readonly string[], stopAt?: string): Promise<Map<string, string[]>> {
   const file = join(mkdtempSync(join(folder, 'run-')), 'loaded');
   const child = spawn(process.execPath, ['--conditions=heddle-source', '--import', RECORDER, ...args], {
     cwd: ROOT,
@@ -39,12 +45,19 @@ async function packagesLoaded(args: readonly string[], stopAt?: string): Promise
   const code = await new Promise((done, failed) => child.on('error', failed).on('close', done));
   assert.equal(code, 0, output);
   assert.ok(stopAt === undefined || output.includes(stopAt), output);
-  const urls = readFileSync(file, 'utf8').split('\n');
-  return new Set(urls.flatMap((url) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(url)?.[1] ?? []));
+  const loaded = new Map<string, string[]>();
+  for (const line of readFileSync(file, 'utf8').trimEnd().split('\n')) {
+    const [pid = '', url = ''] = line.split(' ');
+    loaded.set(pid, [...(loaded.get(pid) ?? []), url]);
+  }
+  return loaded;
 }
 
 /** Those of them that only a reader of mesh files needs. */
 const ofMeshFiles = (packages: ReadonlySet<string>): string[] => ['zod', 'yaml'].filter((name) => packages.has(name));
+
+/** What a static proxy has no use for once its file is read. */
+const UNNEEDED = /\/node_modules\/(?:@grpc|@bufbuild|zod|yaml)\/|\/packages\/(?:api|control)\/|^node:http2?$/;
 
 describe('the code that a process loads', () => {
   it('has no schema and no YAML in a proxy that has started', async () => {
@@ -52,6 +65,32 @@ describe('the code that a process loads', () => {
     const packages = await packagesLoaded([MAIN, 'proxy', '--state-dir', join(folder, 'state'), ...args], 'data plane is up');
     assert.ok(packages.has('@grpc/grpc-js') && packages.has('pino'), [...packages].join(', '));
     assert.deepEqual(ofMeshFiles(packages), []);
+  });
+
+  it('has neither these nor gRPC, protobuf or node:http in a static proxy, with one process or with workers', async () => {
+    const file = join(folder, 'static.yaml');
+    writeFileSync(
+      file,
+      'listeners:\n  - { port: 0, protocol: http, service: a }\nservices:\n  a: { protocol: http, endpoints: ["127.0.0.1:1"] }\n',
+    );
+    for (const [workers, processes] of [
+      ['1', 1],
+      ['2', 3],
+    ] as const) {
+      const args = [MAIN, 'proxy', '--static', file, '--workers', workers, '--admin-port', '0', '--log-format', 'json'];
+      const all = [...(await modulesLoaded(args, 'the proxy is up')).values()];
+      const isReader = (urls: string[]): boolean => urls.some((url) => url.endsWith('/commands/proxy-static-reader.ts'));
+      assert.ok(all.some((urls) => isReader(urls) && urls.some((url) => UNNEEDED.test(url))));
+      const staying = all.filter((urls) => !isReader(urls));
+      assert.equal(staying.length, processes);
+      for (const urls of staying) {
+        assert.ok(urls.some((url) => url.endsWith('/packages/proxy/src/data-plane.ts')));
+        assert.deepEqual(
+          urls.filter((url) => UNNEEDED.test(url)),
+          [],
+        );
+      }
+    }
   });
 
   it('has neither in the supervisor of a sidecar', async () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import http2 from 'node:http2';
 import { afterEach, describe, test } from 'node:test';
 import type { Client } from './testing/clients.ts';
-import { data, FRAME, FrameServer, goaway, headers, rstStream, SETTING, settings, FLAG, uint32 } from './testing/frames.ts';
+import { connectFrames, data, FRAME, FrameServer, goaway, headers, rstStream, SETTING, settings, FLAG, uint32 } from './testing/frames.ts';
 import type { FramePeer } from './testing/frames.ts';
 import { endpoint, meshCluster, mustApply, TestMesh } from './testing/mesh.ts';
 import { isQuiet, pair, single, startApplication, VERSIONS } from './testing/paths.ts';
@@ -48,6 +48,20 @@ describe('HTTP/2 towards instances', () => {
     };
   }
 
+  test('the last bytes of a tunnel wait for an instance that never takes them, but not for ever', async () => {
+    const instance = await server(settings([SETTING.initialWindowSize, 0], [SETTING.enableConnectProtocol, 1]));
+    instance.onPeer = (peer) => {
+      peer.onFrame = ({ type, streamId }) => void (type === FRAME.headers && peer.send(headers(streamId, OK, true)));
+    };
+    const { port } = await way([instance.port], { limits: { streamIdleTimeoutMs: 100 } });
+    const client = connectFrames(port);
+    const asked = [[':method', 'CONNECT'], [':protocol', 'telegram'], [':scheme', 'http'], [':authority', 'orders'], [':path', '/']] as const;
+    client.send(headers(1, asked, false), data(1, 'last words', true));
+    await until(() => instance.peers.length === 1, 'the call');
+    await instance.peers[0]!.expect(FRAME.rstStream, 1);
+    client.socket.destroy();
+  });
+
   test('a refused stream is sent again, POST too, also when the body was sent already', async () => {
     const application = await server();
     let refusals = 2;
@@ -64,7 +78,8 @@ describe('HTTP/2 towards instances', () => {
       const answer = await client(version).call({ method: 'POST', body: ['hello ', 'there'] });
       assert.deepEqual([answer.status, answer.body.toString()], [200, 'hello there']);
     }
-    assert.match(planes[0]!.metrics.expose(), /heddle_retries_total\{[^}]*reason="STREAM_REFUSED"[^}]*\} 4\n/);
+    // The first refusal of each says nothing about the instance, and does not count.
+    assert.match(planes[0]!.metrics.expose(), /heddle_retries_total\{[^}]*reason="STREAM_REFUSED"[^}]*\} 2\n/);
   });
 
   test('a reset before the head is repeated for GET and told for POST', async () => {

@@ -237,6 +237,18 @@ describe('upgrades that are not agreed on', () => {
     assert.deepEqual(seen.splice(0), ['POST no upgrade']);
   });
 
+  test('between data planes the first of several protocols is asked for, and none where the first is none', async () => {
+    const ask = async (protocols: string, answer: RegExp): Promise<void> => {
+      const client = connectRaw(ways[1]!.port);
+      client.send(`GET / HTTP/1.1\r\nHost: orders\r\nConnection: upgrade\r\nUpgrade: ${protocols}\r\n\r\n`);
+      await client.expect(answer);
+      client.socket.destroy();
+    };
+    await ask('telegram, other/1', /^HTTP\/1\.1 502 /);
+    await ask('tele\xe9gram', /^HTTP\/1\.1 200 [\s\S]*ignored/);
+    assert.deepEqual(seen.splice(0), ['GET telegram', 'GET no upgrade']);
+  });
+
   test('one that ignores an extended CONNECT is named: what it answered is no agreement', async () => {
     for (const { port } of ways) {
       const near = ask(mesh, 'http2', port);

@@ -1,5 +1,2 @@
-// The public door of @heddle/proxy.
+// The public door of @heddle/proxy: a data plane that a control plane configures.
 export { ProxyOptionsError, type ProxyOptions, type RunningProxy, startProxy } from './start.ts';
-export { type RunningStaticProxy, startStaticProxy, type StaticProxyOptions } from './start-static.ts';
-export type { ProcessOptions } from './workers/carrier.ts';
-export { receiveTakeover, type Takeover } from './workers/takeover.ts';

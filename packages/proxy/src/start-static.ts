@@ -67,6 +67,7 @@ export async function startStaticProxy(options: StaticProxyOptions): Promise<Run
       dataPlane,
       metrics: carrier.metrics,
       refresh: carrier.refresh,
+      clock,
       logger,
       onDrain: requestDrain,
     });

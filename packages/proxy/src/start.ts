@@ -104,6 +104,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       dataPlane,
       metrics: carrier.metrics,
       refresh: carrier.refresh,
+      clock,
       logger,
       onDrain: requestDrain,
     });

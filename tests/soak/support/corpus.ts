@@ -1,7 +1,17 @@
 // Messages that are right, as lists of parts: what common clients and servers of each protocol say. Faults are put into them elsewhere.
 import { BlockWriter, HpackEncoder } from '../../../packages/wire/src/hpack/index.ts';
 import { CLIENT_PREFACE, FLAG, FRAME, SETTING } from '../../../packages/wire/src/http2/frame.ts';
-import { data, type Fields, frame, goaway, rstStream, settings, SETTINGS_ACK, uint32, windowUpdate } from '../../../packages/wire/src/http2/testing/frames.ts';
+import {
+  data,
+  type Fields,
+  frame,
+  goaway,
+  rstStream,
+  settings,
+  SETTINGS_ACK,
+  uint32,
+  windowUpdate,
+} from '../../../packages/wire/src/http2/testing/frames.ts';
 import { clientHello } from './client-hello.ts';
 import type { Dice } from './dice.ts';
 import type { Message } from './mutate.ts';
@@ -36,7 +46,11 @@ function http1Request(dice: Dice): Buffer[] {
   const method = dice.pick(METHODS);
   const version = dice.chance(0.05) ? '1.0' : '1.1';
   const target = dice.chance(0.1) ? `http://${SERVER_NAME}/echo` : dice.pick(PATHS);
-  const lines = [`${method} ${target} HTTP/${version}`, `Host: ${SERVER_NAME}`, ...someFields(dice).map(([name, value]) => `${name}: ${value}`)];
+  const lines = [
+    `${method} ${target} HTTP/${version}`,
+    `Host: ${SERVER_NAME}`,
+    ...someFields(dice).map(([name, value]) => `${name}: ${value}`),
+  ];
   if (dice.chance(0.1)) lines.push('Connection: close');
   if (dice.chance(0.05)) lines.push('Connection: keep-alive, x-empty');
   if (dice.chance(0.05)) lines.push('Expect: 100-continue');
@@ -54,7 +68,11 @@ function chunks(dice: Dice, body: Buffer): Buffer[] {
   const parts: Buffer[] = [];
   for (let at = 0; at < body.length; ) {
     const size = Math.min(body.length - at, 1 + dice.size(8_000));
-    parts.push(Buffer.from(`${size.toString(16)}${dice.chance(0.1) ? ';name="value"' : ''}\r\n`), body.subarray(at, at + size), Buffer.from('\r\n'));
+    parts.push(
+      Buffer.from(`${size.toString(16)}${dice.chance(0.1) ? ';name="value"' : ''}\r\n`),
+      body.subarray(at, at + size),
+      Buffer.from('\r\n'),
+    );
     at += size;
   }
   parts.push(Buffer.from('0\r\n'));
@@ -103,14 +121,16 @@ export function connectRequest(dice: Dice): Message {
 }
 
 export function http2Greeting(dice: Dice): Buffer[] {
-  const values = ([
-    [SETTING.headerTableSize, dice.pick([0, 64, 4_096, 65_536])],
-    [SETTING.enablePush, 0],
-    [SETTING.maxConcurrentStreams, dice.pick([0, 1, 100])],
-    [SETTING.initialWindowSize, dice.pick([0, 1, 65_535, 1 << 20])],
-    [SETTING.maxFrameSize, dice.pick([16_384, 65_536])],
-    [SETTING.maxHeaderListSize, 65_536],
-  ] as const).filter(() => dice.chance(0.5));
+  const values = (
+    [
+      [SETTING.headerTableSize, dice.pick([0, 64, 4_096, 65_536])],
+      [SETTING.enablePush, 0],
+      [SETTING.maxConcurrentStreams, dice.pick([0, 1, 100])],
+      [SETTING.initialWindowSize, dice.pick([0, 1, 65_535, 1 << 20])],
+      [SETTING.maxFrameSize, dice.pick([16_384, 65_536])],
+      [SETTING.maxHeaderListSize, 65_536],
+    ] as const
+  ).filter(() => dice.chance(0.5));
   return [CLIENT_PREFACE, settings(...values)];
 }
 
@@ -128,7 +148,10 @@ export function http2Session(dice: Dice, grpc: boolean, firstStream = 1): Messag
 
 function http2Request(dice: Dice, encoder: HpackEncoder, stream: number): Buffer[] {
   if (dice.chance(0.05)) {
-    const fields: Fields = [[':method', 'CONNECT'], [':authority', `${SERVER_NAME}:443`]];
+    const fields: Fields = [
+      [':method', 'CONNECT'],
+      [':authority', `${SERVER_NAME}:443`],
+    ];
     return [...headersFrames(dice, encoder, stream, fields, false), data(stream, dice.bytes(dice.size(500)), dice.chance(0.5))];
   }
   if (dice.chance(0.05)) {
@@ -150,7 +173,11 @@ function http2Request(dice: Dice, encoder: HpackEncoder, stream: number): Buffer
 }
 
 function pseudo(path: string): Fields {
-  return [[':scheme', 'http'], [':authority', SERVER_NAME], [':path', path]];
+  return [
+    [':scheme', 'http'],
+    [':authority', SERVER_NAME],
+    [':path', path],
+  ];
 }
 
 function grpcCall(dice: Dice, encoder: HpackEncoder, stream: number): Buffer[] {
@@ -251,7 +278,16 @@ export function http1Response(dice: Dice): Message {
   const parts: Buffer[] = [];
   if (dice.chance(0.1)) parts.push(...head(['HTTP/1.1 100 Continue']));
   if (dice.chance(0.1)) parts.push(...head(['HTTP/1.1 103 Early Hints', 'link: </a.css>; rel=preload']));
-  const status = dice.pick(['200 OK', '200 OK', '204 No Content', '304 Not Modified', '404 Not Found', '500 Oops', '101 Switching Protocols', '299 ']);
+  const status = dice.pick([
+    '200 OK',
+    '200 OK',
+    '204 No Content',
+    '304 Not Modified',
+    '404 Not Found',
+    '500 Oops',
+    '101 Switching Protocols',
+    '299 ',
+  ]);
   const lines = [`HTTP/1.1 ${status}`, ...someFields(dice).map(([name, value]) => `${name}: ${value}`)];
   if (status.startsWith('101')) return [...parts, ...head([...lines, 'connection: upgrade', 'upgrade: websocket']), dice.bytes(50)];
   const body = /^(204|304)/.test(status) ? Buffer.alloc(0) : dice.bytes(dice.size(100_000));
@@ -275,7 +311,11 @@ export function http2Response(dice: Dice, encoder: HpackEncoder, stream: number)
   const body = dice.bytes(dice.size(60_000));
   const length: Fields = dice.chance(0.3) ? [['content-length', String(body.length)]] : [];
   const isGrpc = dice.chance(0.3);
-  const fields: Fields = [[':status', dice.pick(['200', '200', '404', '500'])], ...(isGrpc ? ([['content-type', 'application/grpc']] as const) : someFields(dice)), ...length];
+  const fields: Fields = [
+    [':status', dice.pick(['200', '200', '404', '500'])],
+    ...(isGrpc ? ([['content-type', 'application/grpc']] as const) : someFields(dice)),
+    ...length,
+  ];
   parts.push(...headersFrames(dice, encoder, stream, fields, false), ...dataFrames(dice, stream, body, !isGrpc));
   if (isGrpc) parts.push(...headersFrames(dice, encoder, stream, [['grpc-status', '0']], true));
   if (dice.chance(0.2)) parts.push(otherFrame(dice, stream));

@@ -2,8 +2,7 @@
 // mix-up of answers shows.
 import { createServer as createHttp, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createHttp2, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
-import { createServer as createTcp, type Server } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcp, type Server, type Socket } from 'node:net';
 import { createServer as createTls } from 'node:tls';
 
 export const ID_HEADER = 'x-soak-id';
@@ -16,12 +15,15 @@ export interface HonestServer {
 }
 
 /** Closes its connections together with the server. */
-async function listen(server: Server, secure = false): Promise<HonestServer> {
-  const sockets = new Set<{ destroy(): void }>();
-  server.on(secure ? 'secureConnection' : 'connection', (socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {}).on('close', () => sockets.delete(socket));
-  });
+async function listen(server: Server): Promise<HonestServer> {
+  const sockets = new Set<Socket>();
+  // With TLS there are two for each: the one below may be left when its handshake never ends.
+  for (const event of ['connection', 'secureConnection'] as const) {
+    server.on(event, (socket: Socket) => {
+      sockets.add(socket);
+      socket.on('error', () => {}).on('close', () => sockets.delete(socket));
+    });
+  }
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
   return {
     port: (server.address() as AddressInfo).port,
@@ -45,7 +47,8 @@ export function startHttp1(): Promise<HonestServer> {
 }
 
 export function startHttp2(): Promise<HonestServer> {
-  const server = createHttp2({ settings: { enableConnectProtocol: true } }, echo);
+  // The many share one session, so what hostile clients do not read must not make it refuse the requests of others.
+  const server = createHttp2({ maxSessionMemory: 1_000, settings: { enableConnectProtocol: true } }, echo);
   server.on('sessionError', () => {}).on('streamError', () => {});
   return listen(server);
 }
@@ -66,7 +69,7 @@ export function startTls(material: { cert: string; key: string }): Promise<Hones
     socket.pipe(socket);
   });
   server.on('tlsClientError', (_error, socket) => void socket.destroy());
-  return listen(server, true);
+  return listen(server);
 }
 
 function echo(request: IncomingMessage | Http2ServerRequest, both: ServerResponse | Http2ServerResponse): void {

@@ -49,7 +49,15 @@ export function planClient(dice: Dice, targets: readonly Target[]): Plan {
     [28, 'wait'],
     [1, 'hang'],
   ]);
-  return { kind, target, alpn, chunks: delivered(message, dice, isDrip), gapMs: isDrip ? dice.int(5, 100) : 0, ending, isReading: dice.chance(0.9) };
+  return {
+    kind,
+    target,
+    alpn,
+    chunks: delivered(message, dice, isDrip),
+    gapMs: isDrip ? dice.int(5, 100) : 0,
+    ending,
+    isReading: dice.chance(0.9),
+  };
 }
 
 function content(dice: Dice, { isHonestDoor }: Target): [string, Message] {

@@ -65,7 +65,11 @@ export function hostileHttp2(seed: number): Promise<HostileUpstream> {
     const encoder = new HpackEncoder({});
     const reader = new FrameReader();
     const greeting = [settings([3, dice.pick([0, 1, 100])], [4, dice.pick([0, 1, 65_535, 1 << 20])], [8, dice.int(0, 1)]), SETTINGS_ACK];
-    if (dice.chance(0.1)) send(socket, mutate(greeting, dice, () => greeting));
+    if (dice.chance(0.1))
+      send(
+        socket,
+        mutate(greeting, dice, () => greeting),
+      );
     else if (!dice.chance(0.05)) send(socket, greeting);
     socket.on('data', (bytes: Buffer) => {
       for (const stream of reader.read(bytes)) answer(socket, dice, () => framesFor(dice, encoder, stream));
@@ -88,8 +92,9 @@ export function hostileRaw(seed: number): Promise<HostileUpstream> {
     if (dice.chance(0.5)) socket.write(dice.bytes(dice.size(100_000)));
     socket.on('data', () => {
       if (dice.chance(0.5)) socket.write(dice.bytes(dice.size(100_000)));
-      if (dice.chance(0.2)) socket.end();
-      else if (dice.chance(0.2)) socket.resetAndDestroy();
+      const fate = dice.int(0, 9);
+      if (fate < 2) socket.end();
+      else if (fate < 4) socket.resetAndDestroy();
     });
   });
 }

@@ -9,11 +9,12 @@ export interface LoadPlan {
   readonly requests: number;
 }
 
+const H2LOAD = 'h2load';
 const HTTP1_CONNECTIONS = 32;
 const [HTTP2_CONNECTIONS, HTTP2_STREAMS] = [4, 16];
 const PATH = '/orders/17?x=1';
 
-export const hasH2load: boolean = spawnSync('h2load', ['--version'], { stdio: 'ignore' }).status === 0;
+export const hasH2load: boolean = spawnSync(H2LOAD, ['--version'], { stdio: 'ignore' }).status === 0;
 
 /** Resolves to how many were answered with 2xx. */
 export function sendLoad(plan: LoadPlan): Promise<number> {
@@ -23,7 +24,9 @@ export function sendLoad(plan: LoadPlan): Promise<number> {
 
 async function byH2load({ port, how, requests }: LoadPlan): Promise<number> {
   const shape = how === 'http1' ? ['--h1', `-c${HTTP1_CONNECTIONS}`] : [`-c${HTTP2_CONNECTIONS}`, `-m${HTTP2_STREAMS}`];
-  const child = spawn('h2load', ['-t1', ...shape, `-n${requests}`, `http://127.0.0.1:${port}${PATH}`], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = spawn(H2LOAD, ['-t1', ...shape, `-n${requests}`, `http://127.0.0.1:${port}${PATH}`], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   let text = '';
   child.stdout.setEncoding('utf8').on('data', (part: string) => (text += part));
   await new Promise((resolve) => child.once('close', resolve));

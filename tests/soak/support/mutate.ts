@@ -6,8 +6,22 @@ export type Message = readonly Buffer[];
 
 /** What a number may become: beyond every width that a parser could have, and the edges of these. */
 const TEXT_NUMBERS = [
-  '0', '00000000000000000001', '-1', '+5', '0x10', '1e3', '65536', '2147483648', '4294967296', '9007199254740993',
-  '18446744073709551616', '99999999999999999999999999', '7fffffff', 'ffffffffffffffff', '5, 5', '',
+  '0',
+  '00000000000000000001',
+  '-1',
+  '+5',
+  '0x10',
+  '1e3',
+  '65536',
+  '2147483648',
+  '4294967296',
+  '9007199254740993',
+  '18446744073709551616',
+  '99999999999999999999999999',
+  '7fffffff',
+  'ffffffffffffffff',
+  '5, 5',
+  '',
 ] as const;
 const EDGE_BYTES = [0x00, 0x01, 0x7f, 0x80, 0xfe, 0xff, 0x0a, 0x0d, 0x20, 0x3a] as const;
 const DIGITS = /[0-9]+/g;

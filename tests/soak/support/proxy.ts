@@ -41,9 +41,13 @@ export class SoakedProxy {
     this.directory = directory;
     const options = ['--static', join(directory, 'proxy.json'), '--admin-token-file', join(directory, 'token')];
     const more = ['--admin-port', '0', '--workers', '1', '--log-format', 'json', '--log-level', 'info'];
-    this.process = spawn(process.execPath, ['--conditions=heddle-source', '--inspect-port=127.0.0.1:0', MAIN, 'proxy', ...options, ...more], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    this.process = spawn(
+      process.execPath,
+      ['--conditions=heddle-source', '--inspect-port=127.0.0.1:0', MAIN, 'proxy', ...options, ...more],
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
     for (const stream of [this.process.stdout, this.process.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => this.heard(text));
     // Whatever ends this process must not leave the proxy behind.

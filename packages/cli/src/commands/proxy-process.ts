@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { type ProcessOptions, receiveTakeover } from '@heddle/proxy';
+import { type ProcessOptions, receiveTakeover } from '@heddle/proxy/static';
 import type { Logger } from '@heddle/runtime';
 import { type LogLevel, nodeClock } from '@heddle/runtime/node';
 import { CliError } from '../errors.ts';

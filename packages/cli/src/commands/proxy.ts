@@ -1,6 +1,4 @@
 // `heddle proxy`: a data plane in this process, until it is told to stop. Its admin API says which workloads it hosts.
-import { randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ProxyOptionsError, startProxy } from '@heddle/proxy';
 import { NetworkError } from '@heddle/runtime';
@@ -10,6 +8,7 @@ import { machineName } from '../machine.ts';
 import type { HostPort } from '../options.ts';
 import { listenForStop } from '../signals.ts';
 import { connectableAddress, prepareStateDirectory, readControlInfo, requireStateDirectory } from '../state-directory.ts';
+import { adminToken, LOOPBACK, readToken } from './proxy-admin-token.ts';
 import { processOptions, type ProxyProcessOptions, serve } from './proxy-process.ts';
 
 export interface ProxyCommandOptions extends ProxyProcessOptions {
@@ -26,8 +25,6 @@ export interface ProxyCommandOptions extends ProxyProcessOptions {
   readonly drain: number;
   readonly stateDir?: string;
 }
-
-export const LOOPBACK = '127.0.0.1';
 
 export async function proxy(options: ProxyCommandOptions): Promise<ExitCode> {
   // Without an address, a mesh of this machine is needed, and no directory is made for one that is not there.
@@ -75,40 +72,6 @@ function controlOf(directory: string): { address: string; port: number } {
   if (info === undefined)
     throw new CliError(`no control plane runs with ${directory}`, 'start one with `heddle control`, or name one with --control HOST:PORT');
   return { address: connectableAddress(info.address), port: info.port };
-}
-
-function readToken(file: string): string {
-  try {
-    return readFileSync(file, 'utf8').trim();
-  } catch (error) {
-    throw new CliError(
-      `the token file ${file} cannot be read: ${(error as Error).message}`,
-      'make a token with `heddle token create --service NAME`',
-      { cause: error },
-    );
-  }
-}
-
-export const ADMIN_TOKEN_BYTES = 32;
-
-/** Of the file; made with 256 bits of chance where there is none. */
-export function adminToken(file: string): string {
-  try {
-    // `wx` fails on a file that exists: of two proxies that start together both then read the same token.
-    writeFileSync(file, `${randomBytes(ADMIN_TOKEN_BYTES).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
-      throw new CliError(
-        `the admin token cannot be written to ${file}: ${(error as Error).message}`,
-        'name another file with --admin-token-file',
-        { cause: error },
-      );
-    }
-  }
-  const token = readToken(file);
-  if (!/^[\x21-\x7e]{16,256}$/.test(token))
-    throw new CliError(`${file} holds no usable token: one line of 16 to 256 printable characters`, 'remove the file; a new token is made');
-  return token;
 }
 
 function explain(error: unknown): never {

@@ -106,6 +106,12 @@ export const LIMITS = {
     unit: 'count',
     reason: 'A connection is renewed now and then, so that counters and buffers never live for ever.',
   },
+  resetsPerConnectionMax: {
+    value: 200,
+    unit: 'count',
+    reason:
+      'Requests taken back on one HTTP/2 connection to an instance, for all clients together; then a new one is used. Servers end connections with too many of them (CVE-2023-44487), from about 500 on, which would hurt all who share it.',
+  },
   retriesPerClusterMax: {
     value: 128,
     unit: 'count',

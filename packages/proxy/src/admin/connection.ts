@@ -1,19 +1,20 @@
-// One connection to the admin API: reads requests one after the other with our own HTTP/1.1 codec, and writes each answer before the next
-// request is looked at. Not on the path of requests, so promises are fine; node:http is not used because it costs 10 MB in every proxy.
+// One connection to the admin API: requests one after the other through our own HTTP/1.1 codec, each answered before the next is looked
+// at. Not on the path of requests, so a promise for each is fine. node:http would do, and costs every proxy 10 MB.
 import type { Clock, Connection, ConnectionHandler, Timer } from '@heddle/runtime';
 import { httpDate, renderResponse, RequestParser } from '@heddle/wire';
-import type { RemoteProtocolError, RequestHandler, RequestHead } from '@heddle/wire';
+import type { RemoteProtocolError, RequestHead } from '@heddle/wire';
 
 /** A workload's description is a few kB; more is a mistake. */
 export const BODY_BYTES_MAX = 256 * 1024;
-/** A new connection that says nothing. */
+/** For the first byte of a new connection. */
 const SILENT_MS = 5_000;
 /** From the first byte of a request to its last. */
 const REQUEST_MS = 10_000;
-/** Between requests: longer than the pauses of whoever collects metrics. */
+/** Between two requests: longer than the pauses of those who collect metrics. */
 const IDLE_MS = 60_000;
-/** What a client has to take an answer, and to close after the last one. */
+/** For a client to take an answer. */
 const WRITE_MS = 30_000;
+/** For a client to close after the last answer. */
 const LINGER_MS = 2_000;
 
 export interface AdminRequest {
@@ -22,25 +23,26 @@ export interface AdminRequest {
   readonly path: string;
   /** Value of the header; empty without one. */
   readonly authorization: string;
-  /** Undefined: more than `BODY_BYTES_MAX`, so it was not kept. Empty while the head is all there is. */
-  readonly body: Buffer | undefined;
 }
 
 export interface Reply {
   readonly status: number;
+  /** Text as it is, anything else as JSON. */
   readonly body: unknown;
+  /** Default: JSON. */
   readonly contentType?: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What the connection does with a request: `refusal` answers it without its body, which is then thrown away. Neither throws. */
 export interface AdminService {
+  /** The answer to a request whose body does not matter, and is thrown away. */
   refusal(request: AdminRequest): Reply | undefined;
-  answer(request: AdminRequest): Promise<Reply>;
+  /** Of a request that was not refused. `body` is undefined when it has more than `BODY_BYTES_MAX`. Never rejects. */
+  answer(request: AdminRequest, body: Buffer | undefined): Promise<Reply>;
 }
 
-/** `reading`: a request, or the time before it. `answering`: what else comes waits. `ending`: the last answer was written. */
-type Phase = 'reading' | 'answering' | 'ending' | 'closed';
+/** `reading`: a request, or the time before it. `answering`: a request is complete. `flushing`: the client has yet to take the answer. */
+type Phase = 'reading' | 'answering' | 'flushing' | 'ending' | 'closed';
 
 const NOTHING = Buffer.alloc(0);
 
@@ -52,28 +54,28 @@ export class AdminConnection implements ConnectionHandler {
   private readonly parser: RequestParser;
   private phase: Phase = 'reading';
   private timer: Timer | undefined;
+  /** Its head has come. */
   private request: AdminRequest | undefined;
   private refusal: Reply | undefined;
   private pieces: Buffer[] = [];
   private bodyBytes = 0;
-  /** Behind the request that is being answered. */
+  private hasBegun = false;
+  private isLast = false;
+  /** What came behind a request that is not answered yet. */
   private rest = NOTHING;
-  private isBlocked = false;
-  private peerHasEnded = false;
 
   constructor(connection: Connection, service: AdminService, clock: Clock, onGone: (gone: AdminConnection) => void) {
     this.connection = connection;
     this.service = service;
     this.clock = clock;
     this.onGone = onGone;
-    const events: RequestHandler = {
+    this.parser = new RequestParser({
       onHead: (head) => this.requestHead(head),
       onBody: (bytes, start, end) => this.requestBody(bytes, start, end),
       onEnd: () => this.requestEnd(),
       onError: (error) => this.requestFault(error),
-    };
-    this.parser = new RequestParser(events);
-    this.expect(SILENT_MS);
+    });
+    this.limit(SILENT_MS);
   }
 
   destroy(): void {
@@ -81,23 +83,21 @@ export class AdminConnection implements ConnectionHandler {
   }
 
   onBytes(bytes: Buffer): void {
-    if (this.phase === 'ending' || this.phase === 'closed') return;
-    if (this.phase === 'reading') return this.read(bytes);
-    // Bytes that the network had on the way when reading was paused.
-    this.rest = Buffer.concat([this.rest, bytes]);
+    if (this.phase === 'reading') this.read(bytes);
+    // Reading was paused; these were on their way.
+    else if (this.phase === 'answering' || this.phase === 'flushing') this.rest = Buffer.concat([this.rest, bytes]);
   }
 
   onDrained(): void {
-    this.isBlocked = false;
-    if (this.phase === 'answering' && this.request === undefined) this.readNext();
+    if (this.phase !== 'flushing') return;
+    this.beginNext();
+    this.goOn();
   }
 
   onEnd(): void {
-    this.peerHasEnded = true;
-    if (this.phase === 'answering') return;
-    // In the middle of a request nobody waits for an answer any more.
-    if (this.phase === 'reading' && this.parser.state === 'awaiting') this.connection.end();
-    else this.destroy();
+    if (this.phase === 'answering') this.isLast = true;
+    else if (this.phase === 'reading' && this.hasBegun) this.destroy();
+    else this.connection.end();
   }
 
   onClose(): void {
@@ -106,51 +106,112 @@ export class AdminConnection implements ConnectionHandler {
     this.onGone(this);
   }
 
-  // --- from the parser
+  private read(bytes: Buffer): void {
+    let at = 0;
+    while (at < bytes.length && this.phase === 'reading') at = this.parser.push(bytes, at);
+    if (at < bytes.length) this.rest = Buffer.from(bytes.subarray(at));
+    if (this.phase !== 'reading' || this.hasBegun || this.parser.state === 'awaiting') return;
+    this.hasBegun = true;
+    this.limit(REQUEST_MS);
+  }
 
   private requestHead(head: RequestHead): void {
     const { method, path } = head;
-    this.request = { method, path, authorization: head.get('authorization') ?? '', body: NOTHING };
+    this.request = { method, path, authorization: head.get('authorization') ?? '' };
     this.refusal = this.service.refusal(this.request);
-    this.pieces = [];
-    this.bodyBytes = 0;
-    // RFC 9110 §10.1.1: the client holds its body back until it is told to go on, or has its answer.
-    if (head.expectContinue && this.refusal === undefined) this.connection.write(renderResponse({ status: 100 }));
-    // Behind CONNECT and behind a head whose body is held back nothing comes that could be read.
-    else if (head.expectContinue || head.isConnect) this.finish(this.refusal ?? { status: 405, body: { error: 'this is no proxy' } }, true);
+    this.isLast ||= !head.keepAlive || head.isConnect;
+    if (!head.expectContinue) return;
+    // RFC 9110 §10.1.1: the client holds the body back until it is told to go on, or has its answer.
+    if (this.refusal === undefined) this.connection.write(renderResponse({ status: 100 }));
+    else this.end(this.refusal);
   }
 
   private requestBody(bytes: Buffer, start: number, end: number): void {
     this.bodyBytes += end - start;
-    // The rest is read and dropped, else the client would see a reset instead of the reason; the deadline of the request bounds it.
-    if (this.refusal !== undefined || this.bodyBytes > BODY_BYTES_MAX) this.pieces = [];
-    else this.pieces.push(Buffer.from(bytes.subarray(start, end)));
+    // What is too much is read and dropped: else the client would see a reset instead of the reason. `REQUEST_MS` bounds it.
+    if (this.refusal === undefined && this.bodyBytes <= BODY_BYTES_MAX) this.pieces.push(Buffer.from(bytes.subarray(start, end)));
+    else this.pieces = [];
   }
 
   private requestEnd(): void {
-    const { request, refusal } = this;
+    const { request, refusal, pieces } = this;
     if (request === undefined || this.phase !== 'reading') return;
+    if (refusal !== undefined) return this.reply(refusal);
     this.phase = 'answering';
     this.timer?.cancel();
-    if (refusal !== undefined) return this.finish(refusal, false);
     this.connection.pause();
-    const body = this.bodyBytes > BODY_BYTES_MAX ? undefined : Buffer.concat(this.pieces);
-    this.pieces = [];
-    void this.service.answer({ ...request, body }).then((reply) => this.finish(reply, false));
+    void this.service.answer(request, this.bodyBytes > BODY_BYTES_MAX ? undefined : Buffer.concat(pieces)).then((reply) => {
+      if (this.phase !== 'answering') return;
+      this.reply(reply);
+      this.goOn();
+    });
   }
 
   private requestFault({ httpStatus, message }: RemoteProtocolError): void {
-    this.finish({ status: httpStatus ?? 400, body: { error: message } }, true);
+    if (this.phase === 'reading') this.end({ status: httpStatus, body: { error: message } });
   }
 
-  // --- own
+  /** Answers a complete request. */
+  private reply(reply: Reply): void {
+    if (this.isLast) return this.end(reply);
+    if (this.write(reply)) return this.beginNext();
+    this.phase = 'flushing';
+    this.connection.pause();
+    this.limit(WRITE_MS);
+  }
 
-  private read(bytes: Buffer): void {
-    const wasAwaiting = this.parser.state === 'awaiting';
-    const at = this.parser.push(bytes);
-    if (this.phase === 'answering' && at < bytes.length) this.rest = Buffer.from(bytes.subarray(at));
-    else if (this.phase === 'answering' && this.request === undefined) this.readNext();
-    else if (this.phase === 'reading' && wasAwaiting) this.expect(REQUEST_MS);
-    if (this.phase === 'answering' && this.request === undefined) this.readNext();
+  /** Answers, and that was all on this connection. */
+  private end(reply: Reply): void {
+    this.isLast = true;
+    const isTaken = this.write(reply);
+    this.phase = 'ending';
+    this.parser.abort();
+    // What the client still sends is read, else it might see a reset instead of the answer.
+    this.connection.resume();
+    this.connection.end();
+    this.limit(isTaken ? LINGER_MS : WRITE_MS);
+  }
+
+  private write({ status, body, contentType = 'application/json', headers = {} }: Reply): boolean {
+    return this.connection.write(
+      renderResponse({
+        status,
+        headers: [...Object.entries(headers), ['content-type', contentType], ['cache-control', 'no-store']],
+        body: typeof body === 'string' ? body : `${JSON.stringify(body, null, 2)}\n`,
+        date: httpDate(this.clock.wallMs()),
+        close: this.isLast,
+        toHead: this.request?.method === 'HEAD',
+      }),
+    );
+  }
+
+  private beginNext(): void {
+    this.request = undefined;
+    this.refusal = undefined;
+    this.pieces = [];
+    this.bodyBytes = 0;
+    this.hasBegun = false;
+    this.phase = 'reading';
+    this.parser.next();
+    this.limit(IDLE_MS);
+  }
+
+  /** After an answer that was waited for. */
+  private goOn(): void {
+    if (this.phase !== 'reading') return;
+    const { rest } = this;
+    this.rest = NOTHING;
+    this.connection.resume();
+    if (rest.length > 0) this.read(rest);
+  }
+
+  /** From now on. */
+  private limit(ms: number): void {
+    this.timer?.cancel();
+    this.timer = this.clock.after(ms, () => {
+      if (this.phase === 'reading' && this.hasBegun)
+        this.end({ status: 408, body: { error: `the request was not complete within ${REQUEST_MS} ms` } });
+      else this.destroy();
+    });
   }
 }

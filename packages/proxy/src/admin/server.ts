@@ -1,17 +1,17 @@
 // A data plane's own admin API: readiness, metrics, configuration, workloads, drain. Loopback by default; what changes or
-// reveals anything needs the admin token. Not the data path, so node:http serves it.
+// reveals anything needs the admin token.
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { SocketAddress } from '@heddle/core';
-import { NetworkError, type Logger } from '@heddle/runtime';
-import { type BoundSocket, bindSockets } from '@heddle/runtime/node';
+import { type Clock, type ListeningSocket, type Logger, NetworkError } from '@heddle/runtime';
+import { type BoundSocket, bindSockets, listenOn } from '@heddle/runtime/node';
 import type { Agent } from '../agent/agent.ts';
 import { HostingError } from '../agent/hosting-error.ts';
 import { parseWorkloadSpec, workloadName, WorkloadSpecError } from '../agent/workload-spec.ts';
 import type { DataPlane } from '../data-plane.ts';
+import { AdminConnection, type AdminRequest, type AdminService, BODY_BYTES_MAX, type Reply } from './connection.ts';
 
-/** A workload's description is a few kB; more is a mistake. */
-const BODY_BYTES_MAX = 256 * 1024;
+/** Whoever looks in keeps one or two open. */
+const CONNECTIONS_MAX = 256;
 
 export interface AdminServerOptions {
   /** A socket of the process that this one replaces, or where to bind one. */
@@ -25,6 +25,7 @@ export interface AdminServerOptions {
   readonly metrics: { expose(): string };
   /** Called before anything of data plane or metrics is shown. Absent: they are always up to date. */
   readonly refresh?: (withConfig: boolean) => Promise<void>;
+  readonly clock: Clock;
   readonly logger: Logger;
   /** Called once on `POST /drain`, after the answer was sent. */
   readonly onDrain: () => void;
@@ -36,17 +37,10 @@ export interface AdminServer {
   close(): Promise<void>;
 }
 
-interface Reply {
-  readonly status: number;
-  readonly body: unknown;
-  readonly contentType?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
 /** More than may be held. */
 class BodyTooLargeError extends Error {}
 
-type Handler = (segments: readonly string[], request: IncomingMessage) => Reply | Promise<Reply>;
+type Handler = (segments: readonly string[], body: Buffer | undefined) => Reply | Promise<Reply>;
 
 interface AdminRoute {
   readonly method: string;
@@ -58,21 +52,23 @@ interface AdminRoute {
 
 /** Throws NetworkError `address-in-use`, `not-permitted` or `other`. */
 export async function startAdminServer(options: AdminServerOptions): Promise<AdminServer> {
-  const routes = adminRoutes(options);
-  const tokenHash = sha256(options.token);
-  const server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000 }, (request, response) => {
-    void answer(routes, tokenHash, request, response, options.logger);
+  const { clock, logger } = options;
+  const service = new Service(adminRoutes(options), sha256(options.token), logger);
+  const { socket, listening } = await listen(options.listen);
+  const connections = new Set<AdminConnection>();
+  listening.accept((connection) => {
+    if (connections.size >= CONNECTIONS_MAX) return connection.destroy();
+    const accepted = new AdminConnection(connection, service, clock, (gone) => connections.delete(gone));
+    connections.add(accepted);
+    connection.handler = accepted;
   });
-  server.maxConnections = 256;
-  const socket = await listen(server, options.listen);
   return {
     address: { address: socket.address, port: socket.port },
     socket,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    close: async () => {
+      await listening.close();
+      for (const connection of connections) connection.destroy();
+    },
   };
 }
 
@@ -121,8 +117,8 @@ function workloadRoutes(workloads: Pick<Agent, 'list' | 'put' | 'remove'>): Admi
       method: 'PUT',
       path,
       open: false,
-      handle: async (segments, request) => {
-        const spec = parseWorkloadSpec(segments.slice(1), await readJson(request));
+      handle: async (segments, body) => {
+        const spec = parseWorkloadSpec(segments.slice(1), readJson(body));
         return { status: 200, body: await workloads.put(spec) };
       },
     },
@@ -139,51 +135,50 @@ function workloadRoutes(workloads: Pick<Agent, 'list' | 'put' | 'remove'>): Admi
   ];
 }
 
-async function answer(
-  routes: readonly AdminRoute[],
-  tokenHash: Buffer,
-  request: IncomingMessage,
-  response: ServerResponse,
-  logger: Logger,
-): Promise<void> {
-  let reply: Reply;
-  try {
-    reply = await dispatch(routes, tokenHash, request);
-  } catch (error) {
-    // The client has gone in the middle of its body: nobody waits for an answer.
-    if (request.destroyed && !request.complete) return;
-    reply = failure(error, logger);
-  }
-  const text = typeof reply.body === 'string' ? reply.body : `${JSON.stringify(reply.body, null, 2)}\n`;
-  const contentType = reply.contentType ?? 'application/json';
-  response.writeHead(reply.status, {
-    ...reply.headers,
-    'content-type': contentType,
-    'content-length': Buffer.byteLength(text),
-    'cache-control': 'no-store',
-  });
-  response.end(request.method === 'HEAD' ? undefined : text);
-}
+class Service implements AdminService {
+  private readonly routes: readonly AdminRoute[];
+  private readonly tokenHash: Buffer;
+  private readonly logger: Logger;
 
-async function dispatch(routes: readonly AdminRoute[], tokenHash: Buffer, request: IncomingMessage): Promise<Reply> {
-  const segments = decodePath(request.url ?? '/');
-  if (segments === undefined) return problem(400, 'the path is not valid percent-encoding');
-  const here = routes.filter((route) => matches(route.path, segments));
-  if (here.length === 0)
-    return problem(404, `no such page; there are ${[...new Set(routes.map((route) => `/${route.path.join('/')}`))].join(', ')}`);
-  const method = request.method === 'HEAD' ? 'GET' : request.method;
-  const route = here.find((candidate) => candidate.method === method);
-  if (route === undefined) {
-    const allow = here.map((candidate) => candidate.method).join(', ');
-    return { ...problem(405, `allowed here: ${allow}`), headers: { allow } };
+  constructor(routes: readonly AdminRoute[], tokenHash: Buffer, logger: Logger) {
+    this.routes = routes;
+    this.tokenHash = tokenHash;
+    this.logger = logger;
   }
-  if (!route.open && !authorized(request, tokenHash)) {
+
+  refusal(request: AdminRequest): Reply | undefined {
+    const found = this.find(request);
+    return 'handle' in found ? undefined : found;
+  }
+
+  async answer(request: AdminRequest, body: Buffer | undefined): Promise<Reply> {
+    const found = this.find(request);
+    try {
+      return 'handle' in found ? await found.handle(decodePath(request.path) ?? [], body) : found;
+    } catch (error) {
+      return failure(error, this.logger);
+    }
+  }
+
+  private find(request: AdminRequest): AdminRoute | Reply {
+    const segments = decodePath(request.path);
+    if (segments === undefined) return problem(400, 'the path is not valid percent-encoding');
+    const { routes } = this;
+    const here = routes.filter((route) => matches(route.path, segments));
+    if (here.length === 0)
+      return problem(404, `no such page; there are ${[...new Set(routes.map((route) => `/${route.path.join('/')}`))].join(', ')}`);
+    const method = request.method === 'HEAD' ? 'GET' : request.method;
+    const route = here.find((candidate) => candidate.method === method);
+    if (route === undefined) {
+      const allow = here.map((candidate) => candidate.method).join(', ');
+      return { ...problem(405, `allowed here: ${allow}`), headers: { allow } };
+    }
+    if (route.open || isAuthorized(request, this.tokenHash)) return route;
     return {
       ...problem(401, 'needs the header "authorization: Bearer <admin token>"'),
       headers: { 'www-authenticate': 'Bearer realm="heddle proxy"' },
     };
   }
-  return route.handle(segments, request);
 }
 
 function failure(error: unknown, logger: Logger): Reply {
@@ -215,8 +210,8 @@ function decodePath(url: string): string[] | undefined {
   }
 }
 
-function authorized(request: IncomingMessage, tokenHash: Buffer): boolean {
-  const given = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+function isAuthorized({ authorization }: AdminRequest, tokenHash: Buffer): boolean {
+  const given = /^Bearer (\S+)$/i.exec(authorization)?.[1];
   return given !== undefined && timingSafeEqual(sha256(given), tokenHash);
 }
 
@@ -224,39 +219,25 @@ function sha256(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
-async function readJson(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    // The rest is read and dropped, else the client would see a reset instead of the reason; the request timeout bounds it.
-    if (size <= BODY_BYTES_MAX) chunks.push(chunk);
-    else chunks.length = 0;
-  }
-  if (size > BODY_BYTES_MAX) throw new BodyTooLargeError(`body may hold at most ${BODY_BYTES_MAX} bytes`);
+function readJson(body: Buffer | undefined): unknown {
+  if (body === undefined) throw new BodyTooLargeError(`body may hold at most ${BODY_BYTES_MAX} bytes`);
   try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    return JSON.parse(body.toString('utf8'));
   } catch (error) {
     throw new WorkloadSpecError(`body must be JSON: ${(error as Error).message}`);
   }
 }
 
-function listen(server: Server, place: SocketAddress | BoundSocket): Promise<BoundSocket> {
-  return new Promise((resolve, reject) => {
-    const { address, port } = place;
-    const fail = (error: Error, kind: NetworkError['kind'] = 'other'): void =>
-      reject(new NetworkError(kind, `the admin API cannot listen on ${address}:${port}: ${error.message}`, error));
-    try {
-      const [bound] = 'handle' in place ? [place] : bindSockets(place, 1);
-      if (bound === undefined) return;
-      // What is wrong with the port shows by now at the latest.
-      server.once('error', (error: NodeJS.ErrnoException) => {
-        bound.close();
-        fail(error, error.code === 'EADDRINUSE' ? 'address-in-use' : 'other');
-      });
-      server.listen(bound.handle, () => resolve(bound));
-    } catch (error) {
-      fail(error as Error, error instanceof NetworkError ? error.kind : 'other');
-    }
-  });
+async function listen(place: SocketAddress | BoundSocket): Promise<{ socket: BoundSocket; listening: ListeningSocket }> {
+  let socket: BoundSocket | undefined;
+  try {
+    [socket] = 'handle' in place ? [place] : bindSockets(place, 1);
+    if (socket === undefined) throw new NetworkError('other', 'the system gave no socket');
+    // What is wrong with the port shows by now at the latest.
+    return { socket, listening: await listenOn(socket) };
+  } catch (error) {
+    socket?.close();
+    const { kind, message } = error as NetworkError;
+    throw new NetworkError(kind, `the admin API cannot listen on ${place.address}:${place.port}: ${message}`, error);
+  }
 }

@@ -219,7 +219,7 @@ export class Exchange implements UpstreamUser, PoolUser {
   onResponseHead(head: AnyResponseHead, endStream: boolean): void {
     this.moved = true;
     const { status } = head;
-    const trusted = this.cluster.tls.isNeeded;
+    const trusted = this.cluster.tls.provesPeers;
     // Our own answers: errors of HTTP, and those of gRPC, which are heads alone.
     if (trusted && (status >= 400 || endStream) && this.repeatedFor(head)) return;
     const { downstream } = this;
@@ -242,7 +242,7 @@ export class Exchange implements UpstreamUser, PoolUser {
     this.tryEnded(true, nowMs);
     for (const chunk of body.chunks) upstream!.body(chunk, 0, chunk.length, false);
     body.lose();
-    downstream.switchProtocols(head, this.cluster.tls.isNeeded ? undefined : FORGED_RESPONSE_HEADERS);
+    downstream.switchProtocols(head, this.cluster.tls.provesPeers ? undefined : FORGED_RESPONSE_HEADERS);
     downstream.setDeadline(nowMs + this.idleMs);
     if (downstream.switchesBy2xx && this.requestComplete) this.tunnelEnd();
   }
@@ -295,11 +295,13 @@ export class Exchange implements UpstreamUser, PoolUser {
     }
     // RFC 9110 §9.2.2, RFC 9112 §9.3.1: a kept connection that the peer closed while we wrote says nothing about the peer's health, so this
     // try does not count; but the peer may have read the request, so only idempotent ones go out again by themselves.
-    const stale = this.isReused && untouched && this.staleTries === 0 && code === 'UPSTREAM_RESET';
-    if (stale && host !== undefined && isIdempotent(this.head.method) && !this.body.isLost) {
+    const isStale = this.isReused && untouched && code === 'UPSTREAM_RESET' && isIdempotent(this.head.method);
+    // RFC 9113 §8.7: a refused stream was not looked at. Often the instance had only not said yet how many it takes at once.
+    const isRefused = code === 'STREAM_REFUSED';
+    if ((isStale || isRefused) && this.staleTries === 0 && host !== undefined && !this.body.isLost) {
       this.staleTries = 1;
       this.pool = host.pool(this.workload);
-      this.pool.acquire(this, true);
+      this.pool.acquire(this, isStale);
       return;
     }
     this.tryFailed(code, `${host?.instance ?? ''}: ${detail}`);

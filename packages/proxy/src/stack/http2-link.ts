@@ -37,6 +37,8 @@ export const COPY_ALL = { dataCopyBytesMax: Number.POSITIVE_INFINITY } as const;
 export abstract class Http2Link extends Timed implements ConnectionHandler, Http2Handler, LateWriter {
   /** The socket takes no more. */
   isBlocked = false;
+  /** Streams that we have reset. */
+  resets = 0;
   /** Bytes have come since this was last set to false. */
   hasRead = false;
   abstract readonly codec: Http2Connection;

@@ -48,6 +48,7 @@ export abstract class StreamEnd extends Timed implements LinkStream {
     const { stream, link } = this;
     if (stream === undefined) return;
     this.detach();
+    link.resets += 1;
     link.codec.reset(stream, errorCode);
     link.touch();
   }

@@ -17,6 +17,14 @@ export function isWebSocket(protocol: string): boolean {
   return protocol.toLowerCase() === 'websocket';
 }
 
+/**
+ * Of an `Upgrade` the protocol that the client likes best (RFC 9110 §7.8): an extended CONNECT can ask for one only. Empty when it begins with
+ * something that is none.
+ */
+export function firstProtocol(upgrade: string): string {
+  return /^[!#$%&'*+.^`|~\w-]+(?:\/[!#$%&'*+.^`|~\w-]+)?(?=\s*(?:,|$))/.exec(upgrade)?.[0] ?? '';
+}
+
 /** Lines for a request that came by extended CONNECT: the upgrade itself and the key of a WebSocket. */
 export function askingLines(protocol: string, key: string): string {
   const ask = `connection: upgrade\r\nupgrade: ${protocol}\r\n`;
@@ -25,9 +33,10 @@ export function askingLines(protocol: string, key: string): string {
 
 /** Lines of the 101 for a request that was sent on by extended CONNECT. */
 export function switchingLines(head: RequestHead): string {
-  const agree = `connection: upgrade\r\nupgrade: ${head.upgrade}\r\n`;
+  const protocol = firstProtocol(head.upgrade);
+  const agree = `connection: upgrade\r\nupgrade: ${protocol}\r\n`;
   const key = head.get(KEY);
-  return key === undefined || !isWebSocket(head.upgrade) ? agree : `${agree}${ACCEPT}: ${acceptOf(key)}\r\n`;
+  return key === undefined || !isWebSocket(protocol) ? agree : `${agree}${ACCEPT}: ${acceptOf(key)}\r\n`;
 }
 
 export function createKey(random: Random): string {
@@ -40,5 +49,7 @@ export function accepts(head: ResponseHead, key: string): boolean {
 }
 
 function acceptOf(key: string): string {
-  return createHash('sha1').update(key.trim() + ACCEPT_SUFFIX).digest('base64');
+  return createHash('sha1')
+    .update(key.trim() + ACCEPT_SUFFIX)
+    .digest('base64');
 }

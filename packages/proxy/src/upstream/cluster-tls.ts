@@ -8,6 +8,8 @@ import type { Identities } from './identities.ts';
 
 export class ClusterTls {
   readonly isNeeded: boolean;
+  /** Whether the far side has proven to be a data plane of the mesh, whose word about errors counts. */
+  readonly provesPeers: boolean;
   /** Whether the calling workload's own certificate is shown, so that a workload without one cannot call. */
   readonly showsWorkload: boolean;
   private readonly network: Network;
@@ -20,6 +22,7 @@ export class ClusterTls {
     this.identities = identities;
     this.options = options;
     this.isNeeded = options !== undefined;
+    this.provesPeers = options !== undefined && options.peerIds.length > 0;
     this.showsWorkload = options?.certificateName === WORKLOAD_CERTIFICATE;
   }
 

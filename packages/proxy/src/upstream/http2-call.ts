@@ -9,6 +9,7 @@ import type { Forwarding } from '../stack/forwarding.ts';
 import type { Http2Link } from '../stack/http2-link.ts';
 import type { AnyRequestHead, AnyTrailers } from '../stack/messages.ts';
 import { StreamEnd } from '../stack/stream-end.ts';
+import { firstProtocol } from '../stack/websocket.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -52,7 +53,8 @@ export class Http2Call extends StreamEnd implements UpstreamCall, ClientStream {
 
   start(user: UpstreamUser, head: AnyRequestHead, forwarding: Forwarding, endStream: boolean): void {
     const { upstream, rendering } = this;
-    const protocol = head instanceof RequestHead ? head.upgrade : head.protocol;
+    const isHttp1 = head instanceof RequestHead;
+    const protocol = isHttp1 ? firstProtocol(head.upgrade) : head.protocol;
     this.isUpgrade = protocol !== '';
     this.gotBytes = false;
     this.isFinishing = false;
@@ -60,7 +62,8 @@ export class Http2Call extends StreamEnd implements UpstreamCall, ClientStream {
     rendering.add = forwarding.http2Fields();
     rendering.protocol = this.isUpgrade ? protocol : undefined;
     this.user = user;
-    if (!this.isUpgrade) return this.request(head, endStream);
+    // RFC 9110 §7.8: an upgrade to nothing that could be asked for is ignored. It has no body.
+    if (!this.isUpgrade) return this.request(head, endStream || (isHttp1 && head.upgrade !== ''));
     this.upgradeHead = head;
     if (upstream.hasSettings) this.settingsArrived();
     else upstream.awaitSettings(this);
@@ -114,11 +117,19 @@ export class Http2Call extends StreamEnd implements UpstreamCall, ClientStream {
     // Both directions of a tunnel have ended: what is still to be sent goes out.
     if (this.isUpgrade && this.isBlocked && stream?.isSending === true) {
       this.isFinishing = true;
+      const { clock, deadlines, limits } = this.context;
+      deadlines.set(this, clock.nowMs() + limits.streamIdleTimeoutMs);
       return;
     }
     // The answer is complete, so the rest of the request is not needed.
     if (stream !== undefined && !stream.isClosed) this.reset(HTTP2_ERROR.cancel);
     this.ended();
+  }
+
+  /** The instance never takes the last bytes. */
+  override onDeadline(): void {
+    if (this.isFinishing) this.abort();
+    this.context.turn.end();
   }
 
   discardRest(): void {
@@ -184,6 +195,10 @@ export class Http2Call extends StreamEnd implements UpstreamCall, ClientStream {
 
   /** The object may be used for another request. */
   private ended(): void {
+    if (this.isFinishing) {
+      this.isFinishing = false;
+      this.context.deadlines.remove(this);
+    }
     if (this.upgradeHead !== undefined) {
       this.upgradeHead = undefined;
       this.upstream.forgetAwaiting(this);

@@ -117,7 +117,7 @@ export class Http2Pool implements Pool, Http2UpstreamOwner, TunnelPool {
   /** @internal */
   changed(upstream: Http2Upstream): void {
     if (upstream.isRetired) this.drop(upstream);
-    else if (upstream.requests >= this.context.limits.requestsPerConnectionMax || upstream.tls !== this.cluster.tls.of(this.workload)) {
+    else if (this.isWorn(upstream)) {
       this.drop(upstream);
       upstream.retire();
     } else this.serve(upstream);
@@ -176,6 +176,11 @@ export class Http2Pool implements Pool, Http2UpstreamOwner, TunnelPool {
     this.connecting += 1;
     this.cluster.metrics.open.add(1);
     new Http2Upstream(this.context, this, this.host.address, this.host.port, tls, this.cluster.config.connectTimeoutMs);
+  }
+
+  private isWorn({ requests, resets, tls }: Http2Upstream): boolean {
+    const { requestsPerConnectionMax, resetsPerConnectionMax } = this.context.limits;
+    return requests >= requestsPerConnectionMax || resets >= resetsPerConnectionMax || tls !== this.cluster.tls.of(this.workload);
   }
 
   private drop(upstream: Http2Upstream): void {

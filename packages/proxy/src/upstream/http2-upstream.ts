@@ -105,6 +105,8 @@ export class Http2Upstream extends Http2Link implements Http2ClientHandler, Http
   onConnected(): void {
     this.isConnected = true;
     this.touch();
+    // Whoever asked for it may have gone, and the instance may never say a word.
+    this.context.deadlines.set(this, this.context.clock.nowMs() + this.context.limits.upstreamIdleTimeoutMs);
     this.owner.connected(this);
     this.context.turn.end();
   }

@@ -96,6 +96,7 @@ export class Tunnel extends StreamConnection implements Http2PoolUser, ClientStr
     const { stream, link } = this;
     this.detach();
     if (stream !== undefined) {
+      link.resets += 1;
       link.codec.reset(stream);
       link.touch();
     }

@@ -100,7 +100,8 @@ function onDrain(this: Socket): void {
 function onEnd(this: Socket): void {
   // What TLS writes by itself (session tickets) fails without an event, uses up the error of a reset, and all that is written later waits for
   // ever. Then a reset looks like an end; the kernel knows better.
-  if ((this as TLSSocket).encrypted && !this.writableFinished && !hasPeer(this)) this.destroy(new NetworkError('reset', 'the peer reset the connection'));
+  if ((this as TLSSocket).encrypted && !this.writableFinished && !hasPeer(this))
+    this.destroy(new NetworkError('reset', 'the peer reset the connection'));
   else (this as OwnedSocket)[CONNECTION].handler.onEnd();
 }
 

@@ -39,9 +39,17 @@ export interface Parent {
   readonly gone: Promise<void>;
 }
 
+/**
+ * For new objects, half of it in use at a time; by itself V8 goes up to 16 under load. What carries connections makes for each request what
+ * is gone a moment later, so that collecting more often costs nothing that could be measured, and saves 20 MB.
+ */
+const NEW_SPACE_MB = 1;
+
 /** A module of ours as a process of its own, on this Node with the same options. Standard output and error are this process's. */
 export function startModule(module: URL, options: ChildOptions): Child {
-  return startCommand([process.execPath, ...process.execArgv, fileURLToPath(module)], options);
+  // Of two options the later one counts; the environment's come first.
+  const newSpace = /semi[-_]space/.test(process.env['NODE_OPTIONS'] ?? '') ? [] : [`--max-semi-space-size=${NEW_SPACE_MB}`];
+  return startCommand([process.execPath, ...newSpace, ...process.execArgv, fileURLToPath(module)], options);
 }
 
 /** The command must be a Node program that knows what to do with the channel. */

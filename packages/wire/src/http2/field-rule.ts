@@ -101,7 +101,7 @@ function examine(name: string, value: string): Rule {
 function examinePseudo(name: string, value: string): Rule {
   switch (name) {
     case ':method':
-      return value !== '' && isAll(IS_TOKEN, value) ? RULE.method : RULE.badMethod;
+      return isToken(value) ? RULE.method : RULE.badMethod;
     case ':scheme':
       return SCHEME.test(value) ? RULE.scheme : RULE.badScheme;
     case ':authority':
@@ -109,7 +109,7 @@ function examinePseudo(name: string, value: string): Rule {
     case ':path':
       return isPath(value) ? RULE.path : RULE.badPath;
     case ':protocol':
-      return value !== '' && isAll(IS_TOKEN, value) ? RULE.protocol : RULE.badValue;
+      return isProtocol(value) ? RULE.protocol : RULE.badValue;
     case ':status':
       return isStatus(value) ? RULE.status : RULE.badStatus;
     default:
@@ -119,6 +119,17 @@ function examinePseudo(name: string, value: string): Rule {
 
 function isPath(value: string): boolean {
   return value === '*' || (value.charCodeAt(0) === 0x2f && !NOT_IN_TARGET.test(value));
+}
+
+/** As in Upgrade (RFC 8441 §4, RFC 9110 §7.8): a name, perhaps a slash and a version. */
+function isProtocol(value: string): boolean {
+  const slash = value.indexOf('/');
+  const name = slash === -1 ? value : value.slice(0, slash);
+  return isToken(name) && (slash === -1 || isToken(value.slice(slash + 1)));
+}
+
+function isToken(value: string): boolean {
+  return value !== '' && isAll(IS_TOKEN, value);
 }
 
 /** 101 does not exist in HTTP/2 (RFC 9113 §8.6). */

@@ -68,6 +68,13 @@ const MALFORMED_REQUESTS: readonly [string, Fields, string][] = [
   ['CONNECT with :path', [[':method', 'CONNECT'], [':authority', 'db:1'], PATH], 'BAD_CONNECT'],
   ['CONNECT with :scheme', [[':method', 'CONNECT'], SCHEME, [':authority', 'db:1']], 'BAD_CONNECT'],
   ['extended CONNECT without :path', [[':method', 'CONNECT'], [':protocol', 'websocket'], SCHEME, AUTHORITY], 'MISSING_PSEUDO'],
+  ...['', '/1.0', 'TLS/', 'TLS/1/0', 'a b', 'TLS/1 0'].map(
+    (protocol): (typeof REFUSED)[number] => [
+      `extended CONNECT for ${JSON.stringify(protocol)}`,
+      [[':method', 'CONNECT'], [':protocol', protocol], SCHEME, AUTHORITY, PATH],
+      'BAD_FIELD_VALUE',
+    ],
+  ),
   ['GET with :protocol', [...GET, [':protocol', 'websocket']], 'BAD_CONNECT'],
   ['a signed content-length', with_(['content-length', '+1']), 'BAD_CONTENT_LENGTH'],
   ['an empty content-length', with_(['content-length', '']), 'BAD_CONTENT_LENGTH'],
@@ -110,6 +117,11 @@ const REQUESTS: readonly [string, Fields, string][] = [
     'extended CONNECT',
     [[':method', 'CONNECT'], [':protocol', 'websocket'], [':scheme', 'https'], AUTHORITY, [':path', '/chat']],
     'CONNECT https|orders.mesh.internal|/chat websocket []',
+  ],
+  [
+    'extended CONNECT for a protocol with a version',
+    [[':method', 'CONNECT'], [':protocol', 'TLS/1.0'], [':scheme', 'https'], AUTHORITY, [':path', '/chat']],
+    'CONNECT https|orders.mesh.internal|/chat TLS/1.0 []',
   ],
   ['obs-text and tabs within values', with_(['a', 'caf\xe9\tx']), 'GET http|orders.mesh.internal|/ [a caf\xe9\tx]'],
   ['content-length 0', with_(['content-length', '0']), 'GET http|orders.mesh.internal|/ [content-length 0]'],

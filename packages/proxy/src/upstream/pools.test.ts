@@ -1,4 +1,4 @@
-// The pool against a real server, where a turn of the event loop matters.
+// The pools against a real server that misbehaves.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DEFAULT_LIMITS } from '@heddle/core';
@@ -11,9 +11,12 @@ import { localCluster } from '../testing/mesh.ts';
 import { RawServer, until } from '../testing/raw-http.ts';
 import { Http1Pool } from './http1-pool.ts';
 import type { Http1Upstream } from './http1-upstream.ts';
-import type { PoolCluster } from './pool.ts';
+import { Http2Pool } from './http2-pool.ts';
+import type { PoolCluster, PoolHost } from './pool.ts';
 
-function poolTo(port: number): { readonly pool: Http1Pool; readonly deadlines: Deadlines } {
+type Kind<P> = new (context: Context, cluster: PoolCluster, host: PoolHost, workload: string) => P;
+
+function poolTo<P>(kind: Kind<P>, port: number, limits = DEFAULT_LIMITS): { readonly pool: P; readonly deadlines: Deadlines } {
   const deadlines = new Deadlines(nodeClock);
   const context: Context = {
     network: nodeNetwork,
@@ -21,7 +24,7 @@ function poolTo(port: number): { readonly pool: Http1Pool; readonly deadlines: D
     random: nodeRandom,
     logger: createLogger({ level: 'silent', name: 'test' }),
     metrics: createMetrics(),
-    limits: DEFAULT_LIMITS,
+    limits,
     deadlines,
     turn: new Turn(nodeNetwork),
     active: { count: 0 },
@@ -35,12 +38,12 @@ function poolTo(port: number): { readonly pool: Http1Pool; readonly deadlines: D
     pending: 0,
   };
   const host = { instance: 'orders-1', address: '127.0.0.1', port, forgetIfUnused: () => {} };
-  return { pool: new Http1Pool(context, cluster, host, ''), deadlines };
+  return { pool: new kind(context, cluster, host, ''), deadlines };
 }
 
 test('an idle connection on which the instance talked out of turn is not given out, even before its close is known', async () => {
   const server = await RawServer.listen();
-  const { pool, deadlines } = poolTo(server.port);
+  const { pool, deadlines } = poolTo(Http1Pool, server.port);
   try {
     const got: Http1Upstream[] = [];
     const user = { onReady: (upstream: unknown) => void got.push(upstream as Http1Upstream), onNoConnection: () => {} };
@@ -56,6 +59,22 @@ test('an idle connection on which the instance talked out of turn is not given o
     await until(() => got.length === 2, 'another connection');
     assert.notEqual(got[1], first);
     got[1]!.destroy();
+  } finally {
+    pool.retire();
+    deadlines.close();
+    await server.close();
+  }
+});
+
+test('a connection of HTTP/2 that nobody waits for any more is closed, also when the instance never says a word', async () => {
+  const server = await RawServer.listen();
+  const { pool, deadlines } = poolTo(Http2Pool, server.port, { ...DEFAULT_LIMITS, upstreamIdleTimeoutMs: 50, lingerTimeoutMs: 50 });
+  try {
+    const user = { onReady: () => assert.fail('nobody waits'), onNoConnection: () => {} };
+    pool.acquire(user, false);
+    pool.cancel(user);
+    await until(() => server.peers.length === 1 && pool.counts.open === 1, 'a connection');
+    await until(() => pool.isUnused, 'the connection to be closed');
   } finally {
     pool.retire();
     deadlines.close();
