@@ -20,6 +20,8 @@ export class Http2Connection extends Http2Link implements Http2ServerHandler, Ad
   readonly entry: Entry;
   private readonly spare: Http2Request[] = [];
   private hasSettings = false;
+  /** The request that HTTP/1.1 has brought. It waits for the client to speak HTTP/2: some clients keep only little of what follows a 101. */
+  private upgraded: { readonly stream: Http2Stream; readonly head: RequestHead } | undefined;
   private isClosing = false;
   /** Nothing but the end of the connection is waited for. */
   private isEnding = false;
@@ -46,7 +48,7 @@ export class Http2Connection extends Http2Link implements Http2ServerHandler, Ad
   takeUpgraded(head: RequestHead, settings: Buffer): void {
     const stream = this.codec.acceptUpgrade(settings, head.method === 'HEAD');
     this.touch();
-    if (stream !== undefined) this.open(stream, head, true);
+    this.upgraded = stream === undefined ? undefined : { stream, head };
   }
 
   closeAfterRequest(): void {
@@ -86,7 +88,10 @@ export class Http2Connection extends Http2Link implements Http2ServerHandler, Ad
   override onSettings(): void {
     if (this.hasSettings) return;
     this.hasSettings = true;
-    this.settle();
+    const { upgraded } = this;
+    this.upgraded = undefined;
+    if (upgraded?.stream.isClosed === false) this.open(upgraded.stream, upgraded.head, true);
+    else this.settle();
   }
 
   override onGoaway(): void {

@@ -69,7 +69,7 @@ const MALFORMED_REQUESTS: readonly [string, Fields, string][] = [
   ['CONNECT with :scheme', [[':method', 'CONNECT'], SCHEME, [':authority', 'db:1']], 'BAD_CONNECT'],
   ['extended CONNECT without :path', [[':method', 'CONNECT'], [':protocol', 'websocket'], SCHEME, AUTHORITY], 'MISSING_PSEUDO'],
   ...['', '/1.0', 'TLS/', 'TLS/1/0', 'a b', 'TLS/1 0'].map(
-    (protocol): (typeof REFUSED)[number] => [
+    (protocol): (typeof MALFORMED_REQUESTS)[number] => [
       `extended CONNECT for ${JSON.stringify(protocol)}`,
       [[':method', 'CONNECT'], [':protocol', protocol], SCHEME, AUTHORITY, PATH],
       'BAD_FIELD_VALUE',
