@@ -1,8 +1,9 @@
 // Builds every package for publishing: JavaScript, declarations and source maps in `dist`, in the order of their dependencies,
-// resolved as a user would resolve them (without the source condition). `npm run build -- wire core` builds some of them.
+// resolved as a user would resolve them (without the source condition); the `heddle` command is bundled besides. `npm run build -- wire core` builds some of them.
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bundleCommand, canBundle } from './bundle.ts';
 import { run } from './run.ts';
 
 export interface Manifest {
@@ -62,10 +63,19 @@ async function buildPackage(root: string, compiler: string, folder: string, mani
   } finally {
     rmSync(project, { force: true });
   }
-  for (const program of Object.values(manifest.bin ?? {})) chmodSync(join(base, program), 0o755);
+  makeExecutable(base, manifest);
 }
 
-/** `compilerRoot` is where TypeScript is installed; another folder than `root` when a copy is built. */
+function makeExecutable(base: string, { bin = {} }: Manifest): void {
+  for (const program of Object.values(bin)) chmodSync(join(base, program), 0o755);
+}
+
+async function bundle(root: string, toolsRoot: string, write: (text: string) => void): Promise<void> {
+  if (canBundle(toolsRoot)) await bundleCommand(root, toolsRoot);
+  else write('esbuild is not installed (`npm install`): the command was not bundled, and starts slowly\n');
+}
+
+/** `compilerRoot` is where TypeScript and esbuild are installed; another folder than `root` when a copy is built. */
 export async function build(
   root: string,
   only: readonly string[],
@@ -80,6 +90,7 @@ export async function build(
     const manifest = manifests.get(folder);
     if (manifest === undefined || (only.length > 0 && !only.includes(folder))) continue;
     await buildPackage(root, compiler, folder, manifest);
+    if (folder === 'cli') await bundle(root, compilerRoot, write);
     write(`built ${manifest.name}\n`);
   }
 }

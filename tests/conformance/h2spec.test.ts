@@ -29,7 +29,13 @@ before(async () => {
     application.closeAllConnections();
     application.close();
   });
-  const endpoint = { address: '127.0.0.1', port: (application.address() as AddressInfo).port, health: 'healthy', weight: 1, instance: 'app-1' } as const;
+  const endpoint = {
+    address: '127.0.0.1',
+    port: (application.address() as AddressInfo).port,
+    health: 'healthy',
+    weight: 1,
+    instance: 'app-1',
+  } as const;
   planes = [];
   for (const kind of ['tls', 'plaintext'] as const) {
     const made = mesh.plane(kind);
@@ -59,7 +65,11 @@ before(async () => {
 });
 after(() => mesh.close());
 
-async function h2spec(context: TestContext, port: number, ...args: readonly string[]): Promise<{ output: string; all: number; failed: number } | undefined> {
+async function h2spec(
+  context: TestContext,
+  port: number,
+  ...args: readonly string[]
+): Promise<{ output: string; all: number; failed: number } | undefined> {
   const program = buildH2spec();
   if ('reason' in program) {
     if (process.env.HEDDLE_REQUIRE_INTEROP === '1') assert.fail(program.reason);
@@ -72,7 +82,10 @@ async function h2spec(context: TestContext, port: number, ...args: readonly stri
   assert.equal(skipped, '0', output);
   assert.ok(Number(all) >= TESTS_MIN, output);
   context.diagnostic(`h2spec: ${passed} of ${all} passed`);
-  assert.deepEqual(planes.flatMap(({ faults }) => faults), []);
+  assert.deepEqual(
+    planes.flatMap(({ faults }) => faults),
+    [],
+  );
   return { output, all: Number(all), failed: Number(failed) };
 }
 

@@ -37,6 +37,8 @@ export interface FuzzReport {
   /** Of the proxy itself, with the numbers of the clients around it. */
   readonly faults: readonly string[];
   readonly isAlive: boolean;
+  /** Of the proxy, when it was asked to stop at the end; undefined: it did not. */
+  readonly exitCode: number | null | undefined;
   readonly internalFaults: number;
   /** What the proxy still held at the end, by metric; empty: nothing. */
   readonly held: Readonly<Record<string, number>>;
@@ -262,13 +264,15 @@ export async function runFuzz(options: FuzzOptions): Promise<FuzzReport> {
     };
     if (!proxy.isAlive) {
       say(`the proxy has ended: ${proxy.said}`);
-      return { ...counts, isAlive: false, internalFaults: NaN, held: {}, cpuSeconds: NaN, warm, end: undefined };
+      return { ...counts, isAlive: false, exitCode: null, internalFaults: NaN, held: {}, cpuSeconds: NaN, warm, end: undefined };
     }
     const cpuSeconds = proxy.cpuSeconds();
     const held = await heldAtEnd(proxy, isPatient ? [...HELD, ...HELD_FOR_A_WHILE] : HELD);
     watch();
     const internalFaults = (await proxy.metrics()).sum('heddle_internal_faults_total');
-    return { ...counts, isAlive: proxy.isAlive, internalFaults, held, cpuSeconds, warm, end: await proxy.heldMemory() };
+    const { isAlive } = proxy;
+    const end = await proxy.heldMemory();
+    return { ...counts, isAlive, exitCode: await proxy.stop(), internalFaults, held, cpuSeconds, warm, end };
   } finally {
     clearTimeout(warming);
     clearInterval(watching);

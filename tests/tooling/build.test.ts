@@ -1,11 +1,14 @@
 // The published form: every package is built, packed, unpacked elsewhere, and used by a plain Node and by the type checker,
 // without the source condition and without the sources.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { build, buildOrder, type Manifest, readManifests } from '../../tools/build.ts';
+import { canBundle } from '../../tools/bundle.ts';
 import { run, runProgram } from '../../tools/run.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -143,6 +146,40 @@ describe('the built packages', () => {
       assert.equal(code, 0, `${program}: ${output}`);
       assert.equal(output.trim(), JSON.parse(readFileSync(join(ROOT, 'packages/cli/package.json'), 'utf8')).version);
     }
+  });
+
+  it('have a command that finds the programs that it starts: the reader of a file, and workers', async () => {
+    const file = join(user, 'static.yaml');
+    writeFileSync(file, 'listeners:\n  - { port: 0, service: a }\nservices:\n  a: { endpoints: ["127.0.0.1:1"] }\n');
+    const main = join(installed('cli'), manifests.get('cli')?.bin?.['heddle'] ?? '');
+    const args = [main, 'proxy', '--static', file, '--workers', '2', '--admin-port', '0', '--log-format', 'json'];
+    const child = spawn(process.execPath, args, {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, NODE_OPTIONS: '' },
+      timeout: 30_000,
+    });
+    let output = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+      if (output.includes('the proxy is up')) child.kill('SIGTERM');
+    });
+    const code = await new Promise((done, failed) => child.on('error', failed).on('close', done));
+    assert.equal(code, 0, output);
+    assert.match(output, /the proxy is up/);
+  });
+
+  it('have a command that is bundled with the licences of what is in it', {
+    skip: canBundle(ROOT) ? false : 'esbuild is not installed',
+  }, () => {
+    const place = join(installed('cli'), 'dist');
+    const notices = readFileSync(join(place, 'THIRD-PARTY.txt'), 'utf8');
+    for (const name of ['commander', 'pino', 'yaml', 'zod']) assert.match(notices, new RegExp(`^${name} [0-9.]+ \\(`, 'm'));
+    const from = /^(?:import [^"'\n]*|export [^"'\n]*from |\} from )["']((?:@[^/"']+\/)?[^./"'][^/"']*)/gm;
+    const imports = readdirSync(place)
+      .filter((name) => name === 'main.js' || name.startsWith('part-'))
+      .flatMap((name) => [...readFileSync(join(place, name), 'utf8').matchAll(from)].map(([, imported = '']) => imported));
+    const { dependencies = {} } = manifests.get('cli') ?? {};
+    assert.deepEqual([...new Set(imports)].filter((name) => dependencies[name] === undefined && !isBuiltin(name)).sort(), []);
   });
 });
 

@@ -38,7 +38,13 @@ function readText(path: string, what: string, mend: string): string {
 }
 
 /** What was read, or CliError with all problems. */
-export function accept<T>(path: string, text: string, config: T | undefined, problems: readonly Problem[], warn: (text: string) => void): T {
+export function accept<T>(
+  path: string,
+  text: string,
+  config: T | undefined,
+  problems: readonly Problem[],
+  warn: (text: string) => void,
+): T {
   if (config === undefined) {
     const errors = problems.filter(({ severity }) => severity === 'error').length;
     throw new CliError(`${path} has ${errors} ${errors === 1 ? 'problem' : 'problems'}\n${formatProblems(problems, text)}`);

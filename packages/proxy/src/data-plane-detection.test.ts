@@ -18,7 +18,10 @@ describe('a listener that finds out the protocol', () => {
   afterEach(async () => {
     try {
       await until(() => isQuiet(planes), 'nothing in flight');
-      assert.deepEqual(planes.flatMap(({ faults }) => faults), []);
+      assert.deepEqual(
+        planes.flatMap(({ faults }) => faults),
+        [],
+      );
     } finally {
       planes = [];
       await mesh.close();
@@ -62,7 +65,11 @@ describe('a listener that finds out the protocol', () => {
       upserts: [
         {
           ...listener,
-          filter: { kind: 'http', routeConfigName: cluster, otherwise: { kind: 'tcp', cluster, tunnel: 'orders.default.mesh.internal:80' } },
+          filter: {
+            kind: 'http',
+            routeConfigName: cluster,
+            otherwise: { kind: 'tcp', cluster, tunnel: 'orders.default.mesh.internal:80' },
+          },
         },
       ],
       removed: [],
@@ -107,7 +114,11 @@ describe('a listener that finds out the protocol', () => {
     await client.expect(/ 200 [\s\S]*web/);
     client.socket.destroy();
     const peer = connectFrames(port, { silent: true });
-    const bytes = Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]), headers(1, get())]);
+    const bytes = Buffer.concat([
+      Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+      Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]),
+      headers(1, get()),
+    ]);
     for (const byte of bytes) {
       peer.send(Buffer.from([byte]));
       await new Promise((resolve) => setImmediate(resolve));

@@ -76,7 +76,10 @@ for (const hops of HOPS) {
             for (const request of uploads) request.destroy();
             for (const response of answers) response.destroy();
             await until(() => isQuiet(way.planes), 'nothing in flight');
-            assert.deepEqual(way.planes.flatMap(({ faults }) => faults), []);
+            assert.deepEqual(
+              way.planes.flatMap(({ faults }) => faults),
+              [],
+            );
           } finally {
             await mesh.close();
           }
@@ -93,7 +96,10 @@ for (const hops of HOPS) {
           await until(() => call.status === 200 && answers.length === 1, 'the head');
           call.pause();
           const answer = answers.pop()!;
-          const pump = new Pump((bytes) => answer.write(bytes), () => answer.writableLength > 1_000_000);
+          const pump = new Pump(
+            (bytes) => answer.write(bytes),
+            () => answer.writableLength > 1_000_000,
+          );
           assert.equal(await pump.stopped(), true, `${pump.writtenBytes} bytes were taken`);
           assert.ok(pump.writtenBytes < HELD_BYTES_MAX, `${pump.writtenBytes} bytes were taken`);
           await othersGoOn();
@@ -105,7 +111,10 @@ for (const hops of HOPS) {
         test('an application that does not read stops the client, and no other request', async () => {
           const call = client.begin({ method: 'POST', path: '/upload', body: [] });
           await until(() => uploads.length === 1, 'the request');
-          const pump = new Pump((bytes) => call.write(bytes), () => call.heldBytes() > 1_000_000);
+          const pump = new Pump(
+            (bytes) => call.write(bytes),
+            () => call.heldBytes() > 1_000_000,
+          );
           assert.equal(await pump.stopped(), true, `${pump.writtenBytes} bytes were taken`);
           assert.ok(pump.writtenBytes < HELD_BYTES_MAX, `${pump.writtenBytes} bytes were taken`);
           await othersGoOn();

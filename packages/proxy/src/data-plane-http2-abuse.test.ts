@@ -54,7 +54,10 @@ describe('abuse of HTTP/2', () => {
     peer.socket.destroy();
     await until(() => isQuiet(way.planes), 'nothing in flight');
     await until(() => way.planes[0]!.plane.status().openConnections === 0, 'no connection left');
-    assert.deepEqual(way.planes.flatMap(({ faults }) => faults), []);
+    assert.deepEqual(
+      way.planes.flatMap(({ faults }) => faults),
+      [],
+    );
     requests = 0;
   });
   after(() => mesh.close());
@@ -62,7 +65,11 @@ describe('abuse of HTTP/2', () => {
   /** Keeps sending while the socket takes it, until the data plane has had enough. */
   async function flood(peer: FramePeer, next: () => Buffer, batchesMax = 2_000): Promise<number> {
     for (let batch = 0; batch < batchesMax && !peer.closed && !peer.ended; batch++) {
-      if (!peer.socket.write(next())) await Promise.race([new Promise((resolve) => peer.socket.once('drain', resolve)), new Promise((resolve) => peer.socket.once('close', resolve))]);
+      if (!peer.socket.write(next()))
+        await Promise.race([
+          new Promise((resolve) => peer.socket.once('drain', resolve)),
+          new Promise((resolve) => peer.socket.once('close', resolve)),
+        ]);
       else await new Promise((resolve) => setImmediate(resolve));
     }
     const code = await peer.gone();
@@ -78,11 +85,15 @@ describe('abuse of HTTP/2', () => {
   test('rapid reset (CVE-2023-44487) ends the connection, and the application sees bounded work', async () => {
     const peer = connectFrames(way.port);
     let id = 1;
-    const code = await flood(peer, () => {
-      const frames: Buffer[] = [];
-      for (let count = 0; count < 500; count++, id += 2) frames.push(headers(id, get('/hang')), rstStream(id, 8));
-      return Buffer.concat(frames);
-    }, 200);
+    const code = await flood(
+      peer,
+      () => {
+        const frames: Buffer[] = [];
+        for (let count = 0; count < 500; count++, id += 2) frames.push(headers(id, get('/hang')), rstStream(id, 8));
+        return Buffer.concat(frames);
+      },
+      200,
+    );
     assert.equal(code, ENHANCE_YOUR_CALM);
     assert.ok(id < 100_000, `${id} streams were taken`);
     assert.ok(requests <= DEFAULT_HTTP2_LIMITS.resets.burst + 100, `${requests} requests reached the application`);
@@ -92,11 +103,15 @@ describe('abuse of HTTP/2', () => {
   test('streams that the client makes us reset (CVE-2025-8671) count the same', async () => {
     const peer = connectFrames(way.port);
     let id = 1;
-    const code = await flood(peer, () => {
-      const frames: Buffer[] = [];
-      for (let count = 0; count < 200; count++, id += 2) frames.push(headers(id, get('/hang')), windowUpdate(id, 0));
-      return Buffer.concat(frames);
-    }, 200);
+    const code = await flood(
+      peer,
+      () => {
+        const frames: Buffer[] = [];
+        for (let count = 0; count < 200; count++, id += 2) frames.push(headers(id, get('/hang')), windowUpdate(id, 0));
+        return Buffer.concat(frames);
+      },
+      200,
+    );
     assert.equal(code, ENHANCE_YOUR_CALM);
     assert.ok(requests <= DEFAULT_HTTP2_LIMITS.resets.burst + 100, `${requests} requests reached the application`);
   });
@@ -172,7 +187,12 @@ describe('abuse of HTTP/2', () => {
   test('an HPACK bomb gets 431 and no more memory than the limit', async () => {
     const peer = connectFrames(way.port);
     // One entry of 4,000 bytes in the dynamic table, referred to by one byte each.
-    const entry = Buffer.concat([Buffer.from([0x40, 1]), Buffer.from('a'), Buffer.from([0x7f, ...varint(3_900 - 127)]), Buffer.alloc(3_900, 'b')]);
+    const entry = Buffer.concat([
+      Buffer.from([0x40, 1]),
+      Buffer.from('a'),
+      Buffer.from([0x7f, ...varint(3_900 - 127)]),
+      Buffer.alloc(3_900, 'b'),
+    ]);
     const bomb = Buffer.concat([block(get()), entry, Buffer.alloc(12_000, 0x80 | 62)]);
     peer.send(frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, 1, bomb));
     const answer = await peer.expect(FRAME.headers, 1);
@@ -192,7 +212,14 @@ describe('abuse of HTTP/2', () => {
     const pieces: Buffer[] = [];
     for (let at = 0; at < large.length; at += 16_000) {
       const isLast = at + 16_000 >= large.length;
-      pieces.push(frame(at === 0 ? FRAME.headers : FRAME.continuation, (at === 0 ? FLAG.endStream : 0) | (isLast ? FLAG.endHeaders : 0), 3, large.subarray(at, at + 16_000)));
+      pieces.push(
+        frame(
+          at === 0 ? FRAME.headers : FRAME.continuation,
+          (at === 0 ? FLAG.endStream : 0) | (isLast ? FLAG.endHeaders : 0),
+          3,
+          large.subarray(at, at + 16_000),
+        ),
+      );
     }
     peer.send(...pieces);
     assert.equal((await peer.expect(FRAME.headers, 3)).fields[':status'], '431');

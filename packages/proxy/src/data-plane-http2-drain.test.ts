@@ -180,14 +180,21 @@ describe('gRPC between two data planes', () => {
       assert.deepEqual([answer.headers['grpc-status'], answer.trailers['grpc-status'], answer.body.toString()], [undefined, '0', 'answer']);
     }
     // The only one that is left says why, in the way of gRPC, through both data planes.
-    await mustApply(web.plane, { kind: 'endpoints', upserts: [{ cluster: 'outbound/default/orders', endpoints: [endpoints[0]!] }], removed: [] });
+    await mustApply(web.plane, {
+      kind: 'endpoints',
+      upserts: [{ cluster: 'outbound/default/orders', endpoints: [endpoints[0]!] }],
+      removed: [],
+    });
     await mustApply(web.plane, {
       kind: 'route',
       upserts: [routeConfig('outbound/default/orders', 'outbound/default/orders', ['*'], { retry: { attempts: 0, on: [] } })],
       removed: [],
     });
     const refused = await call();
-    assert.deepEqual([refused.status, refused.headers['grpc-status'], refused.headers['x-heddle-error']], [200, '14', 'APPLICATION_REFUSED']);
+    assert.deepEqual(
+      [refused.status, refused.headers['grpc-status'], refused.headers['x-heddle-error']],
+      [200, '14', 'APPLICATION_REFUSED'],
+    );
     assert.match(web.metrics.expose(), /error="APPLICATION_REFUSED"/);
     client.close();
     await until(() => isQuiet([web, orders]), 'nothing in flight');

@@ -6,7 +6,21 @@ import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { CLIENT_PREFACE } from '@heddle/wire';
 import type { Client } from './testing/clients.ts';
-import { connectFrames, data, FrameServer, FRAME, FLAG, frame, get, headers, post, rstStream, settings, SETTINGS_ACK, windowUpdate } from './testing/frames.ts';
+import {
+  connectFrames,
+  data,
+  FrameServer,
+  FRAME,
+  FLAG,
+  frame,
+  get,
+  headers,
+  post,
+  rstStream,
+  settings,
+  SETTINGS_ACK,
+  windowUpdate,
+} from './testing/frames.ts';
 import { TestMesh } from './testing/mesh.ts';
 import { isQuiet, pair, single, startApplication, VERSIONS } from './testing/paths.ts';
 import type { Way } from './testing/paths.ts';
@@ -32,7 +46,10 @@ for (const application of VERSIONS) {
       });
       after(async () => {
         await until(() => isQuiet(way.planes), 'nothing in flight');
-        assert.deepEqual(way.planes.flatMap(({ faults }) => faults), []);
+        assert.deepEqual(
+          way.planes.flatMap(({ faults }) => faults),
+          [],
+        );
         await mesh.close();
       });
 
@@ -104,11 +121,17 @@ describe('hostile bytes of HTTP/2', () => {
       };
     };
     const limits = { lingerTimeoutMs: 50, requestHeadTimeoutMs: 2_000 };
-    ways = [await pair(mesh, 'http1', port, { limits }), await single(mesh, 'http2', [hostile.port], { limits, route: { timeoutMs: 1_000, retry: { attempts: 0, on: [] } } })];
+    ways = [
+      await pair(mesh, 'http1', port, { limits }),
+      await single(mesh, 'http2', [hostile.port], { limits, route: { timeoutMs: 1_000, retry: { attempts: 0, on: [] } } }),
+    ];
   });
   after(async () => {
     await until(() => ways.every(({ planes }) => isQuiet(planes)), 'nothing in flight');
-    assert.deepEqual(ways.flatMap(({ planes }) => planes.flatMap(({ faults }) => faults)), []);
+    assert.deepEqual(
+      ways.flatMap(({ planes }) => planes.flatMap(({ faults }) => faults)),
+      [],
+    );
     await mesh.close();
   });
 
@@ -118,7 +141,14 @@ describe('hostile bytes of HTTP/2', () => {
     headers(1, get()),
     headers(3, post(), false),
     data(3, 'hello', true),
-    headers(5, [[':method', 'CONNECT'], [':authority', 'orders:80']], false),
+    headers(
+      5,
+      [
+        [':method', 'CONNECT'],
+        [':authority', 'orders:80'],
+      ],
+      false,
+    ),
     data(5, 'x'),
     windowUpdate(0, 100),
     windowUpdate(5, 100),
@@ -130,14 +160,18 @@ describe('hostile bytes of HTTP/2', () => {
 
   test('whatever a client sends, the next client is served', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.nat(frames.length - 1), { maxLength: 8 }), fc.array(mutation, { maxLength: 4 }), async (order, mutations) => {
-        const bytes = Buffer.concat([CLIENT_PREFACE, settings(), ...order.map((index) => frames[index]!)]);
-        const peer = connectFrames(ways[0]!.port, { silent: true });
-        peer.send(mutations.length === 0 ? bytes : mutated(bytes, mutations));
-        peer.socket.end();
-        await peer.gone();
-        peer.socket.destroy();
-      }),
+      fc.asyncProperty(
+        fc.array(fc.nat(frames.length - 1), { maxLength: 8 }),
+        fc.array(mutation, { maxLength: 4 }),
+        async (order, mutations) => {
+          const bytes = Buffer.concat([CLIENT_PREFACE, settings(), ...order.map((index) => frames[index]!)]);
+          const peer = connectFrames(ways[0]!.port, { silent: true });
+          peer.send(mutations.length === 0 ? bytes : mutated(bytes, mutations));
+          peer.socket.end();
+          await peer.gone();
+          peer.socket.destroy();
+        },
+      ),
       { numRuns: 150 },
     );
     const client = connectRaw(ways[0]!.port);
@@ -147,16 +181,30 @@ describe('hostile bytes of HTTP/2', () => {
   });
 
   test('whatever an instance answers, its client gets an answer or an end, and nothing stays', async () => {
-    const answer = [headers(1, [[':status', '200'], ['content-length', '5']], false), data(1, 'hello', true)];
+    const answer = [
+      headers(
+        1,
+        [
+          [':status', '200'],
+          ['content-length', '5'],
+        ],
+        false,
+      ),
+      data(1, 'hello', true),
+    ];
     await fc.assert(
-      fc.asyncProperty(fc.array(mutation, { maxLength: 4 }), fc.array(fc.nat(frames.length - 1), { maxLength: 3 }), async (mutations, order) => {
-        const bytes = Buffer.concat([answer[0]!, ...order.map((index) => frames[index]!), answer[1]!]);
-        says = mutated(bytes, mutations);
-        const client = connectRaw(ways[1]!.port);
-        client.send('GET / HTTP/1.1\r\nHost: orders\r\nConnection: close\r\n\r\n');
-        await client.gone();
-        client.socket.destroy();
-      }),
+      fc.asyncProperty(
+        fc.array(mutation, { maxLength: 4 }),
+        fc.array(fc.nat(frames.length - 1), { maxLength: 3 }),
+        async (mutations, order) => {
+          const bytes = Buffer.concat([answer[0]!, ...order.map((index) => frames[index]!), answer[1]!]);
+          says = mutated(bytes, mutations);
+          const client = connectRaw(ways[1]!.port);
+          client.send('GET / HTTP/1.1\r\nHost: orders\r\nConnection: close\r\n\r\n');
+          await client.gone();
+          client.socket.destroy();
+        },
+      ),
       { numRuns: 100 },
     );
   });

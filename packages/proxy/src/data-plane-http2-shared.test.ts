@@ -16,15 +16,20 @@ describe('a connection that many clients share', () => {
   let way: Way;
 
   before(async () => {
-    const { port } = await startApplication(mesh, 'http2', (request, response) => {
-      request.on('error', () => {});
-      response.on('error', () => {});
-      if (request.url === '/wait') waiting.push(() => response.end('waited'));
-      else if (request.url === '/big') response.end(big);
-      else if (request.url === '/early') response.writeHead(401).end('who are you');
-      else if (request.url !== '/hang') response.end('ok');
-      // Megabytes: node's own limit is for one client, not for a crowd.
-    }, { maxSessionMemory: 500 });
+    const { port } = await startApplication(
+      mesh,
+      'http2',
+      (request, response) => {
+        request.on('error', () => {});
+        response.on('error', () => {});
+        if (request.url === '/wait') waiting.push(() => response.end('waited'));
+        else if (request.url === '/big') response.end(big);
+        else if (request.url === '/early') response.writeHead(401).end('who are you');
+        else if (request.url !== '/hang') response.end('ok');
+        // Megabytes: node's own limit is for one client, not for a crowd.
+      },
+      { maxSessionMemory: 500 },
+    );
     way = await pair(mesh, 'http2', port, { route: { timeoutMs: 0 } });
   });
   after(() => mesh.close());
@@ -42,7 +47,10 @@ describe('a connection that many clients share', () => {
     assert.equal((await call.answer).body.toString(), 'waited');
     client.close();
     await until(() => isQuiet(way.planes), 'nothing in flight');
-    assert.deepEqual(way.planes.flatMap(({ faults }) => faults), []);
+    assert.deepEqual(
+      way.planes.flatMap(({ faults }) => faults),
+      [],
+    );
   }
 
   test('survives that many of them give up their requests', async () => {

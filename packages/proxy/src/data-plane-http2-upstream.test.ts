@@ -20,7 +20,10 @@ describe('HTTP/2 towards instances', () => {
   afterEach(async () => {
     try {
       await until(() => ways.every(({ planes }) => isQuiet(planes)), 'nothing in flight');
-      assert.deepEqual(ways.splice(0).flatMap(({ planes }) => planes.flatMap(({ faults }) => faults)), []);
+      assert.deepEqual(
+        ways.splice(0).flatMap(({ planes }) => planes.flatMap(({ faults }) => faults)),
+        [],
+      );
     } finally {
       ways.length = 0;
       await mesh.close();
@@ -55,7 +58,13 @@ describe('HTTP/2 towards instances', () => {
     };
     const { port } = await way([instance.port], { limits: { streamIdleTimeoutMs: 100 } });
     const client = connectFrames(port);
-    const asked = [[':method', 'CONNECT'], [':protocol', 'telegram'], [':scheme', 'http'], [':authority', 'orders'], [':path', '/']] as const;
+    const asked = [
+      [':method', 'CONNECT'],
+      [':protocol', 'telegram'],
+      [':scheme', 'http'],
+      [':authority', 'orders'],
+      [':path', '/'],
+    ] as const;
     client.send(headers(1, asked, false), data(1, 'last words', true));
     await until(() => instance.peers.length === 1, 'the call');
     await instance.peers[0]!.expect(FRAME.rstStream, 1);
@@ -206,7 +215,9 @@ describe('HTTP/2 towards instances', () => {
     const made = await pair(mesh, 'http1', application.port);
     ways.push(made);
     const callers = [made.client('http2'), made.client('http2')];
-    await Promise.all(callers.map((caller) => Promise.race([caller.call(), until(() => waiting.length > 0, 'a request').then(() => waiting.shift()?.())])));
+    await Promise.all(
+      callers.map((caller) => Promise.race([caller.call(), until(() => waiting.length > 0, 'a request').then(() => waiting.shift()?.())])),
+    );
     await until(() => {
       for (const finish of waiting.splice(0)) finish();
       return isQuiet(made.planes);
@@ -229,7 +240,10 @@ describe('HTTP/2 towards instances', () => {
     }
     const [peer] = application.peers;
     await until(() => peer!.of(FRAME.rstStream).length === 2, 'RST_STREAM');
-    assert.deepEqual(peer!.of(FRAME.rstStream).map(({ payload }) => payload.readUInt32BE()), [8, 8]);
+    assert.deepEqual(
+      peer!.of(FRAME.rstStream).map(({ payload }) => payload.readUInt32BE()),
+      [8, 8],
+    );
   });
 
   test('a dead instance is found out by PING, and its requests go elsewhere', async () => {
@@ -307,7 +321,11 @@ describe('HTTP/2 towards instances', () => {
     const waiting = caller.call({ path: '/wait' });
     await until(() => finish.length === 1, 'the request');
     await mustApply(plane, { kind: 'cluster', upserts: [meshCluster('orders', { http: 'http2', tls: undefined })], removed: [] });
-    await mustApply(plane, { kind: 'endpoints', upserts: [{ cluster: 'outbound/default/orders', endpoints: [endpoint(now.port, 'orders-2')] }], removed: [] });
+    await mustApply(plane, {
+      kind: 'endpoints',
+      upserts: [{ cluster: 'outbound/default/orders', endpoints: [endpoint(now.port, 'orders-2')] }],
+      removed: [],
+    });
     assert.equal((await caller.call()).body.toString(), 'two');
     finish[0]!();
     assert.equal((await waiting).body.toString(), 'waited');

@@ -17,7 +17,10 @@ describe('limits', () => {
   afterEach(async () => {
     try {
       await until(() => ways.every(({ planes }) => isQuiet(planes)), 'nothing in flight');
-      assert.deepEqual(ways.flatMap(({ planes }) => planes.flatMap(({ faults }) => faults)), []);
+      assert.deepEqual(
+        ways.flatMap(({ planes }) => planes.flatMap(({ faults }) => faults)),
+        [],
+      );
     } finally {
       ways = [];
       await mesh.close();
@@ -74,7 +77,10 @@ describe('limits', () => {
   test('headerCountMax, in both versions', async () => {
     const { port } = await limited({ headerCountMax: 10 });
     const fields = (count: number) => Array.from({ length: count }, (_, index) => [`x-${index}`, 'a'] as const);
-    const lines = (count: number) => fields(count).map(([name, value]) => `${name}: ${value}\r\n`).join('');
+    const lines = (count: number) =>
+      fields(count)
+        .map(([name, value]) => `${name}: ${value}\r\n`)
+        .join('');
     assert.equal(await told(port, request(lines(9))), '200');
     assert.equal(await told(port, request(lines(10))), '431');
     assert.equal(await toldFrames(port, get('/', fields(10))), '200');
@@ -108,7 +114,10 @@ describe('limits', () => {
       [5_000, '502'],
     ] as const) {
       kills = 1;
-      assert.equal(await told(way.port, `PUT / HTTP/1.1\r\nHost: orders\r\nContent-Length: ${bytes}\r\n\r\n${'x'.repeat(bytes - 1)}y`), status);
+      assert.equal(
+        await told(way.port, `PUT / HTTP/1.1\r\nHost: orders\r\nContent-Length: ${bytes}\r\n\r\n${'x'.repeat(bytes - 1)}y`),
+        status,
+      );
     }
   });
 
@@ -189,7 +198,12 @@ describe('limits', () => {
   });
 
   test('requestHeadTimeoutMs, downstreamIdleTimeoutMs and streamIdleTimeoutMs of HTTP/1.1', async () => {
-    const { port } = await limited({ requestHeadTimeoutMs: 150, downstreamIdleTimeoutMs: 300, streamIdleTimeoutMs: 200, lingerTimeoutMs: 50 });
+    const { port } = await limited({
+      requestHeadTimeoutMs: 150,
+      downstreamIdleTimeoutMs: 300,
+      streamIdleTimeoutMs: 200,
+      lingerTimeoutMs: 50,
+    });
     const dripping = connectRaw(port);
     const drip = setInterval(() => void dripping.send('a'), 10);
     dripping.send('GET /');

@@ -84,7 +84,13 @@ const target = (change: Readonly<Record<string, string>>): Fields => post().map(
 const REFUSED2: Readonly<Record<string, readonly [fields: Fields, body: string]>> = {
   'a length shorter than the body': [post('/', [['content-length', '3']]), `abc${CANARY}`],
   'a length longer than the body': [post('/', [['content-length', '300']]), 'abc'],
-  'two lengths': [post('/', [['content-length', '3'], ['content-length', '3']]), 'abc'],
+  'two lengths': [
+    post('/', [
+      ['content-length', '3'],
+      ['content-length', '3'],
+    ]),
+    'abc',
+  ],
   'a length with a sign': [post('/', [['content-length', '+3']]), 'abc'],
   'Transfer-Encoding': [post('/', [['transfer-encoding', 'chunked']]), `0\r\n\r\n${CANARY}`],
   Connection: [post('/', [['connection', 'close']]), 'abc'],
@@ -134,7 +140,10 @@ for (const hops of HOPS) {
         peer.socket.on('data', () => {
           if (/\r\n\r\n/.test(peer.text)) peer.send('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok').socket.end();
         });
-      way = await startWay(mesh, hops, 'http1', application.port, { limits: { lingerTimeoutMs: 200 }, route: { timeoutMs: 2_000, retry: { attempts: 0, on: [] } } });
+      way = await startWay(mesh, hops, 'http1', application.port, {
+        limits: { lingerTimeoutMs: 200 },
+        route: { timeoutMs: 2_000, retry: { attempts: 0, on: [] } },
+      });
     });
     afterEach(async () => {
       const client = connectRaw(way.port);
@@ -142,7 +151,10 @@ for (const hops of HOPS) {
       await client.expect(/^HTTP\/1\.1 200 [\s\S]*ok$/);
       client.socket.destroy();
       await until(() => isQuiet(way.planes), 'nothing in flight');
-      assert.deepEqual(way.planes.flatMap(({ faults }) => faults), []);
+      assert.deepEqual(
+        way.planes.flatMap(({ faults }) => faults),
+        [],
+      );
     });
     after(() => mesh.close());
 

@@ -116,7 +116,13 @@ describe('tcp services', () => {
       upserts: [{ name: 'outbound/proxy', direction: 'outbound', ...bind, filter: { kind: 'http', routeConfigName: 'outbound/mesh' } }],
       removed: [],
     });
-    const route = { prefix: '', cluster: 'outbound/default/store', connect: 'forward', timeoutMs: 0, retry: { attempts: 0, on: [] } } as const;
+    const route = {
+      prefix: '',
+      cluster: 'outbound/default/store',
+      connect: 'forward',
+      timeoutMs: 0,
+      retry: { attempts: 0, on: [] },
+    } as const;
     await mustApply(web.plane, {
       kind: 'route',
       upserts: [{ name: 'outbound/mesh', virtualHosts: [{ name: 'store', domains: ['store.mesh.internal:6379'], routes: [route] }] }],

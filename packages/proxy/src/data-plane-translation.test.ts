@@ -26,11 +26,17 @@ describe('translation between the versions', () => {
     application = await RawServer.listen();
     mesh.onClose(() => application.close());
     application.onPeer = (peer) => peer.socket.on('data', () => void (peer.text.includes('\r\n\r\n') && peer.send(answer).socket.end()));
-    way = await pair(mesh, 'http1', application.port, { limits: SECONDS_OF_A_TEST, route: { timeoutMs: 2_000, retry: { attempts: 0, on: [] } } });
+    way = await pair(mesh, 'http1', application.port, {
+      limits: SECONDS_OF_A_TEST,
+      route: { timeoutMs: 2_000, retry: { attempts: 0, on: [] } },
+    });
   });
   afterEach(async () => {
     await until(() => isQuiet(way.planes), 'nothing in flight');
-    assert.deepEqual(way.planes.flatMap(({ faults }) => faults), []);
+    assert.deepEqual(
+      way.planes.flatMap(({ faults }) => faults),
+      [],
+    );
     application.peers.length = 0;
   });
   after(() => mesh.close());
@@ -66,7 +72,7 @@ describe('translation between the versions', () => {
   });
 
   test('a method that nobody knows is passed on', async () => {
-    const { seen } = await exchange("M-SEARCH! /x HTTP/1.1\r\nHost: orders\r\nConnection: close\r\n\r\n");
+    const { seen } = await exchange('M-SEARCH! /x HTTP/1.1\r\nHost: orders\r\nConnection: close\r\n\r\n');
     assert.match(seen, /^(M-SEARCH! \/x HTTP\/1\.1\r\n|$)/);
   });
 
@@ -149,7 +155,11 @@ describe('translation between the versions', () => {
   });
 
   test('answers that HTTP/2 cannot say are errors of the instance', async () => {
-    for (const response of ['HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n', 'HTTP/1.1 099 Low\r\n\r\n', 'HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n']) {
+    for (const response of [
+      'HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n',
+      'HTTP/1.1 099 Low\r\n\r\n',
+      'HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    ]) {
       application.peers.length = 0;
       const { told } = await exchange('GET / HTTP/1.1\r\nHost: orders\r\nConnection: close\r\n\r\n', response);
       assert.match(told, /^HTTP\/1\.1 (502|204) /, response);
@@ -269,7 +279,9 @@ describe('connections to instances that speak HTTP/2', () => {
     });
     const web = mesh.plane('web');
     const tls = { trustBundleName: 'trust-bundle', peerIds: [], serverName: 'site.example', alpn: ['http/1.1'] };
-    const port = await mesh.outbound(web.plane, 'site', [endpoint((site.address() as AddressInfo).port, 'site-1')], { cluster: { http: 'http1', tls } });
+    const port = await mesh.outbound(web.plane, 'site', [endpoint((site.address() as AddressInfo).port, 'site-1')], {
+      cluster: { http: 'http1', tls },
+    });
     await mustApply(web.plane, { kind: 'secret', upserts: [{ name: 'trust-bundle', rootsPem: authority.rootsPem }], removed: [] });
     for (const version of VERSIONS) {
       const client = createClient(version, port);
@@ -287,7 +299,17 @@ describe('connections to instances that speak HTTP/2', () => {
     server.onPeer = (peer) => {
       peer.onFrame = ({ type, streamId }) => {
         if (type !== FRAME.headers) return;
-        for (let sent = 0; sent < count; sent++) peer.send(headers(streamId, [[':status', '103'], ['link', `</${sent}>`]], false));
+        for (let sent = 0; sent < count; sent++)
+          peer.send(
+            headers(
+              streamId,
+              [
+                [':status', '103'],
+                ['link', `</${sent}>`],
+              ],
+              false,
+            ),
+          );
         peer.send(headers(streamId, [[':status', '200']], false), data(streamId, 'ok', true));
       };
     };

@@ -67,7 +67,10 @@ for (const kind of ['a local port', 'CONNECT over http1', 'CONNECT over http2'] 
     after(async () => {
       try {
         await until(() => isQuiet(planes), 'nothing in flight');
-        assert.deepEqual(planes.flatMap(({ faults }) => faults), []);
+        assert.deepEqual(
+          planes.flatMap(({ faults }) => faults),
+          [],
+        );
       } finally {
         await mesh.close();
       }
@@ -264,7 +267,10 @@ describe('CONNECT by hand over HTTP/2', () => {
     ({ planes, port } = await world(mesh, [application.port], 'CONNECT over http2'));
   });
   after(() => mesh.close());
-  const connect = [[':method', 'CONNECT'], [':authority', AUTHORITY]] as const;
+  const connect = [
+    [':method', 'CONNECT'],
+    [':authority', AUTHORITY],
+  ] as const;
 
   test('that ends its direction with the request is answered, and hears the other side out', async () => {
     application.onPeer = (peer) => void peer.send('only me');

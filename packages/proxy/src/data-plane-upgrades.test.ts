@@ -54,7 +54,10 @@ for (const hops of HOPS) {
         after(async () => {
           try {
             await until(() => isQuiet(way.planes), 'nothing in flight');
-            assert.deepEqual(way.planes.flatMap(({ faults }) => faults), []);
+            assert.deepEqual(
+              way.planes.flatMap(({ faults }) => faults),
+              [],
+            );
           } finally {
             await mesh.close();
           }
@@ -206,7 +209,10 @@ describe('upgrades that are not agreed on', () => {
   const ways: Way[] = [];
   after(async () => {
     await until(() => ways.every(({ planes }) => isQuiet(planes)), 'nothing in flight');
-    assert.deepEqual(ways.flatMap(({ planes }) => planes.flatMap(({ faults }) => faults)), []);
+    assert.deepEqual(
+      ways.flatMap(({ planes }) => planes.flatMap(({ faults }) => faults)),
+      [],
+    );
     await mesh.close();
   });
 
@@ -267,7 +273,9 @@ describe('upgrades that are not agreed on', () => {
       await posting.expect(/^HTTP\/1\.1 200 [\s\S]*ignored/);
       posting.socket.destroy();
       const getting = connectRaw(port);
-      getting.send('GET / HTTP/1.1\r\nHost: orders\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n');
+      getting.send(
+        'GET / HTTP/1.1\r\nHost: orders\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n',
+      );
       await getting.expect(/^HTTP\/1\.1 101 [\s\S]*upgrade: h2c\r\n\r\n/i);
       getting.send('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0');
       await getting.expect('ignored');
@@ -278,9 +286,14 @@ describe('upgrades that are not agreed on', () => {
 
   test('h2c asked for with CONNECT opens no way past the routes', async () => {
     const client = connectRaw(ways[0]!.port);
-    client.send('CONNECT orders:80 HTTP/1.1\r\nHost: orders:80\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n');
+    client.send(
+      'CONNECT orders:80 HTTP/1.1\r\nHost: orders:80\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n',
+    );
     await client.expect(/^HTTP\/1\.1 (?!101)/);
-    assert.deepEqual(seen.filter((line) => line.startsWith('CONNECT')), []);
+    assert.deepEqual(
+      seen.filter((line) => line.startsWith('CONNECT')),
+      [],
+    );
     client.socket.destroy();
   });
 

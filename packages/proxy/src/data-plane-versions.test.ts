@@ -20,7 +20,9 @@ const handler: Handler = (request, response) => {
       return;
     case '/headers':
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
-      request.on('end', () => response.end(JSON.stringify({ ...seen, body: Buffer.concat(chunks).toString(), trailers: request.trailers })));
+      request.on('end', () =>
+        response.end(JSON.stringify({ ...seen, body: Buffer.concat(chunks).toString(), trailers: request.trailers })),
+      );
       return;
     case '/trailers':
       response.setHeader('trailer', 'x-sum');
@@ -83,7 +85,10 @@ for (const hops of HOPS) {
         after(async () => {
           try {
             await until(() => isQuiet(way.planes), 'nothing in flight');
-            assert.deepEqual(way.planes.flatMap(({ faults }) => faults), []);
+            assert.deepEqual(
+              way.planes.flatMap(({ faults }) => faults),
+              [],
+            );
           } finally {
             await mesh.close();
           }
@@ -204,7 +209,13 @@ for (const hops of HOPS) {
           const { headers } = await seen({
             headers: {
               ...(version === 'http1'
-                ? { connection: 'x-mine, keep-alive', 'x-mine': '1', 'keep-alive': 'timeout=5', 'proxy-connection': 'keep-alive', te: 'trailers, deflate' }
+                ? {
+                    connection: 'x-mine, keep-alive',
+                    'x-mine': '1',
+                    'keep-alive': 'timeout=5',
+                    'proxy-connection': 'keep-alive',
+                    te: 'trailers, deflate',
+                  }
                 : { te: 'trailers' }),
               'proxy-authorization': 'Basic c2VjcmV0Og==',
               'x-heddle-peer': 'spiffe://shop.test/ns/default/svc/admin',
@@ -213,7 +224,8 @@ for (const hops of HOPS) {
               tracestate: 'a=b',
             },
           });
-          for (const name of ['x-mine', 'keep-alive', 'proxy-connection', 'proxy-authorization']) assert.equal(headers[name], undefined, name);
+          for (const name of ['x-mine', 'keep-alive', 'proxy-connection', 'proxy-authorization'])
+            assert.equal(headers[name], undefined, name);
           assert.equal(headers['x-heddle-peer'], hops === 'pair' ? 'spiffe://shop.test/ns/default/svc/web' : undefined);
           assert.equal(headers['x-kept'], 'yes');
           assert.equal(headers.traceparent, '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01');

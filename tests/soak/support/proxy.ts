@@ -4,10 +4,13 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { waitFor } from '../../support/wait.ts';
 
 const MAIN = fileURLToPath(new URL('../../../packages/cli/src/main.ts', import.meta.url));
+/** Longer than the proxy waits for what is under way. */
+const STOP_MS = 20_000;
 const FAULT = 'a fault of heddle itself';
 
 /** After a full collection of garbage: what is really held. */
@@ -31,7 +34,7 @@ export class SoakedProxy {
   readonly faults: string[] = [];
   private readonly process: ChildProcess;
   private readonly directory: string;
-  private readonly ended: Promise<void>;
+  private readonly ended: Promise<number | null>;
   private admin = 0;
   private inspector = '';
   private rest = '';
@@ -54,9 +57,9 @@ export class SoakedProxy {
     const kill = (): void => void this.process.kill('SIGKILL');
     process.once('exit', kill);
     this.ended = new Promise((resolve) => {
-      this.process.once('close', () => {
+      this.process.once('close', (code) => {
         process.off('exit', kill);
-        resolve();
+        resolve(code);
       });
     });
   }
@@ -154,10 +157,17 @@ export class SoakedProxy {
     return new Metrics(await response.text());
   }
 
-  async stop(): Promise<void> {
+  /** Asks it to end; resolves to its exit code, undefined: it did not end in time and was killed. */
+  async stop(): Promise<number | null | undefined> {
+    if (this.isAlive) this.process.kill('SIGTERM');
+    const timer = new AbortController();
+    const late = delay(STOP_MS, undefined, { signal: timer.signal }).catch(() => undefined);
+    const code = await Promise.race([this.ended, late]);
+    timer.abort();
     if (this.isAlive) this.process.kill('SIGKILL');
     await this.ended;
     await rm(this.directory, { recursive: true, force: true });
+    return code;
   }
 
   private heard(text: string): void {

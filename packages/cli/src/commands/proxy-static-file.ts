@@ -33,7 +33,9 @@ function readText(path: string): string {
   try {
     return readPlainText(path);
   } catch (error) {
-    throw new CliError(`the file ${path} cannot be read: ${(error as Error).message}`, 'name the file with --static FILE', { cause: error });
+    throw new CliError(`the file ${path} cannot be read: ${(error as Error).message}`, 'name the file with --static FILE', {
+      cause: error,
+    });
   }
 }
 

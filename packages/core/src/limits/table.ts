@@ -179,7 +179,8 @@ export const LIMITS = {
   pingAfterMs: {
     value: 10_000,
     unit: 'ms',
-    reason: 'An HTTP/2 connection to an instance with requests under way from which nothing came for so long is asked whether it still lives.',
+    reason:
+      'An HTTP/2 connection to an instance with requests under way from which nothing came for so long is asked whether it still lives.',
   },
   pingTimeoutMs: {
     value: 5_000,

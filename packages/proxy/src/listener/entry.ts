@@ -57,7 +57,10 @@ export class Entry {
     const credential = isHttp1 ? head.proxyAuthorization : head.get(PROXY_AUTHORIZATION);
     const workload = this.knownWorkload ?? service.workloadOf(credential);
     if (workload === undefined)
-      return this.refuse('UNKNOWN_WORKLOAD', credential === undefined ? 'no Proxy-Authorization was sent' : 'the credential is not known here');
+      return this.refuse(
+        'UNKNOWN_WORKLOAD',
+        credential === undefined ? 'no Proxy-Authorization was sent' : 'the credential is not known here',
+      );
     this.workload = workload;
     const { table } = service.routes;
     if (table === undefined)
@@ -107,10 +110,7 @@ export class Entry {
 
   private noRoute({ authority }: AnyRequestHead, isConnect: boolean): false {
     if (authority === '') return this.refuse('NO_SUCH_SERVICE', 'the request names no authority');
-    return this.refuse(
-      'NO_SUCH_SERVICE',
-      isConnect ? `CONNECT ${authority}: no service has this name and port` : `asked for ${authority}`,
-    );
+    return this.refuse('NO_SUCH_SERVICE', isConnect ? `CONNECT ${authority}: no service has this name and port` : `asked for ${authority}`);
   }
 
   private refuse(code: ErrorCode, detail: string): false {

@@ -1,14 +1,7 @@
 // One request of an HTTP/2 connection, from its head to the end of its stream. Used again for other streams of the connection.
 import { ERRORS, ERROR_HEADER } from '@heddle/core';
 import type { ErrorCode } from '@heddle/core';
-import {
-  encodeGrpcMessage,
-  grpcKindOf,
-  HeaderNames,
-  HTTP2_ERROR,
-  Http2RequestHead,
-  Http2ResponseHead,
-} from '@heddle/wire';
+import { encodeGrpcMessage, grpcKindOf, HeaderNames, HTTP2_ERROR, Http2RequestHead, Http2ResponseHead } from '@heddle/wire';
 import type { Http2ResponseRendering, Http2Server, Http2Stream, Http2Trailers, RequestHead } from '@heddle/wire';
 import type { Context } from '../stack/context.ts';
 import type { Downstream } from '../stack/ends.ts';

@@ -198,10 +198,12 @@ export class ActiveListener implements HttpServiceOwner {
 
   private destinations(config: Listener, service: HttpService | undefined): Destinations {
     const { filter, serverNames = [] } = config;
-    const byName = new Map(serverNames.flatMap((route) => {
-      const begin = this.tcpHandler(config, route.filter);
-      return route.names.map((name) => [name, begin] as const);
-    }));
+    const byName = new Map(
+      serverNames.flatMap((route) => {
+        const begin = this.tcpHandler(config, route.filter);
+        return route.names.map((name) => [name, begin] as const);
+      }),
+    );
     const opaque = filter.kind === 'tcp' ? filter : filter.otherwise;
     const beginOpaque = opaque === undefined ? undefined : this.tcpHandler(config, opaque);
     const other = (connection: Connection): ConnectionHandler | undefined => {

@@ -32,7 +32,8 @@ const SAMPLES: readonly (readonly [bytes: Buffer, guess: ReturnType<typeof guess
 ];
 
 test('each protocol is known by its first bytes', () => {
-  for (const [bytes, guess] of SAMPLES) assert.deepEqual(guessProtocol(bytes), guess, JSON.stringify(bytes.toString('latin1').slice(0, 40)));
+  for (const [bytes, guess] of SAMPLES)
+    assert.deepEqual(guessProtocol(bytes), guess, JSON.stringify(bytes.toString('latin1').slice(0, 40)));
 });
 
 test('as bytes come one by one, the answer is "more" until it is the right one, and stays', () => {
@@ -58,7 +59,9 @@ test('a request is known before its line has ended, and no more than the longest
 test('any bytes give an answer, the same for the same bytes, and never one that more bytes take back', () => {
   const start = fc.oneof(
     fc.uint8Array({ minLength: 1, maxLength: 64 }).map((bytes) => Buffer.from(bytes)),
-    fc.tuple(fc.constantFrom(...SAMPLES), fc.nat(80), fc.uint8Array({ maxLength: 16 })).map(([[bytes], at, more]) => Buffer.concat([bytes.subarray(0, at), more])),
+    fc
+      .tuple(fc.constantFrom(...SAMPLES), fc.nat(80), fc.uint8Array({ maxLength: 16 }))
+      .map(([[bytes], at, more]) => Buffer.concat([bytes.subarray(0, at), more])),
   );
   fc.assert(
     fc.property(start, fc.uint8Array({ maxLength: 64 }), (bytes, more) => {

@@ -6,8 +6,25 @@ export type ProtocolGuess = 'http1' | 'http2' | 'other' | 'more' | { readonly se
 
 /** RFC 9110 §9, RFC 5789, RFC 4918, RFC 3253: what an HTTP request may begin with. */
 const METHODS = [
-  'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH',
-  'PROPFIND', 'PROPPATCH', 'MKCOL', 'COPY', 'MOVE', 'LOCK', 'UNLOCK', 'REPORT', 'SEARCH', 'QUERY',
+  'GET',
+  'HEAD',
+  'POST',
+  'PUT',
+  'DELETE',
+  'CONNECT',
+  'OPTIONS',
+  'TRACE',
+  'PATCH',
+  'PROPFIND',
+  'PROPPATCH',
+  'MKCOL',
+  'COPY',
+  'MOVE',
+  'LOCK',
+  'UNLOCK',
+  'REPORT',
+  'SEARCH',
+  'QUERY',
 ] as const;
 const METHOD_CHARS_MAX = 9;
 const TLS_HANDSHAKE = 0x16;
@@ -19,7 +36,8 @@ const TARGET_STARTS = new Set(['/', 'h', 'H', '*']);
 export function guessProtocol(bytes: Buffer): ProtocolGuess {
   if (bytes[0] === TLS_HANDSHAKE) return guessTls(bytes);
   const prefaceBytes = Math.min(bytes.length, CLIENT_PREFACE.length);
-  if (bytes.compare(CLIENT_PREFACE, 0, prefaceBytes, 0, prefaceBytes) === 0) return prefaceBytes === CLIENT_PREFACE.length ? 'http2' : 'more';
+  if (bytes.compare(CLIENT_PREFACE, 0, prefaceBytes, 0, prefaceBytes) === 0)
+    return prefaceBytes === CLIENT_PREFACE.length ? 'http2' : 'more';
   return guessHttp1(bytes);
 }
 

@@ -223,7 +223,8 @@ export class Exchange implements UpstreamUser, PoolUser {
     // Our own answers: errors of HTTP, and those of gRPC, which are heads alone.
     if (trusted && (status >= 400 || endStream) && this.repeatedFor(head)) return;
     const { downstream } = this;
-    if (this.isUpgrade && downstream.switchesBy2xx && status < 300) return this.refuseAnswer('did not switch protocols, but answered as if it had');
+    if (this.isUpgrade && downstream.switchesBy2xx && status < 300)
+      return this.refuseAnswer('did not switch protocols, but answered as if it had');
     this.responseStarted = true;
     this.status = status;
     this.body.lose();

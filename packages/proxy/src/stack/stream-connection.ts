@@ -98,7 +98,12 @@ export abstract class StreamConnection extends StreamEnd implements Connection {
   }
 
   protected override onReset(errorCode: number, violation: StreamViolationCode | undefined): void {
-    this.close(new NetworkError('reset', violation === undefined ? `the stream was reset (HTTP/2 error ${errorCode})` : `the peer broke HTTP/2: ${violation}`));
+    this.close(
+      new NetworkError(
+        'reset',
+        violation === undefined ? `the stream was reset (HTTP/2 error ${errorCode})` : `the peer broke HTTP/2: ${violation}`,
+      ),
+    );
   }
 
   /** Tells the handler, once. */

@@ -4,9 +4,27 @@ import tls from 'node:tls';
 import { BlockWriter, CLIENT_PREFACE, FieldList, HpackDecoder, HpackEncoder } from '@heddle/wire';
 import { until } from './raw-http.ts';
 
-export const FRAME = { data: 0, headers: 1, priority: 2, rstStream: 3, settings: 4, pushPromise: 5, ping: 6, goaway: 7, windowUpdate: 8, continuation: 9 };
+export const FRAME = {
+  data: 0,
+  headers: 1,
+  priority: 2,
+  rstStream: 3,
+  settings: 4,
+  pushPromise: 5,
+  ping: 6,
+  goaway: 7,
+  windowUpdate: 8,
+  continuation: 9,
+};
 export const FLAG = { endStream: 1, ack: 1, endHeaders: 4, padded: 8, priority: 32 };
-export const SETTING = { headerTableSize: 1, enablePush: 2, maxConcurrentStreams: 3, initialWindowSize: 4, maxFrameSize: 5, enableConnectProtocol: 8 };
+export const SETTING = {
+  headerTableSize: 1,
+  enablePush: 2,
+  maxConcurrentStreams: 3,
+  initialWindowSize: 4,
+  maxFrameSize: 5,
+  enableConnectProtocol: 8,
+};
 
 export type Fields = readonly (readonly [name: string, value: string])[];
 
@@ -133,7 +151,9 @@ export class FramePeer {
     const found = this.of(type, streamId)[0];
     if (found === undefined) {
       const seen = this.frames.map((each) => `${each.type}/${each.streamId}`).join(' ');
-      throw new Error(`${this.closed ? 'the connection was closed' : 'waited in vain'}: no frame ${type} on ${streamId ?? 'any stream'} in ${seen}`);
+      throw new Error(
+        `${this.closed ? 'the connection was closed' : 'waited in vain'}: no frame ${type} on ${streamId ?? 'any stream'} in ${seen}`,
+      );
     }
     return found;
   }
@@ -152,7 +172,8 @@ export class FramePeer {
   isOver(streamId: number): boolean {
     return this.frames.some(
       ({ type, flags, streamId: id }) =>
-        id === streamId && (type === FRAME.rstStream || ((type === FRAME.data || type === FRAME.headers) && (flags & FLAG.endStream) !== 0)),
+        id === streamId &&
+        (type === FRAME.rstStream || ((type === FRAME.data || type === FRAME.headers) && (flags & FLAG.endStream) !== 0)),
     );
   }
 

@@ -167,7 +167,9 @@ export class TestMesh {
       direction: 'outbound',
       ...bind,
       workload,
-      filter: tcp ? { kind: 'tcp', cluster: name, tunnel: `${service}.default.mesh.internal:5432` } : { kind: 'http', routeConfigName: name },
+      filter: tcp
+        ? { kind: 'tcp', cluster: name, tunnel: `${service}.default.mesh.internal:5432` }
+        : { kind: 'http', routeConfigName: name },
     };
     await mustApply(plane, { kind: 'listener', upserts: [listener], removed: [] });
     return bind.port;

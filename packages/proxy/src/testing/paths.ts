@@ -91,7 +91,13 @@ export async function pair(mesh: TestMesh, http: Version, applicationPort: numbe
 export const VERSIONS: readonly Version[] = ['http1', 'http2'];
 export const HOPS = ['single', 'pair'] as const;
 
-export function startWay(mesh: TestMesh, hops: (typeof HOPS)[number], version: Version, applicationPort: number, options?: PathOptions): Promise<Way> {
+export function startWay(
+  mesh: TestMesh,
+  hops: (typeof HOPS)[number],
+  version: Version,
+  applicationPort: number,
+  options?: PathOptions,
+): Promise<Way> {
   return hops === 'single' ? single(mesh, version, [applicationPort], options) : pair(mesh, version, applicationPort, options);
 }
 

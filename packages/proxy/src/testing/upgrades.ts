@@ -13,7 +13,9 @@ import type { RawPeer } from './raw-http.ts';
 const WEBSOCKET_SUFFIX = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
 export function acceptOf(key: string): string {
-  return createHash('sha1').update(key + WEBSOCKET_SUFFIX).digest('base64');
+  return createHash('sha1')
+    .update(key + WEBSOCKET_SUFFIX)
+    .digest('base64');
 }
 
 export interface Asked {
@@ -39,7 +41,9 @@ export async function upgradingApplication(mesh: TestMesh, version: Version, onA
         headers: request.headers as Asked['headers'],
         agree: (first = '') => {
           const accept = key === undefined ? '' : `Sec-WebSocket-Accept: ${acceptOf(key)}\r\n`;
-          socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${request.headers.upgrade}\r\n${accept}X-App: yes\r\n\r\n${first}`);
+          socket.write(
+            `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${request.headers.upgrade}\r\n${accept}X-App: yes\r\n\r\n${first}`,
+          );
           return socket;
         },
         refuse: (status, body) => {
@@ -113,7 +117,9 @@ function askHttp1(mesh: TestMesh, port: number, options: AskOptions): Upgraded {
   }
   const own = protocol === 'websocket' ? { 'Sec-WebSocket-Key': key ?? 'dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Version': '13' } : {};
   const lines = Object.entries({ ...own, ...headers }).map(([name, value]) => `${name}: ${value}\r\n`);
-  peer.send(`GET ${path} HTTP/1.1\r\nHost: orders.mesh.internal\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n${lines.join('')}\r\n${first}`);
+  peer.send(
+    `GET ${path} HTTP/1.1\r\nHost: orders.mesh.internal\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n${lines.join('')}\r\n${first}`,
+  );
   return upgradedOf(peer);
 }
 
@@ -126,7 +132,10 @@ export function upgradedOf(peer: RawPeer, isBare = false): Upgraded {
     },
     get headers() {
       const head = peer.text.slice(0, Math.max(0, headEnd()));
-      const pairs = head.split('\r\n').slice(1).map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]);
+      const pairs = head
+        .split('\r\n')
+        .slice(1)
+        .map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]);
       return Object.fromEntries(pairs) as Record<string, string>;
     },
     get text() {

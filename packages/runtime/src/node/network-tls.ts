@@ -3,11 +3,14 @@
 // are off there, and chain, identity and protocol are checked again after each handshake.
 import { constants } from 'node:crypto';
 import net from 'node:net';
-import tls from 'node:tls';
+import type tls from 'node:tls';
 import { ALPN_HTTP1, DEFAULT_LIMITS, parseSpiffeId, readSvid } from '@heddle/core';
 import { NetworkError } from '../ports/network.ts';
 import type { ClientTlsOptions, ServerTlsOptions, TlsContext } from '../ports/network.ts';
 import { toNetworkError } from './network-errors.ts';
+
+/** Loaded on first use: a proxy without TLS is 8 MB smaller. */
+const nodeTls = (): typeof tls => process.getBuiltinModule('node:tls');
 
 export class ServerTls implements TlsContext {
   readonly kind = 'server';
@@ -31,7 +34,7 @@ export class ServerTls implements TlsContext {
   /** A TLS server that never listens: sockets are handed to it one by one. */
   server(): tls.Server {
     const { rootsPem, alpn } = this.options;
-    return tls.createServer({
+    return nodeTls().createServer({
       ...this.contextOptions,
       requestCert: rootsPem !== undefined,
       rejectUnauthorized: rootsPem !== undefined,
@@ -90,9 +93,9 @@ export class ClientTls implements TlsContext {
         servername: serverName === undefined || net.isIP(serverName) !== 0 ? '' : serverName,
         // SPIFFE ids are checked by `verify`, since Node skips this call on resumed sessions.
         checkServerIdentity: (_host, certificate) =>
-          serverName === undefined ? undefined : tls.checkServerIdentity(serverName, certificate),
+          serverName === undefined ? undefined : nodeTls().checkServerIdentity(serverName, certificate),
       };
-    return tls.connect(options);
+    return nodeTls().connect(options);
   }
 
   /** The peer's SPIFFE id; empty where the server is known by its name. Throws NetworkError when it is not who it should be. */
@@ -113,7 +116,7 @@ function versions(isBetweenProxies: boolean): Pick<tls.SecureContextOptions, 'mi
 
 function checkedContext(options: tls.SecureContextOptions): tls.SecureContext {
   try {
-    return tls.createSecureContext(options);
+    return nodeTls().createSecureContext(options);
   } catch (error) {
     throw new NetworkError('tls', `the certificate, key or roots cannot be used: ${toNetworkError(error).message}`, error);
   }

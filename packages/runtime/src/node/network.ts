@@ -118,7 +118,13 @@ export function listenOn(socket: BoundSocket): Promise<ListeningSocket> {
 }
 
 function open(place: ListenOptions, start: (server: net.Server) => void): Promise<ListeningSocket> {
-  const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS });
+  const server = net.createServer({
+    pauseOnConnect: true,
+    allowHalfOpen: true,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
+  });
   return new Promise((resolve, reject) => {
     const fail = (error: Error) => reject(listenError(error, place));
     server.once('error', fail);

@@ -68,13 +68,11 @@ const MALFORMED_REQUESTS: readonly [string, Fields, string][] = [
   ['CONNECT with :path', [[':method', 'CONNECT'], [':authority', 'db:1'], PATH], 'BAD_CONNECT'],
   ['CONNECT with :scheme', [[':method', 'CONNECT'], SCHEME, [':authority', 'db:1']], 'BAD_CONNECT'],
   ['extended CONNECT without :path', [[':method', 'CONNECT'], [':protocol', 'websocket'], SCHEME, AUTHORITY], 'MISSING_PSEUDO'],
-  ...['', '/1.0', 'TLS/', 'TLS/1/0', 'a b', 'TLS/1 0'].map(
-    (protocol): (typeof MALFORMED_REQUESTS)[number] => [
-      `extended CONNECT for ${JSON.stringify(protocol)}`,
-      [[':method', 'CONNECT'], [':protocol', protocol], SCHEME, AUTHORITY, PATH],
-      'BAD_FIELD_VALUE',
-    ],
-  ),
+  ...['', '/1.0', 'TLS/', 'TLS/1/0', 'a b', 'TLS/1 0'].map((protocol): (typeof MALFORMED_REQUESTS)[number] => [
+    `extended CONNECT for ${JSON.stringify(protocol)}`,
+    [[':method', 'CONNECT'], [':protocol', protocol], SCHEME, AUTHORITY, PATH],
+    'BAD_FIELD_VALUE',
+  ]),
   ['GET with :protocol', [...GET, [':protocol', 'websocket']], 'BAD_CONNECT'],
   ['a signed content-length', with_(['content-length', '+1']), 'BAD_CONTENT_LENGTH'],
   ['an empty content-length', with_(['content-length', '']), 'BAD_CONTENT_LENGTH'],

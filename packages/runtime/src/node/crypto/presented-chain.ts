@@ -1,6 +1,6 @@
 // What certificates a TLS server shows, before anything of it is trusted. Only for first contact: the caller compares a pin and
 // then connects anew with the pinned root; no data is sent on this connection.
-import tls from 'node:tls';
+import type tls from 'node:tls';
 
 export interface PresentedChainOptions {
   readonly address: string;
@@ -20,7 +20,7 @@ const CHAIN_LENGTH_MAX = 8;
 export function presentedChain(options: PresentedChainOptions): Promise<Uint8Array[]> {
   const { signal, timeoutMs } = options;
   return new Promise((resolve, reject) => {
-    const socket = tls.connect({
+    const socket = process.getBuiltinModule('node:tls').connect({
       host: options.address,
       port: options.port,
       rejectUnauthorized: false, // Nothing is known yet; see the rule of this file.
