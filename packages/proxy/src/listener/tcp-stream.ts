@@ -40,6 +40,8 @@ export class TcpStream extends Timed implements ConnectionHandler {
   /** The upstream has said something. */
   hasSent = false;
   private upstream: Connection | undefined;
+  /** The upstream of a stream whose client has gone, after it had ended in order. */
+  private lastWrite: Connection | undefined;
   /** Came before the stream was established: another endpoint may still be tried. No more than what told the protocol. */
   private early: Buffer[] = [];
   private established = false;
@@ -113,10 +115,16 @@ export class TcpStream extends Timed implements ConnectionHandler {
     else if (error !== undefined) upstream?.reset();
     else if (!this.downstreamEnded) upstream?.destroy();
     this.finish();
+    if (!this.established || error !== undefined || !this.downstreamEnded || upstream === undefined) return;
+    // What the client sent last goes out by itself, but an instance that does not take it is not waited for for ever.
+    this.lastWrite = upstream;
+    this.context.deadlines.set(this, this.context.clock.nowMs() + this.context.limits.streamIdleTimeoutMs);
   }
 
   onDeadline(nowMs: number): void {
-    if (this.moved) {
+    if (this.lastWrite !== undefined) {
+      this.lastWrite.destroy();
+    } else if (this.moved) {
       this.moved = false;
       this.context.deadlines.set(this, nowMs + this.context.limits.tcpIdleTimeoutMs);
     } else {
@@ -191,6 +199,10 @@ export class TcpStream extends Timed implements ConnectionHandler {
   /** @internal */
   upstreamClosed(error: NetworkError | undefined): void {
     this.cluster.metrics.open.add(-1);
+    if (this.lastWrite !== undefined) {
+      this.lastWrite = undefined;
+      this.context.deadlines.remove(this);
+    }
     if (this.upstream === undefined) return;
     this.upstream = undefined;
     if (error !== undefined) this.downstream.reset();

@@ -30,6 +30,8 @@ export interface Http2CallOwner extends Http2Link {
   awaitSettings(call: Http2Call): void;
   forgetAwaiting(call: Http2Call): void;
   streamOpened(): void;
+  /** It takes no further calls. */
+  retire(): void;
   /** The call may be used again. */
   callEnded(call: Http2Call): void;
 }
@@ -179,6 +181,8 @@ export class Http2Call extends StreamEnd implements UpstreamCall, ClientStream {
 
   protected override onReset(errorCode: number, violation: StreamViolationCode | undefined): void {
     const { upstream } = this;
+    // Some servers say so when a connection holds too much for its slow readers; others shall not suffer from that.
+    if (errorCode === HTTP2_ERROR.enhanceYourCalm) upstream.retire();
     if (violation !== undefined) this.fail('UPSTREAM_PROTOCOL', `broke HTTP/2 (${violation})`);
     else if (upstream.codec.state === 'closed') this.fail('UPSTREAM_RESET', upstream.reason);
     // RFC 9113 §8.7: the instance did nothing with it.
