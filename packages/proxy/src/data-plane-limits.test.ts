@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import type { Limits } from '@heddle/core';
-import { connectFrames, FRAME, get, headers, SETTING } from './testing/frames.ts';
+import { connectFrames, data, FRAME, get, headers, SETTING } from './testing/frames.ts';
 import { TestMesh } from './testing/mesh.ts';
 import { isQuiet, pair, single, startApplication } from './testing/paths.ts';
 import type { Application, Way } from './testing/paths.ts';
@@ -64,6 +64,25 @@ describe('limits', () => {
     const { port } = await limited({ requestLineBytesMax: 100 });
     assert.equal(await told(port, request('', `/${'a'.repeat(60)}`)), '200');
     assert.equal(await told(port, request('', `/${'a'.repeat(120)}`)), '414');
+  });
+
+  test('requestBodyBytesMax, told beforehand or found out, in both versions', async () => {
+    const { port } = await limited({ requestBodyBytesMax: 10 });
+    const post = (lines: string, body: string): string => `POST / HTTP/1.1\r\nHost: orders\r\n${lines}\r\n${body}`;
+    assert.equal(await told(port, post('Content-Length: 10\r\n', '0123456789')), '200');
+    assert.equal(await told(port, post('Content-Length: 11\r\n', '')), '413');
+    assert.equal(await told(port, post('Transfer-Encoding: chunked\r\n', 'a\r\n0123456789\r\n0\r\n\r\n')), '200');
+    assert.equal(await told(port, post('Transfer-Encoding: chunked\r\n', 'a\r\n0123456789\r\n1\r\nx\r\n')), '413');
+    const fields = [[':method', 'POST'], ...get('/').slice(1)] as const;
+    for (const [body, status] of [
+      ['0123456789', '200'],
+      ['0123456789x', '413'],
+    ] as const) {
+      const peer = connectFrames(port);
+      peer.send(headers(1, fields, false), data(1, body, true));
+      assert.equal((await peer.expect(FRAME.headers, 1)).fields[':status'], status);
+      peer.socket.destroy();
+    }
   });
 
   test('headerBytesMax, in both versions', async () => {

@@ -119,6 +119,14 @@ export const ERRORS = {
     meaning: 'Request line or headers exceed the limit.',
     mend: 'Send less in headers.',
   },
+  BODY_TOO_LARGE: {
+    origin: 'peer',
+    neverDelivered: false,
+    httpStatus: 413,
+    grpcStatus: 8,
+    meaning: 'The body of the request exceeds the limit.',
+    mend: 'Send it in parts.',
+  },
   NOT_IMPLEMENTED: {
     origin: 'peer',
     neverDelivered: true,

@@ -35,6 +35,12 @@ export const LIMITS = {
     unit: 'bytes',
     reason: 'Trailers arrive after the body has passed; they are held until they are complete.',
   },
+  requestBodyBytesMax: {
+    value: 1_099_511_627_776,
+    unit: 'bytes',
+    reason:
+      'Bodies pass through without being held, so that their size costs no memory; this only ends requests that never end. gRPC calls may stream without an end.',
+  },
   bodyReplayBytesMax: {
     value: 65_536,
     unit: 'bytes',

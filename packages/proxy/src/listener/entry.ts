@@ -2,7 +2,7 @@
 // which keeps what nearly always is the same for the next request.
 import type { ErrorCode } from '@heddle/core';
 import type { Connection } from '@heddle/runtime';
-import { RequestHead } from '@heddle/wire';
+import { grpcKindOf, RequestHead } from '@heddle/wire';
 import { Forwarding, FORWARDED_FOR, FORWARDED_PROTO, listOf, REQUEST_ID_HEADER } from '../stack/forwarding.ts';
 import type { AnyRequestHead } from '../stack/messages.ts';
 import type { RouteStack } from '../stack/routes.ts';
@@ -68,6 +68,8 @@ export class Entry {
     const isConnect = isHttp1 ? head.isConnect : head.method === 'CONNECT' && head.protocol === '';
     if (isHttp1 && head.scheme === 'https')
       return this.refuse('NOT_IMPLEMENTED', 'https through the proxy without CONNECT; use http://, the mesh encrypts by itself');
+    if (head.contentLength > service.requestBodyBytesMax && grpcKindOf(head.get('content-type')) === undefined)
+      return this.refuse('BODY_TOO_LARGE', `it is to have ${head.contentLength} bytes, more than ${service.requestBodyBytesMax}`);
     const stack = isConnect ? table.matchConnect(head.authority) : table.match(head.authority, head.path);
     const isHttp = isConnect && stack === undefined && table.match(head.authority, '/') !== undefined;
     this.isTunnelledHttp = isHttp && service.direction === 'outbound';

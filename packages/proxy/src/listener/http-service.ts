@@ -56,6 +56,7 @@ export class HttpService {
   readonly routes: RouteSlot;
   readonly parserLimits: Partial<Http1Limits>;
   readonly http2Limits: Partial<Http2Limits>;
+  readonly requestBodyBytesMax: number;
   readonly droppedRequestHeaders: ReturnType<typeof dropped>;
   readonly streamMetrics: StreamMetrics;
   readonly connections = new Set<AdmittedConnection>();
@@ -90,6 +91,7 @@ export class HttpService {
       chunkExtensionBytesMax: limits.chunkLineBytesMax,
       trailerBytesMax: limits.trailerBytesMax,
     };
+    this.requestBodyBytesMax = limits.requestBodyBytesMax;
     this.http2Limits = {
       headerListBytesMax: limits.headerBytesMax,
       fieldsMax: limits.headerCountMax + PSEUDO_FIELDS,

@@ -3,7 +3,7 @@
 import { backoffMs, decideRetry, ERROR_HEADER, ERRORS, isIdempotent, RETRY_BACKOFF } from '@heddle/core';
 import type { ErrorCode } from '@heddle/core';
 import type { Timer } from '@heddle/runtime';
-import { HeaderNames } from '@heddle/wire';
+import { grpcKindOf, HeaderNames } from '@heddle/wire';
 import type { Http2Trailers } from '@heddle/wire';
 import type { RequestMetrics } from '../telemetry/requests.ts';
 import type { UpstreamCluster } from '../upstream/cluster.ts';
@@ -50,6 +50,8 @@ export class Exchange implements UpstreamUser, PoolUser {
   private tryStartedMs = 0;
   private deadlineMs = Infinity;
   private isUpgrade = false;
+  /** How much of a body may still come; Infinity for what has no end by its nature. */
+  private bodyLeft = Infinity;
   private requestComplete = false;
   private requestTrailers: Http2Trailers | undefined;
   /** Of a tunnel: the directions that have ended. */
@@ -91,6 +93,8 @@ export class Exchange implements UpstreamUser, PoolUser {
     this.startedMs = nowMs;
     this.requestComplete = complete;
     this.requestTrailers = undefined;
+    // gRPC streams are one request for as long as they live, and so are tunnels.
+    this.bodyLeft = complete || isUpgrade || isGrpc(head) ? Infinity : this.context.limits.requestBodyBytesMax;
     this.responseStarted = false;
     this.downstreamEnded = false;
     this.upstreamEnded = false;
@@ -111,6 +115,8 @@ export class Exchange implements UpstreamUser, PoolUser {
     this.moved = true;
     const { upstream } = this;
     this.metrics.requestBytes.add(end - start);
+    this.bodyLeft -= end - start;
+    if (this.bodyLeft < 0) return this.refuseBody();
     // Before the protocol is switched nothing may be sent in it.
     if (upstream === undefined || (this.isUpgrade && !this.isTunnel)) {
       this.body.keep(bytes.subarray(start, end));
@@ -120,6 +126,15 @@ export class Exchange implements UpstreamUser, PoolUser {
     upstream.body(bytes, start, end, isLast && !this.isTunnel);
     if (!this.responseStarted) this.body.keepIfSmall(bytes.subarray(start, end));
     if (upstream.isBlocked) this.downstream.pauseRequest();
+  }
+
+  private refuseBody(): void {
+    const { upstream } = this;
+    this.letGo();
+    this.upstream = undefined;
+    upstream?.abort();
+    const { clock, limits } = this.context;
+    this.giveUp('BODY_TOO_LARGE', `more than ${limits.requestBodyBytesMax} bytes`, clock.nowMs());
   }
 
   requestEnd(trailers: AnyTrailers | undefined): void {
@@ -460,6 +475,10 @@ export class Exchange implements UpstreamUser, PoolUser {
     if (!this.upstreamEnded) downstream.endTunnel();
     downstream.responseDone(nowMs);
   }
+}
+
+function isGrpc(head: AnyRequestHead): boolean {
+  return grpcKindOf(head.get('content-type')) !== undefined;
 }
 
 /** Server-sent events have no end that a time limit for the whole response could mean. */
