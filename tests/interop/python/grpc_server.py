@@ -58,6 +58,9 @@ def collect(requests, context):
 
 def count(request, context):
     greet(context)
+    # Before the first message: once the call is cancelled, grpcio does not come back here after it.
+    for name in asked(context, "x-wait"):
+        context.add_callback(lambda name=name: cancelled.add(name))
     yield b"0"
     wait(context)
     for index in range(1, int(request)):
@@ -68,7 +71,7 @@ def count(request, context):
 def chat(requests, context):
     greet(context)
     for name in asked(context, "x-wait"):
-        context.add_callback(lambda: cancelled.add(name))
+        context.add_callback(lambda name=name: cancelled.add(name))
     yield from requests
     finish(context)
 
