@@ -8,7 +8,7 @@ import { endpoint, TestMesh } from './testing/mesh.ts';
 import { isQuiet } from './testing/paths.ts';
 import { connectRaw, RawServer, until } from './testing/raw-http.ts';
 import type { RawPeer } from './testing/raw-http.ts';
-import { ask, upgradedOf } from './testing/upgrades.ts';
+import { ask, untilEachStopsTheOther, upgradedOf } from './testing/upgrades.ts';
 import type { Upgraded } from './testing/upgrades.ts';
 
 const AUTHORITY = 'store.default.mesh.internal:5432';
@@ -146,31 +146,7 @@ for (const kind of ['a local port', 'CONNECT over http1', 'CONNECT over http2'] 
 
     test('a slow reader stops the other side, in both directions', async () => {
       const { near, far } = await opened();
-      const chunk = Buffer.alloc(1_000_000, 'x');
-      far.socket.pause();
-      let sent = 0;
-      await until(() => {
-        if (near.buffered < 2_000_000 && sent < 200) {
-          near.write(chunk);
-          sent += 1;
-        }
-        return near.buffered >= 2_000_000;
-      }, 'the client to be stopped');
-      assert.ok(sent < 60, `${sent} MB were taken`);
-      far.socket.resume();
-      await until(() => far.receivedBytes === sent * chunk.length, 'all bytes', 20_000);
-      near.pause();
-      sent = 0;
-      await until(() => {
-        if (far.socket.writableLength < 2_000_000 && sent < 200) {
-          far.socket.write(chunk);
-          sent += 1;
-        }
-        return far.socket.writableLength >= 2_000_000;
-      }, 'the application to be stopped');
-      assert.ok(sent < 60, `${sent} MB were taken`);
-      near.resume();
-      await until(() => near.receivedBytes >= sent * chunk.length, 'all bytes back', 20_000);
+      await untilEachStopsTheOther(near, far, far.socket);
       near.end();
       far.socket.end();
       await until(() => near.ended && far.ended, 'the ends');

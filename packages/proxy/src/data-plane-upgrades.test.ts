@@ -6,7 +6,7 @@ import { TestMesh } from './testing/mesh.ts';
 import { HOPS, isQuiet, startApplication, startWay, VERSIONS } from './testing/paths.ts';
 import type { Way } from './testing/paths.ts';
 import { connectRaw, until } from './testing/raw-http.ts';
-import { acceptOf, ask, untilAgreed, upgradingApplication } from './testing/upgrades.ts';
+import { acceptOf, ask, untilAgreed, untilEachStopsTheOther, upgradingApplication } from './testing/upgrades.ts';
 import type { Asked } from './testing/upgrades.ts';
 
 /** The application's end of an upgrade. */
@@ -167,33 +167,7 @@ for (const hops of HOPS) {
 
         test('a slow reader stops the other side, in both directions', async () => {
           const { near, far } = await agreed();
-          const chunk = Buffer.alloc(1_000_000, 'x');
-          far.stream.pause();
-          let sent = 0;
-          near.write('');
-          await until(() => {
-            if (near.buffered < 2_000_000 && sent < 200) {
-              near.write(chunk);
-              sent += 1;
-            }
-            return near.buffered >= 2_000_000;
-          }, 'the client to be stopped');
-          assert.ok(sent < 60, `${sent} MB were taken`);
-          far.stream.resume();
-          await until(() => far.receivedBytes === sent * chunk.length, 'all bytes', 20_000);
-          near.pause();
-          sent = 0;
-          await until(() => {
-            if (far.stream.writableLength < 2_000_000 && sent < 200) {
-              far.stream.write(chunk);
-              sent += 1;
-            }
-            return far.stream.writableLength >= 2_000_000;
-          }, 'the application to be stopped');
-          assert.ok(sent < 60, `${sent} MB were taken`);
-          const before = near.receivedBytes;
-          near.resume();
-          await until(() => near.receivedBytes >= before && near.receivedBytes >= sent * chunk.length, 'all bytes back', 20_000);
+          await untilEachStopsTheOther(near, far, far.stream);
           near.end();
           far.stream.end();
           await until(() => near.ended && far.ended, 'the ends');

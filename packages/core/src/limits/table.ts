@@ -175,7 +175,8 @@ export const LIMITS = {
   discardTimeoutMs: {
     value: 2_000,
     unit: 'ms',
-    reason: 'For reading the rest of a response that nobody wants (discardedBytesMax); then its connection is given up.',
+    reason:
+      'For taking the rest of an HTTP/2 request that was answered before it was complete (discardedBytesMax); then its stream is reset.',
   },
   lingerTimeoutMs: {
     value: 2_000,

@@ -1,6 +1,7 @@
 // A CONNECT stream of a downstream HTTP/2 connection (RFC 9113 §8.5): answered once the far end is reached, and then a pipe.
 import { ERROR_HEADER, ERRORS } from '@heddle/core';
 import type { ErrorCode } from '@heddle/core';
+import { NOBODY } from '@heddle/runtime';
 import type { ConnectionHandler } from '@heddle/runtime';
 import { HTTP2_ERROR, Http2ResponseHead } from '@heddle/wire';
 import type { Http2RequestHead, Http2Server, Http2Stream } from '@heddle/wire';
@@ -11,9 +12,6 @@ import type { Entry } from './entry.ts';
 import type { HttpService } from './http-service.ts';
 import { errorText } from './local-response.ts';
 import { TcpStream } from './tcp-stream.ts';
-
-/** Until the stream has somebody to tell. */
-const NOBODY: ConnectionHandler = { onBytes() {}, onDrained() {}, onEnd() {}, onClose() {} };
 
 /** The connection, as its CONNECT streams see it. */
 export interface ConnectStreamOwner extends Http2Link {

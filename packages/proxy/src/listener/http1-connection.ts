@@ -9,12 +9,9 @@ import {
   framingFor,
   lastChunk,
   renderResponseHead,
-  renderTrailers,
   RequestParser,
   ResponseHead,
   toHttp1Response,
-  toHttp1Trailers,
-  Trailers,
 } from '@heddle/wire';
 import type {
   BodyFraming,
@@ -24,6 +21,7 @@ import type {
   RequestHandler,
   RequestHead,
   ResponseRendering,
+  Trailers,
 } from '@heddle/wire';
 import { reportBug } from '../stack/context.ts';
 import type { Context } from '../stack/context.ts';
@@ -31,6 +29,7 @@ import { Timed } from '../stack/deadlines.ts';
 import type { Downstream } from '../stack/ends.ts';
 import { Exchange } from '../stack/exchange.ts';
 import type { Forwarding } from '../stack/forwarding.ts';
+import { trailerLines } from '../stack/messages.ts';
 import type { AnyResponseHead, AnyTrailers } from '../stack/messages.ts';
 import { Gather } from '../stack/turn.ts';
 import type { GatherOwner } from '../stack/turn.ts';
@@ -477,7 +476,9 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
         this.phase = 'stream';
         this.gather.text(TUNNEL_OPEN);
         this.context.turn.end();
-        this.connection.handler = new StreamSide(this, stream);
+        this.stream = undefined;
+        stream.onClosed = (error) => this.onClose(error);
+        this.connection.handler = stream;
         this.context.deadlines.remove(this);
         if (this.rest !== undefined) stream.sendFirst(this.rest);
         this.rest = undefined;
@@ -492,39 +493,5 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
     });
     this.stream = stream;
     stream.start();
-  }
-}
-
-function trailerLines(trailers: AnyTrailers): string {
-  if (trailers instanceof Trailers) return renderTrailers(trailers);
-  const converted = new Trailers();
-  toHttp1Trailers(trailers, converted);
-  return renderTrailers(converted);
-}
-
-/** After CONNECT the bytes are the stream's, and the end of the connection is told to both. */
-class StreamSide implements ConnectionHandler {
-  private readonly owner: Http1Connection;
-  private readonly stream: TcpStream;
-
-  constructor(owner: Http1Connection, stream: TcpStream) {
-    this.owner = owner;
-    this.stream = stream;
-  }
-
-  onBytes(bytes: Buffer): void {
-    this.stream.onBytes(bytes);
-  }
-
-  onDrained(): void {
-    this.stream.onDrained();
-  }
-
-  onEnd(): void {
-    this.stream.onEnd();
-  }
-
-  onClose(error: NetworkError | undefined): void {
-    this.owner.onClose(error);
   }
 }

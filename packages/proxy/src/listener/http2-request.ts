@@ -14,8 +14,6 @@ import { HTTP1_SWITCH_HEADERS } from '../stack/websocket.ts';
 import type { Entry } from './entry.ts';
 import { errorText } from './local-response.ts';
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-
 const DROPPED_ON_SWITCH = new HeaderNames([...HTTP1_SWITCH_HEADERS, ERROR_HEADER]);
 
 /** The connection, as its requests see it. */
@@ -33,7 +31,7 @@ export class Http2Request extends StreamEnd implements Downstream {
   private readonly context: Context;
   private readonly connection: Http2RequestOwner;
   private readonly exchange: Exchange;
-  private readonly rendering: Mutable<Http2ResponseRendering> = {};
+  private readonly rendering: Http2ResponseRendering = {};
   private head!: AnyRequestHead;
   private isOpen = false;
   /** The exchange is over, and the last bytes of the response wait for the client. */

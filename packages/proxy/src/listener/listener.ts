@@ -311,42 +311,15 @@ export class ActiveListener implements HttpServiceOwner {
 
   private counted(stream: TcpStream): ConnectionHandler {
     this.streams.add(stream);
-    return new CountedClose(stream, () => {
+    stream.onClosed = () => {
       this.streams.delete(stream);
       this.countClosed();
-    });
+    };
+    return stream;
   }
 
   private countClosed(): void {
     this.openConnections -= 1;
     this.metrics.open.add(-1);
-  }
-}
-
-/** A stream's downstream side, whose close the listener has to know of. */
-class CountedClose {
-  private readonly stream: TcpStream;
-  private readonly closed: () => void;
-
-  constructor(stream: TcpStream, closed: () => void) {
-    this.stream = stream;
-    this.closed = closed;
-  }
-
-  onBytes(bytes: Buffer): void {
-    this.stream.onBytes(bytes);
-  }
-
-  onDrained(): void {
-    this.stream.onDrained();
-  }
-
-  onEnd(): void {
-    this.stream.onEnd();
-  }
-
-  onClose(error: NetworkError | undefined): void {
-    this.stream.onClose(error);
-    this.closed();
   }
 }

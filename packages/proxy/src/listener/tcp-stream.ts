@@ -37,6 +37,8 @@ export class TcpStream extends Timed implements ConnectionHandler {
   private readonly metrics: StreamMetrics;
   private readonly owner: StreamOwner;
   private readonly tried: UpstreamHost[] = [];
+  /** Called last, with the close of the downstream connection. */
+  onClosed: ((error: NetworkError | undefined) => void) | undefined = undefined;
   /** The upstream has said something. */
   hasSent = false;
   private upstream: Connection | undefined;
@@ -109,6 +111,11 @@ export class TcpStream extends Timed implements ConnectionHandler {
   }
 
   onClose(error: NetworkError | undefined): void {
+    this.downstreamClosed(error);
+    this.onClosed?.(error);
+  }
+
+  private downstreamClosed(error: NetworkError | undefined): void {
     const { upstream } = this;
     this.upstream = undefined;
     if (!this.established) upstream?.destroy();

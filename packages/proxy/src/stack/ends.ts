@@ -36,7 +36,7 @@ export interface Downstream {
   abort(): void;
 }
 
-/** A request on its way to an endpoint. Nothing may be called after `release`, `discardRest` or `abort`. */
+/** A request on its way to an endpoint. Nothing may be called after `release` or `abort`. */
 export interface UpstreamCall {
   /** Any byte of the response has come. */
   readonly gotBytes: boolean;
@@ -52,8 +52,6 @@ export interface UpstreamCall {
   resumeReading(): void;
   /** The response is complete. Whether the connection can be used again depends on the request having gone out whole, too. */
   release(requestComplete: boolean): void;
-  /** The user wants nothing more of this response, but the connection is worth keeping. */
-  discardRest(requestComplete: boolean): void;
   /** The user gives up in the middle. */
   abort(): void;
 }

@@ -243,7 +243,7 @@ export class Exchange implements UpstreamUser, PoolUser {
     this.responseStarted = true;
     this.status = status;
     this.body.lose();
-    if (this.deadlineMs !== Infinity && isEndless(head)) this.liftDeadline();
+    if (this.deadlineMs !== Infinity && !endStream && isEndless(head)) this.liftDeadline();
     downstream.respond(head, endStream, trusted ? undefined : FORGED_RESPONSE_HEADERS);
   }
 
@@ -403,7 +403,7 @@ export class Exchange implements UpstreamUser, PoolUser {
     const { upstream } = this;
     this.upstream = undefined;
     this.tryEnded(false, nowMs);
-    upstream!.discardRest(this.requestComplete);
+    upstream!.abort();
     this.repeat(this.peerError, nowMs);
     this.peerError = '';
     return true;
@@ -483,5 +483,5 @@ function isGrpc(head: AnyRequestHead): boolean {
 
 /** Server-sent events have no end that a time limit for the whole response could mean. */
 function isEndless(head: AnyResponseHead): boolean {
-  return head.get('content-type')?.startsWith(EVENT_STREAM) === true;
+  return head.contentLength < 0 && head.get('content-type')?.startsWith(EVENT_STREAM) === true;
 }

@@ -1,6 +1,6 @@
 // Heads and trailers as an exchange passes them on: of either version, never converted unless the other side speaks the other one.
-import type { Http2RequestHead, Http2ResponseHead, RequestHead, ResponseHead, Trailers } from '@heddle/wire';
-import { Http2Trailers } from '@heddle/wire';
+import type { Http2RequestHead, Http2ResponseHead, RequestHead, ResponseHead } from '@heddle/wire';
+import { Http2Trailers, renderTrailers, toHttp1Trailers, Trailers } from '@heddle/wire';
 
 export type AnyRequestHead = RequestHead | Http2RequestHead;
 export type AnyResponseHead = ResponseHead | Http2ResponseHead;
@@ -18,4 +18,12 @@ export function keptTrailers(trailers: AnyTrailers): Http2Trailers {
     if (!OF_ONE_CONNECTION.has(lower)) kept.add(lower, value);
   }
   return kept;
+}
+
+/** Trailers as lines of HTTP/1.1. */
+export function trailerLines(trailers: AnyTrailers): string {
+  if (trailers instanceof Trailers) return renderTrailers(trailers);
+  const converted = new Trailers();
+  toHttp1Trailers(trailers, converted);
+  return renderTrailers(converted);
 }

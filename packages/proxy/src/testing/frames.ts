@@ -1,84 +1,14 @@
 // HTTP/2 frames written and read by hand, so that a peer can do what no codec would. Tests only.
 import net from 'node:net';
 import tls from 'node:tls';
-import { BlockWriter, CLIENT_PREFACE, FieldList, HpackDecoder, HpackEncoder } from '@heddle/wire';
+import { CLIENT_PREFACE, FieldList, HpackDecoder } from '@heddle/wire';
+import { FLAG, FRAME } from '../../../wire/src/http2/frame.ts';
+import { settings, SETTINGS_ACK } from '../../../wire/src/http2/testing/frames.ts';
+import type { Fields } from '../../../wire/src/http2/testing/frames.ts';
 import { until } from './raw-http.ts';
 
-export const FRAME = {
-  data: 0,
-  headers: 1,
-  priority: 2,
-  rstStream: 3,
-  settings: 4,
-  pushPromise: 5,
-  ping: 6,
-  goaway: 7,
-  windowUpdate: 8,
-  continuation: 9,
-};
-export const FLAG = { endStream: 1, ack: 1, endHeaders: 4, padded: 8, priority: 32 };
-export const SETTING = {
-  headerTableSize: 1,
-  enablePush: 2,
-  maxConcurrentStreams: 3,
-  initialWindowSize: 4,
-  maxFrameSize: 5,
-  enableConnectProtocol: 8,
-};
-
-export type Fields = readonly (readonly [name: string, value: string])[];
-
-export function frame(type: number, flags: number, streamId: number, payload: Uint8Array | readonly number[] = []): Buffer {
-  const bytes = Buffer.alloc(9 + payload.length);
-  bytes.writeUIntBE(payload.length, 0, 3);
-  bytes[3] = type;
-  bytes[4] = flags;
-  bytes.writeUInt32BE(streamId, 5);
-  bytes.set(payload, 9);
-  return bytes;
-}
-
-export function uint32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
-}
-
-/** A header block that needs nothing from the dynamic table; the encoder does not look at what it is given. */
-export function block(fields: Fields): Buffer {
-  const into = new BlockWriter();
-  const encoder = new HpackEncoder({ indexing: 'never' });
-  encoder.begin(into);
-  for (const [name, value] of fields) encoder.field(name, value);
-  return into.copy();
-}
-
-export function headers(streamId: number, fields: Fields, endStream = true): Buffer {
-  return frame(FRAME.headers, FLAG.endHeaders | (endStream ? FLAG.endStream : 0), streamId, block(fields));
-}
-
-export function data(streamId: number, content: string | Buffer, endStream = false): Buffer {
-  return frame(FRAME.data, endStream ? FLAG.endStream : 0, streamId, Buffer.from(content));
-}
-
-export function settings(...values: readonly (readonly [id: number, value: number])[]): Buffer {
-  const entries = values.map(([id, value]) => Buffer.concat([Buffer.from([id >> 8, id & 0xff]), uint32(value)]));
-  return frame(FRAME.settings, 0, 0, Buffer.concat(entries));
-}
-
-export const SETTINGS_ACK: Buffer = frame(FRAME.settings, FLAG.ack, 0);
-
-export function windowUpdate(streamId: number, increment: number): Buffer {
-  return frame(FRAME.windowUpdate, 0, streamId, uint32(increment));
-}
-
-export function rstStream(streamId: number, errorCode: number): Buffer {
-  return frame(FRAME.rstStream, 0, streamId, uint32(errorCode));
-}
-
-export function goaway(lastStreamId: number, errorCode: number): Buffer {
-  return frame(FRAME.goaway, 0, 0, Buffer.concat([uint32(lastStreamId), uint32(errorCode)]));
-}
+export { FLAG, FRAME, SETTING } from '../../../wire/src/http2/frame.ts';
+export * from '../../../wire/src/http2/testing/frames.ts';
 
 export function get(path = '/', more: Fields = []): Fields {
   return [[':method', 'GET'], [':scheme', 'http'], [':authority', 'orders.mesh.internal'], [':path', path], ...more];

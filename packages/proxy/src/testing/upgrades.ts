@@ -1,4 +1,5 @@
 // Upgrades of both versions behind one interface: `Upgrade` and 101 in HTTP/1.1, extended CONNECT in HTTP/2 (RFC 8441). Tests only.
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import type http from 'node:http';
 import http2 from 'node:http2';
@@ -245,4 +246,33 @@ export async function untilAgreed(upgraded: Upgraded, version: Version): Promise
   await until(() => upgraded.status !== 0, 'an answer');
   const expected = version === 'http1' ? 101 : 200;
   if (upgraded.status !== expected) throw new Error(`not agreed: ${upgraded.status} ${upgraded.text}`);
+}
+
+/** A side that does not read stops the one that writes, both ways, and nothing is lost. `stream`: the far side's. */
+export async function untilEachStopsTheOther(near: Upgraded, far: { readonly receivedBytes: number }, stream: Duplex): Promise<void> {
+  const chunk = Buffer.alloc(1_000_000, 'x');
+  stream.pause();
+  let sent = 0;
+  await until(() => {
+    if (near.buffered < 2_000_000 && sent < 200) {
+      near.write(chunk);
+      sent += 1;
+    }
+    return near.buffered >= 2_000_000;
+  }, 'the client to be stopped');
+  assert.ok(sent < 60, `${sent} MB were taken`);
+  stream.resume();
+  await until(() => far.receivedBytes === sent * chunk.length, 'all bytes', 20_000);
+  near.pause();
+  sent = 0;
+  await until(() => {
+    if (stream.writableLength < 2_000_000 && sent < 200) {
+      stream.write(chunk);
+      sent += 1;
+    }
+    return stream.writableLength >= 2_000_000;
+  }, 'the application to be stopped');
+  assert.ok(sent < 60, `${sent} MB were taken`);
+  near.resume();
+  await until(() => near.receivedBytes >= sent * chunk.length, 'all bytes back', 20_000);
 }

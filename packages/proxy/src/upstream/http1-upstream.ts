@@ -1,24 +1,14 @@
 // One connection to an endpoint that speaks HTTP/1.1: a user at a time, or none while it is pooled. Bytes beyond a response, or while
 // nobody asked, make it unusable (RFC 9112 §9.2), so it goes back to the pool only when the pushed bytes are used up.
 import type { Connection, ConnectionHandler, NetworkError, TlsContext } from '@heddle/runtime';
-import {
-  CHUNK_END,
-  chunkHeader,
-  lastChunk,
-  renderRequestHead,
-  renderTrailers,
-  RequestHead,
-  ResponseParser,
-  toHttp1Request,
-  toHttp1Trailers,
-  Trailers,
-} from '@heddle/wire';
-import type { Http1Limits, RemoteProtocolError, RequestRendering, ResponseHandler, ResponseHead } from '@heddle/wire';
+import { CHUNK_END, chunkHeader, lastChunk, renderRequestHead, RequestHead, ResponseParser, toHttp1Request } from '@heddle/wire';
+import type { Http1Limits, RemoteProtocolError, RequestRendering, ResponseHandler, ResponseHead, Trailers } from '@heddle/wire';
 import { reportBug } from '../stack/context.ts';
 import type { Context } from '../stack/context.ts';
 import { Timed } from '../stack/deadlines.ts';
 import type { UpstreamCall, UpstreamUser } from '../stack/ends.ts';
 import type { Forwarding } from '../stack/forwarding.ts';
+import { trailerLines } from '../stack/messages.ts';
 import type { AnyRequestHead, AnyTrailers } from '../stack/messages.ts';
 import { Gather } from '../stack/turn.ts';
 import type { GatherOwner } from '../stack/turn.ts';
@@ -87,8 +77,6 @@ export class Http1Upstream extends Timed implements ConnectionHandler, GatherOwn
   private feeding = false;
   private released = false;
   private isReusable = false;
-  private discarding = false;
-  private discardedBytes = 0;
   private paused = false;
   /** From the application's own Keep-Alive header; Infinity when it says nothing. */
   private hintedIdleMs = Infinity;
@@ -153,18 +141,6 @@ export class Http1Upstream extends Timed implements ConnectionHandler, GatherOwn
     this.isReusable &&= requestComplete;
     if (this.feeding) this.released = true;
     else this.settle();
-  }
-
-  discardRest(requestComplete: boolean): void {
-    this.user = undefined;
-    this.isReusable &&= requestComplete;
-    if (!this.isReusable) {
-      this.destroy();
-      return;
-    }
-    this.discarding = true;
-    this.discardedBytes = 0;
-    this.context.deadlines.set(this, this.context.clock.nowMs() + this.context.limits.discardTimeoutMs);
   }
 
   abort(): void {
@@ -279,21 +255,12 @@ export class Http1Upstream extends Timed implements ConnectionHandler, GatherOwn
 
   /** @internal */
   responseBody(bytes: Buffer, start: number, end: number): void {
-    if (this.user !== undefined) {
-      this.user.onResponseBody(bytes, start, end, this.parser.bodyLeft === 0);
-      return;
-    }
-    this.discardedBytes += end - start;
-    if (this.discardedBytes > this.context.limits.discardedBytesMax) this.destroy();
+    this.user?.onResponseBody(bytes, start, end, this.parser.bodyLeft === 0);
   }
 
   /** @internal With a user, what becomes of the connection is decided by its `release`. */
   responseEnd(trailers: Trailers | undefined): void {
-    if (this.user !== undefined) this.user.onResponseEnd(trailers);
-    else if (this.discarding) {
-      this.discarding = false;
-      this.released = true;
-    }
+    this.user?.onResponseEnd(trailers);
   }
 
   /** @internal */
@@ -343,13 +310,6 @@ export class Http1Upstream extends Timed implements ConnectionHandler, GatherOwn
       this.destroy();
     }
   }
-}
-
-function trailerLines(trailers: AnyTrailers): string {
-  if (trailers instanceof Trailers) return renderTrailers(trailers);
-  const converted = new Trailers();
-  toHttp1Trailers(trailers, converted);
-  return renderTrailers(converted);
 }
 
 /** `Keep-Alive: timeout=5` is what Node and Apache say; we leave a second before that. */

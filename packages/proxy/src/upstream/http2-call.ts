@@ -11,8 +11,6 @@ import type { AnyRequestHead, AnyTrailers } from '../stack/messages.ts';
 import { StreamEnd } from '../stack/stream-end.ts';
 import { firstProtocol } from '../stack/websocket.ts';
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-
 /** A stream that was opened here: a call or a tunnel. Heads are valid during the call. */
 export interface ClientStream {
   receiveInterim(head: Http2ResponseHead): void;
@@ -40,7 +38,7 @@ export class Http2Call extends StreamEnd implements UpstreamCall, ClientStream {
   gotBytes = false;
   private readonly context: Context;
   private readonly upstream: Http2CallOwner;
-  private readonly rendering: Mutable<Http2RequestRendering> = {};
+  private readonly rendering: Http2RequestRendering = {};
   private user: UpstreamUser | undefined;
   private isUpgrade = false;
   /** Nobody uses it any more, and the last bytes of a tunnel wait for the instance. */
@@ -132,10 +130,6 @@ export class Http2Call extends StreamEnd implements UpstreamCall, ClientStream {
   override onDeadline(): void {
     if (this.isFinishing) this.abort();
     this.context.turn.end();
-  }
-
-  discardRest(): void {
-    this.abort();
   }
 
   abort(): void {

@@ -1,7 +1,8 @@
 // One HTTP/2 connection to an endpoint: carries the calls of many requests at once. It belongs to a pool, which is told when it is there, when
 // it has room again, and when it is gone. A connection that says nothing while calls wait is asked by PING whether it lives.
 import type { ErrorCode } from '@heddle/core';
-import type { ConnectionHandler, NetworkError, TlsContext } from '@heddle/runtime';
+import { NOBODY } from '@heddle/runtime';
+import type { NetworkError, TlsContext } from '@heddle/runtime';
 import { Http2Client } from '@heddle/wire';
 import type { Http2ClientHandler, Http2Limits, Http2ResponseHead, Http2Stream } from '@heddle/wire';
 import type { Context } from '../stack/context.ts';
@@ -28,7 +29,6 @@ export interface Http2PoolUser {
   onNoConnection(code: ErrorCode, detail: string): void;
 }
 
-const NOBODY: ConnectionHandler = { onBytes() {}, onDrained() {}, onEnd() {}, onClose() {} };
 const PING_PAYLOAD = Buffer.from('heddle-1', 'latin1');
 
 export class Http2Upstream extends Http2Link implements Http2ClientHandler, Http2CallOwner {

@@ -81,9 +81,6 @@ export class NodeConnection implements Connection {
   }
 }
 
-/** A handler for connections that nobody has taken over yet. */
-export const IGNORE: ConnectionHandler = { onBytes() {}, onDrained() {}, onEnd() {}, onClose() {} };
-
 function onData(this: Socket, bytes: Buffer): void {
   deliver(this, bytes);
 }

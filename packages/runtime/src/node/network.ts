@@ -3,7 +3,7 @@
 import net from 'node:net';
 import type tls from 'node:tls';
 import { DEFAULT_LIMITS } from '@heddle/core';
-import { NetworkError } from '../ports/network.ts';
+import { NetworkError, NOBODY } from '../ports/network.ts';
 import type {
   ConnectOptions,
   Connection,
@@ -14,7 +14,7 @@ import type {
   TlsContext,
 } from '../ports/network.ts';
 import type { BoundSocket } from './bound-socket.ts';
-import { IGNORE, NodeConnection, deliver } from './network-connection.ts';
+import { NodeConnection, deliver } from './network-connection.ts';
 import { listenError, toNetworkError } from './network-errors.ts';
 import { ClientTls, ServerTls } from './network-tls.ts';
 import { readsInto, withReads } from './plain-reads.ts';
@@ -64,7 +64,7 @@ class NodeListeningSocket implements ListeningSocket {
     const server = context.server();
     server.on('secureConnection', (socket: tls.TLSSocket) => {
       this.handshakes -= 1;
-      const connection = new NodeConnection(socket, IGNORE, socket.remoteAddress ?? '', socket.remotePort ?? 0);
+      const connection = new NodeConnection(socket, NOBODY, socket.remoteAddress ?? '', socket.remotePort ?? 0);
       try {
         connection.peerId = context.verify(socket);
       } catch (error) {
@@ -102,7 +102,7 @@ function refuse(socket: net.Socket): void {
 
 function admitPlain(accepted: net.Socket, onConnection: (connection: Connection) => void): void {
   const socket = withReads(accepted, READS) ?? accepted;
-  const connection = new NodeConnection(socket, IGNORE, socket.remoteAddress ?? '', socket.remotePort ?? 0);
+  const connection = new NodeConnection(socket, NOBODY, socket.remoteAddress ?? '', socket.remotePort ?? 0);
   onConnection(connection);
   connection.open();
 }

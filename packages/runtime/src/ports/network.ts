@@ -67,6 +67,9 @@ export interface ConnectionHandler {
   onClose(error: NetworkError | undefined): void;
 }
 
+/** A handler for connections that nobody has taken over yet. */
+export const NOBODY: ConnectionHandler = { onBytes() {}, onDrained() {}, onEnd() {}, onClose() {} };
+
 export interface Connection {
   /** Must be set before the first event can arrive: synchronously in `onConnection`, or passed to `connect`. */
   handler: ConnectionHandler;

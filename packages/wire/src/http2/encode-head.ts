@@ -13,29 +13,29 @@ import { lowerName } from './lower-name.ts';
 /** How a section is passed on. Keep one object per route and reuse it. */
 export interface Http2Rendering {
   /** Fields to leave out; those that belong to one hop are left out anyway. */
-  readonly drop?: HeaderNames;
+  drop?: HeaderNames;
   /** Fields to append, made by `http2Field`. */
-  readonly add?: readonly HeaderField[];
+  add?: readonly HeaderField[];
   /** The Content-Length to send instead of the received one; -1 for none. Default: as received. */
-  readonly contentLength?: number;
+  contentLength?: number;
 }
 
 /** Where something is given, it takes the place of what the head says. */
 export interface Http2RequestRendering extends Http2Rendering {
-  readonly method?: string;
+  method?: string;
   /** Default for HTTP/1.1 heads: that of an absolute target, else `http`. */
-  readonly scheme?: string;
-  readonly authority?: string;
-  readonly path?: string;
+  scheme?: string;
+  authority?: string;
+  path?: string;
   /** RFC 8441: makes an extended CONNECT out of an HTTP/1.1 upgrade. */
-  readonly protocol?: string;
+  protocol?: string;
 }
 
 export interface Http2ResponseRendering extends Http2Rendering {
-  readonly status?: number;
+  status?: number;
 }
 
-export const NO_RENDERING: Http2Rendering = {};
+export const NO_RENDERING: Readonly<Http2Rendering> = {};
 
 const NOT_IN_REQUEST = HOP_BY_HOP | (1 << KIND.host);
 /** Spaces and control characters would make the peer reset the stream, and the encoder cannot write characters above 255. */
