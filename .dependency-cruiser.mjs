@@ -6,9 +6,10 @@ export const LAYERS = {
   core: [],
   api: ['core'],
   runtime: ['wire', 'core'],
-  proxy: ['wire', 'core', 'api', 'runtime'],
-  control: ['core', 'api', 'runtime'],
-  cli: ['wire', 'core', 'api', 'runtime', 'proxy', 'control'],
+  dns: ['core', 'runtime'],
+  proxy: ['wire', 'core', 'api', 'runtime', 'dns'],
+  control: ['core', 'api', 'runtime', 'dns'],
+  cli: ['wire', 'core', 'api', 'runtime', 'dns', 'proxy', 'control'],
 };
 
 const ERROR = /** @type {const} */ ('error');

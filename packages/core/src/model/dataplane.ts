@@ -149,3 +149,9 @@ export function resourceName(kind: ResourceKind, resource: Resource): string {
 /** ALPN protocol ids (RFC 7301). Between two data planes it is always HTTP/2; other bytes travel in its CONNECT streams. */
 export const ALPN_HTTP1 = 'http/1.1';
 export const ALPN_HTTP2 = 'h2';
+
+/**
+ * Who reads the resources. `heddle`: our own data planes; nothing is lost or ignored. `envoy`, `grpc`: Envoy and the gRPC libraries, which get
+ * the same meaning in the form that they follow.
+ */
+export type DataPlaneFlavour = 'heddle' | 'envoy' | 'grpc';

@@ -1,0 +1,20 @@
+// Where every part of the control plane tells what has happened, for people: `heddle get events` and the API show it.
+
+export type EventKind =
+  | 'service-declared'
+  | 'service-changed'
+  | 'service-removed'
+  | 'instance-registered'
+  | 'instance-deregistered'
+  | 'instance-expired'
+  | 'instance-health'
+  | 'mass-expiry'
+  | 'data-plane-connected'
+  | 'data-plane-disconnected'
+  | 'data-plane-rejected'
+  | 'token-created';
+
+export interface EventSink {
+  /** `subject`: what it is about, `<namespace>/<service>/<instance>` for example. `message`: one line, with the reason. */
+  record(kind: EventKind, subject: string, message: string): void;
+}
