@@ -12,7 +12,7 @@ export abstract class StreamConnection extends StreamEnd implements Connection {
   readonly localPort: number = 0;
   readonly alpn: string = '';
   readonly peerId: string = '';
-  readonly holdsBytes = true;
+  readonly holdsBytes = undefined;
   readonly copiesWrites = true;
   private holds = false;
   /** Received while paused; no more than the window of the stream. */

@@ -41,9 +41,9 @@ export class NodeConnection implements Connection {
     socket.on('end', onEnd);
   }
 
-  get holdsBytes(): boolean {
+  get holdsBytes(): boolean | undefined {
     // What TLS has taken over in the end cannot be seen from here.
-    return this.socket.writableLength > 0 || (this.socket as TLSSocket).encrypted === true;
+    return (this.socket as TLSSocket).encrypted === true ? undefined : this.socket.writableLength > 0;
   }
 
   write(bytes: Uint8Array): boolean {

@@ -84,8 +84,8 @@ export interface Connection {
   write(bytes: Uint8Array): boolean;
   /** `write` copies what it is given, so that may change right after. */
   readonly copiesWrites: boolean;
-  /** Whether bytes that were written may still be read by the connection: then they must not change. */
-  readonly holdsBytes: boolean;
+  /** Whether bytes that were written may still be read by the connection: then they must not change. Undefined: it can never tell. */
+  readonly holdsBytes: boolean | undefined;
   /** Between cork and uncork, writes are gathered into one system call. */
   cork(): void;
   uncork(): void;

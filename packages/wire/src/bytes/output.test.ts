@@ -141,3 +141,63 @@ test('rests that are too small for what is written do not keep slabs from being 
   }
   assert.ok(buffers.size <= 101, `${buffers.size} slabs`);
 });
+
+/** A socket: takes what is written, and lets go of it when it is told to. Bytes it holds must not change. */
+class HoldingSink {
+  private readonly pending: { readonly bytes: Uint8Array; readonly copy: Buffer }[] = [];
+  readonly buffers = new Set<ArrayBufferLike>();
+
+  get holdsBytes(): boolean {
+    return this.pending.length > 0;
+  }
+
+  cork(): void {}
+  uncork(): void {}
+
+  write(bytes: Uint8Array): boolean {
+    this.pending.push({ bytes, copy: Buffer.from(bytes) });
+    this.buffers.add(bytes.buffer);
+    return false;
+  }
+
+  letGo(): void {
+    for (const { bytes, copy } of this.pending.splice(0)) assert.deepEqual(Buffer.from(bytes), copy);
+  }
+}
+
+test('what a blocked sink holds does not change, whoever writes meanwhile', () => {
+  const step = fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record({ sink: fc.nat(3), bytes: fc.integer({ min: 1, max: 5_000 }), pieces: fc.integer({ min: 1, max: 4 }) }),
+    },
+    { weight: 1, arbitrary: fc.nat(3) },
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const sinks = Array.from({ length: 4 }, () => ({ output: new Output(4_096), sink: new HoldingSink() }));
+      let fill = 0;
+      for (const one of steps) {
+        if (typeof one === 'number') {
+          sinks[one]!.sink.letGo();
+          continue;
+        }
+        const { output, sink } = sinks[one.sink]!;
+        for (let piece = 0; piece < one.pieces; piece++) output.bytes(Buffer.alloc(one.bytes, ++fill));
+        output.writeTo(sink);
+      }
+      for (const { sink } of sinks) sink.letGo();
+    }),
+  );
+});
+
+test('slabs that a sink has let go of serve again', () => {
+  const output = new Output(16_384);
+  const sink = new HoldingSink();
+  for (let round = 0; round < 100; round++) {
+    for (let piece = 0; piece < 6; piece++) output.bytes(Buffer.alloc(10_000, round));
+    output.writeTo(sink);
+    sink.letGo();
+  }
+  assert.ok(sink.buffers.size < 60, `${sink.buffers.size} slabs for 600 pieces`);
+});
