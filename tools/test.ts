@@ -6,6 +6,9 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { listFiles } from './files.ts';
 
+/** Compiled code, so that the processes of a run do not each compile the same files. */
+const COMPILE_CACHE = 'node_modules/.cache/heddle-compiled';
+
 /** Against a test that hangs; the slowest whole file takes a fraction of this. */
 const FILE_TIMEOUT_MS = 240_000;
 
@@ -46,7 +49,8 @@ async function main(root: string, args: readonly string[]): Promise<number> {
     process.stderr.write(`No test file is at or under: ${plan.unmatched.join(', ')}. Name a folder or a file, relative to the root.\n`);
     return 2;
   }
-  const child = spawn(process.execPath, testArguments(plan), { cwd: root, stdio: 'inherit' });
+  const env = { NODE_COMPILE_CACHE: resolve(root, COMPILE_CACHE), ...process.env };
+  const child = spawn(process.execPath, testArguments(plan), { cwd: root, stdio: 'inherit', env });
   // The runner ends its test processes itself when it is signalled.
   process.on('SIGINT', () => child.kill('SIGINT'));
   process.on('SIGTERM', () => child.kill('SIGTERM'));

@@ -11,6 +11,8 @@ const HTTP1_CONNECTIONS = 20;
 const HTTP2_CONNECTIONS = 4;
 /** Of h2load: its connections begin together, and find their rhythm. */
 const HTTP2_WARM_UP_MS = 500;
+/** Before the first round: until then a runtime that compiles what runs often is still at it. */
+const WARM_UP_SECONDS = 15;
 /** The path without a proxy. */
 const DIRECT = 'direct';
 
@@ -29,13 +31,13 @@ export function latencyRow(options: { name: string; title: string; scenario: Sce
     load: isHttp1
       ? `An open-loop client sends ${requestsPerSecond} requests/s over ${HTTP1_CONNECTIONS} connections, answered or not; a request's clock runs from when it was due.`
       : `h2load sends ${requestsPerSecond} requests/s over ${HTTP2_CONNECTIONS} connections, answered or not.`,
-    seconds: ({ rounds, seconds }, contestants) => (contestants + 1) * (1 + rounds * (seconds + 0.9)),
+    seconds: ({ rounds, seconds }, contestants) => (contestants + 1) * (WARM_UP_SECONDS + rounds * (seconds + 0.9)),
     async run(field, { rounds, seconds }) {
       const backendPort = await field.startBackend(scenario);
       const { running, absent } = await field.startAll(scenario, backendPort);
       const paths = [{ name: DIRECT, port: backendPort }, ...running];
       const ask = isHttp1 ? askHttp1 : askHttp2;
-      await inTurn(paths, 1, ({ port }) => ask(field, port, requestsPerSecond, Math.min(2, seconds)));
+      await inTurn(paths, 1, ({ port }) => ask(field, port, requestsPerSecond, WARM_UP_SECONDS));
       const standings = await inTurn(paths, rounds, ({ port }) => ask(field, port, requestsPerSecond, seconds));
       const names = [DIRECT, ...field.contestants.map((contestant) => contestant.name)];
       return {
