@@ -19,6 +19,7 @@ const TARGETS = {
   test: ['tools/test.ts'],
   check: ['tools/check.ts'],
   bench: ['bench/main.ts'],
+  'bench:control': ['bench/control/main.ts'],
   soak: ['tests/soak/main.ts'],
   build: ['tools/build.ts'],
   format: ['tools/format.ts'],

@@ -8,6 +8,7 @@ import { errorsMarkdown } from '../packages/core/src/errors/markdown.ts';
 import { commandPage } from './docs/commands.ts';
 import { limitsPage } from './docs/limits.ts';
 import { meshFilePage, type Schema } from './docs/mesh-file.ts';
+import { openApiText } from './docs/openapi.ts';
 
 export interface Document {
   /** Relative to the root. */
@@ -21,6 +22,7 @@ export async function documents(root: string): Promise<Document[]> {
     { path: 'docs/reference/errors.md', text: errorsMarkdown() },
     { path: 'docs/reference/limits.md', text: limitsPage(LIMITS) },
     { path: 'docs/reference/mesh-file.md', text: meshFilePage(jsonSchema() as Schema) },
+    { path: 'docs/reference/openapi.json', text: openApiText(root) },
     { path: 'packages/core/schema/heddle.schema.json', text: jsonSchemaText() },
   ];
 }

@@ -1,7 +1,7 @@
-// Makes packages/api/src/gen from the protobuf contracts: ours whole, Envoy's cut down to what proto/envoy-subset.json lists. A field
-// that is cut off is unknown to the decoder, and what is unknown gets rejected: nothing that a control plane sends can be ignored
-// silently. Run it by `npm run generate`. Does nothing when the result is newer than everything it is made from; replaces it whole
-// otherwise.
+// Makes packages/api/src/gen from the protobuf contracts: ours whole, Envoy's cut down twice. `gen/envoy` has what Heddle's own data planes
+// follow (proto/envoy-subset.json): a field that is cut off is unknown to their decoder, and what is unknown gets rejected. `gen/foreign`
+// has what is said to and read from Envoy and the gRPC libraries (proto/foreign-subset.json). Run it by `npm run generate`. Does nothing
+// when the result is as new as everything it is made from; replaces it whole otherwise.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -18,6 +18,7 @@ import {
   type FileDescriptorProto,
   FileDescriptorProtoSchema,
   FileDescriptorSetSchema,
+  type ServiceDescriptorProto,
 } from '@bufbuild/protobuf/wkt';
 
 const HERE = fileURLToPath(import.meta.url);
@@ -53,9 +54,25 @@ const ENVOY_OPTIONS = [
   'outputTypeAnnotations=optional',
 ];
 
+/** For messages that are written, or read by us without following them: fields unknown here do not matter. */
+const FOREIGN_OPTIONS = [
+  ...COMMON_OPTIONS,
+  'outputServices=none',
+  'outputClientImpl=false',
+  'outputPartialMethods=false',
+  'useOptionals=all',
+  'outputTypeAnnotations=optional',
+];
+const ENVOY_SUBSET = 'envoy-subset.json';
+const FOREIGN_SUBSET = 'foreign-subset.json';
+
 interface Subset {
+  /** The file it comes from, for errors. */
+  readonly source: string;
   readonly files: readonly string[];
   readonly messages: Readonly<Record<string, readonly string[]>>;
+  /** What a control plane serves, with the methods that it has, for reflection. */
+  readonly services?: Readonly<Record<string, readonly string[]>>;
 }
 
 interface Tools {
@@ -79,7 +96,7 @@ export async function generate(): Promise<'fresh' | 'generated'> {
   const result = join(work, 'gen');
   mkdirSync(result, { recursive: true });
   try {
-    await Promise.all([generateOwn(tools, work, result), generateEnvoy(tools, work, result)]);
+    await Promise.all([generateOwn(tools, work, result), generateEnvoy(tools, work, result), generateForeign(tools, work, result)]);
     writeFileSync(join(result, STAMP), stamp);
     swap(result, join(work, 'old'), stamp);
   } finally {
@@ -96,16 +113,38 @@ async function generateOwn(tools: Tools, work: string, result: string): Promise<
 }
 
 async function generateEnvoy(tools: Tools, work: string, result: string): Promise<void> {
-  const subset = JSON.parse(readFileSync(join(PROTO, 'envoy-subset.json'), 'utf8')) as Subset;
+  const subset = readSubset(ENVOY_SUBSET);
+  const { all, kept } = await generateSubset(tools, subset, ENVOY_OPTIONS, join(work, 'envoy'), join(result, 'envoy'));
+  writeFileSync(join(result, 'field-names.ts'), fieldNamesModule(all, subset));
+  writeFileSync(join(result, 'envoy-descriptors.ts'), descriptorsModule(kept));
+}
+
+async function generateForeign(tools: Tools, work: string, result: string): Promise<void> {
+  await generateSubset(tools, readSubset(FOREIGN_SUBSET), FOREIGN_OPTIONS, join(work, 'foreign'), join(result, 'foreign'));
+}
+
+function readSubset(name: string): Subset {
+  return { source: name, ...(JSON.parse(readFileSync(join(PROTO, name), 'utf8')) as Omit<Subset, 'source'>) };
+}
+
+/** Gives the contracts as they were before they were cut down, and after. */
+async function generateSubset(
+  tools: Tools,
+  subset: Subset,
+  options: readonly string[],
+  work: string,
+  output: string,
+): Promise<{ all: FileDescriptorProto[]; kept: FileDescriptorProto[] }> {
   const overlay = join(work, 'overlay');
   mkdirSync(join(overlay, 'validate'), { recursive: true });
   writeFileSync(join(overlay, 'validate/validate.proto'), patchValidate(readFileSync(tools.validate, 'utf8')));
-  const all = await compile(tools, [overlay, ...tools.envoy], subset.files, join(work, 'envoy.pb'));
+  const all = await compile(tools, [overlay, ...tools.envoy], subset.files, join(work, 'contracts.pb'));
   const kept = prune(all, subset);
-  const targets = kept.map((file) => file.name).filter((name) => !name.startsWith('google/protobuf/'));
+  const own = kept.filter((file) => file.messageType.length + file.enumType.length > 0).map((file) => file.name);
+  const targets = own.filter((name) => !name.startsWith('google/protobuf/'));
   const wellKnown = kept.map((file) => file.name).filter((name) => name.startsWith('google/protobuf/'));
-  await runPlugin(tools, kept, [...targets, ...wellKnown], ENVOY_OPTIONS, join(result, 'envoy'));
-  writeFileSync(join(result, 'field-names.ts'), fieldNamesModule(all, subset));
+  await runPlugin(tools, kept, [...targets, ...wellKnown], options, output);
+  return { all, kept };
 }
 
 /** Where npm put the tools. Binaries come inside the packages; nothing is looked up on PATH. */
@@ -146,7 +185,7 @@ function protoFiles(root: string): string[] {
 
 function inputsHash(tools: Tools): string {
   const hash = createHash('sha256');
-  const inputs = [HERE, join(PROTO, 'envoy-subset.json'), ...protoFiles(PROTO).map((name) => join(PROTO, name))];
+  const inputs = [HERE, join(PROTO, ENVOY_SUBSET), join(PROTO, FOREIGN_SUBSET), ...protoFiles(PROTO).map((name) => join(PROTO, name))];
   for (const path of inputs)
     hash
       .update(`${relative(ROOT, path)}\0`)
@@ -272,7 +311,7 @@ function prune(files: readonly FileDescriptorProto[], subset: Subset): FileDescr
     const copy = clone(FileDescriptorProtoSchema, file);
     copy.options = undefined;
     copy.sourceCodeInfo = undefined;
-    copy.service = [];
+    pruneServices(copy, subset, used);
     copy.extension = [];
     copy.messageType = pruneMessages(copy.messageType, copy.package, subset, used);
     return copy;
@@ -280,7 +319,19 @@ function prune(files: readonly FileDescriptorProto[], subset: Subset): FileDescr
   for (const file of kept) {
     if (file.package !== 'google.protobuf') pruneEnums(file, used);
   }
-  return withoutUnused(kept, used);
+  return withoutUnused(kept, used, subset.source);
+}
+
+function pruneServices(file: FileDescriptorProto, subset: Subset, used: Set<string>): void {
+  file.service = file.service.filter(({ name }) => subset.services?.[`${file.package}.${name}`] !== undefined);
+  for (const service of file.service) {
+    service.options = undefined;
+    service.method = service.method.filter(({ name }) => subset.services?.[`${file.package}.${service.name}`]?.includes(name));
+    for (const method of service.method) {
+      method.options = undefined;
+      used.add(method.inputType.slice(1)).add(method.outputType.slice(1));
+    }
+  }
 }
 
 function checkSubset(files: readonly FileDescriptorProto[], subset: Subset): void {
@@ -288,9 +339,18 @@ function checkSubset(files: readonly FileDescriptorProto[], subset: Subset): voi
   for (const file of files) collectMessages(file.messageType, file.package, known);
   for (const [name, fields] of Object.entries(subset.messages)) {
     const message = known.get(name);
-    if (message === undefined) throw new Error(`envoy-subset.json: there is no message ${name}`);
+    if (message === undefined) throw new Error(`${subset.source}: there is no message ${name}`);
     const missing = fields.find((field) => !message.field.some((candidate) => candidate.name === field));
-    if (missing !== undefined) throw new Error(`envoy-subset.json: ${name} has no field ${missing}`);
+    if (missing !== undefined) throw new Error(`${subset.source}: ${name} has no field ${missing}`);
+  }
+  const services = new Map<string, ServiceDescriptorProto>(
+    files.flatMap((file) => file.service.map((service) => [`${file.package}.${service.name}`, service] as const)),
+  );
+  for (const [name, methods] of Object.entries(subset.services ?? {})) {
+    const service = services.get(name);
+    if (service === undefined) throw new Error(`${subset.source}: there is no service ${name}`);
+    const missing = methods.find((method) => !service.method.some((candidate) => candidate.name === method));
+    if (missing !== undefined) throw new Error(`${subset.source}: ${name} has no method ${missing}`);
   }
 }
 
@@ -363,7 +423,7 @@ function pruneEnums(file: FileDescriptorProto, used: ReadonlySet<string>): void 
 }
 
 /** Drops files nothing refers to any more, and sets each file's imports to those that define what it uses. */
-function withoutUnused(files: readonly FileDescriptorProto[], used: ReadonlySet<string>): FileDescriptorProto[] {
+function withoutUnused(files: readonly FileDescriptorProto[], used: ReadonlySet<string>, source: string): FileDescriptorProto[] {
   const home = new Map<string, string>();
   for (const file of files) {
     for (const message of file.messageType) home.set(`${file.package}.${message.name}`, file.name);
@@ -377,13 +437,17 @@ function withoutUnused(files: readonly FileDescriptorProto[], used: ReadonlySet<
   };
   const usedFiles = new Set([...used].map(homeOf));
   const kept = files.filter((file) =>
-    file.package === 'google.protobuf' ? usedFiles.has(file.name) : file.messageType.length + file.enumType.length > 0,
+    file.package === 'google.protobuf'
+      ? usedFiles.has(file.name)
+      : file.messageType.length + file.enumType.length + file.service.length > 0,
   );
   for (const file of kept) {
-    const types = new Set<string>();
+    const types = new Set(
+      file.service.flatMap(({ method }) => method.flatMap(({ inputType, outputType }) => [inputType.slice(1), outputType.slice(1)])),
+    );
     collectTypes(file.messageType, types);
     const missing = [...types].find((type) => homeOf(type) === undefined);
-    if (missing !== undefined) throw new Error(`envoy-subset.json: ${file.name} uses ${missing}, which is not listed`);
+    if (missing !== undefined) throw new Error(`${source}: ${file.name} uses ${missing}, which is not listed`);
     file.dependency = [...new Set([...types].map((type) => homeOf(type) as string))].filter((name) => name !== file.name).sort();
     file.publicDependency = [];
     file.weakDependency = [];

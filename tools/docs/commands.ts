@@ -14,7 +14,7 @@ export async function commandPage(root: string): Promise<string> {
   const sections = commands.map(({ words, help }) => `## heddle ${words.join(' ')}\n\n${fenced(help)}`);
   return `# Commands
 
-<!-- Written by \`npm run docs\` from packages/cli/src/program.ts; change it there. -->
+<!-- Written by \`npm run docs\` from packages/cli/src/program/; change it there. -->
 
 In a clone the command is \`./heddle\`. Exit codes: 0 fine, 1 the check or request failed, 2 wrong usage. Results go to
 standard output, everything else to standard error. \`-o json\` and \`-o yaml\` are for scripts.

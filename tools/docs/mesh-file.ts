@@ -45,6 +45,8 @@ ${nested(service, 'health')}
 ${nested(service, 'retry')}
 
 ${nested(schema, 'security')}
+
+${nested(schema, 'discovery')}
 `;
 }
 

@@ -1,38 +1,20 @@
 // The Aggregated Discovery Service as a grpc-js service: both variants of the one stream on which a data plane gets everything.
 // The contract is Envoy's (envoy/service/discovery/v3/ads.proto). Its messages go from here into the state machines and back.
-import { Client, type ClientDuplexStream, type Metadata, type MethodDefinition, type ServiceDefinition } from '@grpc/grpc-js';
+import { Client, type ClientDuplexStream, type Metadata, type ServiceDefinition } from '@grpc/grpc-js';
 import {
   DeltaDiscoveryRequest,
-  DeltaDiscoveryResponse,
+  type DeltaDiscoveryResponse,
   DiscoveryRequest,
-  DiscoveryResponse,
+  type DiscoveryResponse,
 } from './gen/envoy/envoy/service/discovery/v3/discovery.ts';
+import { bidiMethod } from './services/method.ts';
+import { DeltaResponseCodec, ResponseCodec } from './xds/server/response-bytes.ts';
 
 export type { DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse };
 
-interface Codec<T> {
-  encode(message: T): { finish(): Uint8Array };
-  decode(bytes: Uint8Array): T;
-}
-
-function stream<Request, Response>(name: string, request: Codec<Request>, response: Codec<Response>): MethodDefinition<Request, Response> {
-  return {
-    path: `/envoy.service.discovery.v3.AggregatedDiscoveryService/${name}`,
-    requestStream: true,
-    responseStream: true,
-    requestSerialize: (message) => toBuffer(request.encode(message).finish()),
-    requestDeserialize: (bytes) => request.decode(bytes),
-    responseSerialize: (message) => toBuffer(response.encode(message).finish()),
-    responseDeserialize: (bytes) => response.decode(bytes),
-  };
-}
-
-function toBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-const STATE_OF_THE_WORLD = stream('StreamAggregatedResources', DiscoveryRequest, DiscoveryResponse);
-const DELTA = stream('DeltaAggregatedResources', DeltaDiscoveryRequest, DeltaDiscoveryResponse);
+const SERVICE = '/envoy.service.discovery.v3.AggregatedDiscoveryService';
+const STATE_OF_THE_WORLD = bidiMethod(`${SERVICE}/StreamAggregatedResources`, DiscoveryRequest, ResponseCodec);
+const DELTA = bidiMethod(`${SERVICE}/DeltaAggregatedResources`, DeltaDiscoveryRequest, DeltaResponseCodec);
 
 /** For `Server.addService`: handlers are `handleBidiStreamingCall`s of the two pairs of messages. */
 export const AdsService = {

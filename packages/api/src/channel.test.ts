@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { Metadata, Server, ServerCredentials, type ServiceError, status } from '@grpc/grpc-js';
 import { certificateTbs, distinguishedName, encodePem, withSignature } from '@heddle/core';
@@ -116,3 +117,26 @@ test('addresses are written as grpc-js reads them', () => {
   assert.equal(controlTarget('::1', 15_010), '[::1]:15010');
   assert.equal(controlTarget('localhost', 1), 'localhost:1');
 });
+
+for (const [when, event] of [
+  ['while it is being made', 'connection'],
+  ['in its TLS handshake', 'bytes'],
+] as const) {
+  test(`a connection that is given up ${when} is gone, though nobody at the other end says a word`, async (t) => {
+    const silent = createServer();
+    await new Promise<void>((resolve) => void silent.listen(0, '127.0.0.1', resolve));
+    t.after(() => silent.close());
+    const { port } = silent.address() as AddressInfo;
+    const credentials = controlChannelCredentials({ rootsPem: root.certificatePem, expectedSpiffeId: CONTROL });
+    const client = new IdentityClient(controlTarget('127.0.0.1', port), credentials, controlChannelOptions());
+    const call = client.sign(SignRequest.create({}), () => {});
+    const accepted = await new Promise<Socket>((resolve) => void silent.once('connection', resolve));
+    accepted.on('error', () => {});
+    if (event === 'bytes') await new Promise((resolve) => accepted.once('data', resolve));
+    const ended = new Promise((resolve) => accepted.resume().once('end', resolve).once('close', resolve));
+    call.cancel();
+    client.close();
+    credentials.dropConnections();
+    await ended;
+  });
+}

@@ -11,3 +11,4 @@ export * from './limits/index.ts';
 export * from './model/index.ts';
 export * from './resilience/index.ts';
 export * from './routing/index.ts';
+export * from './telemetry/index.ts';

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import type { Instance } from '@heddle/core';
 import fc from 'fast-check';
@@ -25,9 +26,13 @@ const ORDERS: Instance = {
   outbounds: [{ service: { namespace: 'default', name: 'stock' }, listen: { address: '127.0.0.1', port: 20_001 } }],
   version: 'v1',
   labels: { zone: 'eu', 'app.kubernetes.io/name': 'orders' },
+  metadata: { owner: 'payments', 'example.com/build': '2024-05-01 12:00' },
+  ports: { metrics: 9_100, admin: 9_901 },
+  locality: { region: 'eu', zone: 'eu-1' },
   weight: 10,
   health: 'unhealthy',
   healthReason: 'GET /healthz answered 500',
+  revision: 42,
 };
 
 const plain = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }) => fc.record(model, { noNullPrototype: true }) as fc.Arbitrary<T>;
@@ -35,7 +40,8 @@ const name = fc.stringMatching(/^[A-Za-z0-9]([A-Za-z0-9._-]{0,20}[A-Za-z0-9])?$/
 const ref = plain({ namespace: name, name });
 const socket = plain({ address: fc.oneof(fc.ipV4(), fc.ipV6()), port: fc.integer({ min: 1, max: 65_535 }) });
 const line = fc.string({ maxLength: 60 });
-const instance: fc.Arbitrary<Instance> = plain<Instance>({
+const attributes = fc.dictionary(name, line, { maxKeys: 5, noNullPrototype: true });
+const everything = plain<Required<Omit<Instance, 'locality'>>>({
   service: ref,
   id: name,
   node: name,
@@ -52,10 +58,18 @@ const instance: fc.Arbitrary<Instance> = plain<Instance>({
     line,
     { maxKeys: 5, noNullPrototype: true },
   ),
+  metadata: attributes,
+  ports: fc.dictionary(fc.stringMatching(/^[a-z]{1,15}$/), fc.integer({ min: 1, max: 65_535 }), { maxKeys: 4, noNullPrototype: true }),
   weight: fc.integer({ min: 1, max: 1_000 }),
   health: fc.constantFrom('starting', 'healthy', 'unhealthy', 'draining'),
   healthReason: line,
+  revision: fc.nat(),
 });
+const locality = fc.oneof(plain({ region: name, zone: name }), plain({ region: name, zone: name, subZone: name }));
+const instance: fc.Arbitrary<Instance> = fc.oneof(
+  everything,
+  fc.tuple(everything, locality).map(([rest, where]) => ({ ...rest, locality: where })),
+);
 
 /** The message as it comes off the wire. */
 function sent(change: (message: InstanceMessage) => void): InstanceMessage {
@@ -73,8 +87,26 @@ test('an instance survives the wire', () => {
   );
 });
 
+test('the contracts are published with the package, so that any language can generate a client', () => {
+  const root = new URL('../../', import.meta.url);
+  const { files } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as { files: string[] };
+  assert.ok(files.includes('proto'));
+  for (const file of ['example/discovery.proto', 'heddle/discovery/v1/discovery.proto']) {
+    const text = readFileSync(new URL(`proto/${file}`, root), 'utf8');
+    assert.doesNotMatch(text, /^\s*optional /m, `${file}: compilers of before 2020 cannot read it`);
+  }
+});
+
 test('a service survives the wire with its instances', () => {
-  const listed = { namespace: 'default', name: 'orders', port: 8_081, protocol: 'grpc' as const, labels: { team: 'a' } };
+  const listed = {
+    namespace: 'default',
+    name: 'orders',
+    port: 8_081,
+    protocol: 'grpc' as const,
+    labels: { team: 'a' },
+    metadata: { tier: '1' },
+    ports: {},
+  };
   const bytes = ServiceMessage.encode(serviceToMessage(listed, [ORDERS])).finish();
   assert.deepStrictEqual(serviceFromMessage(ServiceMessage.decode(bytes)), { ...listed, instances: [ORDERS] });
   assert.throws(
@@ -139,6 +171,28 @@ describe('says where and why', () => {
       'a label with a line break',
       (message) => (message.labels = { zone: 'a\nb' }),
       /^instance\.labels\["zone"\]: contains a control character$/,
+    ],
+    [
+      'metadata beyond its limit',
+      (message) => (message.metadata = { note: 'x'.repeat(8_200) }),
+      /^instance\.metadata: has 8204 bytes, names and values together; at most 8192/,
+    ],
+    ['metadata without a name', (message) => (message.metadata = { '': 'x' }), /^instance\.metadata\[""\]: is not a name/],
+    [
+      'a port that DNS cannot name',
+      (message) => (message.ports = { Metrics_1: 1 }),
+      /^instance\.ports\["Metrics_1"\]: is not the name of a port/,
+    ],
+    ['a named port of 0', (message) => (message.ports = { metrics: 0 }), /^instance\.ports\["metrics"\]: must be a whole number from 1/],
+    [
+      'a locality without a zone',
+      (message) => (message.locality = { region: 'eu', zone: '', subZone: '' }),
+      /^instance\.locality\.zone: must be a name/,
+    ],
+    [
+      'a sub-zone that is no name',
+      (message) => (message.locality = { region: 'eu', zone: 'a', subZone: 'b/c' }),
+      /^instance\.locality\.sub_zone: must be a name/,
     ],
     [
       'an endless reason',

@@ -2,11 +2,16 @@
 // What comes from a peer is checked before it becomes model; limits are per instance, so that no registration can grow the registry at
 // will.
 import {
+  type AttributeProblem,
   DEFAULT_LIMITS,
   DEFAULT_NAMESPACE,
   type Instance,
   type InstanceHealth,
+  type Locality,
+  localityProblem,
+  metadataProblem,
   type OutboundPort,
+  portsProblem,
   type Protocol,
   type Service,
   type SocketAddress,
@@ -48,7 +53,7 @@ export const HEALTH_REASON_LENGTH_MAX = 1_024;
 export const WEIGHT_MAX = 1_000;
 
 /** A service as discovery lists it: what callers need, not how it is run. */
-export interface ListedService extends Pick<Service, 'namespace' | 'name' | 'port' | 'protocol' | 'labels'> {
+export interface ListedService extends Pick<Service, 'namespace' | 'name' | 'port' | 'protocol' | 'labels' | 'metadata' | 'ports'> {
   readonly instances: readonly Instance[];
 }
 
@@ -101,6 +106,10 @@ export function instanceToMessage(instance: Instance): pb.Instance {
     weight: instance.weight,
     health: HEALTH_NUMBERS[instance.health],
     healthReason: instance.healthReason,
+    metadata: { ...instance.metadata },
+    ports: { ...instance.ports },
+    locality: localityToMessage(instance.locality),
+    revision: instance.revision,
   };
 }
 
@@ -119,15 +128,28 @@ export function instanceFromMessage(message: pb.Instance | undefined, path = 'in
     outbounds: outboundsFromMessage(message.outbounds, `${path}.outbounds`),
     version: textFromMessage(message.version, 128, `${path}.version`),
     labels: labelsFromMessage(message.labels, `${path}.labels`),
+    metadata: checked(message.metadata, metadataProblem, `${path}.metadata`),
+    ports: checked(message.ports, portsProblem, `${path}.ports`),
+    ...localityFromMessage(message.locality, `${path}.locality`),
     weight: weightFromMessage(message.weight, `${path}.weight`),
     health: healthFromMessage(message.health, `${path}.health`) ?? 'starting',
     healthReason: healthReasonFromMessage(message.healthReason, `${path}.health_reason`),
+    revision: message.revision,
   };
 }
 
 export function serviceToMessage(service: Omit<ListedService, 'instances'>, instances: readonly Instance[]): pb.Service {
-  const { namespace, name, port, protocol, labels } = service;
-  return { namespace, name, port, protocol, labels: { ...labels }, instances: instances.map(instanceToMessage) };
+  const { namespace, name, port, protocol, labels, metadata, ports } = service;
+  return {
+    namespace,
+    name,
+    port,
+    protocol,
+    labels: { ...labels },
+    metadata: { ...metadata },
+    ports: { ...ports },
+    instances: instances.map(instanceToMessage),
+  };
 }
 
 /** Throws InvalidMessageError with the path of the field. */
@@ -142,6 +164,8 @@ export function serviceFromMessage(message: pb.Service | undefined, path = 'serv
     port: portFromMessage(message.port, `${path}.port`),
     protocol: message.protocol as Protocol,
     labels: labelsFromMessage(message.labels, `${path}.labels`),
+    metadata: checked(message.metadata, metadataProblem, `${path}.metadata`),
+    ports: checked(message.ports, portsProblem, `${path}.ports`),
     instances: message.instances.map((instance, index) => instanceFromMessage(instance, `${path}.instances[${index}]`)),
   };
 }
@@ -220,6 +244,30 @@ function labelsFromMessage(labels: Readonly<Record<string, string>>, path: strin
     textFromMessage(value, LABEL_VALUE_LENGTH_MAX, `${path}[${JSON.stringify(key)}]`);
   }
   return Object.fromEntries(entries);
+}
+
+/** The entries, when `problem` finds none with them. */
+function checked<T>(
+  values: Readonly<Record<string, T>>,
+  problem: (entries: [string, T][]) => AttributeProblem | undefined,
+  path: string,
+): Record<string, T> {
+  const found = problem(Object.entries(values));
+  if (found !== undefined) throw new InvalidMessageError(found.key === undefined ? path : `${path}[${shorten(found.key)}]`, found.rule);
+  return { ...values };
+}
+
+function localityToMessage(locality: Locality | undefined): pb.Locality | undefined {
+  return locality === undefined ? undefined : { region: locality.region, zone: locality.zone, subZone: locality.subZone ?? '' };
+}
+
+function localityFromMessage(message: pb.Locality | undefined, path: string): { readonly locality?: Locality } {
+  if (message === undefined) return {};
+  const { region, zone, subZone } = message;
+  const locality = { region, zone, ...(subZone === '' ? {} : { subZone }) };
+  const found = localityProblem({ subZone: undefined, ...locality });
+  if (found === undefined) return { locality };
+  throw new InvalidMessageError(`${path}.${found.key === 'subZone' ? 'sub_zone' : found.key}`, found.rule);
 }
 
 function textFromMessage(text: string, lengthMax: number, path: string): string {

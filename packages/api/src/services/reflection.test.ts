@@ -7,7 +7,7 @@ import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/pr
 import { DiscoveryClient, DiscoveryService, type ServicesList } from './example.ts';
 import { reflectionPackage } from './reflection.ts';
 
-test('the descriptors hold every service of ours, complete enough to call it from them alone', () => {
+test('the descriptors hold every service that a control plane has, complete enough to call it from them alone', () => {
   const files = Object.values(reflectionPackage()).flatMap(({ fileDescriptorProtos }) => fileDescriptorProtos);
   const set = create(FileDescriptorSetSchema, { file: files.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes)) });
   const loaded = loadFileDescriptorSetFromBuffer(Buffer.from(toBinary(FileDescriptorSetSchema, set)));
@@ -16,6 +16,10 @@ test('the descriptors hold every service of ours, complete enough to call it fro
     ['heddle.discovery.v1.Discovery', 'Register'],
     ['heddle.identity.v1.Identity', 'Sign'],
     ['heddle.admin.v1.Admin', 'Changes'],
+    ['envoy.service.discovery.v3.AggregatedDiscoveryService', 'DeltaAggregatedResources'],
+    ['envoy.service.endpoint.v3.EndpointDiscoveryService', 'StreamEndpoints'],
+    ['envoy.service.status.v3.ClientStatusDiscoveryService', 'FetchClientStatus'],
+    ['envoy.service.load_stats.v3.LoadReportingService', 'StreamLoadStats'],
   ] as const) {
     const definition = loaded[service] as unknown as Record<string, { path: string }>;
     assert.equal(definition?.[method]?.path, `/${service}/${method}`);

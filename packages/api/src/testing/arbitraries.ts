@@ -7,6 +7,7 @@ import type {
   HealthCheckPolicy,
   HttpFilter,
   Listener,
+  Locality,
   ResourceKind,
   ResourceTypes,
   RouteConfig,
@@ -53,7 +54,9 @@ const health: fc.Arbitrary<HealthCheckPolicy> = fc.oneof(
   }),
 );
 
-const endpoint: fc.Arbitrary<Endpoint> = record({
+const locality: fc.Arbitrary<Locality> = partly<Locality>({ region: text, zone: text, subZone: text }, 'subZone');
+
+const endpoint: fc.Arbitrary<Endpoint> = record<Omit<Endpoint, 'locality'>>({
   address,
   port,
   health: fc.constantFrom('healthy' as const, 'unhealthy' as const, 'draining' as const),
@@ -79,7 +82,19 @@ const upstreamTls: fc.Arbitrary<UpstreamTls> = fc.oneof(
   ),
 );
 
-const endpoints: fc.Arbitrary<EndpointSet> = record({ cluster: name, endpoints: fc.array(endpoint, { maxLength: 6 }) });
+/** Those of one locality stand together. */
+const groupedEndpoints: fc.Arbitrary<Endpoint[]> = fc
+  .tuple(
+    fc.array(endpoint, { maxLength: 4 }),
+    fc.uniqueArray(locality, { maxLength: 3, selector: ({ region, zone, subZone }) => JSON.stringify([region, zone, subZone]) }),
+    fc.array(fc.array(endpoint, { minLength: 1, maxLength: 3 }), { minLength: 3, maxLength: 3 }),
+  )
+  .map(([nowhere, places, rest]) => [
+    ...nowhere,
+    ...places.flatMap((place, index) => (rest[index] ?? []).map((one) => ({ ...one, locality: place }))),
+  ]);
+
+const endpoints: fc.Arbitrary<EndpointSet> = record({ cluster: name, endpoints: groupedEndpoints });
 
 const cluster: fc.Arbitrary<Cluster> = fc.record(
   {
@@ -87,7 +102,7 @@ const cluster: fc.Arbitrary<Cluster> = fc.record(
     service: record({ namespace: text, name: text }),
     endpoints: fc.oneof(
       fc.constant({ kind: 'eds' as const }),
-      record({ kind: fc.constant('static' as const), endpoints: fc.array(endpoint, { maxLength: 3 }) }),
+      record({ kind: fc.constant('static' as const), endpoints: groupedEndpoints }),
     ),
     balance: fc.constant('round-robin' as const),
     connectTimeoutMs: durationMs,

@@ -4,6 +4,7 @@ import type { ResourceKind } from '@heddle/core';
 import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from '../ads.ts';
 import { type ApplyResult, DeltaAdsClient, type ResourceUpdate } from '../xds/client/index.ts';
 import { DeltaAdsSession, type Snapshot } from '../xds/server/index.ts';
+import { LiveSource } from './live-source.ts';
 
 type Decide = (update: ResourceUpdate) => ApplyResult | Promise<ApplyResult>;
 
@@ -20,8 +21,12 @@ export class LinkedClient {
   isConnected = false;
   #nowMs = 0;
   #snapshot: Snapshot | undefined;
+  /** The session hears of each change of what it has subscribed, instead of getting whole snapshots. */
+  readonly #isLive: boolean;
+  #live: LiveSource<DeltaDiscoveryResponse> | undefined;
 
-  constructor() {
+  constructor({ isLive = false }: { readonly isLive?: boolean } = {}) {
+    this.#isLive = isLive;
     this.client = new DeltaAdsClient({
       node: { id: 'node-1', version: '1.2.3' },
       send: (request) => this.requests.push(request),
@@ -31,13 +36,14 @@ export class LinkedClient {
 
   connect(): void {
     this.session = new DeltaAdsSession();
-    if (this.#snapshot !== undefined) this.responses.push(...this.session.onSnapshot(this.#snapshot));
+    if (this.#snapshot !== undefined) this.#begin(this.#snapshot);
     this.isConnected = true;
     this.client.connected();
   }
 
   disconnect(): void {
     this.isConnected = false;
+    this.#live = undefined;
     this.requests = [];
     this.responses = [];
     this.client.disconnected();
@@ -45,7 +51,14 @@ export class LinkedClient {
 
   publish(snapshot: Snapshot): void {
     this.#snapshot = snapshot;
-    if (this.isConnected) this.responses.push(...this.session.onSnapshot(snapshot));
+    if (!this.isConnected) return;
+    if (this.#live !== undefined) this.responses.push(...this.#live.publish(snapshot, this.#nowMs));
+    else this.#begin(snapshot);
+  }
+
+  #begin(snapshot: Snapshot): void {
+    if (this.#isLive) this.#live = new LiveSource(this.session, snapshot);
+    this.responses.push(...(this.#live?.begin(this.#nowMs) ?? this.session.onSnapshot(snapshot)));
   }
 
   retryRefused(): void {

@@ -61,7 +61,7 @@ const stormy: fc.Arbitrary<Step>[] = [
 
 /** Runs the steps on a linked client; what is applied slowly waits for `finish applying`. */
 class History {
-  readonly link = new LinkedClient();
+  readonly link: LinkedClient;
   readonly wanted = new Map<ResourceKind, readonly string[]>();
   snapshot: Snapshot = snapshotOf('0', {});
   #waiting: (() => void)[] = [];
@@ -69,7 +69,8 @@ class History {
   #refuses = false;
   #published = 0;
 
-  constructor() {
+  constructor(isLive = false) {
+    this.link = new LinkedClient({ isLive });
     this.link.decide = () => {
       const reason = this.#refuses ? 'refused by the test' : undefined;
       this.#refuses = false;
@@ -141,26 +142,28 @@ function isSame(kind: ResourceKind, resource: unknown, version: string): boolean
   return [...snapshotOf('', contentsOfKind).resources[kind].values()][0]?.version === version;
 }
 
-test('after any history, with refusals, slow applying and broken streams, the client has what the server wants it to have', async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(fc.oneof(...stormy), { maxLength: 60 }), async (steps) => {
-      const history = new History();
-      for (const step of steps) await history.run(step);
-      await history.finish();
-      for (const kind of MAKE_ORDER) assert.deepEqual(history.applied(kind), history.expected(kind), kind);
-      for (const sync of history.link.session.sync()) {
-        assert.deepEqual([sync.ackedVersion, sync.rejection], [history.snapshot.version, ''], sync.kind);
-      }
-      for (const { kind, rejection } of history.link.client.status()) assert.equal(rejection, '', kind);
-    }),
-    { numRuns: 400 },
-  );
-});
+for (const isLive of [false, true]) {
+  test(`after any history, ${isLive ? 'told change by change' : 'told whole states'}, with refusals, slow applying and broken streams, the client has what the server wants it to have`, async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.oneof(...stormy), { maxLength: 60 }), async (steps) => {
+        const history = new History(isLive);
+        for (const step of steps) await history.run(step);
+        await history.finish();
+        for (const kind of MAKE_ORDER) assert.deepEqual(history.applied(kind), history.expected(kind), kind);
+        for (const sync of history.link.session.sync()) {
+          assert.deepEqual([sync.ackedVersion, sync.rejection], [history.snapshot.version, ''], sync.kind);
+        }
+        for (const { kind, rejection } of history.link.client.status()) assert.equal(rejection, '', kind);
+      }),
+      { numRuns: 300 },
+    );
+  });
+}
 
 test('at no moment does a route lead to a cluster that is not there', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(fc.oneof(...quiet), { maxLength: 60 }), async (steps) => {
-      const history = new History();
+    fc.asyncProperty(fc.array(fc.oneof(...quiet), { maxLength: 60 }), fc.boolean(), async (steps, isLive) => {
+      const history = new History(isLive);
       const check = () => {
         for (const route of history.link.applied.get('route')?.values() ?? []) {
           const cluster = (route as ReturnType<typeof routeNamed>).virtualHosts[0]?.routes[0]?.cluster ?? '';
@@ -175,6 +178,6 @@ test('at no moment does a route lead to a cluster that is not there', async () =
       await history.finish();
       check();
     }),
-    { numRuns: 400 },
+    { numRuns: 300 },
   );
 });

@@ -12,17 +12,22 @@ import { RETRY_CONDITIONS } from './schema.ts';
 type TextOf = (path: Path) => string | undefined;
 
 export function buildMesh(file: MeshFileOutput, directory: string, textOf: TextOf): MeshConfig {
-  const names = Object.keys(file.services);
+  // One object for each name: with all others as the default, every service names every service.
+  const refs = Object.keys(file.services).map((name) => ({ namespace: DEFAULT_NAMESPACE, name }));
+  const refOf = new Map(refs.map((ref) => [ref.name, ref]));
   const services = Object.entries(file.services).map(([name, service]): ServiceConfig => {
     const path = ['services', name];
-    const uses = (service.uses ?? names.filter((other) => other !== name)).map((used) => ({ namespace: DEFAULT_NAMESPACE, name: used }));
     const run = buildRun(service, directory, textOf, path);
+    // Only a process that Heddle starts is told where they are.
+    const others = run === undefined ? [] : refs.filter((ref) => ref.name !== name);
+    const uses = service.uses?.flatMap((used) => refOf.get(used) ?? []) ?? others;
     return { service: buildService(name, service, textOf, path), ...(run && { run }), uses };
   });
   return deepFreeze({
     name: file.mesh,
     trustDomain: file.trustDomain ?? file.mesh,
     anonymousCalls: file.security.anonymousCalls,
+    discovery: { keepOnMassExpiry: file.discovery.keepOnMassExpiry },
     services,
   });
 }
@@ -34,6 +39,8 @@ function buildService(name: string, input: ServiceOutput, textOf: TextOf, path: 
     port: input.port,
     protocol: input.protocol,
     labels: texts(input.labels, textOf, [...path, 'labels']),
+    metadata: texts(input.metadata, textOf, [...path, 'metadata']),
+    ports: { ...input.ports },
     health: buildHealth(input.health),
     ...buildTraffic(input),
   };
@@ -58,13 +65,14 @@ export function buildTraffic(input: TrafficOutput): Pick<Service, 'balance' | 't
     balance: input.balance,
     timeoutMs: hasRequests ? milliseconds(timeout) : 0,
     connectTimeoutMs: milliseconds(input.connectTimeout),
-    retry: hasRequests ? buildRetry(input.retry) : { attempts: 0, on: [] },
+    retry: hasRequests ? buildRetry(input) : { attempts: 0, on: [] },
   };
 }
 
-function buildRetry(input: ServiceOutput['retry']): Service['retry'] {
-  if (input === 'off') return { attempts: 0, on: [] };
-  return input ?? { attempts: 2, on: [...RETRY_CONDITIONS] };
+function buildRetry({ retry, protocol }: Pick<TrafficOutput, 'retry' | 'protocol'>): Service['retry'] {
+  if (retry === 'off') return { attempts: 0, on: [] };
+  // A gRPC library would repeat calls that an application may have seen: only where somebody has asked for it.
+  return retry ?? { attempts: 2, on: RETRY_CONDITIONS.filter((condition) => condition !== 'reset' || protocol !== 'grpc') };
 }
 
 function buildRun(input: ServiceOutput, directory: string, textOf: TextOf, path: Path): RunConfig | undefined {

@@ -6,14 +6,20 @@ export interface MeshConfig {
   readonly trustDomain: string;
   /** Whose identity a call through the machine's HTTP proxy carries when it names no workload. */
   readonly anonymousCalls: 'operator' | 'refuse';
+  readonly discovery: DiscoveryConfig;
   readonly services: readonly ServiceConfig[];
+}
+
+export interface DiscoveryConfig {
+  /** When more than half of a service's leases end at about the same time, its last known instances are kept for a while. */
+  readonly keepOnMassExpiry: boolean;
 }
 
 export interface ServiceConfig {
   readonly service: Service;
   /** Present when Heddle starts the service's processes. */
   readonly run?: RunConfig;
-  /** The services this one calls: it gets a local port and a `<NAME>_URL` for each. Default: all others of the mesh. */
+  /** The services this one calls: it gets a local port and a `<NAME>_URL` for each. Default: all others of the mesh; without `run`, none. */
   readonly uses: readonly ServiceRef[];
 }
 

@@ -1,6 +1,7 @@
 // The mesh file's form: one zod schema for the parser's checks, the editors' JSON Schema and the mends in error messages.
 // It checks form only; what fields mean to one another is in `semantics.ts`, what they become in `build.ts`.
 import { z } from 'zod';
+import { ATTRIBUTE_NAME, PORT_NAME, PORT_NAME_WORDS } from '../model/attributes.ts';
 import type { Protocol } from '../model/service.ts';
 import { DURATION_PATTERN, formatDuration, parseDuration } from './duration.ts';
 
@@ -90,7 +91,7 @@ const retry = field(
           .array(
             choice(RETRY_CONDITIONS, {
               description:
-                'connect-failure and refused: the application never saw the request; reset: the connection broke, repeated only for idempotent methods.',
+                'connect-failure and refused: the application never saw the request; reset: the connection broke, repeated only for idempotent methods; by gRPC programs without a proxy for every call that ends with UNAVAILABLE.',
             }),
           )
           .min(1),
@@ -102,7 +103,7 @@ const retry = field(
   '"off" or a map such as { attempts: 2 }',
   {
     description:
-      'When a failed request is tried again, on another instance where there is one. Only for services that carry requests, gRPC calls included: protocol http, http2, grpc or auto.',
+      'When a failed request is tried again, on another instance where there is one. Only for services that carry requests, gRPC calls included: protocol http, http2, grpc or auto. Without it, 2 tries more for every condition; with grpc not after a reset.',
     examples: ['off', { attempts: 1 }],
   },
 );
@@ -183,6 +184,29 @@ const serviceFields = {
   )
     .meta({ propertyNames: { pattern: LABEL_KEY_PATTERN.source } })
     .default({}),
+  metadata: field(
+    z.record(z.string(), scalarText('a text', { description: 'Value of the entry.', examples: ['value'] })),
+    'a map of texts',
+    {
+      description: 'What else is to be known about the service: kept, shown to whoever lists it, never acted upon.',
+      examples: [{ owner: 'payments@shop.example', runbook: 'https://wiki.shop.example/orders' }],
+    },
+  )
+    .meta({ propertyNames: { pattern: ATTRIBUTE_NAME.source } })
+    .default({}),
+  ports: field(
+    z.record(
+      z.string(),
+      field(z.int().min(1).max(65_535), 'a port, a whole number from 1 to 65535', { description: 'The port.', examples: [9_100] }),
+    ),
+    'a map of ports by name',
+    {
+      description: `Other ports on which its instances listen, for metrics for example. Told to whoever asks, DNS included; the mesh does not carry them. Names have ${PORT_NAME_WORDS}.`,
+      examples: [{ metrics: 9_100 }],
+    },
+  )
+    .meta({ propertyNames: { pattern: PORT_NAME.source } })
+    .default({}),
   uses: field(
     z.array(text('the name of a service', NO_NUL, { description: 'A service of this file.', examples: ['orders'] })),
     'a list of services',
@@ -216,6 +240,17 @@ const security = z
   .meta({ description: 'What holds for the whole mesh.', examples: [{ mtls: 'strict' }] })
   .register(EXPECTED, { expected: 'a map of settings' });
 
+const discovery = z
+  .strictObject({
+    keepOnMassExpiry: field(z.boolean(), 'true or false', {
+      description:
+        'When more than half of the instances of a service (of 3 or more) stop sending heartbeats at about the same time, the way to them is more likely broken than they are: the last known ones are kept, for 10 minutes or until they register again. false: every instance goes when its own lease ends.',
+      examples: [true],
+    }).default(true),
+  })
+  .meta({ description: 'How the registry knows which instances there are.', examples: [{ keepOnMassExpiry: true }] })
+  .register(EXPECTED, { expected: 'a map of settings' });
+
 export const MeshFile = z
   .strictObject({
     mesh: text(`a name of ${LABEL_WORDS}`, LABEL_PATTERN, { description: 'Name of the mesh.', examples: ['shop'] }),
@@ -232,6 +267,7 @@ export const MeshFile = z
       })
       .register(EXPECTED, { expected: 'a map of services by name' }),
     security: security.prefault({}),
+    discovery: discovery.prefault({}),
   })
   .register(EXPECTED, { expected: 'a map with "mesh" and "services"' });
 

@@ -4,6 +4,7 @@ import { parseDuration } from './duration.ts';
 import { isReservedVariable } from './environment.ts';
 import type { Fault, Path } from './fault.ts';
 import { isRecord, shown } from './fault.ts';
+import { ATTRIBUTE_NAME, PORT_NAME, PORT_NAME_WORDS, metadataProblem, portsProblem } from '../model/attributes.ts';
 import { LABEL_KEY_PATTERN, LABEL_PATTERN, LABEL_WORDS, VARIABLE_PATTERN } from './schema.ts';
 import { asLabel, listed, nearest } from './suggest.ts';
 
@@ -38,6 +39,8 @@ function checkService(service: Raw, name: string, names: readonly string[], path
     ...checkRequestsOnly(service, path),
     ...checkEnvironment(service, name, names, path),
     ...checkLabels(service['labels'], [...path, 'labels']),
+    ...checkMetadata(service['metadata'], [...path, 'metadata']),
+    ...checkPorts(service, path),
     ...checkRetry(service['retry'], [...path, 'retry', 'on']),
   ];
 }
@@ -166,4 +169,41 @@ function checkLabels(labels: unknown, path: Path): Fault[] {
   const wrong = Object.keys(labels).filter((key) => !LABEL_KEY_PATTERN.test(key));
   const mend = 'use letters, digits, ".", "_", "/" and "-", at most 63, beginning and ending with a letter or digit';
   return wrong.map((key) => ({ path: [...path, key], on: 'key', reason: `${shown(key)} is not the name of a label`, mend }));
+}
+
+function checkMetadata(metadata: unknown, path: Path): Fault[] {
+  if (!isRecord(metadata)) return [];
+  const wrong = Object.keys(metadata).filter((key) => !ATTRIBUTE_NAME.test(key));
+  const mend = 'use letters, digits, ".", "_", "/" and "-", at most 317, beginning and ending with a letter or digit';
+  const names = wrong.map((key): Fault => ({ path: [...path, key], on: 'key', reason: `${shown(key)} is not the name of an entry`, mend }));
+  if (names.length > 0) return names;
+  // Numbers and booleans are taken as text; how they are written changes little.
+  const problem = metadataProblem(Object.entries(metadata).map(([key, value]) => [key, String(value)]));
+  if (problem === undefined) return [];
+  if (problem.key !== undefined) return [{ path: [...path, problem.key], on: 'value', reason: problem.rule, mend: 'remove it' }];
+  return [{ path, on: 'key', reason: problem.rule, mend: 'keep it elsewhere, and put its address here' }];
+}
+
+function checkPorts(service: Raw, path: Path): Fault[] {
+  const ports = service['ports'];
+  if (!isRecord(ports)) return [];
+  const inside = [...path, 'ports'];
+  const faults = Object.keys(ports)
+    .filter((name) => !PORT_NAME.test(name))
+    .map(
+      (name): Fault => ({
+        path: [...inside, name],
+        on: 'key',
+        reason: `${shown(name)} is not the name of a port`,
+        mend: `use ${PORT_NAME_WORDS}`,
+      }),
+    );
+  const problem = faults.length > 0 ? undefined : portsProblem(Object.entries(ports));
+  if (problem !== undefined && problem.key === undefined)
+    faults.push({ path: inside, on: 'key', reason: problem.rule, mend: 'remove those that nobody asks for' });
+  if (Object.keys(ports).length > 0 && service['run'] !== undefined && Number(service['replicas'] ?? 1) > 1) {
+    const reason = 'the instances that Heddle starts here cannot all listen on the same port';
+    faults.push({ path: inside, on: 'key', reason, mend: 'use "replicas: 1", or remove "ports"' });
+  }
+  return faults;
 }

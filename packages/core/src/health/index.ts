@@ -1,2 +1,4 @@
 export * from './active-check.ts';
 export * from './verdict.ts';
+export * from './distrust.ts';
+export * from './stream-watch.ts';

@@ -133,6 +133,21 @@ export const LIMITS = {
     unit: 'count',
     reason: 'Each is a listening socket; the usual limit of open files is 1,048,576 and of ports 28,232.',
   },
+  metadataEntriesMax: {
+    value: 64,
+    unit: 'count',
+    reason: 'Of one instance or service; the registry keeps them in memory and tells them to everybody who lists it.',
+  },
+  metadataBytesMax: {
+    value: 8_192,
+    unit: 'bytes',
+    reason: 'Names and values of the metadata of one instance or service together: 20,000 instances with so much need 160 MB.',
+  },
+  portsPerInstanceMax: {
+    value: 32,
+    unit: 'count',
+    reason: 'Named ports of one instance besides the one that the mesh carries; programs with more than a handful are rare.',
+  },
   resourcesPerTypeMax: {
     value: 100_000,
     unit: 'count',
@@ -204,6 +219,94 @@ export const LIMITS = {
     value: 10_000,
     unit: 'ms',
     reason: 'A client that connects and never finishes its handshake holds a descriptor.',
+  },
+  dnsUdpBytesMax: {
+    value: 1_232,
+    unit: 'bytes',
+    reason:
+      'A DNS answer in one datagram: fits any IPv6 path without fragments, as the operators of DNS agreed in 2020. Longer ones go by TCP.',
+  },
+  dnsAnswersMax: {
+    value: 256,
+    unit: 'count',
+    reason: 'Records of one DNS answer. Of a service with more instances, some are drawn for each answer; no client tries so many.',
+  },
+  dnsConnectionsMax: {
+    value: 512,
+    unit: 'count',
+    reason: 'TCP connections to the DNS server; further ones are closed at once. A stub resolver opens one for an answer that was cut.',
+  },
+  dnsConnectionsPerClientMax: {
+    value: 64,
+    unit: 'count',
+    reason: 'Of these, those of one address other than loopback, so that one machine cannot take all.',
+  },
+  dnsPipelineMax: {
+    value: 32,
+    unit: 'count',
+    reason: 'Queries of one TCP connection that wait for answers; then the connection is not read (RFC 7766 §6.2.1.1).',
+  },
+  dnsQueryBytesMax: {
+    value: 4_096,
+    unit: 'bytes',
+    reason: 'A query by TCP: one name and options, padding included. Who announces more is cut off.',
+  },
+  dnsIdleTimeoutMs: {
+    value: 10_000,
+    unit: 'ms',
+    reason: 'A DNS connection without a query; RFC 7766 §6.2.3 asks for seconds.',
+  },
+  dnsQueriesPerSecondMax: {
+    value: 1_000,
+    unit: 'count',
+    reason:
+      'Of one client address (IPv6: /64); twice as many at once. Beyond it answers are cut or left out, so that nobody floods by our hand.',
+  },
+  dnsLocalQueriesPerSecondMax: {
+    value: 50_000,
+    unit: 'count',
+    reason: 'The same for loopback, where one address stands for all programs of the machine.',
+  },
+  dnsClientsMax: {
+    value: 4_096,
+    unit: 'count',
+    reason: 'Client addresses whose queries are counted, some 100 bytes each; the one that was silent longest is forgotten first.',
+  },
+  dnsForwardedMax: {
+    value: 1_024,
+    unit: 'count',
+    reason: 'Queries that wait for an answer from elsewhere, each with a socket at most; further ones get SERVFAIL at once.',
+  },
+  dnsForwardTimeoutMs: {
+    value: 5_000,
+    unit: 'ms',
+    reason: 'For a forwarded query, all resolvers together: most stub resolvers give up after five seconds.',
+  },
+  dnsTryTimeoutMs: {
+    value: 1_500,
+    unit: 'ms',
+    reason: 'For one resolver before the next is asked; a cold name takes a resolver up to a second.',
+  },
+  dnsCacheEntriesMax: {
+    value: 10_000,
+    unit: 'count',
+    reason: 'Answers of other resolvers that are kept; a machine asks for some hundred names.',
+  },
+  dnsCacheBytesMax: {
+    value: 8_388_608,
+    unit: 'bytes',
+    reason: 'The same in bytes, for long answers.',
+  },
+  dnsDemandMax: {
+    value: 1_024,
+    unit: 'count',
+    reason:
+      'Services whose instances a data plane follows only because their addresses were asked for; the one asked for longest ago goes first.',
+  },
+  dnsDemandTimeoutMs: {
+    value: 2_000,
+    unit: 'ms',
+    reason: 'For instances that were asked for and have not come; then SERVFAIL, before the client gives up.',
   },
 } as const satisfies Record<string, Limit>;
 

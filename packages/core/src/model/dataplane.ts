@@ -1,6 +1,6 @@
 // What a data plane is told: the subset of xDS v3 that Heddle uses, as plain data. `@heddle/api` maps it to and from
 // protobuf without loss. References between resources are by name, exactly as in xDS.
-import type { BalancePolicy, HealthCheckPolicy, RetryPolicy, ServiceRef } from './service.ts';
+import type { BalancePolicy, HealthCheckPolicy, Locality, RetryPolicy, ServiceRef } from './service.ts';
 
 /** The secret name that stands for "the certificate of the workload that makes the call": a data plane hosts several. */
 export const WORKLOAD_CERTIFICATE = 'workload';
@@ -111,6 +111,7 @@ export type HttpVersion = 'http1' | 'http2';
 
 export interface EndpointSet {
   readonly cluster: string;
+  /** Those of one locality stand together. */
   readonly endpoints: readonly Endpoint[];
 }
 
@@ -121,6 +122,8 @@ export interface Endpoint {
   readonly weight: number;
   /** Instance id, for people and logs. */
   readonly instance: string;
+  /** Absent: not known. */
+  readonly locality?: Locality;
 }
 
 /** An SDS secret. Only roots travel by SDS: private keys never leave the data plane (it sends a CSR instead). */
@@ -142,8 +145,8 @@ export interface ResourceTypes {
 export type Resource<K extends ResourceKind = ResourceKind> = ResourceTypes[K];
 
 /** The name of a resource in its kind. */
-export function resourceName(kind: ResourceKind, resource: Resource): string {
-  return kind === 'endpoints' ? (resource as EndpointSet).cluster : (resource as Exclude<Resource, EndpointSet>).name;
+export function resourceName(kind: ResourceKind, resource: PublishedResource): string {
+  return kind === 'endpoints' ? (resource as EndpointSet).cluster : (resource as Exclude<PublishedResource, EndpointSet>).name;
 }
 
 /** ALPN protocol ids (RFC 7301). Between two data planes it is always HTTP/2; other bytes travel in its CONNECT streams. */
@@ -155,3 +158,26 @@ export const ALPN_HTTP2 = 'h2';
  * the same meaning in the form that they follow.
  */
 export type DataPlaneFlavour = 'heddle' | 'envoy' | 'grpc';
+
+/**
+ * A certificate in files of the data plane's own machine: `cert.pem`, `key.pem`, `ca.pem`, kept fresh by `heddle identity watch`. A foreign
+ * data plane reads them by itself, so that its private key never leaves the machine.
+ */
+export interface CertificateFiles {
+  readonly name: string;
+  readonly certificateFiles: { readonly directory: string };
+}
+
+/** What a gRPC client asks for by `xds:///<name>`: where the routes of its calls are. */
+export interface ClientListener {
+  readonly name: string;
+  readonly routeConfigName: string;
+}
+
+/** All that a control plane publishes: what our own data planes follow, and what only foreign ones are given. */
+export interface PublishedTypes extends Omit<ResourceTypes, 'listener' | 'secret'> {
+  readonly listener: Listener | ClientListener;
+  readonly secret: TrustBundle | CertificateFiles;
+}
+
+export type PublishedResource = PublishedTypes[ResourceKind];

@@ -39,7 +39,12 @@ export interface Service extends ServiceRef {
   /** The port callers name (`http://orders.mesh.internal:8081/`); for HTTP, the authority's port is optional. */
   readonly port: number;
   readonly protocol: Protocol;
+  /** Short names and values of its own, by which others choose: routing, policies. */
   readonly labels: Readonly<Record<string, string>>;
+  /** What its owners want to say about it: kept and shown, never acted upon. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Other ports that its instances have, by name; see `Instance.ports`. */
+  readonly ports: NamedPorts;
   readonly health: HealthCheckPolicy;
   readonly balance: BalancePolicy;
   /** Time for a whole request, retries included; 0 means no limit. */
@@ -54,6 +59,16 @@ export interface SocketAddress {
   /** An IPv4 or IPv6 address without brackets. */
   readonly address: string;
   readonly port: number;
+}
+
+/** Name of RFC 6335 §5.1 in lower case, so that DNS can carry it (`_metrics._tcp`), to the port. */
+export type NamedPorts = Readonly<Record<string, number>>;
+
+/** Where an instance runs. Instances in one zone are near to one another. */
+export interface Locality {
+  readonly region: string;
+  readonly zone: string;
+  readonly subZone?: string;
 }
 
 /** The verdict the registry gives about an instance. Only `healthy` instances get traffic. */
@@ -73,10 +88,18 @@ export interface Instance {
   readonly outbounds: readonly OutboundPort[];
   readonly version: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** As `Service.metadata`, of this instance. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Other ports on which the application listens: told to whoever asks, not carried by the mesh. */
+  readonly ports: NamedPorts;
+  /** Absent: not known. */
+  readonly locality?: Locality;
   readonly weight: number;
   readonly health: InstanceHealth;
   /** Why the health is what it is, in words for people. */
   readonly healthReason: string;
+  /** The registry's revision at which the instance was last written; 0 before it was. A change may be made to depend on it. */
+  readonly revision: number;
 }
 
 export interface OutboundPort {

@@ -1,12 +1,14 @@
 // Drivers of the ports for Node: the only place with sockets, timers and the system's clock.
 export { type BoundSocket, bindSockets, isPortShared } from './bound-socket.ts';
 export { nodeClock } from './clock.ts';
+export { nodeDatagrams } from './datagram.ts';
 export { createLogger } from './logger.ts';
 export type { LoggerOptions, LogLevel } from './logger.ts';
 export { MetricsSum } from './metrics-sum.ts';
-export type { MetricsReport } from './metrics-text.ts';
+export type { FamilyValues, MetricsReport } from './metrics-text.ts';
 export { createMetrics, type ReportingMetrics } from './metrics.ts';
 export { listenOn, nodeNetwork } from './network.ts';
 export { type Child, type ChildOptions, type Parent, parentProcess, type ProcessEnd, startCommand, startModule } from './processes.ts';
 export { nodeRandom } from './random.ts';
+export { followTextFile } from './text-file.ts';
 export * from './crypto/index.ts';

@@ -43,11 +43,16 @@ export class MetricsSum {
   }
 
   expose(): string {
+    return exposeFamilies(this.families());
+  }
+
+  /** Up to date with what was reported. */
+  families(): Iterable<FamilyValues> {
     const sum = new Map<string, SummedFamily>();
     add(sum, this.own.families());
     for (const reporter of this.reporters.values()) add(sum, familiesOf(reporter));
     add(sum, this.ended.values());
-    return exposeFamilies(sum.values());
+    return sum.values();
   }
 }
 

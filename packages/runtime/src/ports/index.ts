@@ -1,4 +1,5 @@
 export * from './clock.ts';
+export * from './datagram.ts';
 export * from './logger.ts';
 export * from './metrics.ts';
 export * from './network.ts';

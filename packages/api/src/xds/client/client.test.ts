@@ -225,7 +225,7 @@ describe('alone', () => {
     );
     assert.deepEqual(
       client.status().find(({ kind }) => kind === 'cluster'),
-      { kind: 'cluster', resources: 0, version: 'y', appliedMs: 3, rejection: '' },
+      { kind: 'cluster', resources: 0, version: 'y', appliedMs: 3, rejection: '', hash: '0000000000000000' },
     );
   });
 

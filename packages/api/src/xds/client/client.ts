@@ -1,8 +1,10 @@
 // The client side of delta ADS without IO, as Heddle's data planes use it: it keeps the subscriptions, hands each response to `apply` as
 // one whole, and acknowledges or refuses it by what comes back. Responses are handled strictly one after the other, in the order in which
 // they came, so that make-before-break of the server holds here too. What was applied last stays until something else was applied.
-import type { ResourceKind } from '@heddle/core';
+import { type ResourceKind, type ResourceTypes, TRUST_BUNDLE } from '@heddle/core';
 import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from '../../gen/envoy/envoy/service/discovery/v3/discovery.ts';
+import { DigestMap, digestText } from '../digest.ts';
+import { decodeResource, XdsRejection } from '../convert/index.ts';
 import { isWildcardKind, kindOfTypeUrl, MAKE_ORDER, TYPE_URLS } from '../kinds.ts';
 import { AdsProtocolError } from '../protocol-error.ts';
 import { type Accepted, readResponse } from './read-response.ts';
@@ -46,13 +48,23 @@ export interface ClientKindStatus {
   readonly appliedMs: number;
   /** Why the last response was refused; empty when it was not. */
   readonly rejection: string;
+  /** Digest of the names and versions of what is applied; the control plane can compute it, too. */
+  readonly hash: string;
+}
+
+/** One resource of an earlier life of the data plane: what `encodeResource` gave. */
+export interface KeptResource {
+  readonly kind: ResourceKind;
+  readonly name: string;
+  readonly version: string;
+  readonly value: Uint8Array;
 }
 
 interface KindState {
   /** Undefined: everything. */
   names: Set<string> | undefined;
   /** Name → version of what is applied. */
-  readonly held: Map<string, string>;
+  readonly held: DigestMap<string>;
   /** Asked for on the present stream. */
   isOpen: boolean;
   /** Something was applied, if only that there is nothing. */
@@ -84,7 +96,7 @@ export class DeltaAdsClient {
     this.#options = options;
     const state = (kind: ResourceKind): KindState => ({
       names: isWildcardKind(kind) ? undefined : new Set(),
-      held: new Map(),
+      held: new DigestMap((version) => version),
       isOpen: false,
       isSynced: false,
       version: '',
@@ -156,10 +168,74 @@ export class DeltaAdsClient {
     this.#work();
   }
 
+  /**
+   * Asks for something that the server must answer, whatever has changed or not (xDS protocol, "Knowing When a Requested Resource Does Not
+   * Exist" and delta: a name that is subscribed again is sent again): the small trust bundle. False when nothing can be asked now.
+   */
+  probe(): boolean {
+    return this.#askAgain('secret', TRUST_BUNDLE);
+  }
+
+  /** Asks for resources anew, and applies the answer whatever it is. Of names that are not subscribed nothing is asked. */
+  recheck(kind: 'route' | 'endpoints' | 'secret', name: string): void {
+    const state = this.#states[kind];
+    if (state.names?.has(name) !== true) return;
+    state.held.delete(name);
+    this.#askAgain(kind, name);
+  }
+
+  #askAgain(kind: 'route' | 'endpoints' | 'secret', name: string): boolean {
+    if (!this.#isOpen) return false;
+    if (this.#states[kind].isOpen) this.#send({ typeUrl: TYPE_URLS[kind], resourceNamesSubscribe: [name] });
+    else this.#open(kind, name);
+    return true;
+  }
+
+  /**
+   * Applies what an earlier process had, kind by kind, before there is a stream. From then on it counts as held, and of a server only
+   * differences come. Resolves to why kinds were left out; nothing of these has changed. While it runs, a stream that opens waits.
+   */
+  async restore(kept: readonly KeptResource[], nowMs: number): Promise<string[]> {
+    const reasons: string[] = [];
+    if (this.#isApplying || this.#isConnected) return ['there is a stream already'];
+    this.#isApplying = true;
+    for (const kind of MAKE_ORDER) {
+      const reason = await this.#restoreKind(
+        kind,
+        kept.filter((resource) => resource.kind === kind),
+        nowMs,
+      );
+      if (reason !== undefined) reasons.push(`${kind}: ${reason}`);
+    }
+    this.#applied();
+    this.#work();
+    return reasons;
+  }
+
+  async #restoreKind(kind: ResourceKind, kept: readonly KeptResource[], nowMs: number): Promise<ApplyResult> {
+    const state = this.#states[kind];
+    const upserts: ResourceTypes[ResourceKind][] = [];
+    try {
+      for (const { name, value } of kept) upserts.push(decodeResource(kind, { typeUrl: TYPE_URLS[kind], value }, name));
+    } catch (error) {
+      if (error instanceof XdsRejection) return error.message;
+      throw error;
+    }
+    const reason = await this.#apply({ kind, upserts, removed: [], version: '' } as unknown as ResourceUpdate);
+    if (reason !== undefined) return reason;
+    for (const { name, version } of kept) {
+      // What refers to it comes later, and says then whether it is wanted.
+      state.names?.add(name);
+      state.held.set(name, version);
+    }
+    state.appliedMs = nowMs;
+    return undefined;
+  }
+
   status(): ClientKindStatus[] {
     return MAKE_ORDER.map((kind) => {
       const { held, version, appliedMs, rejection } = this.#states[kind];
-      return { kind, resources: held.size, version, appliedMs, rejection };
+      return { kind, resources: held.size, version, appliedMs, rejection, hash: digestText(held.digest) };
     });
   }
 
@@ -171,12 +247,12 @@ export class DeltaAdsClient {
     }
   }
 
-  #open(kind: ResourceKind): void {
+  #open(kind: ResourceKind, ...more: readonly string[]): void {
     const state = this.#states[kind];
     state.isOpen = true;
     this.#send({
       typeUrl: TYPE_URLS[kind],
-      resourceNamesSubscribe: [...(state.names ?? [])],
+      resourceNamesSubscribe: [...new Set([...(state.names ?? []), ...more])],
       initialResourceVersions: Object.fromEntries(state.held),
     });
   }

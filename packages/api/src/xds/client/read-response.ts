@@ -30,6 +30,8 @@ export function readResponse<K extends ResourceKind>(
   for (const resource of response.resources ?? []) {
     const name = resource.name ?? '';
     if (!isWanted(name)) continue;
+    // Asked for once more, and the very same: applying it again would only disturb.
+    if (resource.version !== undefined && resource.version !== '' && held.get(name) === resource.version) continue;
     try {
       if (versions.has(name)) new At(`${KIND_TITLES[kind]} '${name}'`).reject('is in the response twice');
       upserts.push(readResource(kind, resource, name));

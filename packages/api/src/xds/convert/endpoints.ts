@@ -1,8 +1,9 @@
-// The instances of a cluster as one ClusterLoadAssignment with one locality.
-import type { Endpoint, EndpointSet } from '@heddle/core';
+// The instances of a cluster as one ClusterLoadAssignment: endpoints grouped by where they run. All localities have the same priority, and
+// without locality-weighted balancing, which no cluster of ours asks for, an endpoint's own weight decides (as in Envoy).
+import type { Endpoint, EndpointSet, Locality } from '@heddle/core';
 import { HealthStatus } from '../../gen/envoy/envoy/config/core/v3/health_check.ts';
 import type { ClusterLoadAssignment } from '../../gen/envoy/envoy/config/endpoint/v3/endpoint.ts';
-import type { LbEndpoint } from '../../gen/envoy/envoy/config/endpoint/v3/endpoint_components.ts';
+import type { LbEndpoint, LocalityLbEndpoints } from '../../gen/envoy/envoy/config/endpoint/v3/endpoint_components.ts';
 import type { At } from './rejection.ts';
 import { decodeAddress, decodeMetadata, encodeAddress, encodeMetadata, metadataText, required, requiredText } from './values.ts';
 
@@ -23,28 +24,46 @@ const HEALTH: Readonly<Record<number, Endpoint['health']>> = {
   [HealthStatus.DRAINING]: 'draining',
 };
 
+/** Of localities of one priority each may be there once (gRFC A27): those that stand apart are brought together. */
 export function encodeEndpoints(set: EndpointSet): ClusterLoadAssignment {
   if (set.endpoints.length === 0) return { clusterName: set.cluster };
-  // gRPC's clients skip localities without a name or a weight (gRFC A27); with only one, Envoy ignores both.
+  const groups = new Map<string, { readonly locality: Locality | undefined; readonly endpoints: Endpoint[] }>();
+  for (const endpoint of set.endpoints) {
+    const { locality } = endpoint;
+    const key = locality === undefined ? '' : JSON.stringify([locality.region, locality.zone, locality.subZone ?? '']);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, { locality, endpoints: [endpoint] });
+    else group.endpoints.push(endpoint);
+  }
+  return { clusterName: set.cluster, endpoints: [...groups.values()].map(encodeGroup) };
+}
+
+/** gRPC's clients skip localities without a name or a weight; the others ignore it. */
+function encodeGroup({ locality, endpoints }: { locality: Locality | undefined; endpoints: readonly Endpoint[] }): LocalityLbEndpoints {
   return {
-    clusterName: set.cluster,
-    endpoints: [{ locality: {}, loadBalancingWeight: 1, lbEndpoints: set.endpoints.map(encodeEndpoint) }],
+    locality: locality === undefined ? {} : { ...locality },
+    loadBalancingWeight: locality === undefined ? 1 : endpoints.reduce((sum, { weight }) => sum + weight, 0),
+    lbEndpoints: endpoints.map(encodeEndpoint),
   };
 }
 
 export function decodeEndpoints(message: ClusterLoadAssignment, at: At): EndpointSet {
   const cluster = requiredText(message.clusterName, at.field('cluster_name'));
-  const localities = message.endpoints ?? [];
-  const [locality] = localities;
-  if (localities.length > 1) at.field('endpoints').reject(`only one locality is supported, not ${localities.length}`);
-  const { region = '', zone = '', subZone = '' } = locality?.locality ?? {};
-  if (region !== '' || zone !== '' || subZone !== '')
-    at.item('endpoints', 0).field('locality').reject('localities with a name are not supported');
-  const inside = at.item('endpoints', 0);
-  return {
-    cluster,
-    endpoints: (locality?.lbEndpoints ?? []).map((endpoint, index) => decodeEndpoint(endpoint, inside.item('lb_endpoints', index))),
-  };
+  const seen = new Set<string>();
+  const endpoints = (message.endpoints ?? []).flatMap((group, index): Endpoint[] => {
+    const inside = at.item('endpoints', index);
+    const { region = '', zone = '', subZone = '' } = group.locality ?? {};
+    const key = JSON.stringify([region, zone, subZone]);
+    if (seen.has(key)) return inside.field('locality').reject(`${key} is there twice`);
+    seen.add(key);
+    const locality =
+      region === '' && zone === '' && subZone === '' ? {} : { locality: { region, zone, ...(subZone === '' ? {} : { subZone }) } };
+    return (group.lbEndpoints ?? []).map((endpoint, place) => ({
+      ...decodeEndpoint(endpoint, inside.item('lb_endpoints', place)),
+      ...locality,
+    }));
+  });
+  return { cluster, endpoints };
 }
 
 function encodeEndpoint(endpoint: Endpoint): LbEndpoint {

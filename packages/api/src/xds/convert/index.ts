@@ -1,90 +1,32 @@
-// Model ⇄ xDS. Lossless for everything Heddle makes; what Heddle could not follow to the letter is rejected, never dropped.
-import { createHash } from 'node:crypto';
-import { type ResourceKind, type ResourceTypes, resourceName } from '@heddle/core';
-import { Cluster as ClusterMessage } from '../../gen/envoy/envoy/config/cluster/v3/cluster.ts';
-import { ClusterLoadAssignment } from '../../gen/envoy/envoy/config/endpoint/v3/endpoint.ts';
-import { Listener as ListenerMessage } from '../../gen/envoy/envoy/config/listener/v3/listener.ts';
-import { RouteConfiguration } from '../../gen/envoy/envoy/config/route/v3/route.ts';
-import { Secret } from '../../gen/envoy/envoy/extensions/transport_sockets/tls/v3/secret.ts';
-import { KIND_TITLES, TYPE_URLS } from '../kinds.ts';
-import { decodeCluster, encodeCluster } from './cluster.ts';
-import { decodeEndpoints, encodeEndpoints } from './endpoints.ts';
-import { decodeListener, encodeListener } from './listener.ts';
-import { At } from './rejection.ts';
-import { decodeRouteConfig, encodeRouteConfig } from './route.ts';
-import { decodeTrustBundle, encodeTrustBundle } from './secret.ts';
-import { decodeStrict, type MessageType, pack } from './strict.ts';
+// The door to the conversions, and the one way by which a control plane encodes: for whom decides how.
+import type { DataPlaneFlavour, PublishedTypes, ResourceKind, ResourceTypes } from '@heddle/core';
+import { KIND_TITLES } from '../kinds.ts';
+import type { EncodedResource } from './encoded.ts';
+import { encodeForEnvoy } from './foreign/envoy.ts';
+import { encodeForGrpc } from './foreign/grpc.ts';
+import type { EncodeOptions } from './foreign/options.ts';
+import { encodeResource } from './own.ts';
+import { XdsRejection } from './rejection.ts';
 
+export { contentVersion, type EncodedResource, type PackedResource } from './encoded.ts';
+export type { EncodeOptions } from './foreign/options.ts';
+export { decodeResource, encodeResource } from './own.ts';
 export { XdsRejection } from './rejection.ts';
 
-/** google.protobuf.Any. */
-export interface PackedResource {
-  readonly typeUrl: string;
-  readonly value: Uint8Array;
-}
-
-/** A resource as it goes out: encoded once, shared by all streams. */
-export interface EncodedResource {
-  readonly kind: ResourceKind;
-  readonly name: string;
-  /** Hash of the content: equal content has an equal version, over restarts and on every control plane. */
-  readonly version: string;
-  readonly any: PackedResource;
-}
-
-interface Codec<K extends ResourceKind, M extends object> {
-  readonly type: MessageType<M>;
-  readonly encode: (resource: ResourceTypes[K]) => M;
-  readonly decode: (message: M, at: At) => ResourceTypes[K];
-}
-
-interface Converter<K extends ResourceKind> {
-  readonly toBytes: (resource: ResourceTypes[K]) => Uint8Array;
-  readonly fromBytes: (bytes: Uint8Array, at: At) => ResourceTypes[K];
-}
-
-function converter<K extends ResourceKind, M extends object>({ type, encode, decode }: Codec<K, M>): Converter<K> {
-  return {
-    toBytes: (resource) => pack(type, encode(resource)).value,
-    fromBytes: (bytes, at) => decode(decodeStrict(type, bytes, at), at),
-  };
-}
-
-const CONVERTERS: { readonly [K in ResourceKind]: Converter<K> } = {
-  listener: converter<'listener', ListenerMessage>({ type: ListenerMessage, encode: encodeListener, decode: decodeListener }),
-  route: converter<'route', RouteConfiguration>({ type: RouteConfiguration, encode: encodeRouteConfig, decode: decodeRouteConfig }),
-  cluster: converter<'cluster', ClusterMessage>({ type: ClusterMessage, encode: encodeCluster, decode: decodeCluster }),
-  endpoints: converter<'endpoints', ClusterLoadAssignment>({
-    type: ClusterLoadAssignment,
-    encode: encodeEndpoints,
-    decode: decodeEndpoints,
-  }),
-  secret: converter<'secret', Secret>({ type: Secret, encode: encodeTrustBundle, decode: decodeTrustBundle }),
-};
-
 /**
- * Throws XdsRejection when the resource is one that `decodeResource` would reject: a control plane must find that out before it
- * publishes, not from its data planes.
+ * One resource of the model as data planes of the flavour are to get it: none when it means nothing to them, several when one message cannot
+ * say it; they may be of other kinds, too. Names must be the same for equal input, and no two resources may give one name of a kind.
+ * Throws XdsRejection when the flavour cannot be told what the resource says.
  */
-export function encodeResource<K extends ResourceKind>(kind: K, resource: ResourceTypes[K]): EncodedResource {
-  const { toBytes, fromBytes } = CONVERTERS[kind];
-  const name = resourceName(kind, resource);
-  const value = toBytes(resource);
-  fromBytes(value, new At(`${KIND_TITLES[kind]} '${name}'`));
-  return { kind, name, version: contentVersion(value), any: { typeUrl: TYPE_URLS[kind], value } };
-}
-
-/**
- * `name`: what the response calls the resource; it appears in the message of the XdsRejection that is thrown for whatever Heddle does not
- * follow.
- */
-export function decodeResource<K extends ResourceKind>(kind: K, any: PackedResource, name = ''): ResourceTypes[K] {
-  const at = new At(name === '' ? KIND_TITLES[kind] : `${KIND_TITLES[kind]} '${name}'`);
-  if (any.typeUrl !== TYPE_URLS[kind]) at.reject(`has type ${any.typeUrl}, not ${TYPE_URLS[kind]}`);
-  return CONVERTERS[kind].fromBytes(any.value, at);
-}
-
-/** 96 bits of SHA-256: short enough to send with every resource, and nobody can make two contents meet. */
-export function contentVersion(bytes: Uint8Array | string): string {
-  return createHash('sha256').update(bytes).digest('base64url').slice(0, 16);
+export function encodeFor<K extends ResourceKind>(
+  flavour: DataPlaneFlavour,
+  kind: K,
+  resource: PublishedTypes[K],
+  options: EncodeOptions,
+): readonly EncodedResource[] {
+  if (flavour === 'envoy') return encodeForEnvoy(kind, resource, options);
+  if (flavour === 'grpc') return encodeForGrpc(kind, resource, options);
+  if ('routeConfigName' in resource || 'certificateFiles' in resource)
+    throw new XdsRejection([`${KIND_TITLES[kind]} '${resource.name}'`], 'is for foreign data planes alone');
+  return [encodeResource(kind, resource as ResourceTypes[K])];
 }

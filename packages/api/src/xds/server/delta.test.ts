@@ -145,6 +145,9 @@ describe('answers', () => {
       ackedVersion: '',
       ackedMs: 0,
       rejection: '',
+      heldHash: '0000000000000000',
+      givenHash: stream.sync('cluster')?.givenHash,
+      behindSinceMs: 1_000,
     });
     stream.ack(response, 5_000);
     stream.session.onSnapshot(snapshotOf('2', A));
@@ -155,6 +158,9 @@ describe('answers', () => {
       ackedVersion: '2',
       ackedMs: 5_000,
       rejection: '',
+      heldHash: stream.sync('cluster')?.givenHash,
+      givenHash: stream.sync('cluster')?.heldHash,
+      behindSinceMs: 0,
     });
   });
 
@@ -198,7 +204,7 @@ describe('answers', () => {
     assert.deepEqual(stream.nack(alone, 'second is wrong'), []);
   });
 
-  test('a client that names the wrong ones is believed only some times; then each resource is tried alone', () => {
+  test('a client that names the wrong ones is believed only some times; then groups are halved until each stood alone', () => {
     const stream = new Stream();
     const names = Array.from({ length: 50 }, (_, index) => `name-${String(index).padStart(2, '0')}`);
     stream.session.onSnapshot(snapshotOf('1', { secret: names.map((name) => bundleNamed(name)) }));
@@ -208,11 +214,38 @@ describe('answers', () => {
       sizes.push(response.resources?.length ?? 0);
       [response] = stream.nack(response, `bad: ${response.resources?.[0]?.name}`);
     }
-    assert.deepEqual(
-      sizes.slice(0, 20).filter((size) => size > 1),
-      [50, 49, 48, 47, 46, 45, 44, 43, 42],
-    );
-    assert.equal(sizes.length, 9 + 50);
+    const groups = sizes.filter((size) => size > 1);
+    assert.deepEqual(groups.slice(0, 14), [50, 49, 48, 47, 46, 45, 44, 43, 42, 21, 10, 5, 2, 3]);
+    // Of 42 that stand alone in the end, 41 groups were halved.
+    assert.equal(groups.length, 8 + 41);
+    assert.equal(sizes.length - groups.length, 50);
+  });
+
+  test('of 3,000 resources that are refused without a name, the bad ones are found by halves', () => {
+    const names = Array.from({ length: 3_000 }, (_, index) => `name-${index}`);
+    const responsesFor = (bad: ReadonlySet<string | undefined>): number => {
+      const stream = new Stream();
+      stream.session.onSnapshot(snapshotOf('1', { secret: names.map((name) => bundleNamed(name)) }));
+      let [response] = stream.subscribe('secret', ...names);
+      const taken = new Set<string | undefined>();
+      let count = 0;
+      for (; response !== undefined; count += 1) {
+        const { resources = [] } = response;
+        if (resources.some(({ name }) => bad.has(name))) [response] = stream.nack(response, '?');
+        else {
+          for (const { name } of resources) taken.add(name);
+          [response] = stream.ack(response);
+        }
+      }
+      assert.equal(taken.size, names.length - bad.size);
+      assert.equal(stream.sync('secret')?.sentResources, names.length - bad.size);
+      return count;
+    };
+    assert.equal(responsesFor(new Set()), 1);
+    assert.ok(responsesFor(new Set(['name-7'])) <= 1 + 2 * 12);
+    assert.ok(responsesFor(new Set(['name-7', 'name-1500', 'name-2999'])) <= 1 + 3 * 2 * 12);
+    // Every group once, down to each alone: twice as many as there are.
+    assert.equal(responsesFor(new Set(names)), 2 * 3_000 - 1);
   });
 
   test('a refused name that is asked for again is answered again, also while the refusal is on its way', () => {

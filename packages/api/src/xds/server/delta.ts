@@ -4,10 +4,13 @@ import type { EncodedResource } from '../convert/index.ts';
 import { isWildcardKind, TYPE_URLS } from '../kinds.ts';
 import type { Difference, KindState } from './kind-state.ts';
 import { AdsSession, checkCount, checkName, refusalOf } from './session.ts';
-import type { Snapshot } from './snapshot.ts';
+import type { ResourceSource } from './snapshot.ts';
 
-/** gRPC's default limit for a message is 4 MiB; what does not fit comes in a further response. */
-const RESPONSE_BYTES_MAX = 2 * 1024 * 1024;
+/**
+ * What does not fit comes in a further response, once this one is acknowledged: when all data planes connect at once, each has so much under
+ * way and not a whole mesh. One resource that is larger comes alone; gRPC's default limit for a message is 4 MiB.
+ */
+const RESPONSE_BYTES_MAX = 64 * 1024;
 const REMOVALS_PER_RESPONSE_MAX = 10_000;
 
 export interface Version {
@@ -41,21 +44,22 @@ export class DeltaAdsSession extends AdsSession<DeltaDiscoveryRequest, DeltaDisc
     };
   }
 
-  protected override held({ version }: EncodedResource): Version {
-    return { version };
+  /** The resource itself: it is there anyhow, and one object for all streams. */
+  protected override held(resource: EncodedResource): Version {
+    return resource;
   }
 
   protected override compose(
     state: KindState<Version>,
     { upserts, removed, absent }: Difference,
     nonce: string,
-    snapshot: Snapshot,
+    source: ResourceSource,
   ): DeltaDiscoveryResponse {
     return {
-      systemVersionInfo: snapshot.version,
+      systemVersionInfo: source.version,
       typeUrl: TYPE_URLS[state.kind],
       nonce,
-      resources: upserts.map(({ name, version, any }) => ({ name, version, resource: any })),
+      resources: upserts.map(({ entry }) => entry),
       removedResources: [...removed, ...absent],
     };
   }
@@ -73,22 +77,21 @@ export class DeltaAdsSession extends AdsSession<DeltaDiscoveryRequest, DeltaDisc
 function subscribe(state: KindState<Version>, names: readonly string[], isFirst: boolean): void {
   // Without names, a first request means everything for listeners and clusters (xDS protocol, "How the client specifies what resources to
   // return").
-  if (names.includes('*') || (isFirst && names.length === 0 && isWildcardKind(state.kind))) state.wildcard = true;
+  if (names.includes('*') || (isFirst && names.length === 0 && isWildcardKind(state.kind))) state.setWildcard(true);
   for (const name of names) {
     if (name === '*') continue;
     checkName(name);
-    state.names.add(name);
+    state.addName(name);
     state.forget(name);
     checkCount(state.names.size, state.kind);
   }
-  state.touch();
 }
 
 function unsubscribe(state: KindState<Version>, names: readonly string[]): void {
   for (const name of names) {
-    if (name === '*') state.wildcard = false;
+    if (name === '*') state.setWildcard(false);
     else {
-      state.names.delete(name);
+      state.dropName(name);
       // Where everything is subscribed, the resource is sent once more, so that the client knows it still gets it.
       state.forget(name);
     }

@@ -4,10 +4,10 @@
 import type { ResourceKind } from '@heddle/core';
 import type { Node } from '../../gen/envoy/envoy/config/core/v3/base.ts';
 import type { EncodedResource } from '../convert/index.ts';
-import { kindOfTypeUrl, MAKE_ORDER } from '../kinds.ts';
+import { kindOfTypeUrl, TYPE_URLS } from '../kinds.ts';
 import { AdsProtocolError } from '../protocol-error.ts';
-import { type Difference, type Due, KindState, type KindSync } from './kind-state.ts';
-import type { Snapshot } from './snapshot.ts';
+import { type Difference, type Due, KindState, type KindSync, type ResourceSync } from './kind-state.ts';
+import type { ResourceSource } from './snapshot.ts';
 
 /** Names one stream may ask for, per kind: ten times the largest mesh aimed at. */
 export const SUBSCRIPTIONS_MAX = 100_000;
@@ -35,11 +35,31 @@ export interface AdsRequest {
   readonly _unknownFields?: Readonly<Record<number, unknown>> | undefined;
 }
 
+/** One resource as a stream has it, with what the control plane would send now. */
+export interface SessionResource extends ResourceSync {
+  readonly kind: ResourceKind;
+  readonly typeUrl: string;
+  /** Undefined: there is no such resource. */
+  readonly present: EncodedResource | undefined;
+}
+
+/** Hears of what a stream wants: a name of the kind, or everything of it (`undefined`). */
+export type OnSubscription = (kind: ResourceKind, name: string | undefined, isWanted: boolean) => void;
+
 export abstract class AdsSession<Request extends AdsRequest, Response, Held extends { readonly version: string }> {
+  readonly #only: ResourceKind | undefined;
   #node: AdsNode | undefined;
-  #snapshot: Snapshot | undefined;
+  #source: ResourceSource | undefined;
+  #onSubscription: OnSubscription | undefined;
   #nonce = 0;
+  /** The latest that is known. */
+  #nowMs = 0;
   readonly #states = new Map<ResourceKind, KindState<Held>>();
+
+  /** @param only the one kind of a single-type stream. Default: an aggregated stream. */
+  constructor(only?: ResourceKind) {
+    this.#only = only;
+  }
 
   /** Known after the first request. */
   get node(): AdsNode | undefined {
@@ -51,27 +71,84 @@ export abstract class AdsSession<Request extends AdsRequest, Response, Held exte
    * "there is nothing" and make a reconnecting data plane drop what it has. Throws AdsProtocolError.
    */
   onRequest(request: Request, nowMs: number): Response[] {
+    this.#nowMs = nowMs;
     if (this.#node === undefined && request.node !== undefined) this.#node = readNode(request.node);
-    const typeUrl = request.typeUrl ?? '';
-    if (typeUrl === '') throw new AdsProtocolError(3, 'type_url is required on an aggregated stream');
+    const typeUrl = this.#typeUrlOf(request);
     if (Object.keys(request._unknownFields ?? {}).some((tag) => LOCATOR_FIELDS.has(Number(tag) >>> 3))) {
       throw new AdsProtocolError(3, 'resource locators are not supported: subscribe by resource_names');
     }
     const kind = kindOfTypeUrl(typeUrl);
     if (kind === undefined) return this.answerUnknownType(request, typeUrl);
     const existing = this.#states.get(kind);
-    const state = existing ?? new KindState<Held>(kind);
-    this.#states.set(kind, state);
+    const state = existing ?? this.#begin(kind);
     return this.accept(state, request, existing === undefined, nowMs) ? this.#flush() : [];
   }
 
-  /** From now on this is what the data plane should have. Returns what is to be sent now. */
-  onSnapshot(snapshot: Snapshot): Response[] {
-    this.#snapshot = snapshot;
+  #typeUrlOf({ typeUrl = '' }: Request): string {
+    if (this.#only === undefined) {
+      if (typeUrl === '') throw new AdsProtocolError(3, 'type_url is required on an aggregated stream');
+      return typeUrl;
+    }
+    // Optional there (DiscoveryRequest.type_url: "implicit in requests made via singleton xDS APIs").
+    const own = TYPE_URLS[this.#only];
+    if (typeUrl !== '' && typeUrl !== own)
+      throw new AdsProtocolError(
+        3,
+        `this stream is for ${own} alone, not for ${typeUrl.slice(0, NAME_LENGTH_MAX)}: use the aggregated service`,
+      );
+    return own;
+  }
+
+  #begin(kind: ResourceKind): KindState<Held> {
+    const state = new KindState<Held>(kind);
+    this.#states.set(kind, state);
+    if (this.#onSubscription !== undefined) this.#follow(state, this.#onSubscription);
+    return state;
+  }
+
+  #follow(state: KindState<Held>, onSubscription: OnSubscription): void {
+    state.follow((name, isWanted) => onSubscription(state.kind, name, isWanted));
+  }
+
+  /**
+   * From now on this is what the data plane should have: a whole state, compared with all that it has. Returns what is to be sent now.
+   * `nowMs`: as in `onRequest`.
+   */
+  onSnapshot(source: ResourceSource, nowMs = this.#nowMs): Response[] {
+    const before = this.#source;
+    this.#source = source;
+    for (const [kind, state] of this.#states) if (before?.resources[kind] !== source.resources[kind]) state.allChanged();
+    return this.flush(nowMs);
+  }
+
+  /**
+   * From now on the data plane should have what the source holds, which may change: each change of what is subscribed is to be told by
+   * `changed`. `onSubscription` hears at once what that is, and whenever it changes. Returns what is to be sent now.
+   */
+  follow(source: ResourceSource, onSubscription: OnSubscription, nowMs: number): Response[] {
+    this.#onSubscription = onSubscription;
+    for (const state of this.#states.values()) this.#follow(state, onSubscription);
+    return this.onSnapshot(source, nowMs);
+  }
+
+  /** The end of `follow`: `onSubscription` hears that nothing is wanted any more. */
+  unfollow(): void {
+    for (const state of this.#states.values()) state.unfollow();
+    this.#onSubscription = undefined;
+  }
+
+  /** The resource came, changed or went in the source; `flush` sends what follows from it. */
+  changed(kind: ResourceKind, name: string): void {
+    this.#states.get(kind)?.changed(name);
+  }
+
+  /** What is to be sent now after changes. */
+  flush(nowMs: number): Response[] {
+    this.#nowMs = nowMs;
     return this.#flush();
   }
 
-  /** Offers what was refused once more, unchanged and one by one. To be called now and then: the reason may have gone. */
+  /** Offers what was refused once more, unchanged, each alone. To be called now and then: the reason may have gone. */
   retryRefused(): Response[] {
     for (const state of this.#states.values()) state.retryRefused();
     return this.#flush();
@@ -79,7 +156,17 @@ export abstract class AdsSession<Request extends AdsRequest, Response, Held exte
 
   /** One entry for each kind the data plane has asked for. */
   sync(): KindSync[] {
+    this.#markInSync();
     return [...this.#states.values()].map((state) => state.sync());
+  }
+
+  /** Everything that it has asked for or has, with how far it is. */
+  *resources(): Generator<SessionResource> {
+    for (const state of this.#states.values()) {
+      const known = this.#source?.resources[state.kind];
+      const typeUrl = TYPE_URLS[state.kind];
+      for (const resource of state.resources()) yield { ...resource, kind: state.kind, typeUrl, present: known?.get(resource.name) };
+    }
   }
 
   /** Undefined: it has not asked for this kind. */
@@ -98,7 +185,7 @@ export abstract class AdsSession<Request extends AdsRequest, Response, Held exte
   protected abstract held(resource: EncodedResource): Held;
 
   /** Builds the response that brings the difference; `state.sent` has it already. */
-  protected abstract compose(state: KindState<Held>, difference: Difference, nonce: string, snapshot: Snapshot): Response;
+  protected abstract compose(state: KindState<Held>, difference: Difference, nonce: string, source: ResourceSource): Response;
 
   /** A type that Heddle has no resources of: say so, or leave it at that. */
   protected abstract answerUnknownType(request: Request, typeUrl: string): Response[];
@@ -112,65 +199,78 @@ export abstract class AdsSession<Request extends AdsRequest, Response, Held exte
   }
 
   #flush(): Response[] {
-    const snapshot = this.#snapshot;
-    if (snapshot === undefined) return [];
+    const source = this.#source;
+    if (source === undefined) return [];
     const responses: Response[] = [];
-    for (const kind of FOUNDATION) this.#push(kind, false, snapshot, responses);
-    if (FOUNDATION.every((kind) => this.#isMade(kind, snapshot))) {
-      for (const kind of ENTRIES) this.#push(kind, true, snapshot, responses);
+    for (const kind of FOUNDATION) this.#push(kind, false, source, responses);
+    if (FOUNDATION.every((kind) => this.#isMade(kind, source))) {
+      for (const kind of ENTRIES) this.#push(kind, true, source, responses);
     }
-    if (ENTRIES.every((kind) => this.#isDone(kind, snapshot))) {
-      for (const kind of FOUNDATION.toReversed()) this.#push(kind, true, snapshot, responses);
+    if (ENTRIES.every((kind) => this.#isDone(kind, source))) {
+      for (const kind of FOUNDATION.toReversed()) this.#push(kind, true, source, responses);
     }
-    for (const kind of MAKE_ORDER) {
-      const state = this.#states.get(kind);
-      if (state !== undefined && this.#isDone(kind, snapshot)) state.markInSync(snapshot.version);
-    }
+    this.#markInSync();
     return responses;
   }
 
-  #push(kind: ResourceKind, withRemovals: boolean, snapshot: Snapshot, responses: Response[]): void {
+  /** Kinds of which nothing is left to send are as new as the source, whatever else has changed in it. */
+  #markInSync(): void {
+    const source = this.#source;
+    if (source === undefined) return;
+    for (const [kind, state] of this.#states) if (this.#isDone(kind, source)) state.markInSync(source.version);
+  }
+
+  #push(kind: ResourceKind, withRemovals: boolean, source: ResourceSource, responses: Response[]): void {
     const state = this.#states.get(kind);
     if (state === undefined || state.inFlight !== undefined) return;
-    const due = this.#due(state, withRemovals, snapshot);
+    const due = this.#due(state, withRemovals, source);
     if (due === undefined) return;
     const difference = this.limit(state.next(due));
     const nonce = String(this.nextNonce());
-    state.send(difference, nonce, snapshot.version, (resource) => this.held(resource));
-    responses.push(this.compose(state, difference, nonce, snapshot));
+    state.send(difference, nonce, source.version, (resource) => this.held(resource), this.#nowMs);
+    responses.push(this.compose(state, difference, nonce, source));
   }
 
   /**
    * True when the data plane has answered for everything of the kind that is new to it. Changes of what it has hold nothing up: endpoints
    * may change all the time, and listeners and routes must get through nevertheless.
    */
-  #isMade(kind: ResourceKind, snapshot: Snapshot): boolean {
+  #isMade(kind: ResourceKind, source: ResourceSource): boolean {
     const state = this.#states.get(kind);
     if (state === undefined) return true;
-    const due = this.#due(state, false, snapshot);
-    return state.inFlight?.makes !== true && (due === undefined || !state.hasNew(due));
+    if (state.inFlight?.makes === true) return false;
+    const due = this.#due(state, false, source);
+    return due === undefined || !state.hasNew(due, source.resources[kind]);
   }
 
   /** True when everything was sent and answered. */
-  #isDone(kind: ResourceKind, snapshot: Snapshot): boolean {
+  #isDone(kind: ResourceKind, source: ResourceSource): boolean {
     const state = this.#states.get(kind);
-    return state === undefined || (state.inFlight === undefined && this.#due(state, true, snapshot) === undefined);
+    return state === undefined || (state.inFlight === undefined && this.#due(state, true, source) === undefined);
   }
 
   /** Undefined when no response is needed. */
-  #due(state: KindState<Held>, withRemovals: boolean, snapshot: Snapshot): Due | undefined {
+  #due(state: KindState<Held>, withRemovals: boolean, source: ResourceSource): Due | undefined {
+    if (!state.mayBeDue) return undefined;
     const says = this.saysMissing(state.kind);
     const removals = says.removed ? (withRemovals ? 'send' : 'hold') : 'forget';
-    const due = state.due(snapshot.resources[state.kind], { removals, tellsAbsent: says.absent });
-    const count = due.upserts.length + due.removed.length + due.absent.length + due.apart.length;
-    return count > 0 || state.owesAnswer ? due : undefined;
+    const due = state.due(source.resources[state.kind], { removals, tellsAbsent: says.absent });
+    const isTogether = due.upserts.length + due.removed.length + due.absent.length > 0;
+    return isTogether || due.apart !== undefined || state.owesAnswer ? due : undefined;
   }
 }
 
 function readNode(node: Node): AdsNode {
-  const agent = [node.userAgentName, node.userAgentVersionType?.value].filter((part) => part !== undefined && part !== '').join(' ');
+  const agent = [node.userAgentName, agentVersion(node)].filter((part) => part !== undefined && part !== '').join(' ');
   const text = (value: string | undefined) => (value ?? '').slice(0, NAME_LENGTH_MAX);
   return { id: text(node.id), cluster: text(node.cluster), userAgent: text(agent) };
+}
+
+/** Envoy gives it in numbers, the gRPC libraries as a text. */
+function agentVersion({ userAgentVersionType: version }: Node): string | undefined {
+  if (version?.$case !== 'userAgentBuildVersion') return version?.value;
+  const { majorNumber = 0, minorNumber = 0, patch = 0 } = version.value.version ?? {};
+  return `${majorNumber}.${minorNumber}.${patch}`;
 }
 
 /** The text of a refusal; undefined when the request refuses nothing. */

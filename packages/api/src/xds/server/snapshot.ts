@@ -1,12 +1,20 @@
-// What one data plane should have, at one moment: immutable, consistent in itself, replaced whole.
+// What one data plane should have: either of one moment, immutable and replaced whole, or alive, with a word for each change.
 import type { ResourceKind } from '@heddle/core';
 import type { EncodedResource } from '../convert/index.ts';
 
 export type ResourceMap = ReadonlyMap<string, EncodedResource>;
 
-export interface Snapshot {
+/** Resources of one kind by name: a ResourceMap, or something that looks like one. */
+export type ResourceSet = Pick<ResourceMap, 'get' | 'has' | 'values'>;
+
+/** Consistent in itself whenever a session looks at it. */
+export interface ResourceSource {
   /** Names the state for people and for sync reports, for example the registry's revision. */
   readonly version: string;
+  readonly resources: { readonly [K in ResourceKind]: ResourceSet };
+}
+
+export interface Snapshot extends ResourceSource {
   readonly resources: { readonly [K in ResourceKind]: ResourceMap };
 }
 

@@ -29,18 +29,15 @@ export class SotwAdsSession extends AdsSession<DiscoveryRequest, DiscoveryRespon
     // Without names a stream that never named any means everything; one that did has unsubscribed from all.
     const wildcard = names.includes('*') || (isWildcardKind(state.kind) && !this.#named.has(state.kind));
     const wanted = new Set(names.filter((name) => name !== '*'));
-    const hasNew = (wildcard && !state.wildcard) || [...wanted].some((name) => !state.names.has(name));
-    state.wildcard = wildcard;
-    for (const name of state.names) {
-      if (!wanted.has(name)) state.names.delete(name);
-    }
+    let hasNew = wildcard && !state.wildcard;
+    state.setWildcard(wildcard);
+    for (const name of state.names) if (!wanted.has(name)) state.dropName(name);
     for (const name of wanted) {
       checkName(name);
-      state.names.add(name);
+      if (state.addName(name)) hasNew = true;
     }
     state.forgetUnwanted();
     if ((isFirst || hasNew) && isWildcardKind(state.kind) && (wildcard || wanted.size > 0)) state.owesAnswer = true;
-    state.touch();
     return true;
   }
 

@@ -1,5 +1,14 @@
 // Keys, hashes and signatures, on node:crypto. One kind of key throughout the mesh: ECDSA on P-256 with SHA-256.
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, timingSafeEqual } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  sign,
+  timingSafeEqual,
+  verify,
+} from 'node:crypto';
 import { subjectPublicKeyBits } from '@heddle/core';
 
 export interface KeyPair {
@@ -50,6 +59,16 @@ export function canonicalP256(spkiDer: Uint8Array): Uint8Array | undefined {
     return isP256(key) ? key.export({ type: 'spki', format: 'der' }) : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** Whether the P-256 key signed the bytes (ECDSA with SHA-256, the signature in DER). Never throws. */
+export function isSignature(spkiDer: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean {
+  try {
+    const key = createPublicKey({ key: Buffer.from(spkiDer), format: 'der', type: 'spki' });
+    return isP256(key) && verify('sha256', bytes, { key, dsaEncoding: 'der' }, signature);
+  } catch {
+    return false;
   }
 }
 

@@ -1,6 +1,6 @@
 // Files that must be there whole or not at all, even after a power cut, and that only their owner may read.
 import { randomBytes } from 'node:crypto';
-import { chmod, link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { appendFile, chmod, link, mkdir, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 export interface WriteOptions {
@@ -55,6 +55,16 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
+/** The file's time of modification, Unix time. */
+export async function fileTimeMs(path: string): Promise<number> {
+  return (await stat(path)).mtimeMs;
+}
+
+/** Sets the file's time of modification. */
+export async function setFileTimeMs(path: string, unixMs: number): Promise<void> {
+  await utimes(path, unixMs / 1_000, unixMs / 1_000);
+}
+
 /** Undefined when there is no such file; other errors are thrown. */
 export async function readTextFile(path: string): Promise<string | undefined> {
   try {
@@ -63,6 +73,11 @@ export async function readTextFile(path: string): Promise<string | undefined> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
+}
+
+/** Adds to the file's end; made, readable by the owner only, when it is not there. A crash may leave a part of the text. */
+export async function appendTextFile(path: string, text: string): Promise<void> {
+  await appendFile(path, text, { mode: 0o600 });
 }
 
 export async function removeFile(path: string): Promise<void> {
