@@ -275,6 +275,7 @@ describe('a running control plane', () => {
       weight: 1,
       health: 'HEALTH_HEALTHY',
       health_reason: 'checks pass',
+      revision: found['instances'][0]['revision'],
     });
     const { services } = await orders.call(DISCOVERY, 'ListServices', { namespace: 'default' });
     assert.deepEqual(
@@ -321,7 +322,10 @@ describe('a running control plane', () => {
     await again.send({ instance: instanceMessage('orders', 2), lease_ttl_ms: 1_000, health: 'HEALTH_HEALTHY' });
     assert.equal(await healthOf('orders-2'), 'HEALTH_HEALTHY');
     await until('the end of the lease', async () => (await healthOf('orders-2')) === undefined);
-    await assert.rejects(again.send({}), ends(status.NOT_FOUND, /register again/));
+    await assert.rejects(again.send({}), (error) => {
+      assert.deepEqual((error as ServiceError).metadata.get('heddle-reason'), ['lease-ended']);
+      return ends(status.NOT_FOUND, /register again/)(error);
+    });
   });
 
   test('of two streams for one instance the younger holds it', async () => {

@@ -1,34 +1,35 @@
 // heddle.admin.v1: what the CLI asks. Only the operator gets here; the access table sees to that.
-import { status } from '@grpc/grpc-js';
 import type { Server, ServerWritableStream } from '@grpc/grpc-js';
 import { admin, discovery } from '@heddle/api';
-import { SYSTEM_NAMESPACE, serviceKey } from '@heddle/core';
 import type { MeshConfig } from '@heddle/core';
-import type { Clock, Logger, Timer } from '@heddle/runtime';
-import type { JoinTokens } from '../ca/index.ts';
+import type { Clock, Timer } from '@heddle/runtime';
+import { selectInstances } from '../admin/selection.ts';
+import { createJoinToken } from '../admin/tokens.ts';
+import type { TokenDesk } from '../admin/tokens.ts';
 import type { Registry } from '../registry/registry.ts';
 import { PacedWriter, unary } from '../server/handlers.ts';
+import type { EventLog } from '../events/log.ts';
 import type { OpenStreams } from '../server/handlers.ts';
-import { CallError } from '../server/status.ts';
-import type { AdsServer, ConnectedProxy } from '../xds-server/server.ts';
+import { proxyToMessage } from '../xds-server/applied.ts';
+import type { LoadServer } from '../xds-server/lrs.ts';
+import type { AdsServer } from '../xds-server/server.ts';
 
 /** Changes closer together than this are told as one: a person or a table on a terminal reads them. */
 const CHANGES_PAUSE_MS = 50;
 
-export interface AdminServerOptions {
+export interface AdminServerOptions extends TokenDesk {
   readonly mesh: MeshConfig;
   readonly version: string;
   readonly startedMs: number;
-  readonly registry: Registry;
-  readonly tokens: JoinTokens;
   readonly ads: AdsServer;
+  readonly events: EventLog;
+  readonly loads: LoadServer;
   readonly streams: OpenStreams;
   readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 export function addAdminService(server: Server, options: AdminServerOptions): void {
-  const { registry, mesh, logger, ads } = options;
+  const { registry, mesh, logger, ads, loads } = options;
   const handlers: admin.AdminServer = {
     getMesh: unary(
       logger,
@@ -41,8 +42,12 @@ export function addAdminService(server: Server, options: AdminServerOptions): vo
       }),
     ),
     listInstances: unary(logger, (request: admin.ListInstancesRequest) => listInstances(request, registry)),
-    listProxies: unary(logger, () => ({ proxies: ads.proxies().map(proxyMessage) })),
+    listProxies: unary(logger, () => ({ proxies: ads.proxies().map((proxy) => proxyToMessage(proxy, loads.reported(proxy))) })),
+    listLoad: unary(logger, ({ node }: admin.ListLoadRequest) => ({
+      loads: loads.loads(node === '' ? undefined : node).map((load) => ({ ...load, nodes: [...load.nodes] })),
+    })),
     createToken: unary(logger, (request: admin.CreateTokenRequest) => createToken(request, options)),
+    listEvents: unary(logger, (request: admin.ListEventsRequest) => listEvents(request, options.events)),
     changes: (call) => watchChanges(call, options),
   };
   server.addService(admin.AdminService, handlers);
@@ -52,36 +57,28 @@ function listInstances(request: admin.ListInstancesRequest, registry: Registry):
   const { namespace, service } = request;
   if (namespace !== '') discovery.nameFromMessage(namespace, 'namespace');
   if (service !== '') discovery.nameFromMessage(service, 'service');
-  const views = [...registry.snapshot().services.values()].filter(
-    (view) => (namespace === '' || view.service.namespace === namespace) && (service === '' || view.service.name === service),
-  );
-  return { instances: views.flatMap((view) => view.instances.map(discovery.instanceToMessage)), revision: registry.revision };
+  const filter = { ...(namespace === '' ? {} : { namespace }), ...(service === '' ? {} : { service }) };
+  return { instances: Array.from(selectInstances(registry.snapshot(), filter), discovery.instanceToMessage), revision: registry.revision };
 }
 
-async function createToken(
-  request: admin.CreateTokenRequest,
-  { registry, tokens, logger }: AdminServerOptions,
-): Promise<admin.CreateTokenResponse> {
+async function createToken(request: admin.CreateTokenRequest, desk: TokenDesk): Promise<admin.CreateTokenResponse> {
   const ref = { namespace: discovery.namespaceOrDefault(request.namespace), name: discovery.nameFromMessage(request.service, 'service') };
-  if (ref.namespace !== SYSTEM_NAMESPACE && registry.service(serviceKey(ref)) === undefined) {
-    throw new CallError(status.NOT_FOUND, `there is no service ${serviceKey(ref)}; add it to the mesh file first, or correct the name`);
-  }
-  const created = await tokens.create({
-    namespace: ref.namespace,
-    service: ref.name,
-    ...(request.ttlMs === 0 ? {} : { ttlMs: request.ttlMs }),
-  });
-  logger.info({ service: serviceKey(ref), notAfterMs: created.notAfterMs }, 'join token created');
-  return created;
+  return await createJoinToken(ref, request.ttlMs, desk);
 }
 
-function proxyMessage(proxy: ConnectedProxy): admin.ProxyMessage {
-  return { node: proxy.node, identity: proxy.identity, connectedMs: proxy.connectedMs, sync: proxy.sync.map((state) => ({ ...state })) };
+function listEvents({ subject, kind, afterId, limit }: admin.ListEventsRequest, events: EventLog): admin.ListEventsResponse {
+  const found = events.list({
+    after: afterId === 0 ? undefined : afterId,
+    limit: limit === 0 ? undefined : limit,
+    kind: kind === '' ? undefined : kind,
+    subject: subject === '' ? undefined : subject,
+  });
+  return { events: [...found], lastId: events.lastId };
 }
 
 function watchChanges(
   call: ServerWritableStream<admin.ChangesRequest, admin.ChangesResponse>,
-  { registry, ads, streams, clock }: AdminServerOptions,
+  { registry, ads, events, streams, clock }: AdminServerOptions,
 ): void {
   let dirty = true;
   let pause: Timer | undefined;
@@ -98,7 +95,7 @@ function watchChanges(
     dirty = true;
     writer.poke();
   };
-  const subscriptions = [registry.onChange(changed), ads.onProxiesChange(changed)];
+  const subscriptions = [registry.onChange(changed), ads.onProxiesChange(changed), events.onEvent(changed)];
   const stop = (): void => {
     pause?.cancel();
     for (const subscription of subscriptions) subscription.close();

@@ -19,7 +19,7 @@ export interface SignInput {
   /** PKCS #10; everything but its key is ignored. */
   readonly csrDer: Uint8Array;
   readonly identity: SpiffeId;
-  /** Default 1 h; held within 10 s and 7 days, and never beyond the root's end. */
+  /** Default 1 h; held within 2 s and 7 days, and never beyond the root's end. */
   readonly ttlMs?: number;
   readonly dns?: readonly string[];
   readonly ips?: readonly string[];

@@ -27,7 +27,7 @@ import { openRoot, type Root } from './root.ts';
 /** Short enough that a stolen key is soon worthless, long enough that an hour's outage of the control plane is harmless. */
 export const LEAF_TTL_MS = 60 * 60_000;
 /** Below this, renewal at half life would be a constant load and clock differences would matter. */
-export const LEAF_TTL_MIN_MS = 10_000;
+export const LEAF_TTL_MIN_MS = 2_000;
 export const LEAF_TTL_MAX_MS = 7 * 24 * 60 * 60_000;
 const SERIAL_BYTES = 16;
 /** CommonName ends at 64 characters (RFC 5280 A.1); service names are shorter. */

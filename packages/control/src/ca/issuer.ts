@@ -4,6 +4,7 @@ import { formatSpiffeId, type SpiffeId } from '@heddle/core';
 import { CsrError } from '@heddle/runtime/node';
 import { type Authority, AuthorityError, type IssuedCertificate } from './authority-types.ts';
 import type { JoinTokens } from './join-tokens.ts';
+import type { LateRenewal, LateRenewals } from './late-renewals.ts';
 
 export interface SignCall {
   readonly csrDer: Uint8Array;
@@ -11,26 +12,44 @@ export interface SignCall {
   readonly joinToken: string;
   /** The identity proven by the caller's client certificate; undefined without one. */
   readonly peerId: SpiffeId | undefined;
+  /** A certificate that has ended, with the proof of its key. Counts only without token and client certificate. */
+  readonly late?: LateRenewal;
   /** Default: the authority's. */
   readonly ttlMs?: number;
 }
 
 /** Names of gRPC status codes. */
-export type SignFailureStatus = 'UNAUTHENTICATED' | 'INVALID_ARGUMENT' | 'PERMISSION_DENIED';
+export type SignFailureStatus = 'UNAUTHENTICATED' | 'INVALID_ARGUMENT' | 'PERMISSION_DENIED' | 'RESOURCE_EXHAUSTED';
 
 export type SignOutcome =
-  | { readonly ok: true; readonly certificate: IssuedCertificate; readonly rootsPem: string }
+  | {
+      readonly ok: true;
+      readonly certificate: IssuedCertificate;
+      readonly rootsPem: string;
+      /** When the certificate before had ended, Unix time; undefined where it had not, or there was none. */
+      readonly endedMs: number | undefined;
+    }
   | { readonly ok: false; readonly status: SignFailureStatus /** For people, with the mend. */; readonly message: string };
 
 /** Rejects only with StoreError and with AuthorityError `UNUSABLE_ROOT`: the fault is the control plane's then, and a retry may help. */
-export async function issueCertificate(authority: Authority, tokens: JoinTokens, call: SignCall): Promise<SignOutcome> {
+export async function issueCertificate(
+  authority: Authority,
+  tokens: JoinTokens,
+  lateRenewals: LateRenewals,
+  call: SignCall,
+): Promise<SignOutcome> {
   try {
     const keyPin = authority.checkCsr(call.csrDer);
     let identity = call.peerId;
+    let endedMs: number | undefined;
     if (call.joinToken !== '') {
       const redeemed = await tokens.redeem(call.joinToken, keyPin);
       if (!redeemed.ok) return { ok: false, status: 'UNAUTHENTICATED', message: redeemed.reason };
       identity = redeemed.identity;
+    } else if (identity === undefined && call.late !== undefined) {
+      const verdict = lateRenewals.check(call.late, call.csrDer);
+      if (!verdict.ok) return verdict;
+      ({ identity, endedMs } = verdict);
     }
     if (identity === undefined) {
       return {
@@ -40,7 +59,7 @@ export async function issueCertificate(authority: Authority, tokens: JoinTokens,
       };
     }
     const certificate = await authority.sign({ csrDer: call.csrDer, identity, ttlMs: call.ttlMs });
-    return { ok: true, certificate, rootsPem: authority.rootsPem };
+    return { ok: true, certificate, rootsPem: authority.rootsPem, endedMs };
   } catch (error) {
     if (error instanceof CsrError) return { ok: false, status: 'INVALID_ARGUMENT', message: error.message };
     if (error instanceof AuthorityError && error.code === 'BAD_IDENTITY') {

@@ -12,6 +12,7 @@ import { silent } from '../testing/mesh.ts';
 import { openAuthority } from './authority.ts';
 import type { Authority } from './authority-types.ts';
 import { issueCertificate } from './issuer.ts';
+import { LateRenewals } from './late-renewals.ts';
 import { JoinTokenRequestError, JoinTokens, type RedeemResult } from './join-tokens.ts';
 
 const PIN = 'P'.repeat(43);
@@ -160,7 +161,7 @@ test('tokens that make no sense are refused with the rule', async (t) => {
   }
 });
 
-async function withAuthority(t: TestContext): Promise<Bench & { authority: Authority }> {
+async function withAuthority(t: TestContext): Promise<Bench & { authority: Authority; late: LateRenewals }> {
   const dir = mkdtempSync(join(tmpdir(), 'heddle-ca-'));
   t.after(() => rmSync(dir, { recursive: true, force: true }));
   const authority = await openAuthority({
@@ -170,38 +171,40 @@ async function withAuthority(t: TestContext): Promise<Bench & { authority: Autho
     random: nodeRandom,
     logger: silent,
   });
-  return { ...bench(t, authority.pin), authority };
+  const { rootsPem } = authority;
+  const late = new LateRenewals({ rootsPem, trustDomain: 'shop', denial: () => undefined, clock: new ManualClock() });
+  return { ...bench(t, authority.pin), authority, late };
 }
 
 test('a request that cannot be used does not burn the token', async (t) => {
-  const { authority, tokens } = await withAuthority(t);
+  const { authority, tokens, late } = await withAuthority(t);
   const joinToken = (await tokens.create({ service: 'orders' })).token;
-  const bad = await issueCertificate(authority, tokens, { csrDer: Buffer.from('nonsense'), joinToken, peerId: undefined });
+  const bad = await issueCertificate(authority, tokens, late, { csrDer: Buffer.from('nonsense'), joinToken, peerId: undefined });
   assert.ok(!bad.ok);
   assert.equal(bad.status, 'INVALID_ARGUMENT');
   const csrDer = createCsr(generateKeyPair());
-  const good = await issueCertificate(authority, tokens, { csrDer, joinToken, peerId: undefined });
+  const good = await issueCertificate(authority, tokens, late, { csrDer, joinToken, peerId: undefined });
   assert.ok(good.ok);
   assert.equal(good.certificate.spiffeId, 'spiffe://shop/ns/default/svc/orders');
   assert.equal(good.rootsPem, authority.rootsPem);
-  assert.ok((await issueCertificate(authority, tokens, { csrDer, joinToken, peerId: undefined })).ok, 'a lost answer is given again');
-  const thief = await issueCertificate(authority, tokens, { csrDer: createCsr(generateKeyPair()), joinToken, peerId: undefined });
+  assert.ok((await issueCertificate(authority, tokens, late, { csrDer, joinToken, peerId: undefined })).ok, 'a lost answer is given again');
+  const thief = await issueCertificate(authority, tokens, late, { csrDer: createCsr(generateKeyPair()), joinToken, peerId: undefined });
   assert.ok(!thief.ok);
   assert.equal(thief.status, 'UNAUTHENTICATED');
   assert.match(thief.message, /used already/);
 });
 
 test('without a token the proven identity is renewed, and nothing proven gets nothing', async (t) => {
-  const { authority, tokens } = await withAuthority(t);
+  const { authority, tokens, late } = await withAuthority(t);
   const csrDer = createCsr(generateKeyPair());
   const peerId = { trustDomain: 'shop', namespace: 'default', name: 'web' };
-  const renewed = await issueCertificate(authority, tokens, { csrDer, joinToken: '', peerId });
+  const renewed = await issueCertificate(authority, tokens, late, { csrDer, joinToken: '', peerId });
   assert.ok(renewed.ok);
   assert.equal(renewed.certificate.spiffeId, 'spiffe://shop/ns/default/svc/web');
-  const nobody = await issueCertificate(authority, tokens, { csrDer, joinToken: '', peerId: undefined });
+  const nobody = await issueCertificate(authority, tokens, late, { csrDer, joinToken: '', peerId: undefined });
   assert.ok(!nobody.ok);
   assert.equal(nobody.status, 'UNAUTHENTICATED');
-  const control = await issueCertificate(authority, tokens, {
+  const control = await issueCertificate(authority, tokens, late, {
     csrDer,
     joinToken: '',
     peerId: { ...peerId, namespace: 'heddle-system', name: 'control' },

@@ -3,12 +3,13 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { compileRoutes, parseSpiffeId } from '@heddle/core';
-import type { Instance, Resource, Service } from '@heddle/core';
+import type { Instance, PublishedResource, Service } from '@heddle/core';
 import { SERVICES, instance, registration, service, silent } from '../testing/mesh.ts';
 import { ManualClock } from '../testing/clock.ts';
 import { openEmbeddedStore } from '../registry/embedded/store.ts';
 import { openRegistry } from '../registry/registry.ts';
 import { Compiler } from './compiler.ts';
+import type { NodeScope } from './compiler.ts';
 import { compileInstance } from './instance-resources.ts';
 import { compileCluster, compileEndpoints, compileMeshRoute, compileServerNames, compileServiceRoute } from './service-resources.ts';
 
@@ -276,7 +277,7 @@ describe('compiler', () => {
     };
     return { registry, compiler, changes, create, close };
   }
-  const scope = { node: 'node-1', outboundProxy: undefined, mayHost: () => true };
+  const scope: NodeScope = { node: 'node-1', flavour: 'heddle', outboundProxy: undefined, identityDir: undefined, mayHost: () => true };
   const healthy = { health: 'healthy', reason: 'checks pass' } as const;
 
   test('a mesh without services still has its proxy route and its roots', async () => {
@@ -341,7 +342,7 @@ describe('compiler', () => {
     await registry.declareServices(SERVICES.filter((declared) => declared.name !== 'web'));
     assert.deepEqual(
       changes.map((change) => change.nodes),
-      ['all'],
+      [new Set(['node-1'])],
     );
     assert.equal(compiler.forNode(scope).listener.size, 1);
     for (const kind of ['cluster', 'endpoints', 'route'] as const)
@@ -354,7 +355,7 @@ describe('compiler', () => {
   });
 
   test('step by step gives what compiling everything anew gives, and every reference leads somewhere', async () => {
-    const { registry, compiler, create, close } = await setUp();
+    const { registry, compiler, changes, create, close } = await setUp();
     const name = fc.constantFrom('orders', 'web', 'cache', 'extra');
     const step = fc.oneof(
       fc.record({
@@ -374,6 +375,8 @@ describe('compiler', () => {
     );
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 15 }), async (steps) => {
+        const seen = new Map(['node-1', 'node-2'].map((node) => [node, compiler.forNode({ ...scope, node })]));
+        changes.length = 0;
         for (const action of steps) {
           if (action.do === 'declare')
             await registry.declareServices(
@@ -389,8 +392,16 @@ describe('compiler', () => {
             await registry.register(registration(action.name, action.index, { node: action.node, outbounds }), 0, healthy).catch(() => {});
           }
           const anew = create();
+          // Data planes that are not told to look have nothing new to see.
+          for (const node of ['node-1', 'node-2']) {
+            const now = compiler.forNode({ ...scope, node });
+            if (!changes.some(({ nodes }) => nodes === 'all' || nodes.has(node))) assert.deepEqual(now, seen.get(node));
+            seen.set(node, now);
+          }
+          changes.length = 0;
           for (const kind of ['listener', 'route', 'cluster', 'endpoints', 'secret'] as const) {
-            const sorted = (maps: ReadonlyMap<string, Resource>): [string, Resource][] => [...maps].sort(([a], [b]) => (a < b ? -1 : 1));
+            const sorted = (maps: ReadonlyMap<string, PublishedResource>): [string, PublishedResource][] =>
+              [...maps].sort(([a], [b]) => (a < b ? -1 : 1));
             assert.deepEqual(sorted(compiler.shared[kind]), sorted(anew.shared[kind]));
             for (const node of ['node-1', 'node-2'])
               assert.deepEqual(sorted(compiler.forNode({ ...scope, node })[kind]), sorted(anew.forNode({ ...scope, node })[kind]));

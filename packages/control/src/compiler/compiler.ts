@@ -1,16 +1,29 @@
 // The registry as resources for data planes, kept up to date change by change: only what a change touches is computed anew,
 // and what comes out equal keeps its identity, so that it is neither encoded nor sent again.
 import { isDeepStrictEqual } from 'node:util';
-import { TRUST_BUNDLE, resourceName, serviceKey } from '@heddle/core';
-import type { Instance, Resource, ResourceKind, ResourceTypes, ServerNameRoute, Service, SocketAddress } from '@heddle/core';
+import { TRUST_BUNDLE, WORKLOAD_CERTIFICATE, resourceName, serviceKey } from '@heddle/core';
+import type {
+  ClientListener,
+  DataPlaneFlavour,
+  Instance,
+  PublishedResource,
+  PublishedTypes,
+  ResourceKind,
+  ResourceTypes,
+  ServerNameRoute,
+  Service,
+  SocketAddress,
+} from '@heddle/core';
 import type { RegistryChange, RegistryView, ServiceView } from '../registry/view.ts';
+import { compileClientListeners } from './grpc-listeners.ts';
 import { compileInstance, compileProxyListener } from './instance-resources.ts';
 import type { InstanceResources } from './instance-resources.ts';
 import { MESH_ROUTE, outboundName } from './names.ts';
 import { compileCluster, compileEndpoints, compileMeshRoute, compileServerNames, compileServiceRoute } from './service-resources.ts';
 
-export type ResourceMaps = { readonly [K in ResourceKind]: ReadonlyMap<string, ResourceTypes[K]> };
-type MutableMaps = { readonly [K in ResourceKind]: Map<string, ResourceTypes[K]> };
+type CompiledTypes = Omit<PublishedTypes, 'listener'> & Pick<ResourceTypes, 'listener'>;
+export type ResourceMaps = { readonly [K in ResourceKind]: ReadonlyMap<string, CompiledTypes[K]> };
+type MutableMaps = { readonly [K in ResourceKind]: Map<string, CompiledTypes[K]> };
 
 /** Where the compiler reads: a Registry, or anything like it. */
 export interface CompilerSource {
@@ -28,23 +41,31 @@ export interface CompilerOptions {
 export interface CompiledChange {
   /** Kinds and names of the shared resources that came, changed or went. */
   readonly shared: ReadonlyMap<ResourceKind, ReadonlySet<string>>;
-  /** Data planes whose own resources may have changed; 'all' when a service did. */
+  /** Names of the listeners for gRPC clients that came, changed or went. */
+  readonly clientListeners: ReadonlySet<string>;
+  /** Data planes whose own resources may have changed; 'all' when what every shared proxy is told did. */
   readonly nodes: ReadonlySet<string> | 'all';
 }
 
 /** What a data plane says about itself and what it may see. */
 export interface NodeScope {
   readonly node: string;
+  readonly flavour: DataPlaneFlavour;
   /** Where it wants the shared HTTP proxy; undefined: not at all. */
   readonly outboundProxy: SocketAddress | undefined;
+  /** Where it has its certificate in files; undefined: not at all. Only Envoy is told where its own files are. */
+  readonly identityDir: string | undefined;
   /** Whether resources of this instance may be given to the one who asks. */
   readonly mayHost: (instance: Instance) => boolean;
 }
 
 interface Compiled {
+  readonly node: string;
   readonly from: readonly unknown[];
   readonly result: InstanceResources;
 }
+
+const NONE: ReadonlySet<string> = new Set();
 
 export class Compiler {
   readonly #source: CompilerSource;
@@ -53,7 +74,10 @@ export class Compiler {
   readonly #services = new Map<string, Service>();
   /** Per service key and instance id: what it was compiled from, and the result. */
   readonly #compiled = new Map<string, Map<string, Compiled>>();
+  /** Nodes with an instance compiled for which the service is a target, by its key; emptied when it changes, since they are compiled anew then. */
+  readonly #callers = new Map<string, Set<string>>();
   #serverNames: readonly ServerNameRoute[] = [];
+  #clientListeners: ReadonlyMap<string, ClientListener> = new Map();
 
   constructor(options: CompilerOptions) {
     this.#source = options.source;
@@ -68,23 +92,39 @@ export class Compiler {
     return this.#shared;
   }
 
+  /** For gRPC clients alone, by name. Replaced when it changes. */
+  get clientListeners(): ReadonlyMap<string, ClientListener> {
+    return this.#clientListeners;
+  }
+
   apply(change: RegistryChange): CompiledChange {
     const changed = new Map<ResourceKind, Set<string>>();
+    const nodes = new Set(change.nodes);
     let servicesChanged = false;
     for (const key of change.services) {
       const view = this.#source.service(key);
-      this.#forget(key, view);
       if (view?.service !== this.#services.get(key)) {
         servicesChanged = true;
         this.#compileService(key, view?.service, changed);
+        this.#noteNodes(key, view, nodes);
       }
+      this.#forget(key, view);
       if (view !== undefined) this.#put('endpoints', compileEndpoints(view), changed);
     }
-    if (servicesChanged) {
-      this.#put('route', compileMeshRoute(this.#services.values()), changed);
-      this.#serverNames = compileServerNames(this.#services.values());
-    }
-    return { shared: changed, nodes: servicesChanged ? 'all' : change.nodes };
+    if (!servicesChanged) return { shared: changed, clientListeners: NONE, nodes };
+    this.#put('route', compileMeshRoute(this.#services.values()), changed);
+    const serverNames = compileServerNames(this.#services.values());
+    const isSame = isDeepStrictEqual(serverNames, this.#serverNames);
+    if (!isSame) this.#serverNames = serverNames;
+    return { shared: changed, clientListeners: this.#compileClientListeners(), nodes: isSame ? nodes : 'all' };
+  }
+
+  /** Data planes that host the service or have a port for it. */
+  #noteNodes(key: string, view: ServiceView | undefined, nodes: Set<string>): void {
+    for (const { node } of view?.instances ?? []) nodes.add(node);
+    for (const { node } of this.#compiled.get(key)?.values() ?? []) nodes.add(node);
+    for (const node of this.#callers.get(key) ?? []) nodes.add(node);
+    this.#callers.delete(key);
   }
 
   /** What one data plane gets besides the shared resources. */
@@ -102,7 +142,24 @@ export class Compiler {
       const listener = compileProxyListener(scope.outboundProxy, this.#serverNames);
       maps.listener.set(listener.name, listener);
     }
+    if (scope.flavour === 'envoy' && scope.identityDir !== undefined)
+      maps.secret.set(WORKLOAD_CERTIFICATE, { name: WORKLOAD_CERTIFICATE, certificateFiles: { directory: scope.identityDir } });
     return maps;
+  }
+
+  /** The names of those that differ from before. */
+  #compileClientListeners(): Set<string> {
+    const before = this.#clientListeners;
+    const after = compileClientListeners(this.#services.values());
+    this.#clientListeners = after;
+    const changed = new Set<string>();
+    for (const [name, { routeConfigName }] of after) {
+      const old = before.get(name);
+      if (old?.routeConfigName === routeConfigName) after.set(name, old);
+      else changed.add(name);
+    }
+    for (const name of before.keys()) if (!after.has(name)) changed.add(name);
+    return changed;
   }
 
   #compileService(key: string, service: Service | undefined, changed: Map<ResourceKind, Set<string>>): void {
@@ -126,13 +183,20 @@ export class Compiler {
     this.#compiled.set(key, ofService);
     const targets = instance.outbounds.map((outbound) => this.#services.get(serviceKey(outbound.service)));
     // All that the result depends on. The registry keeps these objects while only health changes.
-    const from = [service, instance.inbound, instance.application, instance.outbounds, ...targets];
+    const from = [service, instance.node, instance.inbound, instance.application, instance.outbounds, ...targets];
     const known = ofService.get(instance.id);
     if (known !== undefined && known.from.length === from.length && known.from.every((part, index) => part === from[index]))
       return known.result;
     const result = compileInstance(instance, service, (ref) => this.#services.get(serviceKey(ref)), this.#trustDomain);
-    ofService.set(instance.id, { from, result });
+    ofService.set(instance.id, { node: instance.node, from, result });
+    for (const { service: target } of instance.outbounds) this.#noteCaller(serviceKey(target), instance.node);
     return result;
+  }
+
+  #noteCaller(target: string, node: string): void {
+    const nodes = this.#callers.get(target);
+    if (nodes === undefined) this.#callers.set(target, new Set([node]));
+    else nodes.add(node);
   }
 
   /** Drops what was compiled for instances that are gone. */
@@ -144,8 +208,8 @@ export class Compiler {
     if (ofService.size === 0) this.#compiled.delete(key);
   }
 
-  #put<K extends ResourceKind>(kind: K, resource: ResourceTypes[K], changed: Map<ResourceKind, Set<string>>): void {
-    const maps: Map<string, Resource> = this.#shared[kind];
+  #put<K extends ResourceKind>(kind: K, resource: CompiledTypes[K], changed: Map<ResourceKind, Set<string>>): void {
+    const maps: Map<string, PublishedResource> = this.#shared[kind];
     const name = resourceName(kind, resource);
     if (isDeepStrictEqual(maps.get(name), resource)) return;
     maps.set(name, resource);

@@ -1,10 +1,20 @@
 // What every caller of a service is told: its cluster, its endpoints, its routes and names. The same for all data planes. Between two
 // data planes it is always HTTP/2: requests as they are, other bytes in CONNECT streams.
-import { ALPN_HTTP2, MESH_DOMAIN, TRUST_BUNDLE, WORKLOAD_CERTIFICATE, formatSpiffeId, isServerName, serviceHostnames } from '@heddle/core';
+import {
+  ALPN_HTTP2,
+  MESH_DOMAIN,
+  TRUST_BUNDLE,
+  WORKLOAD_CERTIFICATE,
+  formatLocality,
+  formatSpiffeId,
+  isServerName,
+  serviceHostnames,
+} from '@heddle/core';
 import type {
   Cluster,
   Endpoint,
   EndpointSet,
+  Instance,
   InstanceHealth,
   Route,
   RouteConfig,
@@ -45,14 +55,28 @@ export function compileCluster(service: Service, trustDomain: string): Cluster {
 export function compileEndpoints(view: ServiceView): EndpointSet {
   return {
     cluster: outboundName(view.service),
-    endpoints: view.instances.map(({ id, inbound, health, weight }) => ({
+    endpoints: byLocality(view.instances).map(({ id, inbound, health, weight, locality }) => ({
       address: inbound.address,
       port: inbound.port,
       health: ENDPOINT_HEALTH[health],
       weight,
       instance: id,
+      ...(locality === undefined ? {} : { locality }),
     })),
   };
+}
+
+/** Those of one locality together, otherwise in the order they have; those of none first. */
+function byLocality(instances: readonly Instance[]): readonly Instance[] {
+  if (instances.every(({ locality }) => locality === undefined)) return instances;
+  const groups = new Map<string, Instance[]>();
+  for (const instance of instances) {
+    const key = instance.locality === undefined ? '' : formatLocality(instance.locality);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [instance]);
+    else group.push(instance);
+  }
+  return [...groups].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, group]) => group);
 }
 
 /** The routes of a local port that leads to this service alone. Undefined for services that carry bytes only. */
@@ -108,7 +132,7 @@ export function carriesBytes({ protocol }: Service): boolean {
  * belongs to the one that is named most fully by it, then to the first in order: two virtual hosts with one domain would be rejected by
  * every data plane.
  */
-function hostnamesOf(services: Iterable<Service>): Map<Service, string[]> {
+export function hostnamesOf(services: Iterable<Service>): Map<Service, string[]> {
   const inOrder = [...services].sort((a, b) => (outboundName(a) < outboundName(b) ? -1 : 1));
   const owners = new Map<string, Service>();
   const hostnames = inOrder.map((service) => serviceHostnames(service).map((host) => host.toLowerCase()));

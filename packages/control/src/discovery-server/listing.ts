@@ -5,8 +5,15 @@ import { discovery } from '@heddle/api';
 import type { example } from '@heddle/api';
 import type { RegistryView, ServiceView } from '../registry/view.ts';
 
+/** The same for all who ask while nothing changes. */
+const messages = new WeakMap<ServiceView, discovery.ServiceMessage>();
+
 export function serviceMessage(view: ServiceView): discovery.ServiceMessage {
-  return discovery.serviceToMessage(view.service, view.instances);
+  const known = messages.get(view);
+  if (known !== undefined) return known;
+  const message = discovery.serviceToMessage(view.service, view.instances);
+  messages.set(view, message);
+  return message;
 }
 
 /** Services of the namespace, or of all when it is empty. */

@@ -1,18 +1,33 @@
 // One Register stream: the first message registers, each further one is a heartbeat. Messages are taken one after the other,
-// each answered before the next is read. When the stream ends, however it ends, the lease runs on.
+// each answered before the next is read, so that a client which floods or never reads costs a message. When the stream ends, however
+// it ends, the lease runs on.
+import { status } from '@grpc/grpc-js';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { discovery } from '@heddle/api';
-import type { Logger } from '@heddle/runtime';
+import type { Clock, Logger } from '@heddle/runtime';
 import type { HealthReport } from '../registry/records.ts';
 import type { Lease, Registry } from '../registry/registry.ts';
 import type { Caller } from '../server/caller.ts';
+import { logRefusal } from '../server/handlers.ts';
 import type { OpenStreams } from '../server/handlers.ts';
-import { statusOf } from '../server/status.ts';
+import { CallError, statusOf } from '../server/status.ts';
 import { requireOwn } from './own.ts';
 
 type Call = ServerDuplexStream<discovery.RegisterRequest, discovery.RegisterResponse>;
 
-export async function serveRegister(call: Call, caller: Caller, registry: Registry, streams: OpenStreams, logger: Logger): Promise<void> {
+export interface RegisterOptions {
+  readonly registry: Registry;
+  readonly streams: OpenStreams;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** A heartbeat is due every third of a lease, at most three a second; reports of health come besides. */
+const MESSAGES_PER_SECOND = 20;
+/** What may come at once: a program that stood still catches up. */
+const MESSAGES_BURST = 200;
+
+export async function serveRegister(call: Call, caller: Caller, { registry, streams, clock, logger }: RegisterOptions): Promise<void> {
   let over = false;
   const fail = (error: object): void => {
     if (over) return;
@@ -25,37 +40,67 @@ export async function serveRegister(call: Call, caller: Caller, registry: Regist
       over = true;
     },
   });
+  const pace = new Pace(clock);
   try {
     let lease: Lease | undefined;
     // Not destroyed at the end of the requests: the answer is still to come.
     for await (const request of call.iterator({ destroyOnReturn: false }) as AsyncIterable<discovery.RegisterRequest>) {
+      pace.take();
       let revision: number;
       if (lease === undefined) {
         lease = await register(request, caller, registry);
         ({ revision } = lease);
       } else {
-        revision = await registry.heartbeat(lease, reportOf(request));
+        revision = await registry.heartbeat(lease, reportOf(request), request.expected?.value);
       }
       if (over) return;
-      await write(call, { leaseTtlMs: lease.ttlMs, revision });
+      const instanceRevision = registry.instance(lease.ref)?.revision ?? 0;
+      await write(call, { leaseTtlMs: lease.ttlMs, revision, instanceRevision });
     }
     if (!over) call.end();
     over = true;
   } catch (error) {
     // A broken stream throws here too; then nobody is there to be told.
-    if (!call.cancelled) fail(statusOf(error, logger));
+    if (call.cancelled || over) return;
+    const refused = statusOf(error, logger);
+    logRefusal(call, refused, logger);
+    fail(refused);
   }
 }
 
 async function register(request: discovery.RegisterRequest, caller: Caller, registry: Registry): Promise<Lease> {
-  const { health: _ignored, healthReason: _too, ...registration } = discovery.instanceFromMessage(request.instance);
+  const { health: _ignored, healthReason: _too, revision: _also, ...registration } = discovery.instanceFromMessage(request.instance);
   requireOwn(caller, registration.service, 'register');
-  return await registry.register(registration, request.leaseTtlMs, reportOf(request));
+  return await registry.register(registration, request.leaseTtlMs, reportOf(request), request.expected?.value);
 }
 
 function reportOf(request: discovery.RegisterRequest): HealthReport | undefined {
   const health = discovery.healthFromMessage(request.health);
   return health === undefined ? undefined : { health, reason: request.healthReason };
+}
+
+/** How many messages may still come: refilled with time, up to a burst. */
+class Pace {
+  readonly #clock: Clock;
+  #left = MESSAGES_BURST;
+  #atMs: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#atMs = clock.nowMs();
+  }
+
+  /** Throws CallError RESOURCE_EXHAUSTED. */
+  take(): void {
+    const nowMs = this.#clock.nowMs();
+    this.#left = Math.min(MESSAGES_BURST, this.#left + ((nowMs - this.#atMs) * MESSAGES_PER_SECOND) / 1_000) - 1;
+    this.#atMs = nowMs;
+    if (this.#left >= 0) return;
+    throw new CallError(
+      status.RESOURCE_EXHAUSTED,
+      `more than ${MESSAGES_PER_SECOND} messages a second came on one stream; send a heartbeat within each third of the lease, and reports only when the health changes`,
+    );
+  }
 }
 
 /** Resolves when the message has left, so that one slow client holds one message. */

@@ -3,7 +3,7 @@ import { status } from '@grpc/grpc-js';
 import type { Server } from '@grpc/grpc-js';
 import { discovery, example } from '@heddle/api';
 import { serviceKey } from '@heddle/core';
-import type { Logger } from '@heddle/runtime';
+import type { Clock, Logger } from '@heddle/runtime';
 import type { InstanceRef } from '../registry/keys.ts';
 import type { Registry } from '../registry/registry.ts';
 import { callerOf } from '../server/access.ts';
@@ -19,22 +19,24 @@ import { watchServices } from './watch.ts';
 export interface DiscoveryServerOptions {
   readonly registry: Registry;
   readonly streams: OpenStreams;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
-export function addDiscoveryServices(server: Server, { registry, streams, logger }: DiscoveryServerOptions): void {
+export function addDiscoveryServices(server: Server, options: DiscoveryServerOptions): void {
+  const { registry, streams, logger } = options;
   const handlers: discovery.DiscoveryServer = {
     listServices: unary(logger, ({ namespace }: discovery.ListServicesRequest) => {
       if (namespace !== '') discovery.nameFromMessage(namespace, 'namespace');
       return { services: listServices(registry.snapshot(), namespace), revision: registry.revision };
     }),
     getService: unary(logger, (request: discovery.GetServiceRequest) => getService(request, registry)),
-    watch: (call) => watchServices(call, registry, streams),
-    register: (call) => void serveRegister(call, callerOf(call.metadata), registry, streams, logger),
+    watch: (call) => watchServices(call, registry, streams, logger),
+    register: (call) => void serveRegister(call, callerOf(call.metadata), options),
     deregister: unary(logger, async (request: discovery.DeregisterRequest, caller) => {
       const ref = instanceRef(request);
       requireOwn(caller, ref.service, 'deregister');
-      return { existed: await registry.deregister(ref) };
+      return { existed: await registry.deregister(ref, request.expected?.value) };
     }),
     reportHealth: unary(logger, (request: discovery.ReportHealthRequest, caller) => reportHealth(request, caller, registry)),
   };
@@ -61,8 +63,8 @@ async function reportHealth(
   if (health !== 'healthy' && health !== 'unhealthy')
     throw new CallError(status.INVALID_ARGUMENT, 'health: must be HEALTH_HEALTHY or HEALTH_UNHEALTHY');
   const detector = caller.kind === 'anonymous' ? 'nobody' : caller.uri;
-  await registry.reportHealth(ref, detector, { health, reason: request.reason });
-  return {};
+  await registry.reportHealth(ref, detector, { health, reason: request.reason }, request.expected?.value);
+  return { instanceRevision: registry.instance(ref)?.revision ?? 0 };
 }
 
 function instanceRef(request: { namespace: string; service: string; instance: string }): InstanceRef {

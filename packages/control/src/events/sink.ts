@@ -12,7 +12,8 @@ export type EventKind =
   | 'data-plane-connected'
   | 'data-plane-disconnected'
   | 'data-plane-rejected'
-  | 'token-created';
+  | 'token-created'
+  | 'identity-renewed-late';
 
 export interface EventSink {
   /** `subject`: what it is about, `<namespace>/<service>/<instance>` for example. `message`: one line, with the reason. */

@@ -4,6 +4,9 @@ import type { ServiceRef } from '@heddle/core';
 export const ROOT = '/heddle/';
 const SERVICES = '/heddle/services/';
 const INSTANCES = '/heddle/instances/';
+/** Instances whose leases have ended together with most others of their service. */
+const KEPT = '/heddle/kept/';
+export const HISTORIES_KEY = '/heddle/histories';
 
 /** The form of namespaces, services and instance ids: what a SPIFFE id and an xDS name can hold. */
 export const NAME_FORM = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
@@ -21,12 +24,18 @@ export function instanceStoreKey(ref: InstanceRef): string {
   return `${INSTANCES}${ref.service.namespace}/${ref.service.name}/${ref.id}`;
 }
 
+export function keptStoreKey(ref: InstanceRef): string {
+  return `${KEPT}${ref.service.namespace}/${ref.service.name}/${ref.id}`;
+}
+
 /** `<namespace>/<service>/<instance>`, as people and xDS names write it. */
 export function instanceName(ref: InstanceRef): string {
   return `${ref.service.namespace}/${ref.service.name}/${ref.id}`;
 }
 
-export type ParsedKey = { readonly kind: 'service'; readonly ref: ServiceRef } | { readonly kind: 'instance'; readonly ref: InstanceRef };
+export type ParsedKey =
+  | { readonly kind: 'service'; readonly ref: ServiceRef }
+  | { readonly kind: 'instance' | 'kept'; readonly ref: InstanceRef };
 
 /** Undefined for keys of others (tokens, later additions). */
 export function parseStoreKey(key: string): ParsedKey | undefined {
@@ -35,10 +44,9 @@ export function parseStoreKey(key: string): ParsedKey | undefined {
     if (namespace === undefined || name === undefined || rest.length > 0) return undefined;
     return { kind: 'service', ref: { namespace, name } };
   }
-  if (key.startsWith(INSTANCES)) {
-    const [namespace, name, id, ...rest] = key.slice(INSTANCES.length).split('/');
-    if (namespace === undefined || name === undefined || id === undefined || rest.length > 0) return undefined;
-    return { kind: 'instance', ref: { service: { namespace, name }, id } };
-  }
-  return undefined;
+  const kind = key.startsWith(INSTANCES) ? 'instance' : key.startsWith(KEPT) ? 'kept' : undefined;
+  if (kind === undefined) return undefined;
+  const [namespace, name, id, ...rest] = key.slice((kind === 'kept' ? KEPT : INSTANCES).length).split('/');
+  if (namespace === undefined || name === undefined || id === undefined || rest.length > 0) return undefined;
+  return { kind, ref: { service: { namespace, name }, id } };
 }

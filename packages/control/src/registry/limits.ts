@@ -16,6 +16,8 @@ export interface RegistryLimits {
   readonly leaseTtlMsMin: number;
   readonly leaseTtlMsMax: number;
   readonly leaseTtlMsDefault: number;
+  /** How long an instance is kept whose lease ended together with most others of its service. */
+  readonly keptMs: number;
 }
 
 export const REGISTRY_LIMITS: RegistryLimits = {
@@ -32,6 +34,7 @@ export const REGISTRY_LIMITS: RegistryLimits = {
   leaseTtlMsMin: 1_000, // below it a garbage collection ends leases
   leaseTtlMsMax: 300_000, // above it nobody would call a crash detected
   leaseTtlMsDefault: 10_000,
+  keptMs: 600_000, // long enough for somebody to look; connect failures keep callers away from those that are really gone
 };
 
 /** The lease time given for the one wished for; 0 means no wish. */

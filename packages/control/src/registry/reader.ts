@@ -62,6 +62,11 @@ export class Reader {
     return entries;
   }
 
+  /** As they are. */
+  fields<K extends string>(names: readonly K[]): Record<K, unknown> {
+    return Object.fromEntries(names.map((name) => [name, this.#value[name]])) as Record<K, unknown>;
+  }
+
   socketAddress(name: string): SocketAddress {
     const reader = this.object(name);
     const address = reader.text('address', 45);

@@ -1,11 +1,13 @@
 // What the store holds under a service's and an instance's key: JSON, checked by the same rules when it comes from the
 // network and when it is read back.
-import { VIRTUAL_NETWORK, isVirtualAddress, serviceKey } from '@heddle/core';
+import { VIRTUAL_NETWORK, isVirtualAddress, localityProblem, metadataProblem, portsProblem, serviceKey } from '@heddle/core';
 import type {
+  AttributeProblem,
   BalancePolicy,
   HealthCheckPolicy,
   Instance,
   InstanceHealth,
+  Locality,
   OutboundPort,
   Protocol,
   RetryCondition,
@@ -18,8 +20,8 @@ import type { RegistryLimits } from './limits.ts';
 import { Reader, invalid } from './reader.ts';
 import type { StoreEntry } from './store.ts';
 
-/** An instance without the verdict, which is the registry's to give. */
-export type Registration = Omit<Instance, 'health' | 'healthReason'>;
+/** An instance without the verdict and the revision, which are the registry's to give. */
+export type Registration = Omit<Instance, 'health' | 'healthReason' | 'revision'>;
 
 export interface HealthReport {
   readonly health: InstanceHealth;
@@ -32,6 +34,13 @@ export interface InstanceRecord {
   readonly own: HealthReport;
   /** From outside detectors, by detector. */
   readonly outside: Readonly<Record<string, HealthReport>>;
+  readonly leaseTtlMs: number;
+}
+
+/** A record that was read, with its registration as text: what is written again and again is read only once. */
+export interface ReadRecord {
+  readonly record: InstanceRecord;
+  readonly registrationText: string;
 }
 
 const NAME_RULE = 'a name: 1 to 63 letters, digits, dots, dashes and underscores, a letter or digit at both ends';
@@ -56,18 +65,27 @@ export function readRegistration(value: unknown, limits: RegistryLimits): Regist
     outbounds: reader.list('outbounds', limits.outboundsMax, readOutbound),
     version: reader.text('version', limits.versionCharsMax),
     labels: readLabels(reader, limits),
+    metadata: readAttributes(reader, 'metadata', metadataProblem),
+    ports: readAttributes(reader, 'ports', portsProblem),
+    ...(reader.has('locality') ? { locality: readLocality(reader.object('locality')) } : {}),
     weight: reader.integer('weight', 1, 1_000),
   };
 }
 
-export function readInstanceRecord(text: string, limits: RegistryLimits): InstanceRecord {
+/** `known`: an earlier record of the instance, whose registration is taken when it is still the same. Throws RegistryError INVALID. */
+export function readInstanceRecord(text: string, limits: RegistryLimits, known?: ReadRecord): ReadRecord {
   const value = parseJson(text);
   const reader = new Reader(value, 'record');
   const outside: Record<string, HealthReport> = {};
   for (const [detector, report] of reader.entries('outside', limits.detectorsPerInstanceMax))
     outside[detector] = readReport(new Reader(report, 'record.outside'), limits);
   const own = readReport(reader.object('own'), limits);
-  return { registration: readRegistration((value as Record<string, unknown>)['registration'], limits), own, outside };
+  // Records of before there was one had the default.
+  const leaseTtlMs = reader.has('leaseTtlMs') ? reader.integer('leaseTtlMs', 1, limits.leaseTtlMsMax) : limits.leaseTtlMsDefault;
+  const stored: unknown = (value as Record<string, unknown>)['registration'];
+  const registrationText = JSON.stringify(stored) ?? '';
+  const registration = known?.registrationText === registrationText ? known.record.registration : readRegistration(stored, limits);
+  return { record: { registration, own, outside, leaseTtlMs }, registrationText };
 }
 
 export function readService(text: string): Service {
@@ -80,6 +98,8 @@ export function readService(text: string): Service {
     port: reader.integer('port', 1, 65_535),
     protocol: reader.oneOf('protocol', PROTOCOLS),
     labels,
+    metadata: readAttributes(reader, 'metadata', metadataProblem),
+    ports: readAttributes(reader, 'ports', portsProblem),
     health: readHealthCheck(reader.object('health')),
     balance: reader.oneOf('balance', POLICIES),
     timeoutMs: reader.integer('timeoutMs', 0, DURATION_MS_MAX),
@@ -160,6 +180,28 @@ function readLabels(reader: Reader, limits: RegistryLimits): Record<string, stri
     labels[name] = new Reader({ value }, path).text('value', limits.labelValueCharsMax);
   }
   return labels;
+}
+
+/** Absent means none: registrations and records of before there were any. */
+function readAttributes<T extends string | number>(
+  reader: Reader,
+  name: string,
+  problem: (entries: [string, unknown][]) => AttributeProblem | undefined,
+): Record<string, T> {
+  if (!reader.has(name)) return {};
+  const entries = reader.entries(name, Infinity);
+  const found = problem(entries);
+  if (found?.key !== undefined) throw reader.fail(`${name}[${JSON.stringify(found.key.slice(0, 80))}]`, found.rule);
+  if (found !== undefined) throw reader.fail(name, found.rule);
+  return Object.fromEntries(entries) as Record<string, T>;
+}
+
+function readLocality(reader: Reader): Locality {
+  const fields = reader.fields(['region', 'zone', 'subZone']);
+  const found = localityProblem(fields);
+  if (found?.key !== undefined) throw reader.fail(found.key, found.rule);
+  const { region, zone, subZone } = fields as Record<string, string>;
+  return { region: region!, zone: zone!, ...(subZone === undefined ? {} : { subZone }) };
 }
 
 function readNode(reader: Reader, limits: RegistryLimits): string {

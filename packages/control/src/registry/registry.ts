@@ -2,14 +2,21 @@
 // Every write is a compare-and-set, so several control planes may share one store. Reads come from the view in memory.
 import { assignVirtualAddresses, serviceKey } from '@heddle/core';
 import type { Instance, Service } from '@heddle/core';
-import type { Logger } from '@heddle/runtime';
+import type { Clock, Logger, Random } from '@heddle/runtime';
+import { nodeClock, nodeRandom } from '@heddle/runtime/node';
+import type { EventSink } from '../events/sink.ts';
+import { ChangeLog } from './change-log.ts';
 import { RegistryError } from './errors.ts';
-import { ROOT, instanceName, instanceStoreKey, serviceStoreKey } from './keys.ts';
+import { isPast, readHistories, withHistory } from './history.ts';
+import type { History } from './history.ts';
+import { Keeper } from './keeper.ts';
+import { HISTORIES_KEY, ROOT, instanceName, instanceStoreKey, keptStoreKey, parseStoreKey, serviceStoreKey } from './keys.ts';
 import type { InstanceRef } from './keys.ts';
 import { REGISTRY_LIMITS, leaseTtlMs } from './limits.ts';
 import type { RegistryLimits } from './limits.ts';
 import { cleanReason, heldAddresses, readInstanceRecord, readRegistration } from './records.ts';
 import type { HealthReport, InstanceRecord, Registration } from './records.ts';
+import { tellInstance, tellService } from './story.ts';
 import { StoreError } from './store.ts';
 import type { Store, StoreEntry, StoreEvent, StoreOperation, StoreWatch } from './store.ts';
 import { TRANSACTION_LIMITS } from './transaction.ts';
@@ -20,7 +27,19 @@ export interface RegistryOptions {
   readonly store: Store;
   readonly logger: Logger;
   readonly limits?: RegistryLimits;
+  /** Where people are told what changes. Default: nowhere. */
+  readonly events?: EventSink;
+  /** Default: the system's. */
+  readonly clock?: Clock;
+  readonly random?: Random;
 }
+
+/** What a watcher has missed. */
+export type Missed =
+  /** Keys of services that changed or went. */
+  | { readonly known: true; readonly services: readonly string[] }
+  /** `compacted`: too long ago. `ahead`: the registry has not got so far. `other-history`: it was restored from older data. */
+  | { readonly known: false; readonly reason: 'compacted' | 'ahead' | 'other-history' };
 
 /** A live registration: what heartbeats are sent for. */
 export interface Lease {
@@ -34,6 +53,10 @@ export interface Lease {
 /** Tries of a compare-and-set against other writers of the same instance; they are at most a handful. */
 const ATTEMPTS_MAX = 16;
 
+/** Of the name of a history. */
+const HISTORY_BYTES = 9;
+const UNHEARD: EventSink = { record() {} };
+
 /** Reads what the store holds and follows it from there. Throws StoreError. */
 export async function openRegistry(options: RegistryOptions): Promise<Registry> {
   const registry = new Registry(options);
@@ -46,6 +69,12 @@ export class Registry {
   readonly #logger: Logger;
   readonly #limits: RegistryLimits;
   readonly #view: ViewBuilder;
+  readonly #keeper: Keeper;
+  readonly #random: Random;
+  #log = new ChangeLog(0);
+  #histories: readonly History[] = [];
+  /** Instances whose leases ended in the batch that is being taken in. */
+  #expired = new Map<string, HeldInstance[]>();
   readonly #listeners = new Set<(change: RegistryChange) => void>();
   readonly #waiting = new Set<{
     readonly revision: number;
@@ -59,21 +88,89 @@ export class Registry {
     this.#store = options.store;
     this.#logger = options.logger;
     this.#limits = options.limits ?? REGISTRY_LIMITS;
-    this.#view = new ViewBuilder(this.#limits, (key, error) =>
-      this.#logger.error({ key, error: (error as Error).message }, 'a record of the registry cannot be read and is left out'),
-    );
+    this.#random = options.random ?? nodeRandom;
+    const events = options.events ?? UNHEARD;
+    const { keptMs } = this.#limits;
+    this.#keeper = new Keeper({ store: this.#store, clock: options.clock ?? nodeClock, logger: this.#logger, events, keptMs });
+    // What was there at the start is no news.
+    this.#view = new ViewBuilder(this.#limits, {
+      invalid: (key, error) =>
+        this.#logger.error({ key, error: (error as Error).message }, 'a record of the registry cannot be read and is left out'),
+      service: (key, before, after) => {
+        const told = this.#watch === undefined ? undefined : tellService(before, after);
+        if (told !== undefined) events.record(told.kind, key, told.message);
+      },
+      instance: (ref, before, after, hasExpired) => {
+        this.#note(ref, before, after, hasExpired);
+        const told = this.#watch === undefined ? undefined : tellInstance(before, after, hasExpired);
+        if (told !== undefined) events.record(told.kind, instanceName(ref), told.message);
+      },
+    });
   }
 
   /** Called once, by `openRegistry`. */
   async start(): Promise<void> {
+    await this.#follow();
+    await this.#beginHistory();
+  }
+
+  async #follow(): Promise<void> {
     const { entries, revision } = await this.#store.list(ROOT);
+    this.#learnHistories(entries.find((entry) => entry.key === HISTORIES_KEY)?.value);
     this.#publish(this.#view.reset(entries, revision));
-    this.#watch = this.#store.watch(
-      ROOT,
-      revision + 1,
-      (events, at) => this.#onEvents(events, at),
-      (error) => this.#onWatchError(error),
-    );
+    await this.#watchFrom(1, revision);
+  }
+
+  /** Follows from the first revision of the history that there is; up to `listed` only to know what changed when. */
+  #watchFrom(first: number, listed: number): Promise<void> {
+    this.#log = new ChangeLog(first - 1);
+    let hasCaughtUp = false;
+    return new Promise((resolve, reject) => {
+      this.#watch = this.#store.watch(
+        ROOT,
+        first,
+        (events, at) => {
+          if (at > listed) this.#onEvents(events, at);
+          else this.#log.note(servicesOf(events), at, (key) => this.#view.service(key) !== undefined);
+        },
+        (error) => {
+          if (error.code === 'COMPACTED' && error.compactedRevision !== undefined)
+            this.#watchFrom(error.compactedRevision + 1, listed).then(resolve, reject);
+          else if (hasCaughtUp) this.#onWatchError(error);
+          else reject(error);
+        },
+        () => {
+          hasCaughtUp = true;
+          resolve();
+        },
+      );
+    });
+  }
+
+  /** From here on, what is told is of this life of the registry. */
+  async #beginHistory(): Promise<void> {
+    const id = Buffer.from(this.#random.bytes(HISTORY_BYTES)).toString('base64url');
+    try {
+      for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
+        const entry = await this.#call(() => this.#store.get(HISTORIES_KEY));
+        const value = JSON.stringify(withHistory(readHistories(entry?.value), { id, from: this.#view.revision }));
+        const result = await this.#transact(
+          [{ key: HISTORIES_KEY, modRevision: entry?.modRevision ?? 0 }],
+          [{ kind: 'put', key: HISTORIES_KEY, value }],
+        );
+        if (result.succeeded) return;
+      }
+    } catch (error) {
+      this.#logger.warn(
+        { error: (error as Error).message },
+        'the start cannot be noted in the store: watchers will begin anew after the next one',
+      );
+    }
+    this.#histories = withHistory(this.#histories, { id, from: this.#view.revision });
+  }
+
+  #learnHistories(text: string | undefined): void {
+    if (text !== undefined) this.#histories = readHistories(text);
   }
 
   /** The whole registry as it is now; does not change afterwards. */
@@ -83,6 +180,28 @@ export class Registry {
 
   get revision(): number {
     return this.#view.revision;
+  }
+
+  /** The name of what follows from here; a watcher that comes back shows it. */
+  get history(): string {
+    return this.#histories.at(-1)?.id ?? '';
+  }
+
+  /** What changed after the revision. `history`: the name under which it was told; empty: not known. */
+  changedSince(revision: number, history: string): Missed {
+    if (revision > this.#view.revision) return { known: false, reason: 'ahead' };
+    if (history !== '' && !isPast(this.#histories, history, revision)) return { known: false, reason: 'other-history' };
+    const services = this.#log.since(revision);
+    return services === undefined ? { known: false, reason: 'compacted' } : { known: true, services };
+  }
+
+  /** Whether instances are kept when most leases of their service end at once. Those that are kept go when it is switched off. */
+  async setKeepOnMassExpiry(isKept: boolean): Promise<void> {
+    this.#keeper.enabled = isKept;
+    if (isKept) return;
+    await this.#keeper.whenWritten();
+    const kept = [...this.#view.allHeld()].filter((held) => held.isKept);
+    await this.#transactAll(kept.map(({ instance }) => ({ kind: 'delete', key: keptStoreKey(instance) })));
   }
 
   /** By `<namespace>/<name>`. */
@@ -118,32 +237,32 @@ export class Registry {
     }
     for (const key of present.keys()) if (!wanted.has(key)) operations.push({ kind: 'delete', key });
     const leases: string[] = [];
-    for (const { instance, lease } of this.#view.allHeld()) {
+    for (const { instance, lease, isKept } of this.#view.allHeld()) {
       if (wanted.has(serviceStoreKey(instance.service))) continue;
-      operations.push({ kind: 'delete', key: instanceStoreKey(instance) });
+      operations.push({ kind: 'delete', key: isKept ? keptStoreKey(instance) : instanceStoreKey(instance) });
       if (lease !== undefined) leases.push(lease);
     }
-    for (let from = 0; from < operations.length; from += TRANSACTION_LIMITS.operations) {
-      await this.#transact([], operations.slice(from, from + TRANSACTION_LIMITS.operations));
-    }
+    await this.#transactAll(operations);
     await Promise.all(leases.map((lease) => this.#dropLease(lease).catch(() => {})));
   }
 
   /**
    * Puts the instance in place of any of the same id. `own` is what its data plane knows about its health.
-   * Throws RegistryError: INVALID, NOT_FOUND (the service is not declared), LIMIT, UNAVAILABLE.
+   * `expected`: only when the instance is at that revision, 0: only when there is none.
+   * Throws RegistryError: INVALID, NOT_FOUND (the service is not declared), LIMIT, CONFLICT, UNAVAILABLE.
    */
   async register(
     input: unknown,
     wishedTtlMs: number,
     own: HealthReport = { health: 'starting', reason: 'registered, not checked yet' },
+    expected?: number,
   ): Promise<Lease> {
     const registration = readRegistration(input, this.#limits);
     this.#checkRoom(registration);
     const ttlMs = leaseTtlMs(wishedTtlMs, this.#limits);
     const lease = await this.#call(() => this.#store.grantLease(ttlMs));
     try {
-      const { old, revision } = await this.#putRegistration(registration, this.#clean(own), lease);
+      const { old, revision } = await this.#putRegistration(registration, this.#clean(own), { id: lease, ttlMs }, expected);
       // The instance no longer hangs on it; should this fail, it ends by itself.
       if (old?.lease !== undefined) await this.#dropLease(old.lease).catch(() => {});
       this.#logger.info(
@@ -158,28 +277,48 @@ export class Registry {
   }
 
   /**
-   * Starts the lease's time anew and takes in the report, if there is one. Returns the revision.
-   * Throws RegistryError: EXPIRED (register again), SUPERSEDED (another registration holds the instance), UNAVAILABLE.
+   * Starts the lease's time anew and takes in the report, if there is one. Returns the revision. `expected` as for `register`.
+   * Throws RegistryError: EXPIRED (register again), SUPERSEDED (another registration holds the instance), CONFLICT, UNAVAILABLE.
    */
-  async heartbeat(lease: Lease, own?: HealthReport): Promise<number> {
-    this.#checkHolder(lease, this.#view.held(lease.ref));
+  async heartbeat(lease: Lease, own?: HealthReport, expected?: number): Promise<number> {
+    const held = this.#view.held(lease.ref);
+    this.#checkHolder(lease, held);
     await this.#call(() => this.#store.keepAlive(lease.id), lease);
-    if (own === undefined) return this.#view.revision;
-    const clean = this.#clean(own);
+    const clean = own === undefined ? undefined : this.#clean(own);
+    // Most heartbeats say nothing new: these cost no look into the store.
+    if (clean === undefined || (held !== undefined && sameReport(held.record.own, clean))) {
+      checkExpected(lease.ref, held?.instance.revision ?? 0, expected);
+      return this.#view.revision;
+    }
     return await this.#update(
       lease.ref,
       (record, entry) => {
         if (entry.lease !== lease.id) throw superseded(lease);
+        checkExpected(lease.ref, entry.modRevision, expected);
         return sameReport(record.own, clean) ? undefined : { ...record, own: clean };
       },
       lease,
     );
   }
 
-  /** The verdict of an outside detector: kept with the instance until the same detector reports healthy. */
-  async reportHealth(ref: InstanceRef, detector: string, report: HealthReport): Promise<void> {
+  /** For callers that know a lease by its id alone. Throws RegistryError: EXPIRED, SUPERSEDED. */
+  leaseOf(ref: InstanceRef, id: string): Lease {
+    const held = this.#view.held(ref);
+    const lease: Lease = {
+      ref,
+      id,
+      ttlMs: held?.record.leaseTtlMs ?? this.#limits.leaseTtlMsDefault,
+      revision: held?.instance.revision ?? 0,
+    };
+    this.#checkHolder(lease, held);
+    return lease;
+  }
+
+  /** The verdict of an outside detector: kept with the instance until the same detector reports healthy. `expected` as for `register`. */
+  async reportHealth(ref: InstanceRef, detector: string, report: HealthReport, expected?: number): Promise<void> {
     const clean = this.#clean(report);
-    await this.#update(ref, (record) => {
+    await this.#update(ref, (record, entry) => {
+      checkExpected(ref, entry.modRevision, expected);
       if (clean.health === 'healthy' && record.outside[detector] === undefined) return undefined;
       const outside = { ...record.outside };
       delete outside[detector];
@@ -195,15 +334,17 @@ export class Registry {
     });
   }
 
-  /** False when there was no such instance. */
-  async deregister(ref: InstanceRef): Promise<boolean> {
-    const key = instanceStoreKey(ref);
+  /** False when there was no such instance. `expected` as for `register`. */
+  async deregister(ref: InstanceRef, expected?: number): Promise<boolean> {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
-      const entry = await this.#call(() => this.#store.get(key));
+      const entry = await this.#entryOf(ref);
+      checkExpected(ref, entry?.modRevision ?? 0, expected);
       if (entry === undefined) return false;
-      const result = await this.#transact([{ key, modRevision: entry.modRevision }], [{ kind: 'delete', key }]);
+      const { key, modRevision, lease } = entry;
+      const result = await this.#transact([{ key, modRevision }], [{ kind: 'delete', key }]);
       if (!result.succeeded) continue;
-      if (entry.lease !== undefined) await this.#dropLease(entry.lease).catch(() => {});
+      // The lease of what is kept is that of all which were kept with it.
+      if (lease !== undefined && key === instanceStoreKey(ref)) await this.#dropLease(lease).catch(() => {});
       this.#logger.info({ instance: instanceName(ref) }, 'instance deregistered');
       return true;
     }
@@ -213,6 +354,7 @@ export class Registry {
   close(): void {
     this.#closed = true;
     this.#watch?.close();
+    this.#keeper.close();
     this.#listeners.clear();
     for (const waiting of this.#waiting) waiting.reject(new RegistryError('UNAVAILABLE', 'the control plane is stopping'));
     this.#waiting.clear();
@@ -235,7 +377,8 @@ export class Registry {
   async #putRegistration(
     registration: Registration,
     own: HealthReport,
-    lease: string,
+    lease: { readonly id: string; readonly ttlMs: number },
+    expected: number | undefined,
   ): Promise<{ old: StoreEntry | undefined; revision: number }> {
     const key = instanceStoreKey(registration);
     const service = serviceStoreKey(registration.service);
@@ -247,13 +390,17 @@ export class Registry {
           `service ${serviceKey(registration.service)} is not declared; add it to the mesh file, or correct the name of the registering instance`,
         );
       }
-      const outside = this.#outsideOf(old);
-      const value = JSON.stringify({ registration, own, outside } satisfies InstanceRecord);
+      checkExpected(registration, old?.modRevision ?? 0, expected);
+      const outside = this.#outsideOf(old ?? (await this.#keptEntryOf(registration)));
+      const value = JSON.stringify({ registration, own, outside, leaseTtlMs: lease.ttlMs } satisfies InstanceRecord);
       const conditions = [
         { key, modRevision: old?.modRevision ?? 0 },
         { key: service, modRevision: declared.modRevision },
       ];
-      const result = await this.#transact(conditions, [{ kind: 'put', key, value, lease }]);
+      const result = await this.#transact(conditions, [
+        { kind: 'put', key, value, lease: lease.id },
+        { kind: 'delete', key: keptStoreKey(registration) },
+      ]);
       if (result.succeeded) return { old, revision: result.revision };
     }
     throw contended(registration);
@@ -263,7 +410,7 @@ export class Registry {
   #outsideOf(entry: StoreEntry | undefined): InstanceRecord['outside'] {
     if (entry === undefined) return {};
     try {
-      return readInstanceRecord(entry.value, this.#limits).outside;
+      return readInstanceRecord(entry.value, this.#limits).record.outside;
     } catch {
       // The view has logged it; a registration is what mends such a record.
       return {};
@@ -275,11 +422,11 @@ export class Registry {
     change: (record: InstanceRecord, entry: StoreEntry) => InstanceRecord | undefined,
     lease?: Lease,
   ): Promise<number> {
-    const key = instanceStoreKey(ref);
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
-      const entry = await this.#call(() => this.#store.get(key), lease);
+      const entry = lease === undefined ? await this.#entryOf(ref) : await this.#call(() => this.#store.get(instanceStoreKey(ref)), lease);
       if (entry === undefined) throw lease === undefined ? notFound(ref) : expired(lease);
-      const next = change(readInstanceRecord(entry.value, this.#limits), entry);
+      const { key } = entry;
+      const next = change(readInstanceRecord(entry.value, this.#limits, this.#view.held(ref)).record, entry);
       if (next === undefined) return this.#view.revision;
       const operation: StoreOperation = {
         kind: 'put',
@@ -293,8 +440,19 @@ export class Registry {
     throw contended(ref);
   }
 
+  /** Of a live instance, else of one that is kept. */
+  async #entryOf(ref: InstanceRef): Promise<StoreEntry | undefined> {
+    return (await this.#call(() => this.#store.get(instanceStoreKey(ref)))) ?? (await this.#keptEntryOf(ref));
+  }
+
+  async #keptEntryOf(ref: InstanceRef): Promise<StoreEntry | undefined> {
+    if (this.#view.held(ref)?.isKept !== true) return undefined;
+    await this.#keeper.whenWritten();
+    return await this.#call(() => this.#store.get(keptStoreKey(ref)));
+  }
+
   #checkHolder(lease: Lease, held: HeldInstance | undefined): void {
-    if (held === undefined) throw expired(lease);
+    if (held === undefined || held.isKept) throw expired(lease);
     if (held.lease !== lease.id) throw superseded(lease);
   }
 
@@ -309,6 +467,11 @@ export class Registry {
       await new Promise<void>((resolve, reject) => this.#waiting.add({ revision: result.revision, resolve, reject }));
     }
     return result;
+  }
+
+  async #transactAll(operations: readonly StoreOperation[]): Promise<void> {
+    for (let from = 0; from < operations.length; from += TRANSACTION_LIMITS.operations)
+      await this.#transact([], operations.slice(from, from + TRANSACTION_LIMITS.operations));
   }
 
   async #call<T>(run: () => Promise<T>, lease?: Lease): Promise<T> {
@@ -335,26 +498,46 @@ export class Registry {
   }
 
   #onEvents(events: readonly StoreEvent[], revision: number): void {
-    this.#logEvents(events);
-    this.#publish(this.#view.apply(events, revision));
+    for (const event of events) if (event.kind === 'put' && event.entry.key === HISTORIES_KEY) this.#learnHistories(event.entry.value);
+    this.#view.take(events);
+    // In the same change, so that nobody sees them gone.
+    const kept = [...this.#expired].flatMap(([service, gone]) => this.#keeper.expired(service, gone, this.#liveOf(service)));
+    this.#expired.clear();
+    for (const held of kept) this.#view.keep(held, revision);
+    this.#publish(this.#view.commit(revision));
+    this.#keeper.persist(kept);
   }
 
-  #logEvents(events: readonly StoreEvent[]): void {
-    for (const event of events) {
-      if (event.kind === 'delete' && event.expired)
-        this.#logger.warn({ key: event.key }, 'instance removed: no heartbeat came for the time of its lease');
+  #note(ref: InstanceRef, before: HeldInstance | undefined, after: HeldInstance | undefined, hasExpired: boolean): void {
+    if (!hasExpired || before === undefined) {
+      if (after?.isKept !== true) this.#keeper.settled(ref);
+      return;
     }
+    this.#logger.warn(
+      { instance: instanceName(ref) },
+      before.isKept ? 'instance is no longer kept' : 'no heartbeat came for the time of the lease: instance removed',
+    );
+    const key = serviceKey(ref.service);
+    if (before.isKept || this.#view.service(key) === undefined) return;
+    this.#expired.set(key, [...(this.#expired.get(key) ?? []), before]);
+  }
+
+  #liveOf(service: string): number {
+    let live = 0;
+    for (const { isKept, instance } of this.#view.heldOf(service)) if (!isKept && instance.health !== 'draining') live += 1;
+    return live;
   }
 
   #onWatchError(error: StoreError): void {
     if (this.#closed || error.code === 'CLOSED') return;
     this.#logger.warn({ error: error.message }, 'the watch of the store ended; reading everything anew');
-    this.start().catch((cause: unknown) =>
+    this.#follow().catch((cause: unknown) =>
       this.#logger.error({ error: (cause as Error).message }, 'the store cannot be read; the view stays as it is'),
     );
   }
 
   #publish(change: RegistryChange): void {
+    this.#log.note(change.services, change.revision, (key) => this.#view.service(key) !== undefined);
     for (const waiting of [...this.#waiting]) {
       if (waiting.revision > change.revision) continue;
       this.#waiting.delete(waiting);
@@ -363,6 +546,29 @@ export class Registry {
     if (change.services.size === 0 && change.nodes.size === 0) return;
     for (const listener of [...this.#listeners]) listener(change);
   }
+}
+
+/** Services whose records, or those of their instances, are in the batch. */
+function servicesOf(events: readonly StoreEvent[]): Set<string> {
+  const services = new Set<string>();
+  for (const event of events) {
+    const parsed = parseStoreKey(event.kind === 'put' ? event.entry.key : event.key);
+    if (parsed !== undefined) services.add(serviceKey(parsed.kind === 'service' ? parsed.ref : parsed.ref.service));
+  }
+  return services;
+}
+
+/** Throws RegistryError CONFLICT. */
+function checkExpected(ref: InstanceRef, revision: number, expected: number | undefined): void {
+  if (expected === undefined || expected === revision) return;
+  const is = revision === 0 ? 'does not exist' : `is at revision ${revision}`;
+  const wanted = expected === 0 ? 'that it does not exist' : `revision ${expected}`;
+  throw new RegistryError(
+    'CONFLICT',
+    `${instanceName(ref)} ${is}, expected was ${wanted}; look at it again before changing it`,
+    undefined,
+    revision,
+  );
 }
 
 function sameReport(a: HealthReport, b: HealthReport): boolean {

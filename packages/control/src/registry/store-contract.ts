@@ -36,19 +36,22 @@ async function write(store: Store, ...operations: StoreOperation[]): Promise<num
 interface Seen {
   readonly batches: { revision: number; events: readonly StoreEvent[] }[];
   readonly errors: StoreError[];
+  readonly caughtUp: number[];
   close(): void;
 }
 
 function watch(store: Store, prefix: string, fromRevision: number): Seen {
   const batches: Seen['batches'] = [];
   const errors: StoreError[] = [];
+  const caughtUp: number[] = [];
   const handle = store.watch(
     prefix,
     fromRevision,
     (events, revision) => batches.push({ revision, events }),
     (error) => errors.push(error),
+    (revision) => caughtUp.push(revision),
   );
-  return { batches, errors, close: () => handle.close() };
+  return { batches, errors, caughtUp, close: () => handle.close() };
 }
 
 /** What the watcher saw, as `12 +key=value` and `13 -key`. */
@@ -324,11 +327,27 @@ function watching({ store }: Current): void {
     await until('the error', () => seen.errors.length === 1);
     assert.equal(seen.errors[0]?.code, 'COMPACTED');
     assert.equal(seen.batches.length, 0);
+    const whole = watch(store(), '/', (seen.errors[0]?.compactedRevision ?? NaN) + 1);
+    await until('the whole history', () => whole.caughtUp.length === 1);
+    assert.deepEqual([whole.errors, whole.batches.length >= HISTORY], [[], true]);
     const { revision } = await store().list('/');
     const recent = watch(store(), '/', revision - HISTORY + 1);
     const resumed = watch(store(), '/', revision + 1);
     await write(store(), put('/b'));
     await until('both watchers', () => recent.batches.length === HISTORY + 1 && resumed.batches.length === 1);
+  });
+
+  test('a watcher is told once when the past has been told, and how far that is', async () => {
+    await write(store(), put('/a'));
+    const last = await write(store(), put('/elsewhere'));
+    const seen = watch(store(), '/a', 1);
+    await until('the past', () => seen.caughtUp.length > 0);
+    assert.deepEqual([seen.caughtUp, seen.batches.length], [[last], 1]);
+    await write(store(), put('/a', 'again'));
+    await until('what is new', () => seen.batches.length === 2);
+    const later = watch(store(), '/a', last + 9);
+    await until('that there is no past', () => later.caughtUp.length > 0);
+    assert.deepEqual([seen.caughtUp.length, later.caughtUp, later.batches], [1, [last + 1], []]);
   });
 
   test('when a write is acknowledged, watchers have seen it', async () => {

@@ -49,10 +49,13 @@ export type StoreErrorCode = 'COMPACTED' | 'LEASE_NOT_FOUND' | 'CLOSED' | 'BAD_T
 
 export class StoreError extends Error {
   readonly code: StoreErrorCode;
-  constructor(code: StoreErrorCode, message: string, cause?: unknown) {
+  /** With COMPACTED: the last revision that is no longer in the history. */
+  readonly compactedRevision: number | undefined;
+  constructor(code: StoreErrorCode, message: string, cause?: unknown, compactedRevision?: number) {
     super(message, { cause });
     this.name = 'StoreError';
     this.code = code;
+    this.compactedRevision = compactedRevision;
   }
 }
 
@@ -71,12 +74,14 @@ export interface Store {
   /**
    * Events of keys with the prefix from the revision on (that one included), in order, each batch of one revision together.
    * `onError` with `COMPACTED` when the history no longer reaches back so far: list again, then watch.
+   * `onCaughtUp` once, when everything up to that revision has been told: what follows is new.
    */
   watch(
     prefix: string,
     fromRevision: number,
     onEvents: (events: readonly StoreEvent[], revision: number) => void,
     onError: (error: StoreError) => void,
+    onCaughtUp?: (revision: number) => void,
   ): StoreWatch;
   close(): Promise<void>;
 }

@@ -1,14 +1,15 @@
-// From an instance's record to core's verdict. An instance in the store has a live lease by construction.
+// From an instance's record to core's verdict. An instance in the store has a live lease by construction, and one that is kept had one.
 import { mergeVerdicts } from '@heddle/core';
 import type { Verdict } from '@heddle/core';
 import type { InstanceRecord } from './records.ts';
 
-export function verdictOf(record: InstanceRecord): Verdict {
+export function verdictOf(record: InstanceRecord, isKept: boolean): Verdict {
   const { own, outside } = record;
-  const reason = own.reason === '' ? `its data plane reports ${own.health}` : own.reason;
+  const reported = own.reason === '' ? `its data plane reports ${own.health}` : own.reason;
+  const reason = isKept ? `kept as last known: its lease ended together with most others of the service; before: ${reported}` : reported;
   return mergeVerdicts({
     leaseAlive: true,
-    draining: own.health === 'draining',
+    draining: own.health === 'draining' || Object.values(outside).some(({ health }) => health === 'draining'),
     check: own.health === 'draining' ? undefined : { state: own.health, reason },
     detectors: Object.entries(outside).map(([name, report]) => ({ name, healthy: report.health === 'healthy', reason: report.reason })),
   });

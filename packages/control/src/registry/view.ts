@@ -1,12 +1,14 @@
 // The registry in memory: built from the store's entries and events, nothing else. What it hands out is immutable; parts
-// that did not change keep their identity, so that whoever derives something from them can keep the result.
+// that did not change keep their identity, so that whoever derives something from them can keep the result. A change costs in
+// proportion to the instances of its service, never to all there are.
 import { serviceKey } from '@heddle/core';
 import type { Instance, Service } from '@heddle/core';
-import { parseStoreKey } from './keys.ts';
+import { instanceStoreKey, keptStoreKey, parseStoreKey, serviceStoreKey } from './keys.ts';
 import type { InstanceRef } from './keys.ts';
 import type { RegistryLimits } from './limits.ts';
 import { readInstanceRecord, readService } from './records.ts';
-import type { InstanceRecord } from './records.ts';
+import type { InstanceRecord, ReadRecord } from './records.ts';
+import { changedAt, withoutAt } from './sorted.ts';
 import type { StoreEntry, StoreEvent } from './store.ts';
 import { verdictOf } from './verdict.ts';
 
@@ -31,30 +33,46 @@ export interface RegistryChange {
   readonly nodes: ReadonlySet<string>;
 }
 
-export interface HeldInstance {
+export interface HeldInstance extends ReadRecord {
   readonly record: InstanceRecord;
   readonly instance: Instance;
+  /** Undefined: kept after its lease has ended, or of nobody's. */
   readonly lease: string | undefined;
+  readonly isKept: boolean;
 }
 
-export type OnInvalid = (key: string, error: unknown) => void;
+/** What the view is told of each step; for those who tell people about it. */
+export interface ViewObserver {
+  /** A record that cannot be read is left out. */
+  invalid(key: string, error: unknown): void;
+  service(key: string, before: Service | undefined, after: Service | undefined): void;
+  /** `hasExpired`: it went because its lease ended. */
+  instance(ref: InstanceRef, before: HeldInstance | undefined, after: HeldInstance | undefined, hasExpired: boolean): void;
+}
+
+const NO_INSTANCES: readonly Instance[] = [];
 
 export class ViewBuilder {
   readonly #limits: RegistryLimits;
-  readonly #onInvalid: OnInvalid;
+  readonly #observer: ViewObserver;
   readonly #services = new Map<string, Service>();
   readonly #instances = new Map<string, Map<string, HeldInstance>>();
   readonly #byNode = new Map<string, Map<string, Instance>>();
+  /** Lists made from `#byNode`, while they hold. */
+  readonly #ofNode = new Map<string, readonly Instance[]>();
   readonly #views = new Map<string, ServiceView>();
+  /** Keys of `#views`; undefined: one came or went since. */
+  #sortedKeys: readonly string[] | undefined;
   #instanceCount = 0;
   #revision = 0;
   #snapshot: RegistryView | undefined;
-  #changedServices = new Set<string>();
+  /** By service, the instances that changed since the last commit. */
+  #changed = new Map<string, Set<string>>();
   #changedNodes = new Set<string>();
 
-  constructor(limits: RegistryLimits, onInvalid: OnInvalid) {
+  constructor(limits: RegistryLimits, observer: ViewObserver) {
     this.#limits = limits;
-    this.#onInvalid = onInvalid;
+    this.#observer = observer;
   }
 
   get revision(): number {
@@ -79,13 +97,30 @@ export class ViewBuilder {
     for (const ofService of this.#instances.values()) yield* ofService.values();
   }
 
-  instancesOfNode(node: string): Instance[] {
-    return [...(this.#byNode.get(node)?.values() ?? [])];
+  *heldOf(service: string): Iterable<HeldInstance> {
+    yield* this.#instances.get(service)?.values() ?? [];
   }
 
-  /** A copy of the map of services is made only when one is asked for after a change. */
+  instancesOfNode(node: string): readonly Instance[] {
+    const known = this.#ofNode.get(node);
+    if (known !== undefined) return known;
+    const ofNode = this.#byNode.get(node);
+    if (ofNode === undefined) return NO_INSTANCES;
+    const list = [...ofNode.values()];
+    this.#ofNode.set(node, list);
+    return list;
+  }
+
+  /** A copy of the map of services is made only when one is asked for after a change, and sorted only when a service came or went. */
   snapshot(): RegistryView {
-    this.#snapshot ??= { revision: this.#revision, services: new Map([...this.#views].sort(([a], [b]) => (a < b ? -1 : 1))) };
+    if (this.#snapshot !== undefined) return this.#snapshot;
+    this.#sortedKeys ??= [...this.#views.keys()].sort();
+    const services = new Map<string, ServiceView>();
+    for (const key of this.#sortedKeys) {
+      const view = this.#views.get(key);
+      if (view !== undefined) services.set(key, view);
+    }
+    this.#snapshot = { revision: this.#revision, services };
     return this.#snapshot;
   }
 
@@ -93,17 +128,17 @@ export class ViewBuilder {
   reset(entries: readonly StoreEntry[], revision: number): RegistryChange {
     const present = new Set(entries.map((entry) => entry.key));
     const gone: StoreEvent[] = [];
-    for (const key of this.#services.keys())
-      if (!present.has(`/heddle/services/${key}`)) gone.push({ kind: 'delete', key: `/heddle/services/${key}`, revision, expired: false });
-    for (const { instance } of this.allHeld()) {
-      const key = `/heddle/instances/${serviceKey(instance.service)}/${instance.id}`;
+    const drop = (key: string): void => {
       if (!present.has(key)) gone.push({ kind: 'delete', key, revision, expired: false });
-    }
-    return this.apply([...gone, ...entries.map((entry): StoreEvent => ({ kind: 'put', entry }))], revision);
+    };
+    for (const service of this.#services.values()) drop(serviceStoreKey(service));
+    for (const { instance, isKept } of this.allHeld()) drop(isKept ? keptStoreKey(instance) : instanceStoreKey(instance));
+    this.take([...gone, ...entries.map((entry): StoreEvent => ({ kind: 'put', entry }))]);
+    return this.commit(revision);
   }
 
-  /** Takes in one batch of the store. */
-  apply(events: readonly StoreEvent[], revision: number): RegistryChange {
+  /** Takes in one batch of the store. Nothing of it is seen before `commit`, except by `held` and the like. */
+  take(events: readonly StoreEvent[]): void {
     for (const event of events) {
       const key = event.kind === 'put' ? event.entry.key : event.key;
       const parsed = parseStoreKey(key);
@@ -111,69 +146,119 @@ export class ViewBuilder {
       try {
         if (parsed.kind === 'service')
           this.#setService(serviceKey(parsed.ref), event.kind === 'put' ? readService(event.entry.value) : undefined);
-        else this.#setInstance(parsed.ref, event.kind === 'put' ? this.#hold(parsed.ref, event.entry) : undefined);
+        else this.#takeInstance(parsed.ref, parsed.kind === 'kept', event);
       } catch (error) {
-        this.#onInvalid(key, error);
+        this.#observer.invalid(key, error);
       }
     }
-    const change: RegistryChange = { revision, services: this.#changedServices, nodes: this.#changedNodes };
-    this.#changedServices = new Set();
+  }
+
+  /** Puts an instance back whose lease has ended; one that has a lease again stays as it is. */
+  keep(held: HeldInstance, revision: number): void {
+    const { instance } = held;
+    const ref = { service: instance.service, id: instance.id };
+    if (this.held(ref) !== undefined) return;
+    this.#setInstance(ref, makeHeld(held, revision, undefined, true), false);
+  }
+
+  /** Makes what was taken the truth, and says what changed by it. */
+  commit(revision: number): RegistryChange {
+    const changed = this.#changed;
+    const change: RegistryChange = { revision, services: new Set(changed.keys()), nodes: this.#changedNodes };
+    this.#changed = new Map();
     this.#changedNodes = new Set();
     this.#revision = revision;
     this.#snapshot = undefined;
-    for (const key of change.services) this.#rebuild(key);
+    for (const [key, ids] of changed) this.#rebuild(key, ids);
     return change;
   }
 
   #setService(key: string, service: Service | undefined): void {
+    const before = this.#services.get(key);
     if (service === undefined) this.#services.delete(key);
     else this.#services.set(key, service);
-    this.#changedServices.add(key);
+    this.#idsOf(key);
+    this.#observer.service(key, before, service);
   }
 
-  #hold(ref: InstanceRef, entry: StoreEntry): HeldInstance {
-    const record = readInstanceRecord(entry.value, this.#limits);
+  /** A live record stands before one that is kept. */
+  #takeInstance(ref: InstanceRef, isKept: boolean, event: StoreEvent): void {
     const old = this.held(ref);
-    // The same registration keeps its objects, so that a change of health is seen as that and nothing more.
-    const same = old !== undefined && JSON.stringify(old.record.registration) === JSON.stringify(record.registration);
-    const registration = same ? old.record.registration : record.registration;
-    const { health, reason } = verdictOf(record);
-    return { record: { ...record, registration }, instance: { ...registration, health, healthReason: reason }, lease: entry.lease };
+    if (event.kind === 'put') {
+      if (isKept && old?.isKept === false) return;
+      const { value, modRevision, lease } = event.entry;
+      const read = readInstanceRecord(value, this.#limits, old);
+      this.#setInstance(ref, makeHeld(read, modRevision, isKept ? undefined : lease, isKept), false);
+    } else if (old?.isKept === isKept) this.#setInstance(ref, undefined, event.expired);
   }
 
-  #setInstance(ref: InstanceRef, held: HeldInstance | undefined): void {
+  #setInstance(ref: InstanceRef, held: HeldInstance | undefined, hasExpired: boolean): void {
     const key = serviceKey(ref.service);
     const name = `${key}/${ref.id}`;
     const ofService = this.#instances.get(key) ?? new Map<string, HeldInstance>();
     const old = ofService.get(ref.id);
-    if (old !== undefined) {
-      this.#changedNodes.add(old.instance.node);
-      const ofNode = this.#byNode.get(old.instance.node);
-      ofNode?.delete(name);
-      if (ofNode?.size === 0) this.#byNode.delete(old.instance.node);
-      ofService.delete(ref.id);
-      this.#instanceCount -= 1;
-    }
-    if (held !== undefined) {
-      const { node } = held.instance;
-      this.#changedNodes.add(node);
-      const ofNode = this.#byNode.get(node) ?? new Map<string, Instance>();
-      this.#byNode.set(node, ofNode.set(name, held.instance));
+    if (old !== undefined && old.instance.node !== held?.instance.node) this.#unlist(old.instance.node, name);
+    if (held === undefined) ofService.delete(ref.id);
+    else {
       ofService.set(ref.id, held);
-      this.#instanceCount += 1;
+      this.#list(held.instance, name);
     }
+    this.#instanceCount += (held === undefined ? 0 : 1) - (old === undefined ? 0 : 1);
     if (ofService.size === 0) this.#instances.delete(key);
     else this.#instances.set(key, ofService);
-    this.#changedServices.add(key);
+    this.#idsOf(key).add(ref.id);
+    this.#observer.instance(ref, old, held, hasExpired);
   }
 
-  #rebuild(key: string): void {
-    const service = this.#services.get(key);
-    if (service === undefined) {
-      this.#views.delete(key);
-      return;
-    }
-    const instances = [...(this.#instances.get(key)?.values() ?? [])].map((held) => held.instance).sort((a, b) => (a.id < b.id ? -1 : 1));
-    this.#views.set(key, { service, instances });
+  #list(instance: Instance, name: string): void {
+    const { node } = instance;
+    const ofNode = this.#byNode.get(node) ?? new Map<string, Instance>();
+    this.#byNode.set(node, ofNode.set(name, instance));
+    this.#ofNode.delete(node);
+    this.#changedNodes.add(node);
   }
+
+  #unlist(node: string, name: string): void {
+    const ofNode = this.#byNode.get(node);
+    ofNode?.delete(name);
+    if (ofNode?.size === 0) this.#byNode.delete(node);
+    this.#ofNode.delete(node);
+    this.#changedNodes.add(node);
+  }
+
+  #idsOf(service: string): Set<string> {
+    const known = this.#changed.get(service);
+    if (known !== undefined) return known;
+    const ids = new Set<string>();
+    this.#changed.set(service, ids);
+    return ids;
+  }
+
+  #rebuild(key: string, ids: ReadonlySet<string>): void {
+    const service = this.#services.get(key);
+    const old = this.#views.get(key);
+    if ((service === undefined) !== (old === undefined)) this.#sortedKeys = undefined;
+    if (service === undefined) this.#views.delete(key);
+    else this.#views.set(key, { service, instances: this.#instancesOf(key, old, ids) });
+  }
+
+  #instancesOf(key: string, old: ServiceView | undefined, ids: ReadonlySet<string>): readonly Instance[] {
+    const ofService = this.#instances.get(key);
+    if (ofService === undefined) return NO_INSTANCES;
+    // Sorting all is quicker than many single steps.
+    if (old === undefined || ids.size > 8)
+      return [...ofService.values()].map(({ instance }) => instance).sort((a, b) => (a.id < b.id ? -1 : 1));
+    let { instances } = old;
+    for (const id of ids) {
+      const held = ofService.get(id);
+      instances = held === undefined ? withoutAt(instances, id) : changedAt(instances, held.instance);
+    }
+    return instances;
+  }
+}
+
+function makeHeld(read: ReadRecord, revision: number, lease: string | undefined, isKept: boolean): HeldInstance {
+  const { record, registrationText } = read;
+  const { health, reason } = verdictOf(record, isKept);
+  return { record, registrationText, instance: { ...record.registration, health, healthReason: reason, revision }, lease, isKept };
 }

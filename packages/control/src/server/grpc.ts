@@ -2,7 +2,7 @@
 import { Server, ServerCredentials, status } from '@grpc/grpc-js';
 import type { UntypedServiceImplementation, ServiceDefinition } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
-import { reflectionPackage } from '@heddle/api';
+import { CONTROL_KEEPALIVE, reflectionPackage } from '@heddle/api';
 import type { Clock, Logger } from '@heddle/runtime';
 import { HealthImplementation } from 'grpc-health-check';
 import { ACCESS, accessInterceptor } from './access.ts';
@@ -40,9 +40,9 @@ export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcSe
     'grpc.max_send_message_length': -1,
     'grpc-node.max_session_memory': SESSION_MEMORY_MB,
     'grpc.enable_channelz': 0,
-    // A data plane that vanished without a word is noticed within half a minute.
-    'grpc.keepalive_time_ms': 20_000,
-    'grpc.keepalive_timeout_ms': 10_000,
+    // A data plane that vanished without a word is noticed within 5 s. Ours send something more often by themselves; others need not.
+    'grpc.keepalive_time_ms': CONTROL_KEEPALIVE.timeMs,
+    'grpc.keepalive_timeout_ms': CONTROL_KEEPALIVE.timeoutMs,
     interceptors: [accessInterceptor(options, clock, logger)],
   });
   checkEveryMethodIsInTheTable(server);

@@ -1,5 +1,6 @@
 // gRPC handlers as plain functions of (request, caller): errors thrown become statuses. Streams are written one message at a
 // time: the next one is made when the last has left, so a slow reader costs one message and gets the newest state.
+import { status } from '@grpc/grpc-js';
 import type { Metadata, ServerDuplexStream, ServerUnaryCall, ServerWritableStream, handleUnaryCall } from '@grpc/grpc-js';
 import type { Logger } from '@heddle/runtime';
 import { callerOf } from './access.ts';
@@ -16,9 +17,23 @@ export function unary<Request, Response>(
       .then(() => handle(call.request, callerOf(call.metadata)))
       .then(
         (response) => callback(null, response),
-        (error: unknown) => callback(statusOf(error, logger)),
+        (error: unknown) => {
+          const refused = statusOf(error, logger);
+          logRefusal(call, refused, logger);
+          callback(refused);
+        },
       );
   };
+}
+
+/** What is wrong with a call, for whoever reads the log; faults of the control plane itself have been logged. */
+export function logRefusal(
+  call: { getPath(): string; getPeer(): string },
+  { code, details }: { readonly code: status; readonly details: string },
+  logger: Logger,
+): void {
+  if (code === status.UNAVAILABLE || code === status.INTERNAL) return;
+  logger.warn({ method: call.getPath(), peer: call.getPeer(), status: status[code], reason: details }, 'call refused');
 }
 
 interface Writable<Response> {

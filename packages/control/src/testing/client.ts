@@ -107,6 +107,25 @@ export class Registering {
     return response as Message;
   }
 
+  /** What ended the stream. */
+  get ended(): ServiceError | undefined {
+    return this.#ended;
+  }
+
+  /** As often as it is told, without waiting for answers. */
+  flood(message: Message, count: number): void {
+    for (let index = 0; index < count; index += 1) this.#call.write(message);
+  }
+
+  ignoreAnswers(): void {
+    this.#call.resume();
+  }
+
+  /** Reads nothing any more. */
+  pause(): void {
+    this.#call.pause();
+  }
+
   /** As when a process is killed. */
   break(): void {
     this.#call.cancel();
@@ -154,6 +173,9 @@ export function instanceMessage(service: string, index: number, over: Message = 
     outbounds: [],
     version: 'v1',
     labels: { zone: 'a' },
+    metadata: { owner: 'team-a' },
+    ports: { metrics: 9_100 },
+    locality: { region: 'eu', zone: 'eu-1', sub_zone: '' },
     weight: 0,
     ...over,
   };

@@ -1,6 +1,6 @@
 // A data plane for tests, without a data path: follows ADS with the state machine of `@heddle/api`, asks for what listeners and
 // clusters refer to, and remembers what it was given.
-import { AdsClient, DeltaAdsClient, controlChannelOptions } from '@heddle/api';
+import { AdsClient, DeltaAdsClient, controlChannelOptions, stateHash } from '@heddle/api';
 import type { DeltaDiscoveryRequest, ResourceUpdate } from '@heddle/api';
 import { resourceName } from '@heddle/core';
 import type { Cluster, Listener, Resource, ResourceKind, ResourceTypes } from '@heddle/core';
@@ -43,6 +43,11 @@ export class TestDataPlane {
 
   names(kind: ResourceKind): string[] {
     return [...this.held[kind].keys()].sort();
+  }
+
+  /** Of what it has applied, as it computes it itself. */
+  get hash(): string {
+    return stateHash(this.#ads.status());
   }
 
   /** Stops reading; what the control plane sends waits there. */

@@ -12,6 +12,8 @@ export function service(name: string, over: Partial<Service> = {}): Service {
     port: 8080,
     protocol: 'http',
     labels: {},
+    metadata: {},
+    ports: {},
     balance: 'round-robin',
     timeoutMs: 15_000,
     connectTimeoutMs: 1_000,
@@ -31,13 +33,15 @@ export function registration(name: string, index: number, over: Partial<Registra
     outbounds: [],
     version: 'v1',
     labels: {},
+    metadata: {},
+    ports: {},
     weight: 1,
     ...over,
   };
 }
 
 export function instance(name: string, index: number, over: Partial<Instance> = {}): Instance {
-  return { ...registration(name, index), health: 'healthy', healthReason: 'checks pass', ...over };
+  return { ...registration(name, index), health: 'healthy', healthReason: 'checks pass', revision: 1, ...over };
 }
 
 export const SERVICES: readonly Service[] = [
@@ -51,6 +55,7 @@ export function mesh(services: readonly Service[] = SERVICES): MeshConfig {
     name: 'shop',
     trustDomain: 'shop.test',
     anonymousCalls: 'operator',
+    discovery: { keepOnMassExpiry: true },
     services: services.map((declared) => ({ service: declared, uses: [] })),
   };
 }

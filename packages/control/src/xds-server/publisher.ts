@@ -1,130 +1,140 @@
-// The compiled mesh as snapshots for streams. Each resource is encoded once for everybody. Maps are shared by all streams and
-// keep their identity while nothing of their kind changed, so that a change costs what it changes, not what there is.
-import { encodeResource } from '@heddle/api';
-import type { EncodedResource, ResourceMap, Snapshot } from '@heddle/api';
-import type { Resource, ResourceKind, ResourceTypes } from '@heddle/core';
+// The compiled mesh, encoded, for each flavour of data planes that is connected. Each resource is encoded once for everybody of a flavour, and
+// kept in maps that all streams share. Who wants what is indexed by name: a change costs its own encoding and the streams that want it,
+// whatever else there is.
+import { encodeFor } from '@heddle/api';
+import type { EncodeOptions, EncodedResource } from '@heddle/api';
+import type { DataPlaneFlavour, PublishedResource, PublishedTypes, ResourceKind } from '@heddle/core';
 import type { Logger } from '@heddle/runtime';
-import type { CompiledChange, Compiler, NodeScope, ResourceMaps } from '../compiler/compiler.ts';
+import type { CompiledChange, Compiler, NodeScope } from '../compiler/compiler.ts';
+import { KINDS, emptyMaps } from './encoded-maps.ts';
+import type { EncodedMaps, MutableEncodedMaps } from './encoded-maps.ts';
+import { Subscriptions } from './subscriptions.ts';
 
-const KINDS: readonly ResourceKind[] = ['listener', 'route', 'cluster', 'endpoints', 'secret'];
-
-type EncodedMaps = { readonly [K in ResourceKind]: ResourceMap };
+export interface PublisherOptions {
+  readonly compiler: Compiler;
+  readonly encode: EncodeOptions;
+  readonly logger: Logger;
+}
 
 export class Publisher {
-  readonly #compiler: Compiler;
-  readonly #logger: Logger;
-  /** Undefined: it cannot be encoded, which has been logged. */
-  readonly #encoded = new WeakMap<Resource, EncodedResource | undefined>();
-  #shared: EncodedMaps;
+  readonly #options: PublisherOptions;
+  readonly #flavours = new Map<DataPlaneFlavour, { readonly publisher: FlavourPublisher; users: number }>();
 
-  constructor(compiler: Compiler, logger: Logger) {
-    this.#compiler = compiler;
-    this.#logger = logger;
-    const shared = {} as { [K in ResourceKind]: ResourceMap };
-    for (const kind of KINDS) shared[kind] = this.#encodeAll(compiler.shared, kind);
-    this.#shared = shared;
+  constructor(options: PublisherOptions) {
+    this.#options = options;
   }
 
+  /** Takes in what the compiler computed anew, and tells those who want it. */
+  apply(change: CompiledChange): void {
+    for (const { publisher } of this.#flavours.values()) publisher.apply(change);
+  }
+
+  /** Kept until as many have been released as were acquired: a flavour that nobody speaks costs nothing. */
+  acquire(flavour: DataPlaneFlavour): FlavourPublisher {
+    let known = this.#flavours.get(flavour);
+    if (known === undefined) {
+      known = { publisher: new FlavourPublisher(flavour, this.#options), users: 0 };
+      this.#flavours.set(flavour, known);
+    }
+    known.users += 1;
+    return known.publisher;
+  }
+
+  release(flavour: DataPlaneFlavour): void {
+    const known = this.#flavours.get(flavour);
+    if (known === undefined) return;
+    known.users -= 1;
+    if (known.users === 0) this.#flavours.delete(flavour);
+  }
+}
+
+/** The shared resources as data planes of one flavour get them. */
+export class FlavourPublisher {
+  readonly subscriptions = new Subscriptions();
+  readonly #flavour: DataPlaneFlavour;
+  readonly #options: PublisherOptions;
+  readonly #encoded = new WeakMap<PublishedResource, readonly EncodedResource[] | undefined>();
+  /** What resources of the model gave that gave anything but one of the same kind and name, by `<kind> <name>`. */
+  readonly #given = new Map<string, readonly EncodedResource[]>();
+  readonly #shared: MutableEncodedMaps = emptyMaps();
+
+  constructor(flavour: DataPlaneFlavour, options: PublisherOptions) {
+    this.#flavour = flavour;
+    this.#options = options;
+    const { compiler } = options;
+    for (const kind of KINDS) for (const [name, resource] of compiler.shared[kind]) this.#replace(kind, name, resource);
+    if (flavour === 'grpc') for (const [name, listener] of compiler.clientListeners) this.#replace('listener', name, listener);
+  }
+
+  /** Live: what is in it changes with `apply`, and subscribers hear of it. */
   get shared(): EncodedMaps {
     return this.#shared;
   }
 
-  /** Takes in what the compiler computed anew. */
   apply(change: CompiledChange): void {
-    if (change.shared.size === 0) return;
-    const shared = { ...this.#shared };
-    for (const [kind, names] of change.shared) {
-      const map = new Map(shared[kind]);
-      for (const name of names) {
-        const resource: Resource | undefined = this.#compiler.shared[kind].get(name);
-        if (resource === undefined) {
-          map.delete(name);
-          continue;
-        }
-        // What cannot be encoded leaves the last good one in place.
-        const encoded = this.#encode(kind, resource);
-        if (encoded !== undefined) map.set(name, encoded);
-      }
-      shared[kind] = map;
-    }
-    this.#shared = shared;
+    const { compiler } = this.#options;
+    for (const [kind, names] of change.shared) for (const name of names) this.#replace(kind, name, compiler.shared[kind].get(name));
+    if (this.#flavour !== 'grpc') return;
+    for (const name of change.clientListeners) this.#replace('listener', name, compiler.clientListeners.get(name));
   }
 
   /** The resources of one data plane alone. */
   own(scope: NodeScope): EncodedMaps {
-    const compiled = this.#compiler.forNode(scope);
-    const own = {} as { [K in ResourceKind]: ResourceMap };
-    for (const kind of KINDS) own[kind] = this.#encodeAll(compiled, kind);
+    const compiled = this.#options.compiler.forNode(scope);
+    const own = emptyMaps();
+    for (const kind of KINDS) {
+      for (const resource of compiled[kind].values())
+        for (const encoded of this.#encode(kind, resource) ?? []) own[encoded.kind].set(encoded.name, encoded);
+    }
     return own;
   }
 
-  #encodeAll(maps: ResourceMaps, kind: ResourceKind): ResourceMap {
-    const encoded = new Map<string, EncodedResource>();
-    for (const [name, resource] of maps[kind] as ReadonlyMap<string, Resource>) {
-      const one = this.#encode(kind, resource);
-      if (one !== undefined) encoded.set(name, one);
-    }
-    return encoded;
+  #replace(kind: ResourceKind, name: string, resource: PublishedResource | undefined): void {
+    const encoded = resource === undefined ? [] : this.#encode(kind, resource);
+    // What cannot be encoded leaves the last good one in place.
+    if (encoded === undefined) return;
+    for (const old of this.#givenBy(kind, name))
+      if (!encoded.some((one) => one.kind === old.kind && one.name === old.name)) this.#set(old.kind, old.name, undefined);
+    for (const one of encoded) this.#set(one.kind, one.name, one);
+    this.#remember(kind, name, encoded);
   }
 
-  #encode(kind: ResourceKind, resource: Resource): EncodedResource | undefined {
+  #givenBy(kind: ResourceKind, name: string): readonly EncodedResource[] {
+    const given = this.#given.get(`${kind} ${name}`);
+    if (given !== undefined) return given;
+    const same = this.#shared[kind].get(name);
+    return same === undefined ? [] : [same];
+  }
+
+  #remember(kind: ResourceKind, name: string, encoded: readonly EncodedResource[]): void {
+    const [first, second] = encoded;
+    const isPlain = second === undefined && (first === undefined || (first.kind === kind && first.name === name));
+    if (isPlain) this.#given.delete(`${kind} ${name}`);
+    else this.#given.set(`${kind} ${name}`, encoded);
+  }
+
+  #set(kind: ResourceKind, name: string, encoded: EncodedResource | undefined): void {
+    const map = this.#shared[kind];
+    if (map.get(name)?.version === encoded?.version) return;
+    if (encoded === undefined) map.delete(name);
+    else map.set(name, encoded);
+    this.subscriptions.tell(kind, name);
+  }
+
+  /** Undefined: it cannot be encoded, which has been logged. */
+  #encode(kind: ResourceKind, resource: PublishedResource): readonly EncodedResource[] | undefined {
     if (this.#encoded.has(resource)) return this.#encoded.get(resource);
-    let encoded: EncodedResource | undefined;
+    const { encode, logger } = this.#options;
+    let encoded: readonly EncodedResource[] | undefined;
     try {
-      encoded = encodeResource(kind, resource as ResourceTypes[typeof kind]);
+      encoded = encodeFor(this.#flavour, kind, resource as PublishedTypes[typeof kind], encode);
     } catch (error) {
-      this.#logger.error({ kind, error: (error as Error).message }, 'a resource cannot be sent to data planes; they keep what they have');
+      logger.error(
+        { kind, flavour: this.#flavour, error: (error as Error).message },
+        'a resource cannot be sent to data planes; they keep what they have',
+      );
     }
     this.#encoded.set(resource, encoded);
     return encoded;
   }
-}
-
-/** What one stream should have: the shared resources and its own, merged anew only where one of the two changed. */
-export class ScopedSnapshot {
-  readonly #publisher: Publisher;
-  readonly #scope: NodeScope;
-  #own: EncodedMaps;
-  readonly #merged = new Map<ResourceKind, { readonly shared: ResourceMap; readonly own: ResourceMap; readonly result: ResourceMap }>();
-
-  constructor(publisher: Publisher, scope: NodeScope) {
-    this.#publisher = publisher;
-    this.#scope = scope;
-    this.#own = publisher.own(scope);
-  }
-
-  get node(): string {
-    return this.#scope.node;
-  }
-
-  /** The resources of this data plane alone may have changed. */
-  refreshOwn(): void {
-    const own = { ...this.#publisher.own(this.#scope) };
-    for (const kind of KINDS) if (sameEntries(own[kind], this.#own[kind])) own[kind] = this.#own[kind];
-    this.#own = own;
-  }
-
-  /** `version` names the state for people. */
-  take(version: string): Snapshot {
-    const resources = {} as { [K in ResourceKind]: ResourceMap };
-    for (const kind of KINDS) resources[kind] = this.#merge(kind);
-    return { version, resources };
-  }
-
-  #merge(kind: ResourceKind): ResourceMap {
-    const shared = this.#publisher.shared[kind];
-    const own = this.#own[kind];
-    if (own.size === 0) return shared;
-    const known = this.#merged.get(kind);
-    if (known !== undefined && known.shared === shared && known.own === own) return known.result;
-    const result = new Map([...shared, ...own]);
-    this.#merged.set(kind, { shared, own, result });
-    return result;
-  }
-}
-
-function sameEntries(a: ResourceMap, b: ResourceMap): boolean {
-  if (a.size !== b.size) return false;
-  for (const [name, resource] of a) if (b.get(name) !== resource) return false;
-  return true;
 }

@@ -24,6 +24,7 @@ describe('ADS', () => {
   let stateDir: string;
   let admin: TestClient;
   const planes: TestDataPlane[] = [];
+  const warnings: string[] = [];
 
   before(async () => {
     stateDir = await mkdtemp(joinPath(tmpdir(), 'heddle-ads-'));
@@ -32,7 +33,7 @@ describe('ADS', () => {
       stateDir,
       store: 'memory',
       listen: { address: '127.0.0.1', port: 0 },
-      logger: silent,
+      logger: { ...silent, warn: (fields, text) => warnings.push(`${text} ${JSON.stringify(fields)}`) },
       clock: nodeClock,
       random: nodeRandom,
     });
@@ -166,6 +167,85 @@ describe('ADS', () => {
     await admin.call(DISCOVERY, 'Deregister', { service: 'orders', instance: 'orders-1' });
   });
 
+  test('a data plane that never answers has one response of each kind under way, and is seen to be behind', async () => {
+    const client = new AdsClient(admin.target, admin.credentials, controlChannelOptions());
+    const call = client.delta(admin.metadata);
+    const kinds: (string | undefined)[] = [];
+    call.on('data', ({ typeUrl }: { typeUrl?: string }) => kinds.push(typeUrl));
+    call.on('error', () => {});
+    call.write({ typeUrl: TYPE_URLS.cluster, node: { id: 'silent', cluster: '', userAgentName: 'test' } as DiscoveryRequest['node'] });
+    call.write({ typeUrl: TYPE_URLS.endpoints, resourceNamesSubscribe: ['outbound/default/orders'] });
+    await until('both kinds', () => kinds.length === 2);
+    const stream = admin.register();
+    await stream.send({ instance: instanceMessage('orders', 1) });
+    for (let index = 0; index < 20; index += 1) await stream.send({ health: index % 2 === 0 ? 'HEALTH_UNHEALTHY' : 'HEALTH_HEALTHY' });
+    const other = connect(admin, 'node-8');
+    await until('another one', () => other.held.endpoints.get('outbound/default/orders')?.endpoints[0]?.health === 'healthy');
+    assert.deepEqual(kinds, [TYPE_URLS.cluster, TYPE_URLS.endpoints]);
+    const silent = await proxy('silent');
+    assert.deepEqual(
+      silent?.sync.map(({ acked_version, acked_ms }) => [acked_version, acked_ms]),
+      [
+        ['', 0],
+        ['', 0],
+      ],
+    );
+    call.cancel();
+    client.close();
+    await admin.call(DISCOVERY, 'Deregister', { service: 'orders', instance: 'orders-1' });
+  });
+
+  test('a data plane that floods is told so and logged; the others notice nothing', async () => {
+    const plane = connect(admin, 'node-9');
+    await until('the first configuration', () => inSync('node-9'));
+    const client = new AdsClient(admin.target, admin.credentials, controlChannelOptions());
+    const call = client.stateOfTheWorld(admin.metadata);
+    let failure: ServiceError | undefined;
+    call.on('data', () => {});
+    call.on('error', (error: ServiceError) => {
+      failure = error;
+    });
+    const node = { id: 'flood', cluster: '', userAgentName: 'test' } as DiscoveryRequest['node'];
+    const names = Array.from({ length: 5_000 }, (_, index) => `outbound/default/service-${index}`);
+    for (let count = 0; count < 400; count += 1) call.write({ typeUrl: TYPE_URLS.endpoints, node, resourceNames: names.slice(count) });
+    await until('the end', () => failure);
+    assert.equal(failure?.code, status.RESOURCE_EXHAUSTED);
+    assert.match(failure?.details ?? '', /asks too much: 3000 requests at once and 200 a second/);
+    assert.ok(warnings.some((text) => text.includes('asks too much') && text.includes('flood')));
+    client.close();
+    await admin.register().send({ instance: instanceMessage('orders', 1), health: 'HEALTH_HEALTHY' });
+    await until('a change', () => plane.held.endpoints.get('outbound/default/orders')?.endpoints.length === 1);
+    await admin.call(DISCOVERY, 'Deregister', { service: 'orders', instance: 'orders-1' });
+  });
+
+  test('a change reaches those that asked for what changed; the others count as just as new', async () => {
+    const orders = connect(admin, 'node-10');
+    await until('everything', () => inSync('node-10'));
+    const client = new AdsClient(admin.target, admin.credentials, controlChannelOptions());
+    const call = client.delta(admin.metadata);
+    const messages: string[] = [];
+    call.on('data', ({ typeUrl, nonce, resources = [] }: { typeUrl?: string; nonce?: string; resources?: { name?: string }[] }) => {
+      messages.push(resources.map(({ name }) => name).join());
+      call.write({ typeUrl, responseNonce: nonce });
+    });
+    call.on('error', () => {});
+    const node = { id: 'web-only', cluster: '', userAgentName: 'test' } as DiscoveryRequest['node'];
+    call.write({ typeUrl: TYPE_URLS.endpoints, node, resourceNamesSubscribe: ['outbound/default/web'] });
+    await until('its endpoints', () => inSync('web-only'));
+    await admin.register().send({ instance: instanceMessage('orders', 1), health: 'HEALTH_HEALTHY' });
+    await until('the change', () => orders.held.endpoints.get('outbound/default/orders')?.endpoints.length === 1);
+    const revision = (await admin.call(ADMIN, 'GetMesh'))['revision'];
+    assert.deepEqual(messages, ['outbound/default/web']);
+    assert.equal((await proxy('web-only'))?.sync[0]?.acked_version, String(revision));
+    // Asked for again it is sent again, although it has not changed.
+    call.write({ typeUrl: TYPE_URLS.endpoints, resourceNamesSubscribe: ['outbound/default/web', 'outbound/default/nobody'] });
+    await until('the same again', () => messages.length === 2);
+    assert.deepEqual(messages[1], 'outbound/default/web');
+    call.cancel();
+    client.close();
+    await admin.call(DISCOVERY, 'Deregister', { service: 'orders', instance: 'orders-1' });
+  });
+
   test('a stream that does not say who it is, or where its proxy is, is told so', async () => {
     const nameless = connect(admin, '');
     await until('the end', () => nameless.ended);
@@ -174,6 +254,10 @@ describe('ADS', () => {
     const lost = connect(admin, 'node-6', { heddle: { outboundProxy: { address: 'localhost', port: 15_001 } } });
     await until('the end', () => lost.ended);
     assert.match(lost.ended?.details ?? '', /node\.metadata\.heddle\.outboundProxy\.address "localhost" is not an IPv4 or IPv6 address/);
+    const unknown = connect(admin, 'node-6', { heddle: { flavour: 'nginx' } });
+    await until('the end', () => unknown.ended);
+    assert.equal(unknown.ended?.code, status.INVALID_ARGUMENT);
+    assert.match(unknown.ended?.details ?? '', /node\.metadata\.heddle\.flavour must be one of heddle, envoy, grpc/);
     const stranger = new TestClient(control);
     const anonymous = connect(stranger, 'node-1');
     await until('the refusal', () => anonymous.ended);

@@ -2,19 +2,28 @@
 import { Metadata, status } from '@grpc/grpc-js';
 import type { Server, ServerDuplexStream } from '@grpc/grpc-js';
 import { AdsService, DeltaAdsSession, SotwAdsSession } from '@heddle/api';
-import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse, KindSync } from '@heddle/api';
-import type { SocketAddress } from '@heddle/core';
+import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse } from '@heddle/api';
+import type { DataPlaneFlavour, Instance } from '@heddle/core';
 import type { Clock, Logger, Timer } from '@heddle/runtime';
 import { Compiler } from '../compiler/compiler.ts';
 import { isOwn } from '../discovery-server/own.ts';
+import type { EventSink } from '../events/sink.ts';
 import type { Registry } from '../registry/registry.ts';
 import { callerOf } from '../server/access.ts';
 import type { Caller } from '../server/caller.ts';
 import type { OpenStreams } from '../server/handlers.ts';
 import { CallError, statusOf } from '../server/status.ts';
-import { Publisher, ScopedSnapshot } from './publisher.ts';
+import { DataPlaneEvents, StreamEvents } from './applied.ts';
+import type { AttachedInstances, AttachedStream } from './attached-instances.ts';
+import type { ConnectedProxy } from './applied.ts';
+import type { NodeInfo } from './node-info.ts';
+import { Publisher } from './publisher.ts';
+import { ScopedSource } from './scoped-source.ts';
+import { DELTA, STATE_OF_THE_WORLD, addSingleTypeServices } from './single-type.ts';
 import { AdsStream } from './stream.ts';
 import type { Session } from './stream.ts';
+
+export type { ConnectedProxy };
 
 /** Each holds what it has been sent: some 100 bytes a resource. */
 const STREAMS_MAX = 5_000;
@@ -26,47 +35,49 @@ export interface AdsServerOptions {
   readonly trustDomain: string;
   readonly rootsPem: string;
   readonly streams: OpenStreams;
+  readonly events: EventSink;
+  /** Instances that register by their ADS stream. */
+  readonly attached: AttachedInstances;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** A data plane that is connected, for people. */
-export interface ConnectedProxy {
-  readonly node: string;
-  readonly identity: string;
-  readonly connectedMs: number;
-  readonly sync: readonly KindSync[];
-}
-
 interface Open {
-  readonly stream: { sync(): KindSync[]; offer(take: () => ReturnType<ScopedSnapshot['take']>): void; retryRefused(): void };
+  readonly stream: { due(): void; retryRefused(): void };
+  readonly session: Pick<Session<never, unknown>, 'node' | 'sync' | 'resources' | 'changed'>;
+  readonly service: string;
   readonly identity: string;
   readonly connectedMs: number;
-  scoped: ScopedSnapshot | undefined;
+  flavour: DataPlaneFlavour;
+  scoped: ScopedSource | undefined;
+  attached: AttachedStream | undefined;
 }
 
 export class AdsServer {
   readonly #options: AdsServerOptions;
   readonly #compiler: Compiler;
   readonly #publisher: Publisher;
+  readonly #events: DataPlaneEvents;
   readonly #open = new Set<Open>();
   readonly #listeners = new Set<() => void>();
   readonly #subscription: { close(): void };
-  /** Nodes whose own resources may have changed since the last round. */
-  #dueNodes: Set<string> | 'all' = new Set();
-  #roundPlanned = false;
+  /** By node: those whose own resources change with the node's instances. */
+  readonly #byNode = new Map<string, Set<ScopedSource>>();
+  /** Streams for which there may be something to send. */
+  #due = new Set<Open>();
+  #isRoundPlanned = false;
   #retryTimer: Timer;
 
   constructor(options: AdsServerOptions) {
     this.#options = options;
+    this.#events = new DataPlaneEvents(options.events);
     this.#compiler = new Compiler({ source: options.registry, trustDomain: options.trustDomain, rootsPem: options.rootsPem });
-    this.#publisher = new Publisher(this.#compiler, options.logger);
+    this.#publisher = new Publisher({ compiler: this.#compiler, encode: { trustDomain: options.trustDomain }, logger: options.logger });
     this.#subscription = options.registry.onChange((change) => {
       const compiled = this.#compiler.apply(change);
       this.#publisher.apply(compiled);
-      if (compiled.nodes === 'all') this.#dueNodes = 'all';
-      else if (this.#dueNodes !== 'all') for (const node of compiled.nodes) this.#dueNodes.add(node);
-      this.#planRound();
+      for (const node of compiled.nodes === 'all' ? this.#byNode.keys() : compiled.nodes)
+        for (const source of this.#byNode.get(node) ?? []) source.ownChanged();
     });
     this.#retryTimer = this.#planRetry();
   }
@@ -74,16 +85,18 @@ export class AdsServer {
   addTo(server: Server): void {
     server.addService(AdsService, {
       streamAggregatedResources: (call: ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>) =>
-        void this.#serve(call, new SotwAdsSession()),
+        void this.#serve(call, new SotwAdsSession(), `ADS ${STATE_OF_THE_WORLD}`),
       deltaAggregatedResources: (call: ServerDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>) =>
-        void this.#serve(call, new DeltaAdsSession()),
+        void this.#serve(call, new DeltaAdsSession(), `ADS ${DELTA}`),
     });
+    addSingleTypeServices(server, (call, session, service) => void this.#serve(call, session, service));
   }
 
   /** Sorted by node. Those that have not said who they are yet are left out. */
   proxies(): ConnectedProxy[] {
-    const proxies = [...this.#open].flatMap(({ scoped, identity, connectedMs, stream }): ConnectedProxy[] =>
-      scoped === undefined ? [] : [{ node: scoped.node, identity, connectedMs, sync: stream.sync() }],
+    for (const { scoped } of this.#open) scoped?.refresh();
+    const proxies = [...this.#open].flatMap(({ scoped, session, ...open }): ConnectedProxy[] =>
+      scoped === undefined ? [] : [{ ...describe(open, scoped, session), sync: session.sync(), resources: () => session.resources() }],
     );
     return proxies.sort((a, b) => (a.node === b.node ? a.connectedMs - b.connectedMs : a.node < b.node ? -1 : 1));
   }
@@ -103,20 +116,35 @@ export class AdsServer {
   async #serve<Request extends DiscoveryRequest | DeltaDiscoveryRequest, Response>(
     call: ServerDuplexStream<Request, Response>,
     session: Session<Request, Response>,
+    service: string,
   ): Promise<void> {
-    const { clock, logger, streams, registry } = this.#options;
+    const { clock, logger, streams } = this.#options;
+    const events = new StreamEvents(this.#events);
     const caller = callerOf(call.metadata);
     const connectedMs = Math.floor(clock.wallMs());
     const stream = new AdsStream(call, session, {
       nowMs: () => Math.floor(clock.wallMs()),
-      progressed: () => this.#notify(),
-      open: (node, outboundProxy) => {
-        open.scoped = this.#scope(caller, node.id, outboundProxy);
-        logger.info({ node: node.id, identity: open.identity, agent: node.userAgent }, 'data plane connected');
-        return open.scoped.take(String(registry.revision));
+      progressed: () => {
+        open.attached?.progressed(session);
+        this.#notify();
+      },
+      refused: (typeUrl, reason) => events.rejected(session.node?.id ?? '', typeUrl, reason, Math.floor(clock.wallMs())),
+      open: (node) => {
+        open.flavour = node.flavour;
+        // Before anything else: who may not have the instance gets nothing of it.
+        if (service.startsWith('ADS')) open.attached = this.#options.attached.attach(node, caller);
+        open.scoped = this.#scope(open, caller, node);
+        logger.info(
+          { node: node.id, identity: open.identity, flavour: node.flavour, agent: session.node?.userAgent },
+          'data plane connected',
+        );
+        events.connected(describe(open, open.scoped, session), connectedMs);
+        return open.scoped;
       },
     });
-    const open: Open = { stream, identity: caller.kind === 'anonymous' ? '' : caller.uri, connectedMs, scoped: undefined };
+    const identity = caller.kind === 'anonymous' ? '' : caller.uri;
+    const open: Open = { stream, session, service, identity, connectedMs, flavour: 'heddle', scoped: undefined, attached: undefined };
+    let reason = '';
     streams.add(call, stream);
     try {
       if (this.#open.size >= STREAMS_MAX)
@@ -128,39 +156,57 @@ export class AdsServer {
     } catch (error) {
       if (!call.cancelled) {
         const ended = statusOf(error, logger);
+        reason = ended.details;
         logger.warn({ node: open.scoped?.node, reason: ended.details }, 'stream of a data plane ended by the control plane');
         stream.fail(ended);
       }
     } finally {
       stream.stop();
+      open.attached?.close();
       this.#open.delete(open);
-      if (open.scoped !== undefined) logger.info({ node: open.scoped.node }, 'data plane disconnected');
+      this.#due.delete(open);
+      if (open.scoped !== undefined) {
+        this.#release(open.scoped);
+        logger.info({ node: open.scoped.node }, 'data plane disconnected');
+        events.disconnected(open.scoped.node, service, reason, Math.floor(clock.wallMs()));
+      }
       this.#notify();
     }
   }
 
-  #scope(caller: Caller, node: string, outboundProxy: SocketAddress | undefined): ScopedSnapshot {
-    return new ScopedSnapshot(this.#publisher, { node, outboundProxy, mayHost: (instance) => isOwn(caller, instance.service) });
+  #scope(open: Open, caller: Caller, { id, flavour, outboundProxy, identityDir }: NodeInfo): ScopedSource {
+    const mayHost = (instance: Instance): boolean => isOwn(caller, instance.service);
+    const source = new ScopedSource({
+      publisher: this.#publisher,
+      scope: { node: id, flavour, outboundProxy, identityDir, mayHost },
+      version: () => String(this.#options.registry.revision),
+      onChange: (kind, name) => open.session.changed(kind, name),
+      onDue: () => this.#planRound(open),
+    });
+    const ofNode = this.#byNode.get(id);
+    if (ofNode === undefined) this.#byNode.set(id, new Set([source]));
+    else ofNode.add(source);
+    return source;
+  }
+
+  #release(source: ScopedSource): void {
+    source.close();
+    const ofNode = this.#byNode.get(source.node);
+    ofNode?.delete(source);
+    if (ofNode?.size === 0) this.#byNode.delete(source.node);
   }
 
   /** Once per turn of the event loop: changes that come together go out together. */
-  #planRound(): void {
-    if (this.#roundPlanned) return;
-    this.#roundPlanned = true;
+  #planRound(open: Open): void {
+    this.#due.add(open);
+    if (this.#isRoundPlanned) return;
+    this.#isRoundPlanned = true;
     setImmediate(() => {
-      this.#roundPlanned = false;
-      this.#round();
+      this.#isRoundPlanned = false;
+      const due = this.#due;
+      this.#due = new Set();
+      for (const { stream } of due) stream.due();
     });
-  }
-
-  #round(): void {
-    const due = this.#dueNodes;
-    this.#dueNodes = new Set();
-    for (const { scoped, stream } of this.#open) {
-      if (scoped === undefined) continue;
-      if (due === 'all' || due.has(scoped.node)) scoped.refreshOwn();
-      stream.offer(() => scoped.take(String(this.#options.registry.revision)));
-    }
   }
 
   #planRetry(): Timer {
@@ -173,4 +219,12 @@ export class AdsServer {
   #notify(): void {
     for (const listener of [...this.#listeners]) listener();
   }
+}
+
+function describe(
+  { service, identity, connectedMs, flavour }: Pick<Open, 'service' | 'identity' | 'connectedMs' | 'flavour'>,
+  { node }: ScopedSource,
+  session: Open['session'],
+): Omit<ConnectedProxy, 'sync' | 'resources'> {
+  return { node, identity, connectedMs, flavour, service, userAgent: session.node?.userAgent ?? '' };
 }

@@ -1,30 +1,45 @@
 // One ADS stream: a session of `@heddle/api` joined to a gRPC call. Requests are read one at a time, and the next only when the
-// answers to the last have left; snapshots in between only mark the stream as due. So a slow data plane holds a handful of messages.
+// answers to the last have left; changes in between only mark the stream as due. So a slow data plane holds a handful of messages.
 import { status } from '@grpc/grpc-js';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { AdsProtocolError } from '@heddle/api';
-import type { AdsNode, DeltaDiscoveryRequest, DiscoveryRequest, KindSync, Snapshot } from '@heddle/api';
-import type { SocketAddress } from '@heddle/core';
-import { RegistryError } from '../registry/errors.ts';
-import { Reader } from '../registry/reader.ts';
+import type {
+  AdsNode,
+  DeltaDiscoveryRequest,
+  DiscoveryRequest,
+  KindSync,
+  OnSubscription,
+  ResourceSource,
+  SessionResource,
+} from '@heddle/api';
+import type { ResourceKind } from '@heddle/core';
 import { CallError } from '../server/status.ts';
+import { readNodeInfo } from './node-info.ts';
+import type { NodeInfo } from './node-info.ts';
+import { BUDGET_EXCEEDED, RequestBudget } from './request-budget.ts';
+import type { ScopedSource } from './scoped-source.ts';
 
 /** What both variants of a session have. */
 export interface Session<Request, Response> {
   readonly node: AdsNode | undefined;
   onRequest(request: Request, nowMs: number): Response[];
-  onSnapshot(snapshot: Snapshot): Response[];
+  follow(source: ResourceSource, onSubscription: OnSubscription, nowMs: number): Response[];
+  unfollow(): void;
+  changed(kind: ResourceKind, name: string): void;
+  flush(nowMs: number): Response[];
   retryRefused(): Response[];
   sync(): KindSync[];
+  resources(): Iterable<SessionResource>;
 }
 
 export interface StreamHost {
   /** Unix time in milliseconds. */
   nowMs(): number;
-  /** What the data plane that presents itself should have; later ones come by `AdsStream.offer`. */
-  open(node: AdsNode, outboundProxy: SocketAddress | undefined): Snapshot;
+  /** What the data plane that presents itself should have; that it has changed is told by `AdsStream.due`. */
+  open(node: NodeInfo): ScopedSource;
   /** It asked for something or acknowledged something. */
   progressed(): void;
+  refused(typeUrl: string, reason: string): void;
 }
 
 export class AdsStream<Request extends DiscoveryRequest | DeltaDiscoveryRequest, Response> {
@@ -33,8 +48,9 @@ export class AdsStream<Request extends DiscoveryRequest | DeltaDiscoveryRequest,
   readonly #host: StreamHost;
   readonly #queue: Response[] = [];
   #writing = false;
-  #offered: (() => Snapshot) | undefined;
-  #opened = false;
+  readonly #budget: RequestBudget;
+  #source: ScopedSource | undefined;
+  #isDue = false;
   #over = false;
   #wake: (() => void) | undefined;
 
@@ -42,20 +58,19 @@ export class AdsStream<Request extends DiscoveryRequest | DeltaDiscoveryRequest,
     this.#call = call;
     this.#session = session;
     this.#host = host;
+    this.#budget = new RequestBudget(host.nowMs());
   }
 
-  sync(): KindSync[] {
-    return this.#session.sync();
-  }
-
-  /** There is a newer snapshot. It is taken when the stream is ready for it; of several only the last one. */
-  offer(take: () => Snapshot): void {
-    this.#offered = take;
+  /** There may be something to send. It is looked for when the stream is ready for it; of several states only the last one is sent. */
+  due(): void {
+    this.#isDue = true;
     this.#pump();
   }
 
   retryRefused(): void {
-    if (!this.#over && this.#queue.length === 0) this.#send(this.#session.retryRefused());
+    if (this.#over || this.#queue.length > 0) return;
+    this.#source?.refresh();
+    this.#send(this.#session.retryRefused());
   }
 
   fail(error: object): void {
@@ -82,22 +97,25 @@ export class AdsStream<Request extends DiscoveryRequest | DeltaDiscoveryRequest,
   }
 
   #receive(request: Request): void {
+    const nowMs = this.#host.nowMs();
+    if (!this.#budget.spend(namesIn(request), nowMs)) throw new CallError(status.RESOURCE_EXHAUSTED, BUDGET_EXCEEDED);
+    this.#source?.refresh();
     try {
-      this.#send(this.#session.onRequest(request, this.#host.nowMs()));
-      if (!this.#opened) this.#open(request);
+      this.#send(this.#session.onRequest(request, nowMs));
+      if (this.#source === undefined) this.#open(request, nowMs);
     } catch (error) {
       if (error instanceof AdsProtocolError) throw new CallError(error.grpcStatus, error.message);
       throw error;
     }
+    if (request.errorDetail !== undefined) this.#host.refused(request.typeUrl ?? '', request.errorDetail.message ?? '');
     this.#host.progressed();
   }
 
-  #open(request: Request): void {
-    const { node } = this.#session;
-    if (node === undefined || node.id === '')
-      throw new CallError(status.INVALID_ARGUMENT, 'the first request of a stream must say in `node.id` which data plane asks');
-    this.#opened = true;
-    this.#send(this.#session.onSnapshot(this.#host.open(node, readOutboundProxy(request))));
+  #open(request: Request, nowMs: number): void {
+    const source = this.#host.open(readNodeInfo(request.node));
+    this.#source = source;
+    source.refresh();
+    this.#send(this.#session.follow(source, source.onSubscription, nowMs));
   }
 
   #send(responses: readonly Response[]): void {
@@ -107,10 +125,10 @@ export class AdsStream<Request extends DiscoveryRequest | DeltaDiscoveryRequest,
 
   #pump(): void {
     if (this.#writing || this.#over) return;
-    if (this.#queue.length === 0 && this.#offered !== undefined && this.#opened) {
-      const take = this.#offered;
-      this.#offered = undefined;
-      this.#queue.push(...this.#session.onSnapshot(take()));
+    if (this.#queue.length === 0 && this.#isDue && this.#source !== undefined) {
+      this.#isDue = false;
+      this.#source.refresh();
+      this.#queue.push(...this.#session.flush(this.#host.nowMs()));
     }
     const response = this.#queue.shift();
     if (response === undefined) {
@@ -119,6 +137,7 @@ export class AdsStream<Request extends DiscoveryRequest | DeltaDiscoveryRequest,
       return;
     }
     this.#writing = true;
+    this.#budget.refund();
     this.#call.write(response, () => {
       this.#writing = false;
       this.#pump();
@@ -134,21 +153,19 @@ export class AdsStream<Request extends DiscoveryRequest | DeltaDiscoveryRequest,
 
   #finish(): void {
     this.#over = true;
+    if (this.#source !== undefined) this.#session.unfollow();
     this.#queue.length = 0;
-    this.#offered = undefined;
     this.#wake?.();
     this.#wake = undefined;
   }
 }
 
-/** `node.metadata.heddle.outboundProxy`: where this data plane has its shared HTTP proxy. Throws CallError INVALID_ARGUMENT. */
-function readOutboundProxy(request: DiscoveryRequest | DeltaDiscoveryRequest): SocketAddress | undefined {
-  const heddle: unknown = (request.node?.metadata as Record<string, unknown> | undefined)?.['heddle'];
-  if (heddle === undefined || heddle === null) return undefined;
-  try {
-    const reader = new Reader(heddle, 'node.metadata.heddle');
-    return reader.has('outboundProxy') ? reader.socketAddress('outboundProxy') : undefined;
-  } catch (error) {
-    throw error instanceof RegistryError ? new CallError(status.INVALID_ARGUMENT, error.message) : error;
-  }
+function namesIn(request: DiscoveryRequest | DeltaDiscoveryRequest): number {
+  if ('resourceNames' in request) return request.resourceNames?.length ?? 0;
+  const { resourceNamesSubscribe, resourceNamesUnsubscribe, initialResourceVersions } = request as DeltaDiscoveryRequest;
+  return (
+    (resourceNamesSubscribe?.length ?? 0) +
+    (resourceNamesUnsubscribe?.length ?? 0) +
+    (initialResourceVersions === undefined ? 0 : Object.keys(initialResourceVersions).length)
+  );
 }

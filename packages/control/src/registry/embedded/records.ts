@@ -106,15 +106,20 @@ export class Records {
     this.#sql('DELETE FROM history WHERE revision <= ?').run(upToRevision);
   }
 
-  history(fromRevision: number): Batch[] {
-    const batches: { revision: number; events: StoreEvent[] }[] = [];
+  /** Read as it is asked for: the whole history has tens of MB. */
+  *history(fromRevision: number): Generator<Batch> {
+    let revision = 0;
+    let events: StoreEvent[] = [];
     for (const row of this.#sql('SELECT * FROM history WHERE revision >= ? ORDER BY revision, place').iterate(fromRevision)) {
-      const revision = Number(row['revision']);
-      const last = batches.at(-1);
-      if (last?.revision === revision) last.events.push(eventOf(row));
-      else batches.push({ revision, events: [eventOf(row)] });
+      const next = Number(row['revision']);
+      if (next !== revision && events.length > 0) {
+        yield { revision, events };
+        events = [];
+      }
+      revision = next;
+      events.push(eventOf(row));
     }
-    return batches;
+    if (events.length > 0) yield { revision, events };
   }
 
   close(): void {

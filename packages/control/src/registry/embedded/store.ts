@@ -65,7 +65,11 @@ class EmbeddedStore implements Store {
     const leases = this.#records.leases();
     for (const { id, ttlMs } of leases) this.#leases.start(id, ttlMs);
     this.#leaseCount = leases.length;
-    this.#hub = new WatchHub((from) => (from <= this.#compacted ? undefined : this.#records.history(from)));
+    this.#hub = new WatchHub((from) => ({
+      revision: this.#revision,
+      compacted: this.#compacted,
+      batches: this.#records.history(from),
+    }));
   }
 
   async get(key: string): Promise<StoreEntry | undefined> {
@@ -128,9 +132,10 @@ class EmbeddedStore implements Store {
     fromRevision: number,
     onEvents: (events: readonly StoreEvent[], revision: number) => void,
     onError: (error: StoreError) => void,
+    onCaughtUp?: (revision: number) => void,
   ): StoreWatch {
     this.#checkOpen();
-    return this.#hub.add(prefix, fromRevision, onEvents, onError);
+    return this.#hub.add(prefix, fromRevision, onEvents, onError, onCaughtUp);
   }
 
   async close(): Promise<void> {

@@ -12,6 +12,7 @@ interface Watcher {
   readonly prefix: string;
   readonly onEvents: (events: readonly StoreEvent[], revision: number) => void;
   readonly onError: (error: StoreError) => void;
+  readonly onCaughtUp: ((revision: number) => void) | undefined;
   /** Batches below this revision are not for it (any more). */
   nextRevision: number;
   /** False until the history has been replayed. */
@@ -19,19 +20,31 @@ interface Watcher {
   closed: boolean;
 }
 
-/** Batches from the revision on, ascending; undefined when the history does not reach back so far. */
-export type ReadHistory = (fromRevision: number) => Iterable<Batch> | undefined;
+/** What there is at the moment. */
+export interface ReadHistory {
+  readonly revision: number;
+  /** The last one that is no longer in the history. */
+  readonly compacted: number;
+  /** Ascending. */
+  readonly batches: Iterable<Batch>;
+}
 
 export class WatchHub {
-  readonly #readHistory: ReadHistory;
+  readonly #readHistory: (fromRevision: number) => ReadHistory;
   readonly #watchers = new Set<Watcher>();
 
-  constructor(readHistory: ReadHistory) {
+  constructor(readHistory: (fromRevision: number) => ReadHistory) {
     this.#readHistory = readHistory;
   }
 
-  add(prefix: string, fromRevision: number, onEvents: Watcher['onEvents'], onError: Watcher['onError']): StoreWatch {
-    const watcher: Watcher = { prefix, onEvents, onError, nextRevision: fromRevision, live: false, closed: false };
+  add(
+    prefix: string,
+    fromRevision: number,
+    onEvents: Watcher['onEvents'],
+    onError: Watcher['onError'],
+    onCaughtUp?: (revision: number) => void,
+  ): StoreWatch {
+    const watcher: Watcher = { prefix, onEvents, onError, onCaughtUp, nextRevision: fromRevision, live: false, closed: false };
     this.#watchers.add(watcher);
     // Later, so that the caller holds the handle before the first event; what commits meanwhile is in the history.
     queueMicrotask(() => this.#replay(watcher));
@@ -54,25 +67,20 @@ export class WatchHub {
 
   #replay(watcher: Watcher): void {
     if (watcher.closed) return;
-    let batches: Iterable<Batch> | undefined;
+    const from = watcher.nextRevision;
     try {
-      batches = this.#readHistory(watcher.nextRevision);
+      const { revision, compacted, batches } = this.#readHistory(from);
+      if (from <= compacted) {
+        const message = `the history no longer reaches back to revision ${from}; list again, then watch from there`;
+        this.#fail(watcher, new StoreError('COMPACTED', message, undefined, compacted));
+        return;
+      }
+      watcher.live = true;
+      for (const batch of batches) deliver(watcher, batch);
+      if (!watcher.closed) watcher.onCaughtUp?.(revision);
     } catch (error) {
       this.#fail(watcher, error instanceof StoreError ? error : new StoreError('UNAVAILABLE', 'the history cannot be read', error));
-      return;
     }
-    if (batches === undefined) {
-      this.#fail(
-        watcher,
-        new StoreError(
-          'COMPACTED',
-          `the history no longer reaches back to revision ${watcher.nextRevision}; list again, then watch from there`,
-        ),
-      );
-      return;
-    }
-    watcher.live = true;
-    for (const batch of batches) deliver(watcher, batch);
   }
 
   #fail(watcher: Watcher, error: StoreError): void {

@@ -1,0 +1,131 @@
+// What each operation of the table does. Answers are made from the registry's own objects; lists are JSON text already.
+import { parseMeshFile } from '@heddle/core/config';
+import { selectInstances, selectServices } from '../admin/selection.ts';
+import { createJoinToken } from '../admin/tokens.ts';
+import { listAddresses } from '../discovery-server/listing.ts';
+import { TEXT_BYTES_MAX } from './body.ts';
+import type { Handlers } from './handler.ts';
+import { instanceHandlers } from './instance-handlers.ts';
+import { instanceAfter, instanceCursor, pageJson, serviceAfter } from './listing.ts';
+import { countHealth, eventText, instanceText, presentProxies, presentServiceDetail, serviceText, time } from './present.ts';
+import { ProblemError } from './problems.ts';
+
+export const HANDLERS: Handlers = {
+  ...instanceHandlers,
+  getHealth: (_, { isStopping }) => ({ status: 200, value: { status: isStopping() ? 'stopping' : 'serving' } }),
+  getReadiness: (_, { isStopping }) => {
+    if (isStopping()) throw new ProblemError('UNAVAILABLE', 'the control plane is stopping');
+    return { status: 200, value: { status: 'serving' } };
+  },
+  getDocument: (_, { document }) => ({ status: 200, text: document() }),
+  getMesh: (_, context) => {
+    const { registry, mesh, version, startedMs, proxies } = context;
+    const view = registry.snapshot();
+    const value = {
+      mesh: mesh.name,
+      trustDomain: mesh.trustDomain,
+      version,
+      revision: view.revision,
+      started: time(startedMs),
+      services: view.services.size,
+      instances: countHealth(selectInstances(view)),
+      proxies: proxies.proxies().length,
+    };
+    return { status: 200, value };
+  },
+  createToken: async ({ body }, context) => {
+    const { namespace, service, ttlMs } = body;
+    const { token, notAfterMs } = await createJoinToken({ namespace, name: service }, ttlMs, context);
+    return { status: 201, value: { token, namespace, service, notAfter: time(notAfterMs) }, headers: { 'cache-control': 'no-store' } };
+  },
+  validateMeshFile: ({ text }) => {
+    const { mesh, problems } = parseMeshFile(text.slice(0, TEXT_BYTES_MAX), { path: 'heddle.yaml', directory: '/' });
+    return { status: 200, value: { valid: mesh !== undefined, problems } };
+  },
+  listServices: ({ query }, { registry, epoch }) => {
+    const view = registry.snapshot();
+    const services = selectServices(view, query.namespace, serviceAfter(query.cursor));
+    const cursorOf = ({ namespace, name }: { namespace: string; name: string }): string => `${namespace}/${name}`;
+    const text = pageJson({ revision: view.revision }, services, query.limit, serviceText, ({ service }) => cursorOf(service));
+    return { status: 200, text, tag: listTag(epoch, view.revision) };
+  },
+  getService: ({ path }, { registry, epoch }) => {
+    const key = `${path.namespace}/${path.service}`;
+    const view = registry.service(key);
+    if (view === undefined) throw new ProblemError('NOT_FOUND', `there is no service ${key}`);
+    return { status: 200, value: presentServiceDetail(view, registry.revision), tag: listTag(epoch, registry.revision) };
+  },
+  listAddresses: ({ query }, { registry, epoch }) => {
+    const view = registry.snapshot();
+    const services = new Map(
+      [...view.services].filter(([, { service }]) => query.namespace === undefined || service.namespace === query.namespace),
+    );
+    const value = { revision: view.revision, services: listAddresses({ revision: view.revision, services }) };
+    return { status: 200, value, tag: listTag(epoch, view.revision) };
+  },
+  listInstances: ({ query }, { registry, epoch }) => {
+    const view = registry.snapshot();
+    const labels = query.label?.map((text): [string, string] => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)]);
+    const filter = { ...query, ...(labels === undefined ? {} : { labels }) };
+    const instances = selectInstances(view, filter, instanceAfter(query.cursor));
+    const text = pageJson({ revision: view.revision }, instances, query.limit, instanceText, instanceCursor);
+    return { status: 200, text, tag: listTag(epoch, view.revision) };
+  },
+  listProxies: ({ query }, { proxies }) => {
+    const all = presentProxies(proxies).filter(({ node }) => query.node === undefined || node === query.node);
+    const from = query.cursor === undefined ? 0 : after(all, ({ id }) => id === query.cursor);
+    return {
+      status: 200,
+      text: pageJson(
+        {},
+        all.slice(from),
+        query.limit,
+        (proxy) => JSON.stringify(proxy),
+        ({ id }) => id,
+      ),
+    };
+  },
+  getProxy: ({ path }, { proxies }) => {
+    const newest = presentProxies(proxies).findLast(({ node }) => node === path.node);
+    if (newest === undefined) throw new ProblemError('NOT_FOUND', `no data plane of the name ${JSON.stringify(path.node)} is connected`);
+    return { status: 200, value: newest };
+  },
+  listLoad: ({ query }, { proxies }) => {
+    const loads = proxies.loads(query.node);
+    const name = ({ source, destination }: { source: string; destination: string }): string => `${source} ${destination}`;
+    const from = query.cursor === undefined ? 0 : after(loads, (load) => name(load) === query.cursor);
+    const textOf = ({ updatedMs, ...load }: (typeof loads)[number]): string => JSON.stringify({ ...load, updated: time(updatedMs) });
+    return { status: 200, text: pageJson({}, loads.slice(from), query.limit, textOf, name) };
+  },
+  listEvents: ({ query }, { events }) => {
+    const { limit, ...filter } = query;
+    // One more than asked for tells whether there are more.
+    const found = events.list({ ...filter, limit: query.after === undefined ? limit : limit + 1 });
+    return { status: 200, text: pageJson({}, found, limit, eventText, ({ id }) => id) };
+  },
+  watch: ({ query }, { watches }, { lastEventId }) => ({
+    status: 200,
+    stream: watches.open({ kinds: query.kinds, namespace: query.namespace, lastEventId }),
+    headers: {
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-store',
+      // Sent as it comes, also by proxies on the way that would rather gather it.
+      'transfer-encoding': 'chunked',
+      'x-accel-buffering': 'no',
+      // When it ends, so does the control plane, and a connection that waits for more would hold it up.
+      connection: 'close',
+    },
+  }),
+};
+
+/** What a list says depends on nothing but the revision. */
+function listTag(epoch: string, revision: number): string {
+  return `${epoch}-${revision}`;
+}
+
+/** Where to go on. An item that went in the meantime is no place: the client has to begin anew. */
+function after<T>(items: readonly T[], isLast: (item: T) => boolean): number {
+  const index = items.findIndex(isLast);
+  if (index === -1) throw new ProblemError('INVALID', 'query: cursor: what it names is gone', { mend: 'list again without a cursor' });
+  return index + 1;
+}

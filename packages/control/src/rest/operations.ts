@@ -1,0 +1,307 @@
+// Every operation of the REST API in one table: the router serves it, the OpenAPI document tells it, the tests hold answers against it.
+import { z } from 'zod';
+import type { ProblemCode } from './problems.ts';
+import { EventList, EventQuery } from './schema/events.ts';
+import {
+  Drain,
+  HealthReport,
+  Heartbeat,
+  HeartbeatAnswer,
+  Instance,
+  InstanceList,
+  InstancePath,
+  InstanceQuery,
+  Registered,
+  Registration,
+} from './schema/instances.ts';
+import { cursor, limit, namespaceName } from './schema/common.ts';
+import { Mesh, NewToken, Serving, Token, Validation } from './schema/mesh.ts';
+import { LoadList, PROXIES_PAGE_MAX, Proxy, ProxyList, ProxyPath, nodeName } from './schema/proxies.ts';
+import { AddressList, ServiceDetail, ServiceList, ServicePath, ServiceQuery } from './schema/services.ts';
+import { WatchQuery } from './schema/watch.ts';
+
+export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE';
+
+export interface Answer {
+  readonly description: string;
+  /** Absent: the answer has no body. */
+  readonly schema?: z.ZodType;
+  /** Of the body; `application/json` unless it says otherwise. */
+  readonly mediaType?: string;
+}
+
+export interface Operation {
+  readonly method: Method;
+  /** With `{name}` for what `path` describes. */
+  readonly url: string;
+  readonly tag: 'mesh' | 'services' | 'instances' | 'proxies' | 'events' | 'watch';
+  readonly summary: string;
+  readonly description?: string;
+  /** Answered without the operator token. */
+  readonly open?: boolean;
+  readonly path?: z.ZodType;
+  readonly query?: z.ZodType;
+  /** A JSON body. */
+  readonly body?: z.ZodType;
+  /** The body may be left out, which means an empty object. */
+  readonly bodyOptional?: boolean;
+  /** A body of text, of one of these media types. */
+  readonly text?: { readonly mediaTypes: readonly string[]; readonly description: string; readonly example: string };
+  /** `if-match` with an entity tag of the resource makes it conditional; `if-none-match: *` on PUT: only when there is none. */
+  readonly conditional?: boolean;
+  /** `false`: it changes nothing, whatever its method. */
+  readonly changes?: false;
+  /** It comes all the time. */
+  readonly frequent?: true;
+  /** Its answer carries an entity tag, and `if-none-match` is honoured. */
+  readonly tagged?: boolean;
+  readonly answers: Readonly<Record<number, Answer>>;
+  /** Besides those that every operation may have. */
+  readonly problems?: readonly ProblemCode[];
+}
+
+const EMPTY = z.strictObject({});
+const ONE_INSTANCE = '/api/v1/instances/{namespace}/{service}/{instance}';
+const INSTANCE_ANSWER = { 200: { description: 'The instance as it is then.', schema: HeartbeatAnswer } };
+
+export const OPERATIONS = {
+  getHealth: {
+    method: 'GET',
+    url: '/healthz',
+    tag: 'mesh',
+    summary: 'Whether the process answers',
+    open: true,
+    answers: { 200: { description: 'It does.', schema: Serving } },
+  },
+  getReadiness: {
+    method: 'GET',
+    url: '/readyz',
+    tag: 'mesh',
+    summary: 'Whether the control plane serves',
+    open: true,
+    answers: { 200: { description: 'It serves.', schema: Serving } },
+    problems: ['UNAVAILABLE'],
+  },
+  getDocument: {
+    method: 'GET',
+    url: '/api/v1/openapi.json',
+    tag: 'mesh',
+    summary: 'This document',
+    open: true,
+    answers: { 200: { description: 'OpenAPI 3.1.', schema: z.record(z.string(), z.unknown()) } },
+  },
+  getMesh: {
+    method: 'GET',
+    url: '/api/v1/mesh',
+    tag: 'mesh',
+    summary: 'The mesh as a whole',
+    answers: { 200: { description: 'Its name, version, revision and numbers.', schema: Mesh } },
+  },
+  createToken: {
+    method: 'POST',
+    url: '/api/v1/tokens',
+    tag: 'mesh',
+    summary: 'Make a join token',
+    description: 'As `heddle token create`: a token with which a workload proves once which service it is of.',
+    body: NewToken,
+    answers: { 201: { description: 'The token.', schema: Token } },
+    problems: ['NOT_FOUND'],
+  },
+  validateMeshFile: {
+    method: 'POST',
+    url: '/api/v1/validate',
+    tag: 'mesh',
+    summary: 'Check a mesh file',
+    description: 'As `heddle validate`: every problem with its line and column. Nothing is changed.',
+    changes: false,
+    text: {
+      mediaTypes: ['application/yaml', 'application/x-yaml', 'text/yaml', 'text/plain'],
+      description: 'The text of the file.',
+      example: 'mesh: shop\nservices:\n  orders: { port: 8081 }\n',
+    },
+    answers: { 200: { description: 'What is wrong with it, if anything.', schema: Validation } },
+  },
+  listServices: {
+    method: 'GET',
+    url: '/api/v1/services',
+    tag: 'services',
+    summary: 'Services',
+    query: ServiceQuery,
+    tagged: true,
+    answers: { 200: { description: 'Sorted by namespace and name.', schema: ServiceList } },
+  },
+  getService: {
+    method: 'GET',
+    url: '/api/v1/services/{namespace}/{service}',
+    tag: 'services',
+    summary: 'One service with its settings and its instances',
+    path: ServicePath,
+    tagged: true,
+    answers: { 200: { description: 'The service.', schema: ServiceDetail } },
+    problems: ['NOT_FOUND'],
+  },
+  listAddresses: {
+    method: 'GET',
+    url: '/api/v1/addresses',
+    tag: 'services',
+    summary: 'Names and addresses of services',
+    description: 'As `example.Discovery/ListServices`: the shortest answer to the question who is where.',
+    query: z.strictObject({ namespace: namespaceName.optional() }),
+    tagged: true,
+    answers: { 200: { description: 'Sorted by name and address.', schema: AddressList } },
+  },
+  listInstances: {
+    method: 'GET',
+    url: '/api/v1/instances',
+    tag: 'instances',
+    summary: 'Instances',
+    query: InstanceQuery,
+    tagged: true,
+    answers: { 200: { description: 'Sorted by namespace, service and name.', schema: InstanceList } },
+  },
+  getInstance: {
+    method: 'GET',
+    url: ONE_INSTANCE,
+    tag: 'instances',
+    summary: 'One instance',
+    path: InstancePath,
+    tagged: true,
+    answers: { 200: { description: 'The instance.', schema: Instance } },
+    problems: ['NOT_FOUND'],
+  },
+  registerInstance: {
+    method: 'PUT',
+    url: ONE_INSTANCE,
+    tag: 'instances',
+    summary: 'Register an instance',
+    description:
+      'Puts it in place of any of the same name, with a lease that heartbeats renew. A registration that is repeated replaces itself: send it again when a heartbeat is answered with `EXPIRED`.',
+    path: InstancePath,
+    conditional: true,
+    body: Registration,
+    answers: {
+      200: { description: 'It replaced an earlier registration.', schema: Registered },
+      201: { description: 'It is registered.', schema: Registered },
+    },
+    problems: ['NOT_FOUND', 'LIMIT'],
+  },
+  deregisterInstance: {
+    method: 'DELETE',
+    url: ONE_INSTANCE,
+    tag: 'instances',
+    summary: 'Remove an instance',
+    path: InstancePath,
+    conditional: true,
+    answers: { 204: { description: 'It is gone.' } },
+    problems: ['NOT_FOUND'],
+  },
+  heartbeat: {
+    method: 'POST',
+    url: `${ONE_INSTANCE}/heartbeat`,
+    tag: 'instances',
+    summary: 'Renew the lease of a registration',
+    description: 'Starts its time anew, and takes in what is reported about the health of the instance.',
+    frequent: true,
+    path: InstancePath,
+    body: Heartbeat,
+    answers: INSTANCE_ANSWER,
+    problems: ['EXPIRED', 'SUPERSEDED'],
+  },
+  reportHealth: {
+    method: 'POST',
+    url: `${ONE_INSTANCE}/health`,
+    tag: 'instances',
+    summary: 'Give the verdict of an outside detector',
+    description:
+      'An unhealthy verdict takes the instance out of rotation until the same detector reports it healthy. A healthy one takes back its own verdict, and no other.',
+    path: InstancePath,
+    conditional: true,
+    body: HealthReport,
+    answers: INSTANCE_ANSWER,
+    problems: ['NOT_FOUND', 'LIMIT'],
+  },
+  drainInstance: {
+    method: 'PUT',
+    url: `${ONE_INSTANCE}/drain`,
+    tag: 'instances',
+    summary: 'Take an instance out of rotation',
+    description: 'It gets no new calls; those that run end. It stays so, also when it registers again, until it is put back.',
+    path: InstancePath,
+    conditional: true,
+    body: Drain,
+    bodyOptional: true,
+    answers: INSTANCE_ANSWER,
+    problems: ['NOT_FOUND', 'LIMIT'],
+  },
+  undrainInstance: {
+    method: 'DELETE',
+    url: `${ONE_INSTANCE}/drain`,
+    tag: 'instances',
+    summary: 'Put an instance back into rotation',
+    path: InstancePath,
+    conditional: true,
+    answers: INSTANCE_ANSWER,
+    problems: ['NOT_FOUND'],
+  },
+  listProxies: {
+    method: 'GET',
+    url: '/api/v1/proxies',
+    tag: 'proxies',
+    summary: 'Data planes that are connected, and what each has applied',
+    query: z.strictObject({ node: nodeName.optional(), limit: limit(PROXIES_PAGE_MAX, 500), cursor: cursor('the id of a data plane') }),
+    answers: { 200: { description: 'Sorted by node.', schema: ProxyList } },
+  },
+  getProxy: {
+    method: 'GET',
+    url: '/api/v1/proxies/{node}',
+    tag: 'proxies',
+    summary: 'One data plane',
+    description: 'When several connections say they are of this node, the newest one.',
+    path: ProxyPath,
+    answers: { 200: { description: 'The data plane.', schema: Proxy } },
+    problems: ['NOT_FOUND'],
+  },
+  listLoad: {
+    method: 'GET',
+    url: '/api/v1/load',
+    tag: 'proxies',
+    summary: 'Who calls whom, and how much',
+    description: 'From what the data planes report; what is not reported any more is forgotten within a minute.',
+    query: z.strictObject({ node: nodeName.optional(), limit: limit(PROXIES_PAGE_MAX, 500), cursor: cursor('SOURCE DESTINATION') }),
+    answers: { 200: { description: 'Sorted by source and destination.', schema: LoadList } },
+  },
+  listEvents: {
+    method: 'GET',
+    url: '/api/v1/events',
+    tag: 'events',
+    summary: 'What has happened',
+    query: EventQuery,
+    answers: { 200: { description: 'Oldest first.', schema: EventList } },
+  },
+  watch: {
+    method: 'GET',
+    url: '/api/v1/watch',
+    tag: 'watch',
+    summary: 'Everything there is, then every change',
+    description:
+      'Server-sent events: `snapshot` (WatchSnapshot), then `changes` (WatchChanges). With the header `last-event-id` of an earlier stream it goes on from there: `resumed` (WatchResumed), or `resync` (WatchResync) and snapshots when that lies too far back. A slow reader gets fewer and larger changes; one that reads nothing for a minute is disconnected.',
+    query: WatchQuery,
+    answers: {
+      200: { description: 'A stream that does not end by itself.', mediaType: 'text/event-stream', schema: z.string() },
+    },
+    problems: ['LIMIT', 'UNAVAILABLE'],
+  },
+} as const satisfies Record<string, Operation>;
+
+export type OperationId = keyof typeof OPERATIONS;
+
+type Part<O, K extends string> = O extends { readonly [key in K]: infer S extends z.ZodType } ? z.output<S> : z.output<typeof EMPTY>;
+
+/** What the handler of an operation is given: checked, with defaults filled in. */
+export interface Input<Id extends OperationId> {
+  readonly path: Part<(typeof OPERATIONS)[Id], 'path'>;
+  readonly query: Part<(typeof OPERATIONS)[Id], 'query'>;
+  readonly body: Part<(typeof OPERATIONS)[Id], 'body'>;
+  /** Of an operation with a body of text. */
+  readonly text: string;
+}

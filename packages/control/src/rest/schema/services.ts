@@ -1,0 +1,125 @@
+// The REST API's schema: services.
+import { z } from 'zod';
+import {
+  cursor,
+  Health,
+  HealthCounts,
+  instanceId,
+  Labels,
+  limit,
+  Locality,
+  Metadata,
+  namespaceName,
+  NamedPorts,
+  page,
+  revision,
+  serviceName,
+  SocketAddress,
+} from './common.ts';
+
+export const SERVICES_PAGE_MAX = 1_000;
+
+const summary = {
+  namespace: namespaceName,
+  name: serviceName,
+  port: z.int().min(1).max(65_535).meta({ description: 'The port that callers name.' }),
+  protocol: z.enum(['http', 'http2', 'grpc', 'tcp', 'tls', 'auto']),
+  virtualAddress: z
+    .string()
+    .optional()
+    .meta({ description: 'Stands for the service on every machine.', examples: ['240.0.0.1'] }),
+  labels: Labels,
+  metadata: Metadata,
+  ports: NamedPorts,
+  instances: HealthCounts,
+};
+
+const example = {
+  namespace: 'default',
+  name: 'orders',
+  port: 8081,
+  protocol: 'http',
+  virtualAddress: '240.0.0.2',
+  labels: {},
+  metadata: {},
+  ports: {},
+  instances: { total: 1, healthy: 1, starting: 0, unhealthy: 0, draining: 0 },
+};
+
+export const Service = z.strictObject(summary).meta({ id: 'Service', examples: [example] });
+export type Service = z.infer<typeof Service>;
+
+export const ServiceEndpoint = z
+  .strictObject({
+    instance: instanceId,
+    inbound: SocketAddress,
+    health: Health,
+    weight: z.int(),
+    version: z.string(),
+    labels: Labels,
+    locality: Locality.optional(),
+  })
+  .meta({ id: 'ServiceEndpoint', description: 'What a caller needs of an instance.' });
+
+export const ServiceDetail = z
+  .strictObject({
+    ...summary,
+    revision,
+    hostnames: z.array(z.string()).meta({ description: 'Names by which it is called.' }),
+    endpoints: z.array(ServiceEndpoint).meta({ description: 'All instances of the service, at most 5,000.' }),
+    health: z.strictObject({
+      kind: z.enum(['http', 'tcp']),
+      path: z.string().optional(),
+      intervalMs: z.int(),
+      timeoutMs: z.int(),
+      unhealthyAfter: z.int(),
+      healthyAfter: z.int(),
+    }),
+    balance: z.string(),
+    timeoutMs: z.int().meta({ description: 'Time for a whole request; 0: no limit.' }),
+    connectTimeoutMs: z.int(),
+    retry: z.strictObject({ attempts: z.int(), on: z.array(z.string()) }),
+  })
+  .meta({
+    id: 'ServiceDetail',
+    examples: [
+      {
+        ...example,
+        revision: 42,
+        hostnames: ['orders.default.mesh.internal', 'orders.default', 'orders.mesh.internal', 'orders'],
+        endpoints: [
+          { instance: 'orders-1', inbound: { address: '127.0.0.1', port: 20001 }, health: 'healthy', weight: 1, version: 'v1', labels: {} },
+        ],
+        health: { kind: 'http', path: '/healthz', intervalMs: 2_000, timeoutMs: 1_000, unhealthyAfter: 2, healthyAfter: 1 },
+        balance: 'round-robin',
+        timeoutMs: 15_000,
+        connectTimeoutMs: 1_000,
+        retry: { attempts: 2, on: ['connect-failure', 'refused'] },
+      },
+    ],
+  });
+export type ServiceDetail = z.infer<typeof ServiceDetail>;
+
+export const ServiceList = page(Service, 'ServiceList', 'services', example);
+export const ServiceQuery = z.strictObject({
+  namespace: namespaceName.optional(),
+  limit: limit(SERVICES_PAGE_MAX, 500),
+  cursor: cursor('NAMESPACE/SERVICE'),
+});
+export const ServicePath = z.strictObject({ namespace: namespaceName, service: serviceName });
+
+export const AddressList = z
+  .strictObject({
+    revision,
+    services: z.array(
+      z.strictObject({
+        name: z.string().meta({ description: 'NAME, or NAME.NAMESPACE outside the namespace `default`.' }),
+        ip: z.string(),
+      }),
+    ),
+  })
+  .meta({
+    id: 'AddressList',
+    description: 'One entry for every address with a healthy instance of a service, as `example.Discovery/ListServices` gives it.',
+    examples: [{ revision: 42, services: [{ name: 'orders', ip: '127.0.0.1' }] }],
+  });

@@ -1,0 +1,96 @@
+// The REST API, put together: door, application, watches. It needs nothing of the gRPC server.
+import type { EventLog } from '../events/log.ts';
+import { getRequestListener } from '@hono/node-server';
+import type { Clock, Logger } from '@heddle/runtime';
+import type { JoinTokens } from '../ca/index.ts';
+import type { Registry } from '../registry/registry.ts';
+import type { ServerIdentity } from '../server/tls-door.ts';
+import { createApp } from './app.ts';
+import { openRestDoor } from './door.ts';
+import type { RestDoorLimits } from './door.ts';
+import { openApiDocument } from './openapi.ts';
+import type { ProxySource } from './sources.ts';
+import { Watches } from './watch/open.ts';
+
+export interface RestServerOptions {
+  readonly listen: { readonly address: string; readonly port: number };
+  readonly identity: ServerIdentity;
+  readonly operatorToken: string;
+  readonly mesh: { readonly name: string; readonly trustDomain: string };
+  readonly version: string;
+  readonly startedMs: number;
+  readonly registry: Registry;
+  readonly tokens: JoinTokens;
+  readonly proxies: ProxySource;
+  readonly events: EventLog;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly limits?: RestDoorLimits;
+}
+
+export interface RestServer {
+  readonly address: string;
+  readonly port: number;
+  /** Whether it speaks TLS: everywhere but on loopback. */
+  readonly tls: boolean;
+  setIdentity(identity: ServerIdentity): void;
+  /** Ends watches, lets calls finish for up to `graceMs`, then drops connections. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** Rejects with ListenError when the port cannot be taken. */
+export async function openRestServer(options: RestServerOptions): Promise<RestServer> {
+  const { registry, proxies, events, clock, logger, mesh, operatorToken } = options;
+  const epoch = options.startedMs.toString(36);
+  const watches = new Watches({ registry, proxies, events, epoch, clock });
+  let isStopping = false;
+  let document: string | undefined;
+  const app = createApp({
+    clock,
+    logger,
+    rules: () => ({ address: door.address, tls: door.tls, trustDomain: mesh.trustDomain, operatorToken }),
+    context: {
+      mesh,
+      version: options.version,
+      startedMs: options.startedMs,
+      registry,
+      tokens: options.tokens,
+      proxies,
+      events,
+      watches,
+      logger,
+      epoch,
+      document: () => (document ??= JSON.stringify(openApiDocument(options.version))),
+      isStopping: () => isStopping,
+    },
+  });
+  const listener = getRequestListener(app.fetch, {
+    // Other code in this process keeps the Request and Response that it knows.
+    overrideGlobalObjects: false,
+    // Bodies are read here, and read to their end.
+    autoCleanupIncoming: false,
+  });
+  const door = await openRestDoor({
+    ...options.listen,
+    identity: options.identity,
+    onRequest: (request, response) => void listener(request, response),
+    clock,
+    logger,
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
+  }).catch((error: unknown) => {
+    watches.close();
+    throw error;
+  });
+  return {
+    address: door.address,
+    port: door.port,
+    tls: door.tls,
+    setIdentity: (identity) => door.setIdentity(identity),
+    close: async (graceMs) => {
+      isStopping = true;
+      const closed = door.close(graceMs);
+      watches.close();
+      await closed;
+    },
+  };
+}

@@ -1,0 +1,70 @@
+// The certificate of the control plane's own servers, replaced at half of its life. No server serves an older one than it must.
+import { isIP } from 'node:net';
+import { CONTROL_SERVER_NAME } from '@heddle/api';
+import type { Clock, Logger, Timer } from '@heddle/runtime';
+import type { Authority, ControlCertificate } from '../ca/index.ts';
+import type { GrpcServer } from './grpc.ts';
+
+/** A certificate that could not be renewed is tried again after this. */
+const RENEWAL_RETRY_MS = 30_000;
+/** Timers stand still while a machine sleeps, and its wall clock does not: what is due is looked at by the wall clock this often. */
+const LOOK_EVERY_MS = 1_000;
+
+export class ServerCertificates {
+  readonly #authority: Authority;
+  readonly #addresses: readonly (string | undefined)[];
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  #timer: Timer | undefined;
+  #renewAtMs = 0;
+  #closed = false;
+
+  constructor(authority: Authority, addresses: readonly (string | undefined)[], clock: Clock, logger: Logger) {
+    this.#authority = authority;
+    this.#addresses = addresses;
+    this.#clock = clock;
+    this.#logger = logger;
+  }
+
+  async issue(): Promise<{ chainPem: string; keyPem: string }> {
+    const named = this.#addresses.filter(
+      (address) => address !== undefined && address !== '0.0.0.0' && address !== '::' && isIP(address) !== 0,
+    );
+    const ips = new Set(['127.0.0.1', '::1', ...(named as string[])]);
+    const issued: ControlCertificate = await this.#authority.issueControlCertificate({
+      dns: ['localhost', CONTROL_SERVER_NAME],
+      ips: [...ips],
+    });
+    this.#renewAtMs = issued.renewAtMs;
+    return { chainPem: issued.chainPem, keyPem: issued.key.keyPem };
+  }
+
+  renewFor(servers: readonly Pick<GrpcServer, 'setIdentity'>[]): void {
+    this.#plan(servers, this.#renewAtMs);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+  }
+
+  #plan(servers: readonly Pick<GrpcServer, 'setIdentity'>[], atMs: number): void {
+    if (this.#closed) return;
+    const leftMs = atMs - this.#clock.wallMs();
+    if (leftMs > 0) {
+      this.#timer = this.#clock.after(Math.min(leftMs, LOOK_EVERY_MS), () => this.#plan(servers, atMs));
+      return;
+    }
+    this.issue().then(
+      (identity) => {
+        if (this.#closed) return;
+        for (const server of servers) server.setIdentity(identity);
+        this.#plan(servers, this.#renewAtMs);
+      },
+      (error: unknown) => {
+        this.#logger.error({ error: (error as Error).message }, 'the certificate of the control plane cannot be renewed; trying again');
+        this.#plan(servers, this.#clock.wallMs() + RENEWAL_RETRY_MS);
+      },
+    );
+  }
+}

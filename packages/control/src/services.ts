@@ -1,0 +1,74 @@
+// Everything that the control plane answers on its gRPC port.
+import type { Server } from '@grpc/grpc-js';
+import type { Logger } from '@heddle/runtime';
+import { addAdminService, type AdminServerOptions } from './admin-server/server.ts';
+import { addDiscoveryServices } from './discovery-server/server.ts';
+import { addIdentityService } from './identity-server/server.ts';
+import type { ControlOptions } from './options.ts';
+import type { Registry } from './registry/registry.ts';
+import type { ProxySource } from './rest/sources.ts';
+import type { OpenStreams } from './server/handlers.ts';
+import type { ControlState } from './state.ts';
+import { addHealthDiscoveryService } from './xds-server/attached-health.ts';
+import { AttachedInstances } from './xds-server/attached-instances.ts';
+import { addClientStatusService } from './xds-server/csds.ts';
+import { LoadServer } from './xds-server/lrs.ts';
+import { AdsServer } from './xds-server/server.ts';
+
+export interface ServicesOptions extends Pick<AdminServerOptions, 'mesh' | 'version' | 'startedMs'> {
+  readonly options: ControlOptions;
+  readonly state: ControlState;
+  readonly streams: OpenStreams;
+  /** Bounded: callers can be wrong as often as they like. */
+  readonly logger: Logger;
+}
+
+/** Returns what is known of data planes, for the REST API. */
+export function addServices(
+  grpc: Server,
+  { options, state, streams, mesh, version, startedMs, logger: callLogger }: ServicesOptions,
+  undo: (() => Promise<void> | void)[],
+): ProxySource {
+  const { clock, logger } = options;
+  const { authority, events, registry, tokens, lateRenewals } = state;
+  const { rootsPem } = authority;
+  const { trustDomain } = mesh;
+  const attached = new AttachedInstances({ registry, clock, logger });
+  const ads = new AdsServer({ registry, trustDomain, rootsPem, streams, events, attached, clock, logger });
+  undo.push(() => ads.close());
+  ads.addTo(grpc);
+  const loads = addXdsServices(grpc, ads, streams, registry, options);
+  addHealthDiscoveryService(grpc, { registry, attached, streams, logger });
+  addDiscoveryServices(grpc, { registry, streams, clock, logger: callLogger });
+  const ttl = options.certificateTtlMs === undefined ? {} : { ttlMs: options.certificateTtlMs };
+  addIdentityService(grpc, { authority, tokens, lateRenewals, events, logger, ...ttl });
+  addAdminService(grpc, {
+    ...{ mesh, version, startedMs, registry, tokens, ads, loads, events, streams, clock },
+    logger: callLogger,
+  });
+  return proxySource(ads, loads);
+}
+
+function proxySource(ads: AdsServer, loads: LoadServer): ProxySource {
+  return {
+    proxies: () => ads.proxies(),
+    onProxiesChange: (listener) => ads.onProxiesChange(listener),
+    reported: (proxy) => loads.reported(proxy),
+    loads: (node) => loads.loads(node),
+  };
+}
+
+/** What stands beside ADS: what the data planes report, and what is known of them. */
+function addXdsServices(
+  grpc: Server,
+  ads: AdsServer,
+  streams: OpenStreams,
+  registry: Registry,
+  { clock, logger, loadIntervalMs }: ControlOptions,
+): LoadServer {
+  const interval = loadIntervalMs === undefined ? {} : { intervalMs: loadIntervalMs };
+  const loads = new LoadServer({ registry, streams, clock, logger, ...interval });
+  loads.addTo(grpc);
+  addClientStatusService(grpc, { proxies: () => ads.proxies(), reported: (proxy) => loads.reported(proxy), streams, logger });
+  return loads;
+}

@@ -1,0 +1,223 @@
+// LRS: data planes report how much they send where. What they say is bounded and belongs to who they are: a workload reports for its own
+// service, and only the operator's data planes, which host many services, may tell sources apart. Who floods is cut off.
+import { status } from '@grpc/grpc-js';
+import type { Server, ServerDuplexStream } from '@grpc/grpc-js';
+import { lrs } from '@heddle/api';
+import { LoadTable, serviceKey } from '@heddle/core';
+import type { Load, LoadContributor, LoadCounts } from '@heddle/core';
+import type { Clock, Logger } from '@heddle/runtime';
+import type { Registry } from '../registry/registry.ts';
+import { callerOf } from '../server/access.ts';
+import type { Caller } from '../server/caller.ts';
+import { answerEach } from '../server/answer-each.ts';
+import type { OpenStreams } from '../server/handlers.ts';
+import { CallError } from '../server/status.ts';
+import type { ConnectedProxy, ReportedState } from './applied.ts';
+
+/** One for each data plane; each holds what it reported last. */
+const STREAMS_MAX = 5_000;
+/** Envoy and gRPC report once per interval; this leaves room for those that report when something changes. */
+const REPORTS_PER_INTERVAL_MAX = 20;
+export const LOAD_INTERVAL_MS = 10_000;
+/** Reports are missed when a machine is busy; three in a row are not. */
+const EXPIRY_INTERVALS = 3.5;
+const CLUSTER_PREFIX = 'outbound/';
+
+export interface LoadServerOptions {
+  readonly registry: Pick<Registry, 'snapshot' | 'service' | 'revision'>;
+  readonly streams: OpenStreams;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** How often data planes are to report. Default 10 s. */
+  readonly intervalMs?: number;
+}
+
+type Call = ServerDuplexStream<lrs.LoadStatsRequest, lrs.LoadStatsResponse>;
+
+export class LoadServer {
+  readonly #options: LoadServerOptions;
+  readonly #intervalMs: number;
+  readonly #table: LoadTable;
+  readonly #open = new Set<LoadStream>();
+  /** Streams of data planes that say what they have applied. */
+  readonly #byNode = new Map<string, LoadStream>();
+
+  constructor(options: LoadServerOptions) {
+    this.#options = options;
+    this.#intervalMs = options.intervalMs ?? LOAD_INTERVAL_MS;
+    this.#table = new LoadTable({ expiryMs: this.#intervalMs * EXPIRY_INTERVALS });
+  }
+
+  addTo(server: Server): void {
+    server.addService(lrs.LoadReportingService, { streamLoadStats: (call: Call) => void this.#serve(call) });
+  }
+
+  /** Sorted by source and destination. `node`: only what this data plane reports. */
+  loads(node?: string): Load[] {
+    return this.#table.list(this.#nowMs(), node);
+  }
+
+  /** What the data plane itself says that it has; undefined where it does not say so. */
+  reported({ identity, node }: Pick<ConnectedProxy, 'identity' | 'node'>): ReportedState | undefined {
+    return this.#byNode.get(keyOf(identity, node))?.reported;
+  }
+
+  async #serve(call: Call): Promise<void> {
+    const { streams, logger } = this.#options;
+    const caller = callerOf(call.metadata);
+    let stream: LoadStream | undefined;
+    await answerEach(call, streams, logger, (request: lrs.LoadStatsRequest): lrs.LoadStatsResponse | undefined => {
+      const node = lrs.readReportingNode(request);
+      stream ??= this.#join(caller, node);
+      return stream.receive(request, node, this.#nowMs());
+    });
+    if (stream !== undefined) this.#leave(stream);
+  }
+
+  #join(caller: Caller, node: lrs.ReportingNode): LoadStream {
+    if (node.id === '') throw new CallError(status.INVALID_ARGUMENT, 'the first request must say in `node.id` which data plane reports');
+    // Heddle's data planes have names of their own: a second stream is the same one, which came back. Of others many may have one name.
+    const key = node.stateHash === undefined ? undefined : keyOf(caller.kind === 'anonymous' ? '' : caller.uri, node.id);
+    const before = key === undefined ? undefined : this.#byNode.get(key);
+    if (before !== undefined) this.#leave(before);
+    if (this.#open.size >= STREAMS_MAX)
+      throw new CallError(status.RESOURCE_EXHAUSTED, `${STREAMS_MAX} data planes report their load, the limit of one control plane`);
+    const { registry, logger } = this.#options;
+    const stream = new LoadStream({ caller, table: this.#table, registry, node, key, intervalMs: this.#intervalMs, logger });
+    this.#open.add(stream);
+    if (key !== undefined) this.#byNode.set(key, stream);
+    return stream;
+  }
+
+  #leave(stream: LoadStream): void {
+    stream.leave();
+    this.#open.delete(stream);
+    if (stream.key !== undefined && this.#byNode.get(stream.key) === stream) this.#byNode.delete(stream.key);
+  }
+
+  #nowMs(): number {
+    return Math.floor(this.#options.clock.wallMs());
+  }
+}
+
+function keyOf(identity: string, node: string): string {
+  return `${identity} ${node}`;
+}
+
+interface LoadStreamOptions {
+  readonly caller: Caller;
+  readonly table: LoadTable;
+  readonly registry: LoadServerOptions['registry'];
+  readonly node: lrs.ReportingNode;
+  /** Under which it is known; undefined: under none. */
+  readonly key: string | undefined;
+  readonly intervalMs: number;
+  readonly logger: Logger;
+}
+
+class LoadStream {
+  readonly #options: LoadStreamOptions;
+  readonly #contributor: LoadContributor;
+  readonly #ownSource: string;
+  reported: ReportedState | undefined;
+  #told: string | undefined;
+  #toldAt: number | undefined;
+  #lastMs: number | undefined;
+  #windowMs = 0;
+  #windowReports = 0;
+  #warned = false;
+  #hasLeft = false;
+
+  constructor(options: LoadStreamOptions) {
+    this.#options = options;
+    const { caller, table, node } = options;
+    this.#contributor = table.join(node.id);
+    const id = caller.kind === 'anonymous' ? undefined : caller.id;
+    this.#ownSource = id === undefined ? 'heddle-system/operator' : serviceKey(id);
+  }
+
+  /** What is to be told to the data plane: at first, and when the clusters to report have changed. Throws CallError, InvalidMessageError. */
+  receive(request: lrs.LoadStatsRequest, { stateHash }: lrs.ReportingNode, nowMs: number): lrs.LoadStatsResponse | undefined {
+    if (this.#hasLeft) throw new CallError(status.ABORTED, 'another stream reports for this data plane by now');
+    this.#count(nowMs);
+    if (stateHash !== undefined) this.reported = { hash: stateHash, ms: nowMs };
+    const sinceMs = nowMs - (this.#lastMs ?? nowMs - this.#options.intervalMs);
+    for (const load of lrs.readLoad(request)) this.#take(load, Math.max(sinceMs, 1), nowMs);
+    this.#lastMs = nowMs;
+    return this.#instruct();
+  }
+
+  get key(): string | undefined {
+    return this.#options.key;
+  }
+
+  leave(): void {
+    this.#hasLeft = true;
+    this.#options.table.leave(this.#contributor);
+    this.reported = undefined;
+  }
+
+  #count(nowMs: number): void {
+    const { intervalMs } = this.#options;
+    if (nowMs - this.#windowMs >= intervalMs) {
+      this.#windowMs = nowMs;
+      this.#windowReports = 0;
+    }
+    this.#windowReports += 1;
+    if (this.#windowReports > REPORTS_PER_INTERVAL_MAX)
+      throw new CallError(
+        status.RESOURCE_EXHAUSTED,
+        `more than ${REPORTS_PER_INTERVAL_MAX} load reports came within ${intervalMs} ms; one is asked for`,
+      );
+  }
+
+  /** Clusters that lead to no service of the mesh are the data plane's own affair: its application, its control plane. */
+  #take({ cluster, bySource, intervalMs, ...counts }: lrs.ClusterLoad, sinceMs: number, nowMs: number): void {
+    const { caller, registry } = this.#options;
+    const destination = cluster.startsWith(CLUSTER_PREFIX) ? cluster.slice(CLUSTER_PREFIX.length) : '';
+    if (registry.service(destination) === undefined) return;
+    const rest = { ...counts };
+    if (caller.kind === 'operator') {
+      for (const [source, part] of bySource) {
+        if (!this.#isOtherSource(source)) continue;
+        this.#keep(source, destination, part, intervalMs ?? sinceMs, nowMs);
+        subtract(rest, part);
+      }
+    }
+    this.#keep(this.#ownSource, destination, rest, intervalMs ?? sinceMs, nowMs);
+  }
+
+  /** What nobody is behind, or the reporter itself is, stays with the rest. */
+  #isOtherSource(source: string): boolean {
+    return source !== this.#ownSource && this.#options.registry.service(source) !== undefined;
+  }
+
+  #keep(source: string, destination: string, counts: LoadCounts, intervalMs: number, nowMs: number): void {
+    const { table, node, logger } = this.#options;
+    if (table.report(this.#contributor, { source, destination, ...counts, intervalMs }, nowMs) || this.#warned) return;
+    this.#warned = true;
+    logger.warn(
+      { node: node.id },
+      'load reports of a data plane are only kept in part: it names more pairs of services than there is room for',
+    );
+  }
+
+  #instruct(): lrs.LoadStatsResponse | undefined {
+    const { node, registry, intervalMs, caller } = this.#options;
+    if (this.#toldAt !== undefined && (node.sendsAllClusters || this.#toldAt === registry.revision)) return undefined;
+    this.#toldAt = registry.revision;
+    const clusters = node.sendsAllClusters ? ('all' as const) : [...registry.snapshot().services.keys()].map((key) => CLUSTER_PREFIX + key);
+    const told = clusters === 'all' ? clusters : clusters.join();
+    if (told === this.#told) return undefined;
+    this.#told = told;
+    return lrs.instructionToMessage({ clusters, intervalMs, inParts: caller.kind === 'operator' });
+  }
+}
+
+/** What is left when a part is told apart. A reporter whose parts are more than the whole has nothing left. */
+function subtract(rest: { -readonly [K in keyof LoadCounts]: number }, part: LoadCounts): void {
+  rest.issued = Math.max(0, rest.issued - part.issued);
+  rest.succeeded = Math.max(0, rest.succeeded - part.succeeded);
+  rest.failed = Math.max(0, rest.failed - part.failed);
+  rest.inProgress = Math.max(0, rest.inProgress - part.inProgress);
+}
