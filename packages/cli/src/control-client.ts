@@ -8,8 +8,8 @@ import {
   type Metadata,
   type ServiceError,
 } from '@grpc/grpc-js';
-import { admin, controlChannelCredentials, controlChannelOptions, controlTarget, discovery, operatorMetadata } from '@heddle/api';
-import { controlPlaneId, formatSpiffeId, type Instance } from '@heddle/core';
+import { admin, controlChannelCredentials, controlChannelOptions, controlTarget, csds, discovery, operatorMetadata } from '@heddle/api';
+import { controlPlaneId, formatSpiffeId, type Instance, type ServiceRef } from '@heddle/core';
 import { CliError } from './errors.ts';
 import { connectableAddress, readControlInfo, readStateFile, type ControlInfo } from './state-directory.ts';
 
@@ -30,6 +30,12 @@ export interface JoinTokenGrant {
 
 /** One thing that `changes` says: the registry or the proxies are not what they were. */
 export type Changes = ClientReadableStream<admin.ChangesResponse>;
+
+export interface EventFilter {
+  /** `<namespace>/<service>` with its instances, one instance, or a data plane. */
+  readonly subject?: string;
+  readonly kind?: string;
+}
 
 export class ControlClient {
   readonly info: ControlInfo;
@@ -55,13 +61,33 @@ export class ControlClient {
     return services.map((service) => discovery.serviceFromMessage(service));
   }
 
-  async instances(): Promise<Instance[]> {
-    const { instances } = await this.#call(this.#admin.listInstances.bind(this.#admin), { namespace: '', service: '' });
+  /** Of one service, or all. */
+  async instances(of?: ServiceRef): Promise<Instance[]> {
+    const request = { namespace: of?.namespace ?? '', service: of?.name ?? '' };
+    const { instances } = await this.#call(this.#admin.listInstances.bind(this.#admin), request);
     return instances.map((instance) => discovery.instanceFromMessage(instance));
   }
 
   async proxies(): Promise<admin.ProxyMessage[]> {
     return (await this.#call(this.#admin.listProxies.bind(this.#admin), {})).proxies;
+  }
+
+  /** @param node only what this data plane reports. Default: all together. */
+  async loads(node = ''): Promise<admin.LoadMessage[]> {
+    return (await this.#call(this.#admin.listLoad.bind(this.#admin), { node })).loads;
+  }
+
+  /** Each resource of the data planes of this name, with how far they are. */
+  async clientStatus(node: string): Promise<csds.ListedClient[]> {
+    const nodeMatchers = [{ nodeId: { matchPattern: { $case: 'exact' as const, value: node } } }];
+    const fetch: Unary<csds.ClientStatusRequest, csds.ClientStatusResponse> = (...args) => csds.fetchClientStatus(this.#admin, ...args);
+    return csds.clientsFromMessage(await this.#call(fetch, { nodeMatchers, excludeResourceContents: true }));
+  }
+
+  /** Events after the one with the id, oldest first; 0: all that are kept. */
+  events(filter: EventFilter, afterId = 0): Promise<admin.ListEventsResponse> {
+    const { subject = '', kind = '' } = filter;
+    return this.#call(this.#admin.listEvents.bind(this.#admin), { subject, kind, afterId, limit: 0 });
   }
 
   /** @param ttlMs 0: the control plane's default. */

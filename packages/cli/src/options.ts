@@ -1,4 +1,6 @@
 // How the values of options are read: each reader throws commander's error for a wrong value, which becomes exit code 2.
+import { isIP } from 'node:net';
+import { type Locality, metadataProblem, type NamedPorts, parseLocality, portsProblem } from '@heddle/core';
 import { InvalidArgumentError } from 'commander';
 import { OUTPUT_FORMATS, type OutputFormat } from './output/formats.ts';
 
@@ -15,6 +17,16 @@ export function port(min: 0 | 1): (text: string) => number {
       throw new InvalidArgumentError(`a port is a whole number from ${min} to 65535.`);
     return value;
   };
+}
+
+/** A port, or `off`: none. */
+export function portOrOff(text: string): number | 'off' {
+  return text === 'off' ? text : port(0)(text);
+}
+
+/** `HOST:PORT`, or `off`: nowhere. */
+export function listenOrOff(text: string): HostPort | 'off' {
+  return text === 'off' ? text : hostPort(text);
 }
 
 /** `HOST:PORT`, IPv6 addresses in brackets. */
@@ -72,4 +84,96 @@ export function timeToLive(text: string): number {
   const ms = match === null ? 0 : Number(match[1]) * UNIT_MS[match[2]!]!;
   if (ms < 1_000 || ms > TTL_MAX_MS) throw new InvalidArgumentError('expected a time from 1s to 7d, for example 30m.');
   return ms;
+}
+
+/** As the authority takes it: 90 days. */
+const LATE_RENEWAL_MAX_MS = 7_776_000_000;
+
+/** Time after its end in which a certificate can still be renewed, in milliseconds. */
+export function lateRenewal(text: string): number {
+  if (text === 'never') return 0;
+  const match = /^(\d{1,9})(s|m|h|d)$/.exec(text);
+  const ms = match === null ? 0 : Number(match[1]) * UNIT_MS[match[2]!]!;
+  if (ms < 1_000 || ms > LATE_RENEWAL_MAX_MS) throw new InvalidArgumentError('expected a time from 1s to 90d, for example 7d, or never.');
+  return ms;
+}
+
+export interface UsedService {
+  /** Absent: that of the service which uses it. */
+  readonly namespace?: string;
+  readonly service: string;
+  /** Local port on which it is called. */
+  readonly port: number;
+}
+
+/** `NAME=PORT` or `NAMESPACE/NAME=PORT`, several separated by commas, or the option several times. */
+export function usedServices(text: string, before: readonly UsedService[] = []): UsedService[] {
+  const added = text.split(',').map((part): UsedService => {
+    const match = /^(?:([^/=]+)\/)?([^/=]+)=(\d{1,5})$/.exec(part.trim());
+    if (match === null) throw new InvalidArgumentError(`expected SERVICE=PORT, for example inventory=20001, not ${JSON.stringify(part)}.`);
+    const [, namespace, service = '', number = ''] = match;
+    return { ...(namespace !== undefined && { namespace: name(namespace) }), service: name(service), port: port(1)(number) };
+  });
+  return [...before, ...added];
+}
+
+/** `NAME=VALUE`, several separated by commas, or the option several times. */
+export function labels(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const added = text.split(',').map((part): [string, string] => {
+    const at = part.indexOf('=');
+    if (at < 1) throw new InvalidArgumentError(`expected NAME=VALUE, for example tier=gold, not ${JSON.stringify(part)}.`);
+    return [part.slice(0, at).trim(), part.slice(at + 1).trim()];
+  });
+  return { ...before, ...Object.fromEntries(added) };
+}
+
+/** `HOST:PORT` with an IP address and a port that is not 0. */
+export function reachable(text: string): HostPort {
+  const found = hostPort(text);
+  if (isIP(found.host) === 0 || found.port === 0)
+    throw new InvalidArgumentError('expected an IP address and a port, for example 10.0.0.7:15006 or [::1]:15006.');
+  if (/^[0.:]+$/.test(found.host))
+    throw new InvalidArgumentError('others need an address at which they can connect; this one stands for any.');
+  return found;
+}
+
+export function locality(text: string): Locality {
+  const found = parseLocality(text);
+  if (found === undefined)
+    throw new InvalidArgumentError(
+      'expected REGION/ZONE or REGION/ZONE/SUBZONE, for example eu-west/a; letters, digits, ".", "_" and "-".',
+    );
+  return found;
+}
+
+const WEIGHT_MAX = 1_000;
+
+export function weight(text: string): number {
+  const value = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (value < 1 || value > WEIGHT_MAX) throw new InvalidArgumentError(`expected a whole number from 1 to ${WEIGHT_MAX}.`);
+  return value;
+}
+
+/** `NAME=VALUE`; a value may have commas, so that each needs the option once. */
+export function metadata(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const at = text.indexOf('=');
+  const all = { ...before, [text.slice(0, Math.max(0, at)).trim()]: text.slice(at + 1).trim() };
+  const problem = at < 1 ? { rule: 'expected NAME=VALUE, for example owner=payments' } : metadataProblem(Object.entries(all));
+  if (problem !== undefined) throw new InvalidArgumentError(`${problem.rule}.`);
+  return all;
+}
+
+/** `NAME=PORT`, several separated by commas, or the option several times. */
+export function namedPorts(text: string, before: NamedPorts = {}): NamedPorts {
+  const added = text.split(',').map((part): [string, number] => {
+    const [, portName, number] = /^([^=]+)=(\d{1,5})$/.exec(part.trim()) ?? [];
+    if (portName === undefined)
+      throw new InvalidArgumentError(`expected NAME=PORT, for example metrics=9100, not ${JSON.stringify(part)}.`);
+    return [portName, Number(number)];
+  });
+  const all = { ...before, ...Object.fromEntries(added) };
+  const problem = portsProblem(Object.entries(all));
+  if (problem !== undefined)
+    throw new InvalidArgumentError(`${problem.key === undefined ? '' : `${JSON.stringify(problem.key)} `}${problem.rule}.`);
+  return all;
 }

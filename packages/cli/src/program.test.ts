@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { after, describe, it } from 'node:test';
 import { startControl } from '@heddle/control';
 import { parseMeshFile } from '@heddle/core/config';
@@ -33,8 +35,8 @@ function heddle(...args: string[]): Promise<Result> {
 
 const MESH = `mesh: test
 services:
-  orders: { port: 8081, run: node orders.js, replicas: 3 }
-  web: { port: 8080, uses: [orders] }
+  orders: { port: 8081, run: node orders.js, replicas: 3, metadata: { owner: a } }
+  web: { port: 8080, uses: [orders], ports: { metrics: 9100 } }
 `;
 
 describe('the command line', () => {
@@ -59,8 +61,9 @@ describe('the command line', () => {
       ],
       [
         ['get', 'things'],
-        /^error: 'things' is invalid for argument 'kind': allowed choices are services, instances, proxies\n {2}mend: see `heddle get --help`/,
+        /^error: 'things' is invalid for argument 'kind': allowed choices are services, instances, proxies, events, load\n {2}mend: see `heddle get --help`/,
       ],
+      [['get', 'proxies', '--service', 'web'], /^error: proxies are not of one service\n {2}mend: leave out --service/],
       [['get', 'services', '-o', 'xml'], /^error: option '-o.*expected table, json, yaml/],
       [['token', 'create'], /^error: required option '--service <name>' not specified\n {2}mend: /],
       [['token', 'create', '--service', 'Orders!'], /^error: .*a name has lower-case letters/],
@@ -156,18 +159,41 @@ describe('commands that ask a control plane', async () => {
         .split('\n')
         .map((line) => line.split(/ {2,}/)),
       [
-        ['NAMESPACE', 'SERVICE', 'PORT', 'PROTOCOL', 'HEALTHY'],
-        ['default', 'orders', '8081', 'http', '0/0'],
-        ['default', 'web', '8080', 'http', '0/0'],
+        ['NAMESPACE', 'SERVICE', 'PORT', 'PROTOCOL', 'VERSIONS', 'HEALTHY'],
+        ['default', 'orders', '8081', 'http', '-', '0/0'],
+        ['default', 'web', '8080', 'http', '-', '0/0'],
       ],
     );
+    const none = { labels: {}, versions: [], instances: 0, healthy: 0 };
     const services = [
-      { namespace: 'default', name: 'orders', port: 8081, protocol: 'http', labels: {}, instances: 0, healthy: 0 },
-      { namespace: 'default', name: 'web', port: 8080, protocol: 'http', labels: {}, instances: 0, healthy: 0 },
+      { namespace: 'default', name: 'orders', port: 8081, protocol: 'http', metadata: { owner: 'a' }, ports: {}, ...none },
+      { namespace: 'default', name: 'web', port: 8080, protocol: 'http', metadata: {}, ports: { metrics: 9100 }, ...none },
     ];
     assert.deepEqual(JSON.parse(json!.stdout), services);
     assert.deepEqual(parse(yaml!.stdout), services);
     assert.equal((await heddle('get', 'proxies', '--state-dir', stateDir)).stdout, 'none\n');
+  });
+
+  it('list what has happened, of one service or all, and show it as it happens', async () => {
+    const { code, stdout } = await heddle('get', 'events', '--service', 'web', '--state-dir', stateDir);
+    assert.equal(code, 0);
+    assert.match(stdout, /^TIME +EVENT +SUBJECT +MESSAGE\n\S+Z {2}service-declared {2}default\/web {2}http on port 8080\n$/);
+    const [program, ...rest] = heddleProcess('get', 'events', '--watch', '-o', 'json', '--state-dir', stateDir);
+    const watching = spawn(program!, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const lines = createInterface(watching.stdout)[Symbol.asyncIterator]();
+    const next = async () => JSON.parse(String((await lines.next()).value)) as { id: number; kind: string; subject: string };
+    assert.deepEqual(
+      [await next(), await next()].map(({ id, kind, subject }) => [id, kind, subject]),
+      [
+        [1, 'service-declared', 'default/orders'],
+        [2, 'service-declared', 'default/web'],
+      ],
+    );
+    await control.setMesh({ ...mesh!, services: mesh!.services.slice(0, 1) });
+    assert.deepEqual((({ kind, subject }) => [kind, subject])(await next()), ['service-removed', 'default/web']);
+    await control.setMesh(mesh!);
+    watching.kill();
+    await once(watching, 'close');
   });
 
   it('make a token: nothing else on standard output', async () => {

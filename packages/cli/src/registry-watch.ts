@@ -1,17 +1,19 @@
-// Follows the registry's instances: a full list at every change. While the control plane does not answer, the watcher says so
+// Follows what the control plane knows: asked anew at every change. While the control plane does not answer, the watcher says so
 // and tries again; an old list is never passed off as today's truth.
-import { backoffMs, RECONNECT_BACKOFF, type Instance } from '@heddle/core';
+import { backoffMs, RECONNECT_BACKOFF } from '@heddle/core';
 import { plainReason, type Changes, type ControlClient } from './control-client.ts';
 
-export interface RegistryWatchOptions {
+export interface RegistryWatchOptions<T> {
   /** Asked at every (re)connection: a control plane may come back on another port. May throw. */
   readonly open: () => ControlClient;
-  readonly onInstances: (instances: readonly Instance[]) => void;
+  /** Asked at first, and at every change. */
+  readonly ask: (client: ControlClient) => Promise<T>;
+  readonly onAnswer: (answer: T) => void;
   /** The control plane does not answer; told once for each loss. */
   readonly onLost: (reason: string) => void;
 }
 
-export class RegistryWatch {
+export class RegistryWatch<T> {
   #client: ControlClient | undefined;
   #changes: Changes | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -21,9 +23,9 @@ export class RegistryWatch {
   /** A list is being fetched; `#again`: something changed meanwhile. */
   #fetching = false;
   #again = false;
-  readonly #options: RegistryWatchOptions;
+  readonly #options: RegistryWatchOptions<T>;
 
-  constructor(options: RegistryWatchOptions) {
+  constructor(options: RegistryWatchOptions<T>) {
     this.#options = options;
     this.#connect();
   }
@@ -60,11 +62,11 @@ export class RegistryWatch {
     try {
       while (this.#again && client !== undefined && this.#client === client) {
         this.#again = false;
-        const instances = await client.instances();
+        const answer = await this.#options.ask(client);
         if (this.#client !== client || this.#closed) break;
         this.#attempt = 0;
         this.#lost = false;
-        this.#options.onInstances(instances);
+        this.#options.onAnswer(answer);
       }
     } catch (error) {
       if (this.#client === client) this.#broken((error as Error).message);

@@ -13,6 +13,10 @@ export interface ControlInfo {
   readonly pid: number;
   readonly mesh: string;
   readonly trustDomain: string;
+  /** Where it serves names by DNS; absent when it does not. */
+  readonly dns?: { readonly address: string; readonly port: number };
+  /** Where its REST API is; absent when it has none. */
+  readonly rest?: { readonly address: string; readonly port: number; readonly tls: boolean };
 }
 
 /** The given one, else the nearest that exists, else undefined. */
@@ -78,13 +82,18 @@ export function readStateFile(directory: string, ...name: readonly string[]): st
   }
 }
 
+function isPlace(value: unknown): boolean {
+  const { address, port } = (value ?? {}) as { readonly address?: unknown; readonly port?: unknown };
+  return typeof address === 'string' && typeof port === 'number';
+}
+
 /** Undefined when no control plane has served from this directory yet. Throws CliError when the file is damaged. */
 export function readControlInfo(directory: string): ControlInfo | undefined {
   const text = readStateFile(directory, 'control.json');
   if (text === undefined) return undefined;
   try {
     const value = JSON.parse(text) as Partial<ControlInfo>;
-    const { address, port, pid, mesh, trustDomain } = value;
+    const { address, port, pid, mesh, trustDomain, dns, rest } = value;
     if (
       typeof address === 'string' &&
       typeof port === 'number' &&
@@ -92,12 +101,16 @@ export function readControlInfo(directory: string): ControlInfo | undefined {
       typeof mesh === 'string' &&
       typeof trustDomain === 'string'
     ) {
-      return { address, port, pid, mesh, trustDomain };
+      return { address, port, pid, mesh, trustDomain, ...(isPlace(dns) && { dns }), ...(isRest(rest) && { rest }) };
     }
   } catch {
     // Told below, together with JSON of the wrong form.
   }
   throw new CliError(`${join(directory, 'control.json')} is damaged`, 'start the control plane again: it writes the file anew');
+}
+
+function isRest(rest: ControlInfo['rest']): boolean {
+  return typeof rest?.address === 'string' && typeof rest.port === 'number' && typeof rest.tls === 'boolean';
 }
 
 /** A control plane that listens everywhere is reached on this machine's loopback. */

@@ -22,6 +22,7 @@ import { Deadlines } from './stack/deadlines.ts';
 import { ClusterSlots, RouteSlots, RouteTable } from './stack/routes.ts';
 import { Turn } from './stack/turn.ts';
 import { UpstreamCluster } from './upstream/cluster.ts';
+import { ConnectFailures } from './upstream/connect-failures.ts';
 import { Identities } from './upstream/identities.ts';
 
 /** How often a drain looks whether the last request has ended. */
@@ -63,6 +64,7 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
       deadlines: new Deadlines(clock),
       turn: new Turn(network),
       active: { count: 0 },
+      connectFailures: new ConnectFailures(clock),
     };
     this.sockets = new Sockets(network);
     this.identities.onChange = () => this.identitiesChanged();
@@ -149,6 +151,14 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
     return [...this.clusters.clusters()].map((cluster) => cluster.config).filter((config) => config.health !== undefined);
   }
 
+  get onConnectFailures(): ((cluster: string, count: number) => void) | undefined {
+    return this.context.connectFailures.onFailures;
+  }
+
+  set onConnectFailures(run: ((cluster: string, count: number) => void) | undefined) {
+    this.context.connectFailures.onFailures = run;
+  }
+
   configDump(): object {
     return {
       node: this.node,
@@ -210,6 +220,7 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
     for (const listener of [...this.listeners.values(), ...this.retired]) listener.destroy();
     for (const cluster of this.clusters.clusters()) cluster.remove();
     this.context.turn.end();
+    this.context.connectFailures.close();
     this.context.deadlines.close();
   }
 

@@ -89,6 +89,8 @@ export interface DataPlane {
   localClusters(): readonly Cluster[];
   /** Called after an applied update of clusters. */
   onClustersChange: (() => void) | undefined;
+  /** Called with the number of connections that failed to endpoints of a cluster which the configuration calls healthy; at most a few times a second. */
+  onConnectFailures: ((cluster: string, count: number) => void) | undefined;
   /** Plain JSON; holds no private key and no credential. */
   configDump(): object;
   status(): DataPlaneStatus;

@@ -88,6 +88,16 @@ for (const hops of HOPS) {
           await until(() => near.ended, 'the end back');
         });
 
+        const keyed = async (): Promise<void> => {
+          const key = 'dGhlIHNhbXBsZSBub25jZQ==';
+          const { near, far } = await agreed({ headers: { 'sec-websocket-key': key } });
+          assert.deepEqual([near.headers['sec-websocket-accept']].flat(), [acceptOf(key)]);
+          near.end();
+          far.stream.end();
+          await until(() => near.ended && far.ended, 'the ends');
+        };
+        if (version === 'http2') test('a key that came over HTTP/2 is answered, as Envoy passes it on (RFC 8441 §5 does without)', keyed);
+
         test('another protocol than WebSocket is passed on, too', async () => {
           const { near, far } = await agreed({ protocol: 'telegram' });
           assert.equal(far.asked.protocol, 'telegram');

@@ -7,8 +7,10 @@ import { HostedWorkloads } from './admin/hosted-workloads.ts';
 import { type AdminServer, startAdminServer } from './admin/server.ts';
 import { Agent } from './agent/agent.ts';
 import type { HostingDeps } from './agent/hosted-workload.ts';
+import { ConfigurationKeeper } from './agent/kept-configuration.ts';
 import { workloadName } from './agent/workload-spec.ts';
 import type { DataPlane } from './data-plane.ts';
+import { DNS_PORT_NAME, ProxyDns, type ProxyDnsSettings } from './dns/start.ts';
 import { type ControlAddress, directoryIdentityStore, IdentityKeeper, noIdentityStore } from './identity/index.ts';
 import { sendProbe } from './upstream/probe.ts';
 import { createCarrier, type ProcessOptions } from './workers/carrier.ts';
@@ -23,11 +25,13 @@ export interface ProxyOptions {
   readonly adminToken: string;
   /** The shared outbound HTTP proxy; absent: none. Port 0: the system chooses. */
   readonly outboundProxy?: SocketAddress;
+  /** Absent: names are not served. The same configuration that routes calls answers them, also while the control plane is away. */
+  readonly dns?: ProxyDnsSettings;
   /** Gives the data plane an identity of its own (the operator's, on a developer's machine). Absent: the first workload's is used towards the control plane. */
   readonly joinToken?: string;
   /** Whether calls through the shared proxy without a credential carry the data plane's own identity. Needs `joinToken`. */
   readonly anonymousCalls: boolean;
-  /** Where certificates outlive this process. Absent: in memory only. */
+  /** Where certificates, and the configuration as it was last, outlive this process. Absent: in memory only. */
   readonly identityDirectory?: string;
   /** Time that requests in flight have when draining. */
   readonly drainMs: number;
@@ -43,6 +47,7 @@ export interface ProxyOptions {
 export interface RunningProxy {
   readonly admin: SocketAddress;
   readonly outboundProxy: SocketAddress | undefined;
+  readonly dns: SocketAddress | undefined;
   /** What is missing until every listener serves; empty when ready. */
   missing(): string[];
   /** Resolves when `POST /drain` was called. */
@@ -71,8 +76,11 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const { dataPlane } = carrier;
   let agent: Agent | undefined;
   let keeper: IdentityKeeper | undefined;
+  let dns: ProxyDns | undefined;
   try {
     const outboundProxy = await reserveOutboundProxy(options, dataPlane);
+    dns = options.dns === undefined ? undefined : new ProxyDns({ ...options, settings: options.dns, processes });
+    await dns?.begin(false);
     const identityStore =
       options.identityDirectory === undefined ? noIdentityStore : directoryIdentityStore(options.identityDirectory, logger);
     const credentialOf = (workload: string): string => createHmac('sha256', options.adminToken).update(workload).digest('base64url');
@@ -84,14 +92,29 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       ownSockets: outboundProxy === undefined ? [] : [outboundProxy],
       nodeMetadata: outboundProxy === undefined ? {} : { heddle: { outboundProxy: { ...outboundProxy } } },
       sendProbe: (cluster, onEnd) => sendProbe({ network }, cluster, onEnd),
+      load: { refresh: () => carrier.refresh(false), families: () => carrier.metrics.families() },
+      ...(dns === undefined ? {} : { follower: dns.zone }),
+      ...(options.identityDirectory === undefined
+        ? {}
+        : {
+            kept: new ConfigurationKeeper({
+              directory: options.identityDirectory,
+              node,
+              syncedMs: () => agent?.syncedMs ?? 0,
+              clock,
+              logger,
+            }),
+          }),
     });
     agent = hostingAgent;
+    const missing = (): string[] => [...hostingAgent.missing(), ...(dns?.missing() ?? [])];
     keeper = options.joinToken === undefined ? undefined : nodeIdentityKeeper(options, options.joinToken, hosting, agent);
     const workloads = new HostedWorkloads(agent);
     if (takeover !== undefined) {
       void keeper?.start();
       for (const handed of takeover.workloads) await workloads.takeOver(handed);
-      await takeover.whenNothingIsMissing(() => hostingAgent.missing());
+      await takeover.whenNothingIsMissing(missing);
+      await dns?.begin(true);
       await carrier.begin();
       await takeover.ready();
     }
@@ -99,8 +122,9 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     const admin = await startAdminServer({
       listen: takeover?.admin ?? options.admin,
       token: options.adminToken,
-      missing: () => hostingAgent.missing(),
+      missing,
       workloads,
+      sync: () => hostingAgent.sync(),
       dataPlane,
       metrics: carrier.metrics,
       refresh: carrier.refresh,
@@ -111,14 +135,18 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     // Last: from here on nothing can fail, so a one-time token is not spent on a start that does not succeed.
     if (takeover === undefined) void keeper?.start();
     logger.info({ admin: admin.address, outboundProxy }, 'data plane is up');
-    const own = outboundProxy === undefined ? [] : [{ name: OUTBOUND_PROXY, ...outboundProxy }];
+    const own = [
+      ...(outboundProxy === undefined ? [] : [{ name: OUTBOUND_PROXY, ...outboundProxy }]),
+      ...(dns?.address === undefined ? [] : [{ name: DNS_PORT_NAME, ...dns.address }]),
+    ];
     const succession = new Succession({ clock, logger, processes, carrier, admin, names: () => own });
-    const running = { keeper, agent, admin, dataPlane, workloads, succession, drainMs: options.drainMs };
+    const running = { keeper, agent, admin, dns, dataPlane, workloads, succession, drainMs: options.drainMs };
     let stopping: Promise<void> | undefined;
     return {
       admin: admin.address,
       outboundProxy,
-      missing: () => hostingAgent.missing(),
+      dns: dns?.address,
+      missing,
       drainRequested,
       upgrade: (command) => upgrade(running, command),
       stop: () => (stopping ??= stop(running)),
@@ -126,6 +154,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   } catch (error) {
     keeper?.close();
     await agent?.close();
+    await dns?.close();
     await dataPlane.close();
     throw error;
   }
@@ -144,28 +173,32 @@ interface Parts {
   readonly keeper: IdentityKeeper | undefined;
   readonly agent: Agent;
   readonly admin: AdminServer;
+  readonly dns: ProxyDns | undefined;
   readonly dataPlane: DataPlane;
   readonly workloads: HostedWorkloads;
   readonly succession: Succession;
   readonly drainMs: number;
 }
 
-async function stop({ keeper, agent, admin, dataPlane, succession, drainMs }: Parts): Promise<void> {
+async function stop({ keeper, agent, admin, dns, dataPlane, succession, drainMs }: Parts): Promise<void> {
   succession.end();
   keeper?.close();
   await agent.drain(drainMs);
   await agent.close();
   await admin.close();
+  // Requests in flight may look names up until the end.
+  await dns?.close();
   await dataPlane.close();
 }
 
-async function upgrade({ keeper, agent, dataPlane, workloads, succession }: Parts, command: readonly string[]): Promise<boolean> {
+async function upgrade({ keeper, agent, dns, dataPlane, workloads, succession }: Parts, command: readonly string[]): Promise<boolean> {
   const isReplaced = await succession.handOver(command, {
     workloads: workloads.all,
     onBegin: () => agent.expectSuccessor(true),
     onFailed: () => agent.expectSuccessor(false),
     onServed: async () => {
       keeper?.close();
+      await dns?.close();
       await agent.handOver();
     },
   });

@@ -7,16 +7,24 @@ import { loadMesh } from '../mesh-file.ts';
 import type { HostPort } from '../options.ts';
 import { listenForStop } from '../signals.ts';
 import { prepareStateDirectory } from '../state-directory.ts';
+import { dnsChoice, type DnsOptions } from './dns-options.ts';
 
-export interface ControlCommandOptions {
+export interface ControlCommandOptions extends DnsOptions {
   readonly file: string;
   readonly stateDir?: string;
   readonly listen: HostPort;
+  readonly dnsListen: HostPort | 'off';
+  readonly restListen: HostPort | 'off';
+  /** Milliseconds. */
+  readonly certificateLife: number;
+  /** Milliseconds after its end in which a certificate can be renewed. */
+  readonly lateRenewal: number;
   readonly logLevel: LogLevel;
   readonly logFormat?: 'json' | 'pretty';
 }
 
-export async function control({ file, stateDir, listen, logLevel, logFormat }: ControlCommandOptions): Promise<ExitCode> {
+export async function control(options: ControlCommandOptions): Promise<ExitCode> {
+  const { file, stateDir, listen, dnsListen, restListen, certificateLife, lateRenewal, logLevel, logFormat } = options;
   const mesh = loadMesh(file, (text) => process.stderr.write(`${text}\n`));
   const directory = prepareStateDirectory(stateDir);
   const logger = createLogger({ level: logLevel, name: 'control', ...(logFormat === undefined ? {} : { format: logFormat }) });
@@ -27,6 +35,10 @@ export async function control({ file, stateDir, listen, logLevel, logFormat }: C
     mesh,
     stateDir: directory,
     listen: { address: listen.host, port: listen.port },
+    ...(dnsListen === 'off' ? {} : { dns: dnsChoice(options, dnsListen.host, dnsListen.port) }),
+    ...(restListen === 'off' ? {} : { rest: { address: restListen.host, port: restListen.port } }),
+    certificateTtlMs: certificateLife,
+    lateRenewalMs: lateRenewal,
     logger,
     clock: nodeClock,
     random: nodeRandom,

@@ -1,9 +1,9 @@
 // `heddle get`: what the control plane knows, once or at every change.
-import type { Instance } from '@heddle/core';
+import { formatLocality, type Instance, type ServiceRef } from '@heddle/core';
 import type { admin } from '@heddle/api';
 import type { ControlClient } from '../control-client.ts';
 import { openControl } from '../control-client.ts';
-import type { ExitCode } from '../errors.ts';
+import { CliError, type ExitCode } from '../errors.ts';
 import { formatAge, formatData, formatTable, type Column } from '../output/format.ts';
 import type { OutputFormat } from '../output/formats.ts';
 import { paletteFor, type Palette } from '../output/palette.ts';
@@ -11,61 +11,86 @@ import { RegistryWatch } from '../registry-watch.ts';
 import { requireStateDirectory } from '../state-directory.ts';
 import { readProcesses } from '../supervisor/leftovers.ts';
 import { listenForStop } from '../signals.ts';
+import { getEvents } from './get-events.ts';
+import { LOAD_COLUMNS, loadRow } from './get-load.ts';
 
-export type Kind = 'services' | 'instances' | 'proxies';
+type Listed = 'services' | 'instances' | 'proxies' | 'load';
+export type Kind = Listed | 'events';
+
+/** Proxies report every 10 s, not all at once. */
+const LOAD_WATCH_MS = 2_000;
 
 export interface GetOptions {
   readonly output: OutputFormat;
   readonly watch: boolean;
+  /** Of services, instances and events only this one's. */
+  readonly service?: string;
+  readonly namespace: string;
   readonly stateDir?: string;
 }
 
 export async function get(kind: Kind, options: GetOptions): Promise<ExitCode> {
+  const { output, service, namespace } = options;
+  if (service !== undefined && kind !== 'services' && kind !== 'instances' && kind !== 'events')
+    throw new CliError(`${kind} are not of one service`, 'leave out --service', { exitCode: 2 });
   const directory = requireStateDirectory(options.stateDir);
-  if (options.watch) return watch(kind, directory, options.output);
+  const only = service === undefined ? undefined : { namespace, name: service };
+  if (kind === 'events') return getEvents({ directory, output, watch: options.watch, only });
+  if (options.watch) return watch(kind, directory, output, only);
   const control = openControl(directory);
   try {
-    process.stdout.write(await render(kind, control, directory, options.output, false));
+    process.stdout.write(await render(kind, control, directory, output, false, only));
     return 0;
   } finally {
     control.close();
   }
 }
 
-async function watch(kind: Kind, directory: string, output: OutputFormat): Promise<ExitCode> {
+async function watch(kind: Listed, directory: string, output: OutputFormat, only: ServiceRef | undefined): Promise<ExitCode> {
   // The first list must come: a mesh that is not there is an error, one that goes away later is waited for.
   const control = openControl(directory);
   const clear = output === 'table' && process.stdout.isTTY ? '\u001b[H\u001b[2J' : '';
   using stop = listenForStop();
   let shown = '';
-  const show = async (): Promise<void> => {
-    const text = await render(kind, control, directory, output, true);
+  const show = (text: string): void => {
     if (text === shown) return;
     shown = text;
     process.stdout.write(`${clear}${clear === '' && output === 'table' ? `${new Date().toISOString()}\n` : ''}${text}`);
   };
-  await show();
+  show(await render(kind, control, directory, output, true, only));
   const lost = (reason: string): void => void process.stderr.write(`the control plane does not answer: ${reason}; waiting for it\n`);
   // Another connection than `control`: this one is made anew whenever it breaks.
   const following = new RegistryWatch({
     open: () => openControl(directory),
-    onInstances: () => void show().catch((error: Error) => lost(error.message)),
+    ask: (client) => render(kind, client, directory, output, true, only),
+    onAnswer: show,
     onLost: lost,
   });
+  // Load changes without the registry or the proxies.
+  const again = (): void => void render(kind, control, directory, output, true, only).then(show, (error: Error) => lost(error.message));
+  const looking = kind === 'load' ? setInterval(again, LOAD_WATCH_MS) : undefined;
   await stop.asked;
+  clearInterval(looking);
   following.close();
   control.close();
   return 0;
 }
 
-async function render(kind: Kind, control: ControlClient, directory: string, output: OutputFormat, oneOfMany: boolean): Promise<string> {
+async function render(
+  kind: Listed,
+  control: ControlClient,
+  directory: string,
+  output: OutputFormat,
+  oneOfMany: boolean,
+  only: ServiceRef | undefined,
+): Promise<string> {
   const palette = paletteFor(process.stdout, process.env);
-  if (kind === 'services')
-    return put(serviceRows(await control.services(), await control.instances()), serviceColumns(palette), output, oneOfMany, palette);
+  if (kind === 'services') return put(serviceRows(await control.services(), only), serviceColumns(palette), output, oneOfMany, palette);
+  if (kind === 'load') return put((await control.loads()).map(loadRow), LOAD_COLUMNS, output, oneOfMany, palette);
   if (kind === 'proxies') return put((await control.proxies()).map(proxyRow), proxyColumns(palette), output, oneOfMany, palette);
   const pids = new Map(readProcesses(directory).flatMap(({ workload, pid }) => (workload === undefined ? [] : [[workload, pid] as const])));
   return put(
-    (await control.instances()).map((instance) => instanceRow(instance, pids)),
+    (await control.instances(only)).map((instance) => instanceRow(instance, pids)),
     instanceColumns(palette),
     output,
     oneOfMany,
@@ -86,19 +111,20 @@ function put<Row extends object>(
 
 type ListedService = Awaited<ReturnType<ControlClient['services']>>[number];
 
-function serviceRows(services: readonly ListedService[], instances: readonly Instance[]) {
-  return services.map(({ namespace, name, port, protocol, labels }) => {
-    const own = instances.filter(({ service }) => service.namespace === namespace && service.name === name);
-    return {
-      namespace,
-      name,
-      port,
-      protocol,
-      labels,
-      instances: own.length,
-      healthy: own.filter(({ health }) => health === 'healthy').length,
-    };
-  });
+function serviceRows(services: readonly ListedService[], only: ServiceRef | undefined) {
+  const wanted = services.filter(({ namespace, name }) => only === undefined || (namespace === only.namespace && name === only.name));
+  return wanted.map(({ namespace, name, port, protocol, labels, metadata, ports, instances }) => ({
+    namespace,
+    name,
+    port,
+    protocol,
+    labels,
+    metadata,
+    ports,
+    versions: [...new Set(instances.map(({ version }) => version).filter((version) => version !== ''))].sort(),
+    instances: instances.length,
+    healthy: instances.filter(({ health }) => health === 'healthy').length,
+  }));
 }
 type ServiceRow = ReturnType<typeof serviceRows>[number];
 
@@ -108,6 +134,7 @@ function serviceColumns(palette: Palette): Column<ServiceRow>[] {
     { title: 'SERVICE', cell: ({ name }) => name },
     { title: 'PORT', cell: ({ port }) => String(port) },
     { title: 'PROTOCOL', cell: ({ protocol }) => protocol },
+    { title: 'VERSIONS', cell: ({ versions }) => (versions.length === 0 ? '-' : versions.join(', ')) },
     {
       title: 'HEALTHY',
       cell: ({ healthy, instances }) => (healthy === instances && healthy > 0 ? palette.good : palette.bad)(`${healthy}/${instances}`),
@@ -116,7 +143,7 @@ function serviceColumns(palette: Palette): Column<ServiceRow>[] {
 }
 
 function instanceRow(instance: Instance, pids: ReadonlyMap<string, number>) {
-  const { service, id, node, inbound, application, version, labels, weight, health, healthReason } = instance;
+  const { service, id, node, inbound, application, version, labels, metadata, ports, locality, weight, health, healthReason } = instance;
   const pid = pids.get(`${service.namespace}/${service.name}/${id}`);
   return {
     namespace: service.namespace,
@@ -130,7 +157,11 @@ function instanceRow(instance: Instance, pids: ReadonlyMap<string, number>) {
     node,
     version,
     labels,
+    metadata,
+    ports,
+    locality: locality ?? null,
     weight,
+    revision: instance.revision,
   };
 }
 type InstanceRow = ReturnType<typeof instanceRow>;
@@ -144,6 +175,8 @@ export function instanceColumns(palette: Palette): Column<InstanceRow>[] {
     { title: 'PID', cell: ({ pid }) => (pid === null ? '-' : String(pid)) },
     { title: 'INBOUND', cell: ({ inbound }) => socket(inbound) },
     { title: 'NODE', cell: ({ node }) => node },
+    { title: 'VERSION', cell: ({ version }) => (version === '' ? '-' : version) },
+    { title: 'LOCALITY', cell: ({ locality }) => (locality === null ? '-' : formatLocality(locality)) },
     { title: 'REASON', cell: ({ healthReason }) => healthReason },
   ];
 }
@@ -152,31 +185,51 @@ function socket({ address, port }: { readonly address: string; readonly port: nu
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-function proxyRow({ node, identity, connectedMs, sync }: admin.ProxyMessage) {
-  const kinds = sync.map(({ kind, sentResources, sentVersion, ackedVersion, ackedMs, rejection }) => ({
-    kind,
-    resources: sentResources,
-    state: rejection !== '' ? 'rejected' : sentVersion === ackedVersion ? 'in sync' : 'behind',
-    sentVersion,
-    ackedVersion,
-    acked: ackedMs === 0 ? null : new Date(ackedMs).toISOString(),
-    rejection,
+function proxyRow(proxy: admin.ProxyMessage) {
+  const { node, identity, flavour, userAgent, service, connectedMs, heldHash, givenHash, reportedHash, reportedMs } = proxy;
+  const kinds = proxy.sync.map((state) => ({
+    kind: state.kind,
+    resources: state.sentResources,
+    state: state.rejection !== '' ? 'rejected' : state.sentVersion === state.ackedVersion ? 'in sync' : 'behind',
+    sentVersion: state.sentVersion,
+    ackedVersion: state.ackedVersion,
+    acked: isoTime(state.ackedMs),
+    behindSince: isoTime(state.behindSinceMs),
+    heldHash: state.heldHash,
+    givenHash: state.givenHash,
+    rejection: state.rejection,
   }));
   return {
     node,
+    flavour,
+    agent: userAgent,
     identity,
+    service,
     connected: new Date(connectedMs).toISOString(),
+    acked: isoTime(Math.max(0, ...proxy.sync.map(({ ackedMs }) => ackedMs))),
+    heldHash,
+    givenHash,
+    reported: reportedHash === '' ? null : { hash: reportedHash, time: new Date(reportedMs).toISOString() },
     inSync: kinds.every(({ state }) => state === 'in sync'),
     sync: kinds,
   };
 }
-type ProxyRow = ReturnType<typeof proxyRow>;
+
+function isoTime(wallMs: number): string | null {
+  return wallMs === 0 ? null : new Date(wallMs).toISOString();
+}
+
+export type ProxyRow = ReturnType<typeof proxyRow>;
 
 function proxyColumns(palette: Palette): Column<ProxyRow>[] {
   return [
     { title: 'NODE', cell: ({ node }) => node },
+    { title: 'AGENT', cell: ({ agent, flavour }) => (agent === '' ? flavour : agent) },
+    { title: 'BY', cell: ({ service }) => service },
     { title: 'IDENTITY', cell: ({ identity }) => identity },
-    { title: 'CONNECTED', cell: ({ connected }) => formatAge(Date.now() - Date.parse(connected)) },
+    { title: 'CONNECTED', cell: ({ connected }) => sinceThen(connected) },
+    { title: 'ACKED', cell: ({ acked }) => (acked === null ? 'never' : sinceThen(acked)) },
+    { title: 'HASH', cell: ({ heldHash }) => heldHash },
     { title: 'SYNC', cell: (row) => (row.inSync ? palette.good('in sync') : palette.bad(syncTrouble(row))) },
   ];
 }
@@ -184,7 +237,17 @@ function proxyColumns(palette: Palette): Column<ProxyRow>[] {
 /** Which kinds of configuration the proxy has not applied, and why. */
 export function syncTrouble({ sync }: ProxyRow): string {
   const trouble = sync.filter(({ state }) => state !== 'in sync');
-  return trouble.map(({ kind, state, rejection }) => `${kind} ${state}${rejection === '' ? '' : `: ${rejection}`}`).join('; ');
+  return trouble
+    .map(({ kind, state, rejection, behindSince }) => {
+      const since = behindSince === null ? '' : ` for ${sinceThen(behindSince)}`;
+      return `${kind} ${state}${since}${rejection === '' ? '' : `: ${rejection}`}`;
+    })
+    .join('; ');
+}
+
+/** How long ago it was. */
+export function sinceThen(time: string): string {
+  return formatAge(Date.now() - Date.parse(time));
 }
 
 export { proxyRow };

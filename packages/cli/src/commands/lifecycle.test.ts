@@ -161,7 +161,18 @@ describe('heddle up', () => {
   const ports = new PortAllocator('127.0.0.1', Math.random);
   const up = async (text: string, stateDir: string): Promise<Command> => {
     const [controlPort, proxyPort, adminPort] = [await ports.take(), await ports.take(), await ports.take()];
-    const options = ['--control-port', `${controlPort}`, '--proxy-port', `${proxyPort}`, '--admin-port', `${adminPort}`];
+    const options = [
+      '--control-port',
+      `${controlPort}`,
+      '--proxy-port',
+      `${proxyPort}`,
+      '--admin-port',
+      `${adminPort}`,
+      '--rest-port',
+      '0',
+      '--dns-port',
+      '0',
+    ];
     return heddle(['up', '-f', file('up.yaml', text), '--state-dir', stateDir, ...options]);
   };
   const runs = (name: string): string => mesh(name, '  orders: { port: 8081, uses: [], run: sleep 60 }\n');
@@ -194,7 +205,19 @@ describe('heddle control', () => {
   it('takes in its mesh file again on SIGHUP, unless there is a problem with it', async () => {
     const stateDir = join(directory, 'control');
     const path = file('reload.yaml', mesh('test', ORDERS));
-    const command = heddle(['control', '-f', path, '--state-dir', stateDir, '--listen', '127.0.0.1:0']);
+    const command = heddle([
+      'control',
+      '-f',
+      path,
+      '--state-dir',
+      stateDir,
+      '--listen',
+      '127.0.0.1:0',
+      '--rest-listen',
+      '127.0.0.1:0',
+      '--dns-listen',
+      '127.0.0.1:0',
+    ]);
     await until('control.json', () => {
       try {
         return readFileSync(join(stateDir, 'control.json'), 'utf8').includes(String(command.pid));

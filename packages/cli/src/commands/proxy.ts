@@ -2,21 +2,23 @@
 import { join } from 'node:path';
 import { ProxyOptionsError, startProxy } from '@heddle/proxy';
 import { NetworkError } from '@heddle/runtime';
-import { createLogger, createMetrics, nodeClock, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
+import { createLogger, createMetrics, followTextFile, nodeClock, nodeDatagrams, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
 import { CliError, type ExitCode } from '../errors.ts';
 import { machineName } from '../machine.ts';
 import type { HostPort } from '../options.ts';
 import { listenForStop } from '../signals.ts';
 import { connectableAddress, prepareStateDirectory, readControlInfo, requireStateDirectory } from '../state-directory.ts';
+import { dnsChoice, type DnsOptions } from './dns-options.ts';
 import { adminToken, LOOPBACK, readToken } from './proxy-admin-token.ts';
 import { processOptions, type ProxyProcessOptions, serve } from './proxy-process.ts';
 
-export interface ProxyCommandOptions extends ProxyProcessOptions {
+export interface ProxyCommandOptions extends ProxyProcessOptions, DnsOptions {
   /** File of a proxy without a control plane: then `commands/proxy-static.ts` runs. */
   readonly static?: string;
   readonly node?: string;
   readonly control?: HostPort;
   readonly outboundPort: number;
+  readonly dnsPort: number | 'off';
   readonly adminPort: number;
   readonly adminTokenFile?: string;
   readonly joinTokenFile?: string;
@@ -48,6 +50,7 @@ export async function proxy(options: ProxyCommandOptions): Promise<ExitCode> {
     admin: { address: LOOPBACK, port: options.adminPort },
     adminToken: adminToken(options.adminTokenFile ?? adminTokenPath(directory, node)),
     outboundProxy: { address: LOOPBACK, port: options.outboundPort },
+    ...(options.dnsPort === 'off' ? {} : { dns: { ...dnsChoice(options, LOOPBACK, options.dnsPort), ...DNS_DRIVERS } }),
     ...(joinToken === undefined ? {} : { joinToken }),
     anonymousCalls: options.anonymousCalls,
     identityDirectory: join(directory, 'identities', node),
@@ -63,6 +66,8 @@ export async function proxy(options: ProxyCommandOptions): Promise<ExitCode> {
   return 0;
 }
 
+const DNS_DRIVERS = { datagrams: nodeDatagrams, resolvConf: followTextFile('/etc/resolv.conf') };
+
 export function adminTokenPath(directory: string, node: string): string {
   return join(directory, `proxy-${node}.token`);
 }
@@ -76,9 +81,13 @@ function controlOf(directory: string): { address: string; port: number } {
 
 function explain(error: unknown): never {
   if (error instanceof NetworkError && error.kind === 'address-in-use') {
-    throw new CliError(error.message, 'stop the process that holds the port, or choose another with --outbound-port or --admin-port', {
-      cause: error,
-    });
+    throw new CliError(
+      error.message,
+      'stop the process that holds the port, or choose another with --outbound-port, --admin-port or --dns-port',
+      {
+        cause: error,
+      },
+    );
   }
   if (error instanceof NetworkError || error instanceof ProxyOptionsError) throw new CliError(error.message, undefined, { cause: error });
   throw error;

@@ -1,7 +1,7 @@
 // `heddle run`: one process of a service with a proxy of its own (sidecar), joined to a mesh that may run elsewhere.
 import { randomBytes } from 'node:crypto';
 import { isatty } from 'node:tty';
-import { DEFAULT_NAMESPACE, parseJoinToken, type ServiceRef } from '@heddle/core';
+import { DEFAULT_NAMESPACE, type Locality, type NamedPorts, parseJoinToken, type ServiceRef } from '@heddle/core';
 import { openControl, type ControlClient } from '../control-client.ts';
 import { CliError, splitMend, type ExitCode } from '../errors.ts';
 import type { HostPort } from '../options.ts';
@@ -14,6 +14,7 @@ import { Output } from '../supervisor/output.ts';
 import { HostedProcess } from '../up/hosted-process.ts';
 import { followJoining } from '../up/joining.ts';
 import { poll } from '../up/poll.ts';
+import { localityOfMachine } from '../up/locality.ts';
 import { PortAllocator, requireFreePorts } from '../up/ports.ts';
 import { ProxyAdmin } from '../up/proxy-admin.ts';
 import { ProxyHost } from '../up/proxy-host.ts';
@@ -24,10 +25,17 @@ export interface RunOptions {
   readonly port?: number;
   readonly instance?: string;
   readonly uses?: readonly string[];
+  readonly instanceVersion?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly ports?: NamedPorts;
+  readonly locality?: Locality;
+  readonly weight: number;
   readonly control?: HostPort;
   readonly inboundAddress: string;
   readonly inboundPort: number;
   readonly outboundPort: number;
+  readonly dnsPort: number | 'off';
   readonly adminPort: number;
   readonly proxyWorkers: number;
   readonly stateDir?: string;
@@ -39,6 +47,7 @@ const STOP_SECONDS = 10;
 
 export async function run(command: readonly string[], options: RunOptions): Promise<ExitCode> {
   // Wrong usage is told before anything is made.
+  localityOfMachine();
   const given = givenToken(options);
   const directory = given === undefined ? requireStateDirectory(options.stateDir) : prepareStateDirectory(options.stateDir);
   const operator = given === undefined ? openControl(directory) : undefined;
@@ -53,6 +62,7 @@ export async function run(command: readonly string[], options: RunOptions): Prom
     await requireFreePorts(LOOPBACK, [
       { what: 'the HTTP proxy', flag: '--outbound-port', port: outboundPort },
       { what: "the proxy's admin API", flag: '--admin-port', port: adminPort },
+      ...(options.dnsPort === 'off' ? [] : [{ what: 'names by DNS', flag: '--dns-port', port: options.dnsPort, udp: true }]),
     ]);
     if (options.inboundPort !== 0)
       await requireFreePorts(options.inboundAddress, [
@@ -179,7 +189,14 @@ function makeSidecar(options: SidecarOptions): Sidecar {
   const hosted: HostedProcess = new HostedProcess({
     service: { namespace, name: service },
     instance,
-    run: { command, directory: process.cwd(), environment: {}, stopTimeoutMs: STOP_SECONDS * 1_000, version: '' },
+    run: {
+      command,
+      directory: process.cwd(),
+      environment: {},
+      stopTimeoutMs: STOP_SECONDS * 1_000,
+      version: options.instanceVersion ?? '',
+    },
+    said: saidOf(options),
     uses,
     // Nobody asks the registry here: the proxy's verdict takes a hanging process out of rotation; only a crash restarts it.
     livenessAfterMs: Infinity,
@@ -209,8 +226,12 @@ function makeSidecar(options: SidecarOptions): Sidecar {
   return { workload: `${namespace}/${service}/${instance}`, admin, host, hosted, tell: tellOfInstance };
 }
 
-function proxyArguments({ control, outboundPort, adminPort, directory }: SidecarOptions, instance: string): string[] {
-  const ports = ['--outbound-port', String(outboundPort), '--admin-port', String(adminPort)];
+function saidOf({ labels = {}, metadata = {}, ports = {}, weight, locality = localityOfMachine() }: SidecarOptions) {
+  return { labels, metadata, ports, weight, ...(locality === undefined ? {} : { locality }) };
+}
+
+function proxyArguments({ control, outboundPort, dnsPort, adminPort, directory }: SidecarOptions, instance: string): string[] {
+  const ports = ['--outbound-port', String(outboundPort), '--admin-port', String(adminPort), '--dns-port', String(dnsPort)];
   // Its warnings about the control plane come with every try; `followJoining` tells them once.
   const log = ['--log-level', 'error', '--log-format', 'pretty'];
   return ['--node', instance, '--control', hostPortText(control.host, control.port), ...ports, '--state-dir', directory, ...log];

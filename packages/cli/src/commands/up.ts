@@ -1,6 +1,7 @@
 // `heddle up`: everything is checked before anything is started; then the mesh runs until somebody stops it.
 import { resolve } from 'node:path';
 import { isatty } from 'node:tty';
+import type { Locality } from '@heddle/core';
 import { CliError, formatError, type ExitCode } from '../errors.ts';
 import { machineName } from '../machine.ts';
 import { loadMesh } from '../mesh-file.ts';
@@ -8,23 +9,32 @@ import { FdStream } from '../output/fd-stream.ts';
 import { paletteFor } from '../output/palette.ts';
 import { heddleCommand } from '../self.ts';
 import { onStopSignal } from '../signals.ts';
-import { findStateDirectory, prepareStateDirectory } from '../state-directory.ts';
+import { findStateDirectory, prepareStateDirectory, readControlInfo } from '../state-directory.ts';
 import { findProgram } from '../supervisor/command.ts';
 import { endLeftovers } from '../supervisor/leftovers.ts';
 import { Output } from '../supervisor/output.ts';
+import { localityOfMachine } from '../up/locality.ts';
 import { UpLock } from '../up/lock.ts';
 import { MeshRun } from '../up/mesh-run.ts';
 import { planMesh, type Plan } from '../up/plan.ts';
-import { requireFreePorts } from '../up/ports.ts';
+import { type NeededPort, requireFreePorts } from '../up/ports.ts';
 import { readyBlock } from '../up/ready.ts';
+import type { DnsForward } from './dns-options.ts';
 
 export interface UpOptions {
   readonly file: string;
   readonly stateDir?: string;
   readonly controlPort: number;
+  /** 0: the system chooses. */
+  readonly dnsPort: number | 'off';
+  readonly proxyDnsPort: number | 'off';
+  readonly dnsForward: DnsForward;
   readonly proxyPort: number;
   readonly adminPort: number;
+  /** 0: the system chooses. */
+  readonly restPort: number | 'off';
   readonly proxyWorkers: number;
+  readonly locality?: Locality;
   readonly quiet: boolean;
 }
 
@@ -39,13 +49,14 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   const output = new Output(stream, palette);
   const say = (text: string): void => output.line('heddle', text);
 
+  const locality = options.locality ?? localityOfMachine();
   const mesh = loadMesh(options.file, say);
   const plan = planMesh(mesh, (program, { run }) => findProgram(program, process.env['PATH'] ?? '', run?.directory ?? '.') !== undefined);
   if (plan.instances.length === 0)
     throw new CliError(`${options.file} has no service to run here${leftOutWords(plan)}`, 'give a service a `run:` command');
   for (const { id } of plan.instances) output.expect(id);
   const stateDirectory = prepareStateDirectory(options.stateDir);
-  const { controlPort, proxyPort, adminPort } = options;
+  const { controlPort, dnsPort, proxyDnsPort, proxyPort, adminPort, restPort } = options;
   const lock = UpLock.take(stateDirectory, { pid: process.pid, proxyPort, adminPort });
   try {
     for (const { name, pid } of await endLeftovers(stateDirectory))
@@ -53,7 +64,10 @@ export async function up(options: UpOptions): Promise<ExitCode> {
     await requireFreePorts(LOOPBACK, [
       { what: 'the control plane', flag: '--control-port', port: controlPort },
       { what: 'the HTTP proxy', flag: '--proxy-port', port: proxyPort },
+      ...dnsPorts(dnsPort, '--dns-port'),
+      ...dnsPorts(proxyDnsPort, '--proxy-dns-port'),
       { what: "the proxy's admin API", flag: '--admin-port', port: adminPort },
+      ...(typeof restPort === 'number' && restPort > 0 ? [{ what: 'the REST API', flag: '--rest-port', port: restPort }] : []),
     ]);
     say(`mesh ${mesh.name} from ${options.file}`);
     for (const { config, missing } of plan.leftOut) {
@@ -69,10 +83,15 @@ export async function up(options: UpOptions): Promise<ExitCode> {
       meshFile: resolve(options.file),
       stateDirectory,
       controlPort,
+      dnsPort,
+      proxyDnsPort,
+      dnsForward: options.dnsForward,
       proxyPort,
       proxyWorkers: options.proxyWorkers,
       adminPort,
+      restPort,
       node: machineName(),
+      locality,
       quiet: options.quiet,
       output,
       palette,
@@ -87,8 +106,10 @@ export async function up(options: UpOptions): Promise<ExitCode> {
             leftOut: new Map(plan.leftOut.map(({ config, missing }) => [config.service.name, missing])),
             stateDirectory,
             controlPort,
+            dnsPort: readControlInfo(stateDirectory)?.dns?.port,
             proxyPort,
             adminPort,
+            restPort: readControlInfo(stateDirectory)?.rest?.port,
             command: heddleCommand(),
             commandOptions: isDefault ? '' : ` --state-dir ${stateDirectory}`,
           },
@@ -145,6 +166,10 @@ async function supervise(run: MeshRun, stream: FdStream, say: (text: string) => 
     process.off('uncaughtException', fault);
     process.off('unhandledRejection', fault);
   }
+}
+
+function dnsPorts(port: number | 'off', flag: string): NeededPort[] {
+  return port === 'off' || port === 0 ? [] : [{ what: 'names by DNS', flag, port, udp: true }];
 }
 
 function leftOutWords({ leftOut }: Plan): string {

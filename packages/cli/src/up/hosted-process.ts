@@ -15,13 +15,15 @@ import type { Level, Verdict } from '../supervisor/process-machine.ts';
 import { SupervisedProcess, type Launch, type ProcessStatus } from '../supervisor/supervised-process.ts';
 import { processEnvironment } from './environment.ts';
 import { listenProblem, type PortAllocator } from './ports.ts';
-import { ProxyAdminError, type ProxyAdmin, type WorkloadBinding } from './proxy-admin.ts';
+import { ProxyAdminError, type ProxyAdmin, type WorkloadBinding, type WorkloadRequest } from './proxy-admin.ts';
 import type { ProxyHost } from './proxy-host.ts';
 
 export interface HostedProcessOptions {
   readonly service: ServiceRef;
   readonly instance: string;
   readonly run: Pick<RunConfig, 'command' | 'directory' | 'environment' | 'stopTimeoutMs' | 'version'>;
+  /** What the registry is told about the instance, for others to know. */
+  readonly said: Pick<WorkloadRequest, 'labels' | 'metadata' | 'ports' | 'locality' | 'weight'>;
   readonly uses: readonly ServiceRef[];
   readonly livenessAfterMs: number;
   readonly host: ProxyHost;
@@ -160,7 +162,7 @@ export class HostedProcess {
   }
 
   async #put(): Promise<{ binding: WorkloadBinding; ports: Ports }> {
-    const { admin, host, service, instance, run, joinToken } = this.#options;
+    const { admin, host, service, instance, run, said, joinToken } = this.#options;
     for (let tries = 1; ; tries++) {
       this.#ports ??= await this.#choosePorts();
       const generation = host.generation;
@@ -168,7 +170,7 @@ export class HostedProcess {
       const token = await joinToken();
       const { application, inbound, outbounds } = this.#ports;
       try {
-        const workload = { application, inbound, outbounds, version: run.version, labels: {}, weight: 1 };
+        const workload = { application, inbound, outbounds, version: run.version, ...said };
         this.#binding = await admin.put(service, instance, token === undefined ? workload : { joinToken: token, ...workload });
         this.#generation = generation;
         return { binding: this.#binding, ports: this.#ports };

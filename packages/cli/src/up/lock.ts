@@ -41,7 +41,7 @@ export class UpLock {
       const who = holder === undefined ? 'another `heddle up`' : `another \`heddle up\` (process ${holder})`;
       throw new CliError(
         `${who} runs with the state directory ${directory}`,
-        'stop it with Ctrl-C, or give this one a directory and ports of its own (--state-dir, --control-port, --proxy-port, --admin-port)',
+        'stop it with Ctrl-C, or give this one a directory and ports of its own (--state-dir, --control-port, --proxy-port, --admin-port, --rest-port, --dns-port)',
       );
     }
     writeFileSync(join(directory, INFO_FILE), `${JSON.stringify(info)}\n`, { mode: 0o600 });

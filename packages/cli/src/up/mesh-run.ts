@@ -1,7 +1,8 @@
 // A whole mesh on this machine: starts control plane, proxy and instances in that order, keeps them running, tells what happens,
 // and takes everything down in the opposite order.
 import type { Readable } from 'node:stream';
-import { serviceKey, SYSTEM_NAMESPACE, type Instance, type MeshConfig } from '@heddle/core';
+import { serviceKey, SYSTEM_NAMESPACE, type Instance, type Locality, type MeshConfig } from '@heddle/core';
+import { type DnsForward, dnsForwardText } from '../commands/dns-options.ts';
 import { openControl } from '../control-client.ts';
 import type { Palette } from '../output/palette.ts';
 import { RegistryWatch } from '../registry-watch.ts';
@@ -27,11 +28,18 @@ export interface MeshRunOptions {
   readonly meshFile: string;
   readonly stateDirectory: string;
   readonly controlPort: number;
+  /** 0: the system chooses. */
+  readonly dnsPort: number | 'off';
+  readonly proxyDnsPort: number | 'off';
+  readonly dnsForward: DnsForward;
   readonly proxyPort: number;
   readonly proxyWorkers: number;
   readonly adminPort: number;
+  /** 0: the system chooses. */
+  readonly restPort: number | 'off';
   /** Name of the proxy in the mesh. */
   readonly node: string;
+  readonly locality: Locality | undefined;
   readonly quiet: boolean;
   readonly output: Output;
   readonly palette: Palette;
@@ -58,7 +66,7 @@ interface Running {
 }
 
 export class MeshRun {
-  #watch: RegistryWatch | undefined;
+  #watch: RegistryWatch<Instance[]> | undefined;
   #stopping = false;
   readonly #abort = new AbortController();
   readonly #options: MeshRunOptions;
@@ -69,20 +77,24 @@ export class MeshRun {
   readonly #running: readonly Running[];
 
   constructor(options: MeshRunOptions) {
-    const { stateDirectory, mesh, meshFile, controlPort, proxyPort, proxyWorkers, adminPort, node, plan } = options;
+    const { stateDirectory, mesh, meshFile, controlPort, proxyPort, proxyWorkers, adminPort, restPort, node, plan } = options;
+    const { dnsPort, proxyDnsPort } = options;
     this.#options = options;
     this.#file = new ProcessFile(stateDirectory);
     const log = ['--state-dir', stateDirectory, '--log-level', 'warn', '--log-format', 'pretty'];
+    const rest = ['--rest-listen', restPort === 'off' ? restPort : `${LOOPBACK}:${restPort}`];
+    const forward = ['--dns-forward', dnsForwardText(options.dnsForward)];
+    const dns = ['--dns-listen', dnsPort === 'off' ? 'off' : `${LOOPBACK}:${dnsPort}`, ...forward];
     this.#control = new ControlHost({
       stateDirectory,
       guard: this.#guard,
-      args: ['-f', meshFile, '--listen', `${LOOPBACK}:${controlPort}`, ...log],
+      args: ['-f', meshFile, '--listen', `${LOOPBACK}:${controlPort}`, ...dns, ...rest, ...log],
       ...this.#reports('control'),
     });
     const tokenFile = `proxy-${node}.token`;
     const admin = new ProxyAdmin(adminPort, () => readStateFile(stateDirectory, tokenFile));
     const anonymous = mesh.anonymousCalls === 'operator' ? ['--anonymous-calls'] : [];
-    const ports = ['--outbound-port', String(proxyPort), '--admin-port', String(adminPort)];
+    const ports = ['--outbound-port', String(proxyPort), '--admin-port', String(adminPort), '--dns-port', String(proxyDnsPort), ...forward];
     this.#proxy = new ProxyHost({
       admin,
       args: ['--node', node, '--control', `${LOOPBACK}:${controlPort}`, ...ports, ...anonymous, ...log],
@@ -116,7 +128,8 @@ export class MeshRun {
     for (const { process } of this.#running) process.start();
     this.#watch = new RegistryWatch({
       open: () => openControl(stateDirectory),
-      onInstances: (instances) => this.#learn(instances),
+      ask: (client) => client.instances(),
+      onAnswer: (instances) => this.#learn(instances),
       onLost: (reason) => {
         if (this.#stopping) return;
         this.#say(`the control plane does not answer (${reason}); what runs goes on`);
@@ -174,12 +187,13 @@ export class MeshRun {
 
   #prepare(planned: PlannedInstance, admin: ProxyAdmin, ports: PortAllocator): Running {
     const { config, run, id, workload } = planned;
-    const { proxyPort, quiet, output } = this.#options;
-    const { namespace, name } = config.service;
+    const { proxyPort, locality, quiet, output } = this.#options;
+    const { namespace, name, ports: named } = config.service;
     const process = new HostedProcess({
       service: { namespace, name },
       instance: id,
       run,
+      said: { labels: {}, metadata: {}, ports: named, weight: 1, ...(locality === undefined ? {} : { locality }) },
       uses: config.uses,
       livenessAfterMs: livenessAfterMs(config),
       host: this.#proxy,

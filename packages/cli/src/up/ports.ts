@@ -1,6 +1,7 @@
 // Ports: whether one is free, who holds it, and which ones services get. Services get ports below the system's own range for
 // outgoing connections: out of that range, a port could be taken while its service restarts.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 import { CliError } from '../errors.ts';
 import { processCommand } from '../supervisor/process-info.ts';
@@ -18,12 +19,23 @@ export function listenProblem(address: string, port: number): Promise<NodeJS.Err
   });
 }
 
+/** The same for UDP. */
+function bindProblem(address: string, port: number): Promise<NodeJS.ErrnoException | undefined> {
+  return new Promise((resolve) => {
+    const socket = createSocket('udp4');
+    socket.once('error', (error) => socket.close(() => resolve(error)));
+    socket.bind({ address, port, exclusive: true }, () => socket.close(() => resolve(undefined)));
+  });
+}
+
 export interface NeededPort {
   /** For people: `the control plane`. */
   readonly what: string;
   /** The option that chooses it. */
   readonly flag: string;
   readonly port: number;
+  /** On UDP too. */
+  readonly udp?: boolean;
 }
 
 /** Throws CliError that names the port, its option and, where the system tells, who holds it. */
@@ -32,8 +44,8 @@ export async function requireFreePorts(address: string, needed: readonly NeededP
     const twin = needed.slice(0, index).find((other) => other.port === port);
     if (twin !== undefined) throw new CliError(`${twin.flag} and ${flag} are both ${port}`, 'give each a port of its own', { exitCode: 2 });
   }
-  for (const { what, flag, port } of needed) {
-    const problem = await listenProblem(address, port);
+  for (const { what, flag, port, udp } of needed) {
+    const problem = (await listenProblem(address, port)) ?? (udp === true ? await bindProblem(address, port) : undefined);
     if (problem === undefined) continue;
     if (problem.code === 'EADDRINUSE') {
       const holder = portHolder(port);

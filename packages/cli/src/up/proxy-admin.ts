@@ -1,6 +1,6 @@
 // The admin API of a proxy, from the supervisor's side: is it there, and which workloads shall it host.
 import { request } from 'node:http';
-import type { OutboundPort, ServiceRef, SocketAddress } from '@heddle/core';
+import type { Locality, NamedPorts, OutboundPort, ServiceRef, SocketAddress } from '@heddle/core';
 
 export interface WorkloadRequest {
   /** Absent when the proxy may still hold a certificate and no token can be had. */
@@ -10,6 +10,9 @@ export interface WorkloadRequest {
   readonly outbounds: readonly OutboundPort[];
   readonly version: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly ports: NamedPorts;
+  readonly locality?: Locality;
   readonly weight: number;
 }
 

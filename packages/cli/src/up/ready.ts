@@ -19,8 +19,12 @@ export interface ReadyFacts {
   readonly leftOut: ReadonlyMap<string, readonly string[]>;
   readonly stateDirectory: string;
   readonly controlPort: number;
+  /** Undefined: it serves no names. */
+  readonly dnsPort: number | undefined;
   readonly proxyPort: number;
   readonly adminPort: number;
+  /** Undefined: there is no REST API. */
+  readonly restPort: number | undefined;
   /** How a person runs a Heddle command from here, with what it needs to find this mesh. */
   readonly command: string;
   readonly commandOptions: string;
@@ -73,11 +77,13 @@ function serviceTable({ mesh, instances, leftOut }: ReadyFacts, palette: Palette
   );
 }
 
-function addresses({ controlPort, proxyPort, adminPort, stateDirectory }: ReadyFacts): string {
+function addresses({ controlPort, dnsPort, proxyPort, adminPort, restPort, stateDirectory }: ReadyFacts): string {
   return [
     `HTTP proxy     http://127.0.0.1:${proxyPort}`,
     `proxy admin    http://127.0.0.1:${adminPort}/metrics`,
     `control plane  127.0.0.1:${controlPort} (gRPC, TLS)`,
+    ...(dnsPort === undefined ? [] : [`names by DNS   127.0.0.1:${dnsPort} (UDP and TCP)`]),
+    ...(restPort === undefined ? [] : [`REST API       http://127.0.0.1:${restPort}/api/v1/openapi.json`]),
     `state          ${stateDirectory}`,
     '',
   ].join('\n');

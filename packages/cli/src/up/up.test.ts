@@ -167,8 +167,10 @@ it('the ready block shows services, addresses and things to try with real values
     leftOut: new Map([['pricing', ['fortran']]]),
     stateDirectory: '/s',
     controlPort: 1,
+    dnsPort: 5,
     proxyPort: 2,
     adminPort: 3,
+    restPort: 4,
     command: './heddle',
     commandOptions: '',
   };
@@ -177,6 +179,10 @@ it('the ready block shows services, addresses and things to try with real values
   assert.match(text, /pricing +4 +http +0\/0 +left out: needs fortran/);
   assert.match(text, /bank .*started by somebody else/);
   assert.match(text, /curl -x http:\/\/127\.0\.0\.1:2 http:\/\/orders\.mesh\.internal\//);
+  assert.match(text, /REST API +http:\/\/127\.0\.0\.1:4\/api\/v1\//);
+  assert.doesNotMatch(readyBlock({ ...facts, restPort: undefined }, PLAIN), /REST/);
+  assert.match(text, /names by DNS +127\.0\.0\.1:5 /);
+  assert.doesNotMatch(readyBlock({ ...facts, dnsPort: undefined }, PLAIN), /DNS/);
   assert.match(text, /kill -9 105 +# orders-3/);
   assert.match(text, /\.\/heddle get instances --watch/);
 });

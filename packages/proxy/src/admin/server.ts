@@ -21,6 +21,8 @@ export interface AdminServerOptions {
   readonly missing: () => readonly string[];
   /** Absent where there is no control plane: then there are no pages for workloads. */
   readonly workloads?: Pick<Agent, 'list' | 'put' | 'remove'>;
+  /** What is applied of a control plane's configuration. Absent where there is none. */
+  readonly sync?: () => object;
   readonly dataPlane: Pick<DataPlane, 'configDump' | 'status'>;
   readonly metrics: { expose(): string };
   /** Called before anything of data plane or metrics is shown. Absent: they are always up to date. */
@@ -72,7 +74,7 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
   };
 }
 
-function adminRoutes({ missing, workloads, dataPlane, metrics, refresh, onDrain }: AdminServerOptions): AdminRoute[] {
+function adminRoutes({ missing, workloads, sync, dataPlane, metrics, refresh, onDrain }: AdminServerOptions): AdminRoute[] {
   const fresh = async (body: () => unknown, withConfig = false): Promise<Reply> => {
     await refresh?.(withConfig);
     return { status: 200, body: body() };
@@ -96,6 +98,7 @@ function adminRoutes({ missing, workloads, dataPlane, metrics, refresh, onDrain 
     },
     { method: 'GET', path: ['config_dump'], open: false, handle: () => fresh(() => dataPlane.configDump(), true) },
     { method: 'GET', path: ['status'], open: false, handle: () => fresh(() => dataPlane.status()) },
+    ...(sync === undefined ? [] : [{ method: 'GET', path: ['sync'], open: false, handle: () => ({ status: 200, body: sync() }) }]),
     ...(workloads === undefined ? [] : workloadRoutes(workloads)),
     {
       method: 'POST',

@@ -1,5 +1,5 @@
 // The xDS stream against a real server on a real socket, with a real data path behind it: what cannot be applied is refused with
-// the reason, and after a broken stream only differences come.
+// the reason, after a broken stream only differences come, and a silent one is replaced.
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { type handleBidiStreamingCall, Server, ServerCredentials } from '@grpc/grpc-js';
@@ -13,7 +13,7 @@ import {
   encodeResource,
   type Snapshot,
 } from '@heddle/api';
-import { TRUST_BUNDLE } from '@heddle/core';
+import { type StreamWatchPolicy, TRUST_BUNDLE } from '@heddle/core';
 import { createMetrics, generateKeyPair, nodeClock, nodeRandom } from '@heddle/runtime/node';
 import { type LogLine, recordingLogger, TestRoot, until } from '../identity/testing/control.ts';
 import { createPlane, endpoint, meshCluster, routeConfig } from '../testing/mesh.ts';
@@ -26,8 +26,12 @@ const BUNDLE = { name: TRUST_BUNDLE, rootsPem: root.pem };
 class AdsPeer {
   session: DeltaAdsSession | undefined;
   streams = 0;
-  /** Resources in all responses of the present stream. */
+  /** Resources in all responses of the present stream, without the trust bundle: that is sent whenever a sign of life is asked for. */
   resourcesSent = 0;
+  /** Requests on the present stream that were answered, or would have been. */
+  requests: DeltaDiscoveryRequest[] = [];
+  /** Whether the handler does its work. */
+  isAlive = true;
   #snapshot: Snapshot;
   #send: ((responses: readonly DeltaDiscoveryResponse[]) => void) | undefined;
   #server: Server | undefined;
@@ -64,14 +68,18 @@ class AdsPeer {
     this.session = session;
     this.streams += 1;
     this.resourcesSent = 0;
+    this.requests = [];
     this.#send = (responses) => {
       for (const response of responses) {
-        this.resourcesSent += response.resources?.length ?? 0;
+        this.resourcesSent += response.resources?.filter(({ name }) => name !== TRUST_BUNDLE).length ?? 0;
         call.write(response);
       }
     };
     call.sendMetadata(call.metadata.clone());
-    call.on('data', (request: DeltaDiscoveryRequest) => this.#send?.(session.onRequest(request, Date.now())));
+    call.on('data', (request: DeltaDiscoveryRequest) => {
+      this.requests.push(request);
+      if (this.isAlive) this.#send?.(session.onRequest(request, Date.now()));
+    });
     call.on('error', () => {});
     call.on('end', () => call.end());
   }
@@ -79,7 +87,7 @@ class AdsPeer {
 
 type Call = Parameters<handleBidiStreamingCall<DeltaDiscoveryRequest, DeltaDiscoveryResponse>>[0];
 
-function connect(t: TestContext, port: number) {
+function connect(t: TestContext, port: number, watch?: StreamWatchPolicy) {
   const metrics = createMetrics();
   const lines: LogLine[] = [];
   const { plane } = createPlane('n1');
@@ -94,6 +102,7 @@ function connect(t: TestContext, port: number) {
     random: nodeRandom,
     logger: recordingLogger(lines),
     metrics,
+    ...(watch === undefined ? {} : { watch }),
   });
   plane.onWantedChange = () => connection.subscribe(plane.wanted());
   const certificatePem = root.issue(key.spkiDer, 'spiffe://shop/ns/heddle-system/svc/operator', 3_600_000);
@@ -155,4 +164,85 @@ test('after a broken stream what was applied stays in use, and only what changed
   await until('the stream to be up', () => connection.status().connected);
   assert.equal(after.resourcesSent, 1);
   assert.equal(lines.filter(({ level }) => level === 'warn').length, 1, 'one warning for one outage');
+});
+
+/** As in use, for tests that cannot wait. */
+const QUICK: StreamWatchPolicy = { connectMs: 2_000, quietMs: 100, answerMs: 300 };
+
+test('a stream whose handler has stopped, on a connection that is fine, is replaced', async (t) => {
+  const peer = new AdsPeer([cluster, endpoints(1), secret]);
+  const { connection, plane, metrics } = connect(t, await peer.listen(), QUICK);
+  t.after(() => peer.close());
+  await until('synced', () => connection.status().everSynced);
+  const asked = () => peer.requests.filter(({ resourceNamesSubscribe }) => resourceNamesSubscribe?.[0] === TRUST_BUNDLE).length;
+  await until('signs of life', () => asked() >= 4);
+  assert.equal(peer.streams, 1, 'one that answers stays');
+  peer.isAlive = false;
+  await until('a new stream', () => peer.streams === 2);
+  assert.match(metrics.expose(), /heddle_control_stream_restarts_total\{reason="stalled",stream="configuration"\} 1/);
+  peer.isAlive = true;
+  peer.push('2', [cluster, endpoints(1, 2), secret]);
+  const ports = () => (plane.configDump() as { endpoints: { endpoints: unknown[] }[] }).endpoints[0]?.endpoints.length;
+  await until('the change', () => ports() === 2);
+});
+
+test('endpoints that are doubted are asked for again, and applied even where nothing has changed', async (t) => {
+  const peer = new AdsPeer([cluster, endpoints(1), secret]);
+  const { connection, plane } = connect(t, await peer.listen());
+  t.after(() => peer.close());
+  const sets = () => (plane.configDump() as { endpoints: { endpoints: { port: number }[] }[] }).endpoints;
+  await until('synced', () => sets()[0]?.endpoints.length === 1);
+  const before = peer.resourcesSent;
+  // Whatever has gone wrong here, the answer puts it right.
+  await plane.apply({
+    kind: 'endpoints',
+    upserts: [{ cluster: meshCluster('orders').name, endpoints: [endpoint(9, 'false')] }],
+    removed: [],
+  });
+  assert.equal(sets()[0]?.endpoints[0]?.port, 9);
+  connection.recheck(meshCluster('orders').name);
+  await until('put right', () => sets()[0]?.endpoints[0]?.port === 1);
+  assert.equal(peer.resourcesSent, before + 1);
+  connection.recheck('outbound/default/nobody-asked-for-it');
+});
+
+test('everything is compared on a new stream that begins with what is really held', async (t) => {
+  const peer = new AdsPeer([cluster, endpoints(1), secret]);
+  const { connection, metrics } = connect(t, await peer.listen());
+  t.after(() => peer.close());
+  await until('synced', () =>
+    connection.status().kinds.every(({ kind, resources }) => resources === 1 || !['cluster', 'endpoints'].includes(kind)),
+  );
+  connection.compare();
+  await until('a second stream', () => peer.streams === 2 && connection.status().connected);
+  await until('its beginning', () => peer.requests.some(({ typeUrl }) => typeUrl?.endsWith('ClusterLoadAssignment') === true));
+  const versions = peer.requests
+    .map(({ initialResourceVersions }) => Object.keys(initialResourceVersions ?? {}))
+    .filter((names) => names.length > 0);
+  assert.ok(versions.flat().includes(meshCluster('orders').name));
+  assert.equal(peer.resourcesSent, 0);
+  assert.match(metrics.expose(), /heddle_control_stream_restarts_total\{reason="distrust",stream="configuration"\} 1/);
+});
+
+test('what an earlier process kept is applied while the control plane is away, and only differences come later', async (t) => {
+  const peer = new AdsPeer([cluster, endpoints(1, 2), secret]);
+  const port = await peer.listen();
+  peer.close();
+  const { connection, plane, metrics } = connect(t, port);
+  const keptMs = Date.now() - 60_000;
+  const kept = [cluster, endpoints(1), secret].map(({ kind, name, version, any }) => ({ kind, name, version, value: any.value }));
+  assert.equal(await connection.restore(kept, keptMs), true);
+  const ports = () => (plane.configDump() as { endpoints: { endpoints: unknown[] }[] }).endpoints[0]?.endpoints.length;
+  assert.equal(ports(), 1);
+  assert.deepEqual([connection.status().source, connection.status().everSynced], ['cache', true]);
+  assert.match(metrics.expose(), /heddle_config_age_seconds 60/);
+  assert.equal(await connection.restore(kept, keptMs), false, 'once');
+
+  const after = new AdsPeer([cluster, endpoints(1, 2), secret]);
+  await after.listen(port);
+  t.after(() => after.close());
+  await until('the change', () => ports() === 2);
+  assert.equal(connection.status().source, 'control');
+  assert.equal(after.resourcesSent, 1);
+  assert.match(metrics.expose(), /heddle_config_age_seconds [0-4]/);
 });

@@ -1,20 +1,25 @@
-// The one xDS stream of a data plane: delta ADS over mutual TLS, made anew with back-off whenever it breaks. What was applied
-// stays in use meanwhile; on reconnect only differences come.
+// The one xDS stream of a data plane: delta ADS over mutual TLS, made anew with back-off whenever it breaks or falls silent, each time on
+// a new connection. What was applied stays in use meanwhile; on reconnect only differences come.
 import { Metadata, type ClientDuplexStream } from '@grpc/grpc-js';
 import {
   AdsClient,
   type ClientKindStatus,
   controlChannelOptions,
+  type ControlCredentials,
   controlTarget,
   DeltaAdsClient,
   type DeltaDiscoveryRequest,
   type DeltaDiscoveryResponse,
+  endControlClient,
+  type KeptResource,
 } from '@heddle/api';
-import { backoffMs, RECONNECT_BACKOFF } from '@heddle/core';
-import type { Clock, Gauge, Logger, Metrics, Random, Timer } from '@heddle/runtime';
+import { backoffMs, RECONNECT_BACKOFF, STREAM_WATCH, StreamWatch, type StreamWatchPolicy } from '@heddle/core';
+import type { Clock, Logger, Metrics, Random, Timer } from '@heddle/runtime';
 import type { ResourceUpdate, WantedResources } from '../data-plane.ts';
 import type { ControlAddress, HeldIdentity } from '../identity/index.ts';
-import { controlCredentials } from './hosted-workload.ts';
+import { controlCredentials } from './control-credentials.ts';
+import { SyncMetrics } from './sync-metrics.ts';
+import { type RestartReason, StreamRestarts } from './stream-restarts.ts';
 
 export interface AdsConnectionOptions {
   readonly node: string;
@@ -26,43 +31,67 @@ export interface AdsConnectionOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** Default: `STREAM_WATCH`. */
+  readonly watch?: StreamWatchPolicy;
+  /** Called with the connection when the stream is up, and without one when it no longer is. */
+  readonly onLink?: (client: AdsClient | undefined) => void;
 }
 
 export interface AdsStatus {
   readonly connected: boolean;
-  /** Whether listeners and clusters have been received since the start of the process. */
+  /** Whether listeners and clusters have been received since the start of the process, or were kept from an earlier one. */
   readonly everSynced: boolean;
   /** Why there is no connection; empty when there is one. */
   readonly reason: string;
+  /** `cache`: what an earlier process kept, because the control plane has not been reached yet. */
+  readonly source: 'none' | 'cache' | 'control';
+  /** When the control plane last proved that what is applied is what it says, Unix time; 0: never. With `cache`: when that was kept. */
+  readonly syncedMs: number;
   readonly kinds: readonly ClientKindStatus[];
 }
 
 type Stream = ClientDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
 
+/** One stream on one connection of its own: what is dead is left behind whole. */
+interface Link {
+  readonly credentials: ControlCredentials;
+  readonly client: AdsClient;
+  readonly stream: Stream;
+  readonly watch: StreamWatch;
+  /** When the control plane accepted the stream. */
+  upMs: number | undefined;
+}
+
+/** A stream that lasted so long was no failed attempt. One that is accepted and ended at once, again and again, does not count as success. */
+const STEADY_MS = 5_000;
+
 export class AdsConnection {
   readonly #options: AdsConnectionOptions;
   readonly #machine: DeltaAdsClient;
-  readonly #connectedGauge: Gauge;
-  #client: AdsClient | undefined;
-  #stream: Stream | undefined;
+  readonly #metrics: SyncMetrics;
+  readonly #restarts: StreamRestarts;
+  #held: HeldIdentity | undefined;
+  #link: Link | undefined;
   #timer: Timer | undefined;
+  #watchTimer: Timer | undefined;
+  #watchTimerMs = Infinity;
   #attempt = 0;
   #reason = 'no certificate yet';
+  #source: AdsStatus['source'] = 'none';
+  #syncedMs = 0;
+  #isClosed = false;
 
   constructor(options: AdsConnectionOptions) {
     this.#options = options;
-    const { metrics, node, nodeMetadata } = options;
-    this.#connectedGauge = metrics.gauge('heddle_control_connected', '1 while the xDS stream to the control plane is up.');
-    const refused = metrics.counter(
-      'heddle_xds_rejections_total',
-      'Configuration updates that could not be applied; the last good one stayed.',
-    );
+    const { metrics, node, nodeMetadata, clock } = options;
+    this.#metrics = new SyncMetrics(metrics, clock, () => this.#syncedMs);
+    this.#restarts = new StreamRestarts(metrics, 'configuration');
     this.#machine = new DeltaAdsClient({
       node: { id: node, metadata: nodeMetadata },
-      send: (request) => this.#stream?.write(request),
+      send: (request) => this.#link?.stream.write(request),
       apply: async (update) => {
         const reason = await options.apply(update);
-        if (reason !== undefined) refused.add(1);
+        if (reason !== undefined) this.#metrics.refused.add(1);
         return reason;
       },
     });
@@ -70,11 +99,8 @@ export class AdsConnection {
 
   /** Connects, or connects anew with another certificate; the old stream is left when the new one begins. */
   use(held: HeldIdentity): void {
-    const { address, port } = this.#options.control;
-    this.#leave();
-    this.#client?.close();
-    this.#client = new AdsClient(controlTarget(address, port), controlCredentials(held), controlChannelOptions());
-    this.#connect();
+    this.#held = held;
+    this.#again('identity');
   }
 
   subscribe(wanted: WantedResources): void {
@@ -83,51 +109,142 @@ export class AdsConnection {
     this.#machine.subscribe('route', wanted.routes);
   }
 
+  /** Asks for the endpoints of the cluster anew; what is answered is applied, changed or not. */
+  recheck(cluster: string): void {
+    this.#machine.recheck('endpoints', cluster);
+    if (this.#link === undefined) return;
+    this.#link.watch.asked(this.#options.clock.nowMs());
+    this.#arm(this.#link);
+  }
+
+  /** Compares everything that is held with the control plane: on a new stream, which begins with the names and versions of all of it. */
+  compare(): void {
+    if (this.#link?.upMs !== undefined) this.#again('distrust');
+  }
+
+  /** Takes in what an earlier process kept, unless the control plane was reached meanwhile. Resolves to whether it did. */
+  async restore(kept: readonly KeptResource[], keptMs: number): Promise<boolean> {
+    const { clock, logger } = this.#options;
+    if (this.#link?.upMs !== undefined || this.#source !== 'none') return false;
+    // An attempt that is under way would be answered in the middle of it.
+    this.#leave();
+    this.#source = 'cache';
+    this.#syncedMs = keptMs;
+    const reasons = await this.#machine.restore(kept, clock.wallMs());
+    if (reasons.length > 0) logger.warn({ reasons }, 'a part of the kept configuration cannot be applied');
+    this.#connect();
+    return true;
+  }
+
+  /** As in `status`. */
+  get syncedMs(): number {
+    return this.#syncedMs;
+  }
+
   status(): AdsStatus {
     const kinds = this.#machine.status();
     const synced = kinds.filter(({ kind }) => kind === 'listener' || kind === 'cluster').every(({ appliedMs }) => appliedMs > 0);
-    return { connected: this.#stream !== undefined && this.#reason === '', everSynced: synced, reason: this.#reason, kinds };
+    return {
+      connected: this.#link?.upMs !== undefined,
+      everSynced: synced,
+      reason: this.#reason,
+      source: this.#source,
+      syncedMs: this.#syncedMs,
+      kinds,
+    };
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#leave();
-    this.#client?.close();
-    this.#client = undefined;
+  }
+
+  /** For a reason of our own, so at once. */
+  #again(reason: RestartReason): void {
+    if (this.#link !== undefined) this.#restarts.count(reason);
+    this.#leave();
+    this.#connect();
   }
 
   #connect(): void {
-    if (this.#client === undefined) return;
-    const stream = this.#client.delta(new Metadata());
-    this.#stream = stream;
+    const { control, clock, watch = STREAM_WATCH } = this.#options;
+    if (this.#held === undefined || this.#isClosed) return;
+    const credentials = controlCredentials(this.#held);
+    const client = new AdsClient(controlTarget(control.address, control.port), credentials, controlChannelOptions());
+    const stream = client.delta(new Metadata());
+    const link: Link = { credentials, client, stream, watch: new StreamWatch(watch, clock.nowMs()), upMs: undefined };
+    this.#link = link;
     this.#reason = 'connecting';
     // The control plane sends its headers at once, also when a reconnecting data plane needs nothing.
-    stream.on('metadata', () => this.#established(stream));
-    stream.on('data', (response: DeltaDiscoveryResponse) => this.#received(stream, response));
-    stream.on('error', (error: Error) => this.#broken(stream, error.message));
-    stream.on('end', () => this.#broken(stream, 'the control plane ended the stream'));
+    stream.on('metadata', () => this.#established(link));
+    stream.on('data', (response: DeltaDiscoveryResponse) => this.#received(link, response));
+    stream.on('error', (error: Error) => this.#broken(link, error.message, link.upMs === undefined ? 'unreachable' : 'broken'));
+    stream.on('end', () => this.#broken(link, 'the control plane ended the stream', 'broken'));
     this.#machine.connected();
+    this.#arm(link);
   }
 
-  #established(stream: Stream): void {
-    if (this.#stream !== stream) return;
+  #established(link: Link): void {
+    if (this.#link !== link) return;
+    const { clock, logger } = this.#options;
+    link.upMs = clock.nowMs();
     this.#reason = '';
-    this.#attempt = 0;
-    this.#connectedGauge.set(1);
-    this.#options.logger.info({}, 'configuration stream is up');
+    this.#metrics.connected.set(1);
+    logger.info({}, 'configuration stream is up');
+    this.#options.onLink?.(link.client);
+    link.watch.heard(link.upMs);
+    // At once: that it is answered proves that the handler of the stream lives, also when there is nothing else to say.
+    this.#ask(link);
+    this.#arm(link);
   }
 
-  #received(stream: Stream, response: DeltaDiscoveryResponse): void {
-    if (this.#stream !== stream) return;
+  #received(link: Link, response: DeltaDiscoveryResponse): void {
+    if (this.#link !== link) return;
+    const { clock } = this.#options;
+    const nowMs = clock.wallMs();
+    link.watch.heard(clock.nowMs());
+    // Mostly the deadline only moves away; then the timer stands, and looks again when it fires.
+    if (link.watch.dueMs < this.#watchTimerMs) this.#arm(link);
+    this.#source = 'control';
+    this.#syncedMs = nowMs;
     try {
-      this.#machine.receive(response, this.#options.clock.wallMs());
+      this.#machine.receive(response, nowMs);
     } catch (error) {
-      this.#broken(stream, (error as Error).message);
+      this.#broken(link, (error as Error).message, 'broken');
     }
   }
 
-  #broken(stream: Stream, reason: string): void {
-    if (this.#stream !== stream) return;
+  #ask(link: Link): void {
+    const nowMs = this.#options.clock.nowMs();
+    // While an update is being applied nothing can be asked, and it is us for whom the other side waits.
+    if (this.#machine.probe()) link.watch.asked(nowMs);
+    else link.watch.heard(nowMs);
+  }
+
+  #arm(link: Link): void {
+    const { clock } = this.#options;
+    this.#watchTimer?.cancel();
+    this.#watchTimerMs = link.watch.dueMs;
+    this.#watchTimer = clock.after(Math.max(1, Math.ceil(link.watch.dueMs - clock.nowMs())), () => this.#look(link));
+  }
+
+  #look(link: Link): void {
+    if (this.#link !== link) return;
+    const action = link.watch.handleTimeout(this.#options.clock.nowMs());
+    if (action === 'replace') {
+      if (link.upMs === undefined) this.#broken(link, 'the control plane does not answer', 'unreachable');
+      else this.#broken(link, 'the control plane has fallen silent on this stream', 'stalled');
+      return;
+    }
+    if (action === 'ask') this.#ask(link);
+    this.#arm(link);
+  }
+
+  #broken(link: Link, reason: string, why: RestartReason): void {
+    if (this.#link !== link) return;
     const { clock, random, logger } = this.#options;
+    if (link.upMs !== undefined && clock.nowMs() - link.upMs >= STEADY_MS) this.#attempt = 0;
+    this.#restarts.count(why);
     this.#leave();
     this.#reason = reason;
     const delayMs = backoffMs(RECONNECT_BACKOFF, this.#attempt, () => random.next());
@@ -143,13 +260,17 @@ export class AdsConnection {
   #leave(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    this.#connectedGauge.set(0);
-    const stream = this.#stream;
-    if (stream === undefined) return;
-    this.#stream = undefined;
+    this.#watchTimer?.cancel();
+    this.#watchTimer = undefined;
+    this.#metrics.connected.set(0);
+    const link = this.#link;
+    if (link === undefined) return;
+    this.#link = undefined;
+    this.#options.onLink?.(undefined);
     this.#machine.disconnected();
-    stream.removeAllListeners('data');
-    stream.on('error', () => {});
-    stream.cancel();
+    link.stream.removeAllListeners('data');
+    link.stream.on('error', () => {});
+    link.stream.cancel();
+    endControlClient(link.client, link.credentials);
   }
 }

@@ -1,6 +1,8 @@
 // The data plane's dealings with the control plane: which workloads it hosts, their certificates and registrations, their
 // health, and the one xDS stream. The data path itself knows nothing of this.
-import { type Cluster, DEFAULT_LIMITS, serviceKey, type SocketAddress } from '@heddle/core';
+import { stateHash } from '@heddle/api';
+import { type Cluster, DEFAULT_LIMITS, Distrust, serviceKey, type SocketAddress } from '@heddle/core';
+import type { Counter } from '@heddle/runtime';
 import type { ListenerStatus, ResourceUpdate } from '../data-plane.ts';
 import type { HeldIdentity } from '../identity/index.ts';
 import { AdsConnection } from './ads-connection.ts';
@@ -8,6 +10,10 @@ import { HealthMonitor, type SendProbe, type Verdict } from './health-monitor.ts
 import { HostedWorkload, type HostingDeps, type WorkloadBinding, type WorkloadStatus } from './hosted-workload.ts';
 import { HostingError } from './hosting-error.ts';
 import { type Admission, ListenerAdmission, type ListenerUpdate } from './listener-admission.ts';
+import type { ConfigurationKeeper } from './kept-configuration.ts';
+import { LoadReporter, type LoadSource } from './load-reporter.ts';
+import { type SyncReport, syncReport } from './sync-report.ts';
+import type { ResourceFollower } from './resource-follower.ts';
 import { sameSocket, sameWorkload, wantedSockets, type WorkloadSpec, workloadName } from './workload-spec.ts';
 
 /** Between telling everyone that the workloads are draining and closing the listeners. */
@@ -23,13 +29,24 @@ export interface AgentOptions extends HostingDeps {
   readonly sendProbe: SendProbe;
   /** Sent once per stream as xDS Node.metadata. */
   readonly nodeMetadata: Readonly<Record<string, unknown>>;
+  /** Where the load is read that is reported to the control plane. */
+  readonly load: LoadSource;
+  /** Absent: the configuration is the data path's alone. */
+  readonly follower?: ResourceFollower;
+  /** Absent: a process that starts while the control plane is away has no configuration until that is back. */
+  readonly kept?: ConfigurationKeeper;
 }
+
+/** What a control plane has to answer a new process in, before that begins with what an earlier one kept. */
+const KEPT_AFTER_MS = 2_000;
 
 export class Agent {
   readonly #options: AgentOptions;
   readonly #workloads = new Map<string, HostedWorkload>();
   readonly #monitor: HealthMonitor;
   readonly #ads: AdsConnection;
+  readonly #distrust: Distrust;
+  readonly #doubts: { readonly ask: Counter; readonly compare: Counter };
   readonly #admission = new ListenerAdmission((workload, socket) => this.#owns(workload, socket));
   /** Puts and removals run one after the other: both wait for sockets. */
   #queue: Promise<unknown> = Promise.resolve();
@@ -41,9 +58,22 @@ export class Agent {
     this.#options = options;
     const { clock, random, dataPlane, sendProbe } = options;
     this.#monitor = new HealthMonitor({ clock, random, sendProbe, onVerdict: (cluster, verdict) => this.#verdict(cluster, verdict) });
-    this.#ads = new AdsConnection({ ...options, apply: (update) => this.#apply(update) });
+    const reporter = new LoadReporter({ ...options, ...options.load, stateHash: () => stateHash(this.#ads.status().kinds) });
+    this.#ads = new AdsConnection({ ...options, apply: (update) => this.#apply(update), onLink: (client) => reporter.use(client) });
+    this.#distrust = new Distrust(() => random.next());
+    const help =
+      'Times that failing connections to endpoints called healthy made this data plane ask for them anew, or compare everything.';
+    const doubts = (action: 'ask' | 'compare'): Counter => options.metrics.counter('heddle_config_distrust_total', help, { action });
+    this.#doubts = { ask: doubts('ask'), compare: doubts('compare') };
+    dataPlane.onConnectFailures = (cluster, count) => this.#doubt(cluster, count);
     dataPlane.onClustersChange = () => this.#check();
-    dataPlane.onWantedChange = () => this.#ads.subscribe(dataPlane.wanted());
+    const { follower } = options;
+    dataPlane.onWantedChange = () => this.#subscribe();
+    if (follower !== undefined) {
+      follower.onWantedChange = () => this.#subscribe();
+      this.#subscribe();
+    }
+    if (options.kept !== undefined) clock.after(KEPT_AFTER_MS, () => void this.#startFromKept());
   }
 
   /** The identity of the data plane itself, first and after each renewal. */
@@ -89,6 +119,16 @@ export class Agent {
     return [...this.#workloads.values()].map((workload) => workload.status());
   }
 
+  /** When the control plane last proved that what is applied is what it says, Unix time; 0: never. */
+  get syncedMs(): number {
+    return this.#ads.syncedMs;
+  }
+
+  /** What is applied of the control plane's configuration. */
+  sync(): SyncReport {
+    return syncReport(this.#options.node, this.#ads.status(), this.#options.clock.wallMs());
+  }
+
   /** What is still missing before every listener serves, in words; empty when ready. A lost control plane does not make a serving data plane unready. */
   missing(): string[] {
     const { listeners } = this.#options.dataPlane.status();
@@ -128,6 +168,7 @@ export class Agent {
     await this.#queue;
     for (const workload of this.#workloads.values()) workload.handOver();
     this.#ads.close();
+    this.#options.kept?.leave();
   }
 
   /** Deregisters every workload and ends all connections to the control plane. Never rejects. */
@@ -138,10 +179,43 @@ export class Agent {
     await Promise.all([...this.#workloads.values()].map((workload) => workload.close()));
     this.#workloads.clear();
     this.#ads.close();
+    await this.#options.kept?.close();
+  }
+
+  #subscribe(): void {
+    const { dataPlane, follower } = this.#options;
+    this.#ads.subscribe(follower?.join(dataPlane.wanted()) ?? dataPlane.wanted());
+  }
+
+  /** Never rejects. */
+  async #startFromKept(): Promise<void> {
+    const { kept, logger, clock } = this.#options;
+    if (kept === undefined || this.#draining || this.#ads.status().connected) return;
+    const configuration = await kept.load();
+    if (configuration === undefined) return;
+    const { resources, keptMs } = configuration;
+    if (!(await this.#ads.restore(resources, keptMs))) return;
+    // Of what was kept only what something refers to is still asked for.
+    this.#subscribe();
+    const ageSeconds = Math.round((clock.wallMs() - keptMs) / 1_000);
+    logger.warn(
+      { resources: resources.length, ageSeconds, reason: this.#ads.status().reason },
+      'the control plane is away: serving with the configuration that was kept, until it is back',
+    );
   }
 
   async #apply(update: ResourceUpdate): Promise<string | undefined> {
-    if (update.kind !== 'listener') return this.#options.dataPlane.apply(update);
+    const reason = await this.#applyToAll(update);
+    if (reason === undefined) this.#options.kept?.applied(update);
+    return reason;
+  }
+
+  async #applyToAll(update: ResourceUpdate): Promise<string | undefined> {
+    if (update.kind !== 'listener') {
+      const refusal = await this.#options.dataPlane.apply(update);
+      if (refusal === undefined) this.#options.follower?.applied(update);
+      return refusal;
+    }
     const reason = await this.#applyAdmitted(this.#admission.admit(update as ListenerUpdate));
     // A workload may have been put meanwhile.
     if (reason === undefined) await this.#applyDue();
@@ -232,6 +306,21 @@ export class Agent {
     );
     const problem = owner?.status().problem ?? '';
     return `${owner === undefined ? 'port' : `${owner.name}: port`} ${place} waits for its configuration${problem === '' ? '' : `: the workload ${problem}`}`;
+  }
+
+  /** The control plane is asked, never told: what others are to think of an instance is for its own data plane and for detectors to say. */
+  #doubt(cluster: string, count: number): void {
+    const { clock, logger } = this.#options;
+    const action = this.#distrust.failed(cluster, count, clock.nowMs());
+    if (action === undefined || this.#draining) return;
+    this.#doubts[action].add(1);
+    if (action === 'ask') {
+      logger.info({ cluster }, 'connections to endpoints that should be healthy fail; asking for the endpoints anew');
+      this.#ads.recheck(cluster);
+    } else {
+      logger.warn({ cluster }, 'connections to endpoints that should be healthy still fail; comparing everything with the control plane');
+      this.#ads.compare();
+    }
   }
 
   #verdict(clusterName: string, verdict: Verdict): void {

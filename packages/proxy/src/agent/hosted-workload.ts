@@ -1,12 +1,13 @@
 // One workload that this data plane hosts: its sockets, its certificate, its registration. Sockets come first, so that the
 // ports are known; then the certificate; with it the instance is registered, and its listeners arrive by xDS.
-import { controlChannelCredentials, controlChannelOptions, controlTarget, discovery } from '@heddle/api';
-import { controlPlaneId, formatSpiffeId, type Instance, type OutboundPort, type SocketAddress } from '@heddle/core';
+import { controlChannelOptions, controlTarget, discovery, endControlClient } from '@heddle/api';
+import type { Instance, OutboundPort, SocketAddress } from '@heddle/core';
 import type { Clock, Logger, Metrics, Random } from '@heddle/runtime';
 import type { DataPlane } from '../data-plane.ts';
 import { type ControlAddress, type HeldIdentity, IdentityKeeper, type IdentityStore, type JoinErrorCode } from '../identity/index.ts';
 import type { Verdict } from './health-monitor.ts';
-import { Registration } from './registration.ts';
+import { controlCredentials } from './control-credentials.ts';
+import { Registration, type RegistrationClient } from './registration.ts';
 import { wantedSockets, type WorkloadSpec, WorkloadSpecError, workloadName } from './workload-spec.ts';
 
 export interface HostingDeps {
@@ -92,7 +93,7 @@ export class HostedWorkload {
     this.#onIdentity = onIdentity;
     const { clock, random, metrics } = deps;
     const logger = deps.logger.child({ workload: this.name });
-    this.#registration = new Registration({ instance: asInstance(spec, binding, deps.node), clock, random, logger });
+    this.#registration = new Registration({ instance: asInstance(spec, binding, deps.node), clock, random, logger, metrics });
     this.#keeper = new IdentityKeeper({
       workload: { namespace: spec.service.namespace, service: spec.service.name, instance: spec.instance },
       control: deps.control,
@@ -185,8 +186,7 @@ export class HostedWorkload {
 
   #certified(held: HeldIdentity): void {
     this.#deps.dataPlane.setIdentity(this.name, held);
-    const { address, port } = this.#deps.control;
-    this.#registration.use(new discovery.DiscoveryClient(controlTarget(address, port), controlCredentials(held), controlChannelOptions()));
+    this.#registration.use(() => registrationClient(this.#deps.control, held));
     this.#onIdentity(held);
   }
 
@@ -202,14 +202,15 @@ export class HostedWorkload {
   }
 }
 
-/** Credentials with which a certified workload calls the control plane of its mesh. */
-export function controlCredentials(held: HeldIdentity): ReturnType<typeof controlChannelCredentials> {
-  const { rootsPem, certificatePem, keyPem, id } = held;
-  return controlChannelCredentials({ rootsPem, certificatePem, keyPem, expectedSpiffeId: formatSpiffeId(controlPlaneId(id.trustDomain)) });
+function registrationClient({ address, port }: ControlAddress, held: HeldIdentity): RegistrationClient {
+  const credentials = controlCredentials(held);
+  const client = new discovery.DiscoveryClient(controlTarget(address, port), credentials, controlChannelOptions());
+  return { client, close: () => endControlClient(client, credentials) };
 }
 
 function asInstance(spec: WorkloadSpec, binding: WorkloadBinding, node: string): Instance {
-  const { service, instance: id, application, version, labels, weight } = spec;
+  const { service, instance: id, application, version, labels, metadata, ports, locality, weight } = spec;
   const { inbound, outbounds } = binding;
-  return { service, id, node, inbound, application, outbounds, version, labels, weight, health: 'starting', healthReason: '' };
+  const said = { service, id, node, inbound, application, outbounds, version, labels, metadata, ports, weight };
+  return { ...said, ...(locality === undefined ? {} : { locality }), health: 'starting', healthReason: '', revision: 0 };
 }

@@ -4,9 +4,9 @@ import { test, type TestContext } from 'node:test';
 import { credentials, Server, ServerCredentials, type ServerDuplexStream, status } from '@grpc/grpc-js';
 import { discovery } from '@heddle/api';
 import type { Instance } from '@heddle/core';
-import { nodeRandom } from '@heddle/runtime/node';
+import { createMetrics, nodeRandom } from '@heddle/runtime/node';
 import { type LogLine, recordingLogger, TestClock, until } from '../identity/testing/control.ts';
-import { Registration } from './registration.ts';
+import { Registration, type RegistrationClient } from './registration.ts';
 
 type Call = ServerDuplexStream<discovery.RegisterRequest, discovery.RegisterResponse>;
 
@@ -20,9 +20,12 @@ const INSTANCE: Instance = {
   outbounds: [],
   version: '',
   labels: {},
+  metadata: {},
+  ports: {},
   weight: 1,
   health: 'starting',
   healthReason: '',
+  revision: 0,
 };
 const HEALTHY = { state: 'healthy', reason: 'checks pass' } as const;
 
@@ -61,8 +64,8 @@ class Registry {
     return this;
   }
 
-  client(): discovery.DiscoveryClient {
-    return new discovery.DiscoveryClient(`127.0.0.1:${this.port}`, credentials.createInsecure());
+  client(): () => RegistrationClient {
+    return clientOf(this.port);
   }
 
   #take(call: Call): void {
@@ -70,9 +73,19 @@ class Registry {
     call.on('error', () => {});
     call.on('data', ({ instance, health, healthReason }: discovery.RegisterRequest) => {
       this.messages.push({ call: index, registers: instance !== undefined, health, reason: healthReason });
-      if (this.answers) call.write({ leaseTtlMs: TTL_MS, revision: 1 });
+      if (this.answers) call.write({ leaseTtlMs: TTL_MS, revision: 1, instanceRevision: 1 });
     });
   }
+}
+
+function clientOf(port: number): () => RegistrationClient {
+  return () => {
+    // Of their own, as with the credentials of the mesh: one that is given up must not be shared with its successor.
+    const client = new discovery.DiscoveryClient(`127.0.0.1:${port}`, credentials.createInsecure(), {
+      'grpc.use_local_subchannel_pool': 1,
+    });
+    return { client, close: () => client.close() };
+  };
 }
 
 interface Bench {
@@ -80,6 +93,7 @@ interface Bench {
   readonly clock: TestClock;
   readonly registration: Registration;
   readonly lines: LogLine[];
+  readonly metrics: ReturnType<typeof createMetrics>;
   /** Waits until so many messages have come in all. */
   readonly heard: (count: number) => Promise<void>;
 }
@@ -88,25 +102,38 @@ async function bench(t: TestContext): Promise<Bench> {
   const registry = await new Registry().start(t);
   const clock = new TestClock();
   const lines: LogLine[] = [];
+  const metrics = createMetrics();
   const registration = new Registration({
+    metrics,
     instance: INSTANCE,
     clock,
     random: { ...nodeRandom, next: () => 0.5 },
     logger: recordingLogger(lines),
   });
   t.after(() => registration.stop());
-  return { registry, clock, registration, lines, heard: (count) => until(`${count} messages`, () => registry.messages.length >= count) };
+  return {
+    registry,
+    clock,
+    registration,
+    lines,
+    metrics,
+    heard: (count) => until(`${count} messages`, () => registry.messages.length >= count),
+  };
 }
 
-/** Lets a third of the lease pass and waits for the heartbeat that is due then. */
-async function beat({ clock, heard, registry }: Bench): Promise<void> {
+/** Lets time pass until the next heartbeat has come. */
+async function beat({ clock, registry }: Bench): Promise<void> {
   const before = registry.messages.length;
-  await until('a heartbeat is planned', () => clock.sleepers === 1);
-  clock.advance(TTL_MS / 3);
-  await heard(before + 1);
+  const startMs = clock.nowMs();
+  await until('a heartbeat', () => {
+    // Slowly, so that answers find their way over the socket meanwhile.
+    clock.advance(1);
+    return registry.messages.length > before;
+  });
+  assert.ok(clock.nowMs() - startMs < TTL_MS / 3, 'more than three heartbeats in a lease');
 }
 
-test('registers with the first message and sends a heartbeat three times in a lease', async (t) => {
+test('registers with the first message and sends heartbeats, of which a lease outlives three', async (t) => {
   const run = await bench(t);
   assert.deepEqual(run.registration.state, { registered: false, reason: 'not yet connected to the control plane' });
   run.registration.use(run.registry.client());
@@ -197,11 +224,48 @@ test('deregisters when it stops, leaves no timer, and does not wait for a contro
   await run.registration.stop();
   assert.equal(run.registry.deregistered.length, 1);
 
-  const nobody = new discovery.DiscoveryClient('127.0.0.1:1', credentials.createInsecure());
-  const other = new Registration({ instance: INSTANCE, clock: run.clock, random: nodeRandom, logger: recordingLogger(run.lines) });
-  other.use(nobody);
+  const other = new Registration({
+    instance: INSTANCE,
+    clock: run.clock,
+    random: nodeRandom,
+    logger: recordingLogger(run.lines),
+    metrics: run.metrics,
+  });
+  other.use(clientOf(1));
   await until('failed', () => other.state.reason.includes('ECONNREFUSED'));
   await other.stop();
   assert.ok(run.lines.some(({ message }) => message.includes('could not deregister')));
   assert.equal(run.clock.sleepers, 0);
+});
+
+test('a control plane that takes heartbeats and answers none is given up for a new connection', async (t) => {
+  const run = await bench(t);
+  run.registration.use(run.registry.client());
+  await until('registered', () => run.registration.state.registered);
+  run.registry.answers = false;
+  await until('given up', () => {
+    run.clock.advance(1);
+    return !run.registration.state.registered;
+  });
+  assert.match(run.registration.state.reason, /does not answer heartbeats/);
+  assert.match(run.metrics.expose(), /heddle_control_stream_restarts_total\{reason="stalled",stream="registration"\} 1/);
+  run.registry.answers = true;
+  run.clock.advance(200);
+  await until('registered again', () => run.registration.state.registered);
+  assert.equal(run.registry.calls.length, 2);
+});
+
+test('streams that are taken and ended at once do not make it try faster', async (t) => {
+  const run = await bench(t);
+  run.registration.use(run.registry.client());
+  for (let calls = 1; calls <= 4; calls++) {
+    await until(`call ${calls}`, () => run.registry.calls.length === calls && run.registration.state.registered);
+    run.registry.calls[calls - 1]?.emit('error', { code: status.UNAVAILABLE, details: 'full' });
+    await until('told', () => !run.registration.state.registered);
+    // Half of a bound that doubles: 200 ms, 400 ms, 800 ms …
+    run.clock.advance(100 * 2 ** (calls - 1) - 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(run.registry.calls.length, calls);
+    run.clock.advance(2);
+  }
 });

@@ -1,16 +1,25 @@
-// Keeps one instance registered: one stream with heartbeats, made anew with back-off whenever it breaks. The registry's lease
-// bridges the gap; when it has ended meanwhile, registering again brings the instance back.
+// Keeps one instance registered: one stream with heartbeats, made anew on a new connection, with back-off, whenever it breaks or a
+// heartbeat is not answered. The registry's lease bridges the gap; when it has ended meanwhile, registering again brings the instance back.
 import { type ClientDuplexStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { discovery } from '@heddle/api';
-import { backoffMs, type Instance, RECONNECT_BACKOFF } from '@heddle/core';
-import type { Clock, Logger, Random, Timer } from '@heddle/runtime';
+import { backoffMs, type Instance, RECONNECT_BACKOFF, STREAM_WATCH, StreamWatch } from '@heddle/core';
+import type { Clock, Logger, Metrics, Random, Timer } from '@heddle/runtime';
 import type { Verdict } from './health-monitor.ts';
+import { type RestartReason, StreamRestarts } from './stream-restarts.ts';
 
 export interface RegistrationOptions {
   readonly instance: Instance;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/** A client on a connection of its own. */
+export interface RegistrationClient {
+  readonly client: discovery.DiscoveryClient;
+  /** Closes the client and drops its connection, also where nobody is at its other end any more. */
+  close(): void;
 }
 
 export interface RegistrationState {
@@ -24,11 +33,20 @@ type Stream = ClientDuplexStream<discovery.RegisterRequest, discovery.RegisterRe
 /** Deregistering is a courtesy (the lease would end anyway): a control plane that does not answer may not hold up a stop. */
 const DEREGISTER_DEADLINE_MS = 2_000;
 const DEFAULT_TTL_MS = 10_000;
+/** Heartbeats in the time of a lease: three may be lost. Each is answered, which also watches the connection. */
+const BEATS_PER_LEASE = 4;
+/** A stream that lasted so long was no failed attempt. */
+const STEADY_MS = 5_000;
 
 export class Registration {
   readonly #options: RegistrationOptions;
-  #client: discovery.DiscoveryClient | undefined;
+  readonly #restarts: StreamRestarts;
+  #newClient: (() => RegistrationClient) | undefined;
+  #client: RegistrationClient | undefined;
   #stream: Stream | undefined;
+  #watch: StreamWatch | undefined;
+  /** When the first answer of the present stream came. */
+  #upMs: number | undefined;
   #timer: Timer | undefined;
   #attempt = 0;
   #ttlMs = DEFAULT_TTL_MS;
@@ -42,17 +60,18 @@ export class Registration {
 
   constructor(options: RegistrationOptions) {
     this.#options = options;
+    this.#restarts = new StreamRestarts(options.metrics, 'registration');
   }
 
   get state(): RegistrationState {
     return this.#state;
   }
 
-  /** Starts, or goes on over another client (after a renewal of the certificate). The registration owns the client and closes it. */
-  use(client: discovery.DiscoveryClient): void {
+  /** Starts, or goes on over another client (after a renewal of the certificate). Called for each attempt; what it gives is closed here. */
+  use(newClient: () => RegistrationClient): void {
+    if (this.#stream !== undefined) this.#restarts.count('identity');
     this.#dropStream();
-    this.#client?.close();
-    this.#client = client;
+    this.#newClient = newClient;
     if (!this.#superseded) this.#connect();
   }
 
@@ -80,18 +99,20 @@ export class Registration {
   leave(): void {
     this.#superseded = true;
     this.#dropStream();
-    this.#client?.close();
-    this.#client = undefined;
+    this.#newClient = undefined;
   }
 
   /** Takes the instance out of the registry and ends. Never rejects. */
   async stop(): Promise<void> {
-    const client = this.#client;
+    const newClient = this.#newClient;
+    this.#newClient = undefined;
+    const open = this.#client;
     this.#client = undefined;
     this.#dropStream();
-    if (client === undefined) return;
-    if (!this.#superseded) await this.#deregister(client);
-    client.close();
+    // Over the connection that is there, if there is one.
+    const last = open ?? newClient?.();
+    if (newClient !== undefined && last !== undefined && !this.#superseded) await this.#deregister(last.client);
+    last?.close();
   }
 
   #deregister(client: discovery.DiscoveryClient): Promise<void> {
@@ -100,7 +121,7 @@ export class Registration {
     return new Promise((resolve) => {
       const deadline = new Date(clock.wallMs() + DEREGISTER_DEADLINE_MS);
       client.deregister(
-        { namespace: service.namespace, service: service.name, instance: id },
+        { namespace: service.namespace, service: service.name, instance: id, expected: undefined },
         new Metadata(),
         { deadline },
         (error: Error | null) => {
@@ -112,33 +133,63 @@ export class Registration {
   }
 
   #connect(): void {
-    const { logger } = this.#options;
-    if (this.#client === undefined) return;
-    const stream = this.#client.register();
+    const { logger, clock } = this.#options;
+    if (this.#newClient === undefined) return;
+    this.#client = this.#newClient();
+    const stream = this.#client.client.register();
     this.#stream = stream;
-    let answered = false;
+    this.#upMs = undefined;
+    const watch = new StreamWatch({ ...STREAM_WATCH, quietMs: this.#ttlMs / BEATS_PER_LEASE }, clock.nowMs());
+    this.#watch = watch;
     stream.on('data', (response: discovery.RegisterResponse) => {
       if (this.#stream !== stream) return;
-      this.#attempt = 0;
-      this.#ttlMs = response.leaseTtlMs || DEFAULT_TTL_MS;
-      // The first answer of a stream tells the lease's time. That may be a new stream under a registration that stands: the certificate was renewed.
-      if (!answered) this.#heartbeatLater();
-      answered = true;
+      this.#upMs ??= clock.nowMs();
+      this.#heard(response);
+      // That may be a new stream under a registration that stands: the certificate was renewed.
       if (this.#state.registered) return;
       logger.info({ ttlMs: this.#ttlMs }, 'registered');
       this.#state = { registered: true, reason: '' };
     });
     stream.on('error', (error: ServiceError) => {
       if (error.code === status.ABORTED) this.#lost(stream, error.details);
-      else this.#broken(stream, error.message);
+      else this.#broken(stream, error.message, this.#upMs === undefined ? 'unreachable' : 'broken');
     });
-    stream.on('end', () => this.#broken(stream, 'the control plane ended the stream'));
-    stream.write({ instance: discovery.instanceToMessage(this.#options.instance), ...this.#health(), leaseTtlMs: 0 });
+    stream.on('end', () => this.#broken(stream, 'the control plane ended the stream', 'broken'));
+    stream.write({ instance: discovery.instanceToMessage(this.#options.instance), ...this.#health(), leaseTtlMs: 0, expected: undefined });
+    this.#arm(watch);
   }
 
-  #broken(stream: Stream, reason: string): void {
+  #heard({ leaseTtlMs }: discovery.RegisterResponse): void {
+    const ttlMs = leaseTtlMs || DEFAULT_TTL_MS;
+    const nowMs = this.#options.clock.nowMs();
+    if (ttlMs !== this.#ttlMs) this.#watch = new StreamWatch({ ...STREAM_WATCH, quietMs: ttlMs / BEATS_PER_LEASE }, nowMs);
+    this.#ttlMs = ttlMs;
+    this.#watch?.heard(nowMs);
+    this.#arm(this.#watch);
+  }
+
+  #arm(watch: StreamWatch | undefined): void {
+    const { clock } = this.#options;
+    this.#timer?.cancel();
+    if (watch === undefined) return;
+    this.#timer = clock.after(Math.max(1, Math.ceil(watch.dueMs - clock.nowMs())), () => this.#look(watch));
+  }
+
+  #look(watch: StreamWatch): void {
+    const stream = this.#stream;
+    if (stream === undefined || this.#watch !== watch) return;
+    const action = watch.handleTimeout(this.#options.clock.nowMs());
+    if (action === 'ask') return this.#beat();
+    if (action === 'replace' && this.#upMs === undefined) return this.#broken(stream, 'the control plane does not answer', 'unreachable');
+    if (action === 'replace') return this.#broken(stream, 'the control plane does not answer heartbeats', 'stalled');
+    this.#arm(watch);
+  }
+
+  #broken(stream: Stream, reason: string, why: RestartReason): void {
     if (this.#stream !== stream) return;
     const { clock, random, logger } = this.#options;
+    if (this.#upMs !== undefined && clock.nowMs() - this.#upMs >= STEADY_MS) this.#attempt = 0;
+    this.#restarts.count(why);
     this.#dropStream();
     const delayMs = backoffMs(RECONNECT_BACKOFF, this.#attempt, () => random.next());
     // One line for each outage, not one for each try.
@@ -158,16 +209,12 @@ export class Registration {
     this.#options.logger.error({ reason }, 'another data plane has registered this instance; it is left to that one');
   }
 
-  #heartbeatLater(): void {
-    this.#timer?.cancel();
-    this.#timer = this.#options.clock.after(this.#ttlMs / 3, () => this.#beat());
-  }
-
   /** Messages of a stream are taken in order, so a beat may follow the registration before that is answered. */
   #beat(): void {
     if (this.#stream === undefined) return;
-    this.#stream.write({ instance: undefined, ...this.#health(), leaseTtlMs: 0 });
-    this.#heartbeatLater();
+    this.#stream.write({ instance: undefined, ...this.#health(), leaseTtlMs: 0, expected: undefined });
+    this.#watch?.asked(this.#options.clock.nowMs());
+    this.#arm(this.#watch);
   }
 
   #health(): { health: discovery.Health; healthReason: string } {
@@ -184,5 +231,7 @@ export class Registration {
     stream?.removeAllListeners('data');
     stream?.on('error', () => {});
     stream?.cancel();
+    this.#client?.close();
+    this.#client = undefined;
   }
 }

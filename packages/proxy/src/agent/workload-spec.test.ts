@@ -27,8 +27,30 @@ describe('the description of a workload', () => {
       outbounds: [],
       version: '',
       labels: {},
+      metadata: {},
+      ports: {},
+      locality: undefined,
       weight: 1,
     });
+  });
+
+  it('takes what the application says about itself, in any order the same', () => {
+    const said = {
+      metadata: { owner: 'a', build: '7' },
+      ports: { metrics: 9_100, admin: 9_901 },
+      locality: { region: 'eu', zone: 'eu-1' },
+    };
+    const spec = parseWorkloadSpec(PATH, { ...ADDRESSES, ...said });
+    assert.deepEqual({ metadata: spec.metadata, ports: spec.ports, locality: spec.locality }, said);
+    const other = { ...said, metadata: { build: '7', owner: 'a' }, ports: { admin: 9_901, metrics: 9_100 } };
+    assert.ok(sameWorkload(spec, parseWorkloadSpec(PATH, { ...ADDRESSES, ...other })));
+    assert.ok(!sameWorkload(spec, parseWorkloadSpec(PATH, { ...ADDRESSES, ...said, locality: { region: 'eu', zone: 'eu-2' } })));
+    refused({ ...ADDRESSES, metadata: { a: 1 } }, /^metadata\["a"\] must be a string/);
+    refused({ ...ADDRESSES, metadata: { a: 'x'.repeat(9_000) } }, /^metadata has 9001 bytes/);
+    refused({ ...ADDRESSES, ports: { Metrics: 1 } }, /^ports\["Metrics"\] is not the name of a port/);
+    refused({ ...ADDRESSES, ports: 7 }, /^ports must be an object/);
+    refused({ ...ADDRESSES, locality: { region: 'eu' } }, /^locality\.zone must be a name/);
+    refused({ ...ADDRESSES, locality: { region: 'eu', zone: 'a', rack: '1' } }, /^locality\.rack is not known/);
   });
 
   it('keeps every field that is given', () => {

@@ -1,5 +1,19 @@
 // What a data plane is told about a workload it shall host, read strictly from the admin API's JSON.
-import { DEFAULT_LIMITS, ipBytes, type OutboundPort, parseJoinToken, serviceKey, type ServiceRef, type SocketAddress } from '@heddle/core';
+import {
+  type AttributeProblem,
+  DEFAULT_LIMITS,
+  ipBytes,
+  type Locality,
+  localityProblem,
+  metadataProblem,
+  type NamedPorts,
+  type OutboundPort,
+  parseJoinToken,
+  portsProblem,
+  serviceKey,
+  type ServiceRef,
+  type SocketAddress,
+} from '@heddle/core';
 
 export interface WorkloadSpec {
   readonly service: ServiceRef;
@@ -12,6 +26,10 @@ export interface WorkloadSpec {
   readonly outbounds: readonly OutboundPort[];
   readonly version: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Other ports of the application; the proxy has nothing to do with them. */
+  readonly ports: NamedPorts;
+  readonly locality: Locality | undefined;
   readonly weight: number;
 }
 
@@ -27,6 +45,7 @@ const LABEL_VALUE_MAX = 256;
 const VERSION_MAX = 128;
 const TOKEN_MAX = 4_096;
 const WEIGHT_MAX = 1_000;
+const FIELDS: readonly string[] = 'joinToken application inbound outbounds version labels metadata ports locality weight'.split(' ');
 
 export function workloadName(service: ServiceRef, instance: string): string {
   return `${service.namespace}/${service.name}/${instance}`;
@@ -35,7 +54,7 @@ export function workloadName(service: ServiceRef, instance: string): string {
 /** `path`: the three segments of the URL. Throws WorkloadSpecError. */
 export function parseWorkloadSpec(path: readonly string[], body: unknown): WorkloadSpec {
   const [namespace, service, instance] = path;
-  const record = object('body', body, ['joinToken', 'application', 'inbound', 'outbounds', 'version', 'labels', 'weight']);
+  const record = object('body', body, FIELDS);
   const spec: WorkloadSpec = {
     service: { namespace: name('namespace', namespace), name: name('service', service) },
     instance: name('instance', instance),
@@ -45,6 +64,9 @@ export function parseWorkloadSpec(path: readonly string[], body: unknown): Workl
     outbounds: outbounds(record.outbounds ?? []),
     version: record.version === undefined ? '' : text('version', record.version, VERSION_MAX),
     labels: labels(record.labels ?? {}),
+    metadata: attributes('metadata', record.metadata ?? {}, metadataProblem),
+    ports: attributes('ports', record.ports ?? {}, portsProblem),
+    locality: record.locality === undefined ? undefined : locality(record.locality),
     weight: record.weight === undefined ? 1 : integer('weight', record.weight, 1, WEIGHT_MAX),
   };
   if (isWildcard(spec.inbound.address))
@@ -121,6 +143,25 @@ function labels(value: unknown): Record<string, string> {
   return Object.fromEntries(
     entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, item]) => [key, text(`labels.${key}`, item, LABEL_VALUE_MAX)]),
   );
+}
+
+/** In order, so that the same are the same. */
+function attributes<T extends string | number>(
+  where: string,
+  value: unknown,
+  problem: (entries: [string, unknown][]) => AttributeProblem | undefined,
+): Record<string, T> {
+  const entries = Object.entries(object(where, value));
+  const found = problem(entries);
+  if (found !== undefined) fail(found.key === undefined ? where : `${where}[${JSON.stringify(found.key.slice(0, 80))}]`, found.rule);
+  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1))) as Record<string, T>;
+}
+
+function locality(value: unknown): Locality {
+  const { region, zone, subZone } = object('locality', value, ['region', 'zone', 'subZone']);
+  const found = localityProblem({ region, zone, subZone });
+  if (found !== undefined) fail(`locality.${found.key}`, found.rule);
+  return { region, zone, ...(subZone === undefined ? {} : { subZone }) } as Locality;
 }
 
 function address(where: string, value: unknown, portMin: number): SocketAddress {

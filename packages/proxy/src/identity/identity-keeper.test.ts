@@ -227,20 +227,21 @@ test('a kept identity that cannot be used counts as absent, and why is told', as
   };
   assert.notEqual(await load(good), undefined);
   const other = JSON.parse(good) as Record<string, unknown>;
-  for (const [text, reason, nowMs] of [
-    ['{', /JSON/, undefined],
-    [good.slice(0, 100), /JSON/, undefined],
-    [JSON.stringify({ ...other, format: 2 }), /format 2/, undefined],
-    [JSON.stringify({ ...other, keyPem: undefined }), /not complete/, undefined],
-    [JSON.stringify({ ...other, keyPem: root.key.keyPem }), /do not belong together/, undefined],
-    [JSON.stringify({ ...other, rootsPem: new TestRoot().pem }), /not issued by any/, undefined],
-    [good, /ended at/, Date.now() + 2 * HOUR_MS],
+  for (const [text, reason] of [
+    ['{', /JSON/],
+    [good.slice(0, 100), /JSON/],
+    [JSON.stringify({ ...other, format: 2 }), /format 2/],
+    [JSON.stringify({ ...other, keyPem: undefined }), /not complete/],
+    [JSON.stringify({ ...other, keyPem: root.key.keyPem }), /do not belong together/],
+    [JSON.stringify({ ...other, rootsPem: new TestRoot().pem }), /not issued by any/],
   ] as const) {
     lines.length = 0;
-    assert.equal(await load(text, nowMs), undefined);
+    assert.equal(await load(text), undefined);
     assert.match(lines.map((line) => line.text).join(), reason);
     assert.doesNotMatch(lines.map((line) => line.text).join(), /PRIVATE/);
   }
+  const ended = await load(good, Date.now() + 2 * HOUR_MS);
+  assert.ok(ended !== undefined && ended.notAfterMs < Date.now() + 2 * HOUR_MS, 'it may still be renewed');
   writeFileSync(join(dir, 'default/orders/orders-2.json'), good);
   assert.notEqual(await store.load({ ...WORKLOAD, instance: 'orders-2' }, Date.now()), undefined);
   await store.save({ ...WORKLOAD, service: 'web', instance: 'web-1' }, run.got[0] as HeldIdentity);
@@ -255,4 +256,68 @@ test('names that would leave the directory are refused', async (t) => {
   const store = directoryIdentityStore(directory(t), recordingLogger(lines));
   for (const instance of ['../../etc', '..', '', 'a/b'])
     await assert.rejects(store.save({ ...WORKLOAD, instance }, {} as HeldIdentity), RangeError);
+});
+
+test('a machine that slept through the end of its certificate renews it with the old key, and no token', async (t) => {
+  const control = await startTestControl(t, { root });
+  const { keeper, clock, got, lines, exposed } = bench(t, control.port);
+  keeper.offerToken(testToken(root));
+  await keeper.start();
+  await until('joined', () => got.length === 1 && clock.sleepers === 1);
+  assert.match(exposed(), /heddle_identity_seconds_left\{[^}]*\} 3(600|59\d)$/m);
+  // While a machine sleeps its timers stand still, and the time of day goes on.
+  clock.sleep(24 * HOUR_MS);
+  assert.equal(keeper.status.health, 'expired');
+  clock.advance(1_000);
+  await until('asked', () => control.calls.length === 2);
+  assert.deepEqual(control.calls[1]?.late, { peer: 'spiffe://shop/ns/default/svc/orders', isProven: true });
+  assert.deepEqual([control.calls[1]?.joinToken, control.calls[1]?.peer], ['', '']);
+  assert.match(exposed(), /heddle_identity_seconds_left\{[^}]*\} -\d{5}/);
+  assert.ok(lines.some(({ level, message }) => level === 'error' && message.includes('ALARM: the certificate has ended')));
+});
+
+test('a kept certificate that has ended is not used, but renewed', async (t) => {
+  const dir = directory(t);
+  const store = directoryIdentityStore(dir, recordingLogger([]));
+  const short = await startTestControl(t, { root, answer: (call) => signFor(root, call, 1_000) });
+  const first = bench(t, short.port, { store });
+  first.keeper.offerToken(testToken(root));
+  await first.keeper.start();
+  await until('joined and kept', () => first.got.length === 1 && first.clock.sleepers === 1);
+  first.keeper.close();
+  await until('its end', () => Date.now() >= (first.got[0] as HeldIdentity).notAfterMs);
+  const control = await startTestControl(t, { root });
+  const second = bench(t, control.port, { store });
+  await second.keeper.start();
+  await until('renewed', () => second.got.length === 1);
+  assert.ok((second.got[0] as HeldIdentity).notAfterMs > Date.now());
+  assert.equal(control.calls[0]?.late?.isProven, true);
+  assert.equal(second.keeper.status.health, 'good');
+});
+
+test('an ended certificate that is refused makes way for a token', async (t) => {
+  const control = await startTestControl(t, {
+    root,
+    answer: (call) =>
+      call.late === undefined
+        ? signFor(root, call, call.joinToken === '' ? HOUR_MS : 1_000)
+        : { code: status.UNAUTHENTICATED, details: 'longer ago than seven days' },
+  });
+  const { keeper, clock, got, lines } = bench(t, control.port);
+  keeper.offerToken(testToken(root));
+  await keeper.start();
+  await until('joined', () => got.length === 1 && clock.sleepers === 1);
+  clock.sleep(5_000);
+  clock.advance(1_000);
+  // The token of the beginning is tried as well.
+  await until('joined anew', () => control.calls.length >= 3);
+  assert.deepEqual(
+    control.calls.map(({ joinToken, late }) => [joinToken !== '', late !== undefined]),
+    [
+      [true, false],
+      [false, true],
+      [true, false],
+    ],
+  );
+  assert.ok(lines.some(({ text }) => text.includes('longer ago than seven days')));
 });

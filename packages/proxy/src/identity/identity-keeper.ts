@@ -1,5 +1,5 @@
-// Keeps one workload certified: joins with a token, renews over mutual TLS, tells others of every new certificate. What to do
-// when is decided in `renewal.ts`; here are the timer, the calls, the log and the metrics.
+// Keeps one workload certified: joins with a token, renews over mutual TLS, also late, and tells others of every new certificate. What
+// to do when is decided in `renewal.ts`; here are the timer, the calls, the log and the metrics.
 import { formatSpiffeId, parseJoinToken, type JoinToken } from '@heddle/core';
 import type { Clock, Gauge, Logger, Metrics, Random, Timer } from '@heddle/runtime';
 import { generateKeyPair, type KeyPair } from '@heddle/runtime/node';
@@ -13,6 +13,7 @@ import {
   certificateHealth,
   nextAction,
   NOTHING_HELD,
+  type RenewalKind,
   type RenewalState,
 } from './renewal.ts';
 import { type ControlAddress, type HeldIdentity, JoinError, type JoinErrorCode, requestCertificate } from './sign-call.ts';
@@ -27,7 +28,7 @@ export interface IdentityKeeperOptions {
   readonly metrics: Metrics;
   /** Each new certificate, the one found in the store included. */
   readonly onIdentity: (held: HeldIdentity) => void;
-  /** For one connection with its answer. Default 10 s. */
+  /** For one connection with its answer. Default 3 s. */
   readonly timeoutMs?: number;
 }
 
@@ -40,15 +41,17 @@ export interface IdentityStatus {
   readonly error: JoinErrorCode | undefined;
 }
 
-const TIMEOUT_MS = 10_000;
-/** The wall clock may jump and machines sleep: the plan is looked at anew at least this often. */
-const LOOK_EVERY_MS = 30_000;
+/** With the longest pause before the next try below 5 s: so long after its return a control plane has signed. */
+const TIMEOUT_MS = 3_000;
+/** Timers stand still while a machine sleeps, and its wall clock does not: the plan is looked at by the wall clock this often. */
+const LOOK_EVERY_MS = 1_000;
 
 export class IdentityKeeper {
   readonly #options: IdentityKeeperOptions;
   readonly #logger: Logger;
   readonly #expiry: Gauge;
   readonly #overdue: Gauge;
+  readonly #left: Gauge;
   readonly #stop = new AbortController();
   #state: RenewalState = NOTHING_HELD;
   #held: HeldIdentity | undefined;
@@ -70,6 +73,11 @@ export class IdentityKeeper {
     this.#expiry = metrics.gauge(
       'heddle_identity_expiry_timestamp_seconds',
       'Unix time at which the certificate of a workload ends; 0 without one.',
+      { workload: name },
+    );
+    this.#left = metrics.gauge(
+      'heddle_identity_seconds_left',
+      'Until the certificate of a workload ends; negative when it has ended, 0 without one.',
       { workload: name },
     );
     this.#overdue = metrics.gauge('heddle_identity_overdue', '1 while the renewal of a certificate is overdue or has been missed.', {
@@ -95,7 +103,9 @@ export class IdentityKeeper {
     const { store, workload, clock } = this.#options;
     const kept = await store.load(workload, clock.wallMs());
     if (this.#stop.signal.aborted) return;
-    if (kept !== undefined) this.#take(kept);
+    if (kept !== undefined && clock.wallMs() < kept.notAfterMs) this.#take(kept);
+    // With an ended one nobody can be called, but it may still be renewed.
+    else if (kept !== undefined) this.#hold(kept);
     this.#started = true;
     this.#look();
   }
@@ -125,6 +135,7 @@ export class IdentityKeeper {
     this.#timer?.cancel();
     this.#overdue.set(0);
     this.#expiry.set(0);
+    this.#left.set(0);
   }
 
   #look(): void {
@@ -146,13 +157,14 @@ export class IdentityKeeper {
     });
   }
 
-  async #request(kind: 'join' | 'renew'): Promise<void> {
+  async #request(kind: RenewalKind): Promise<void> {
     const { clock, random, store, workload } = this.#options;
     this.#key ??= generateKeyPair();
     const token = this.#token;
     try {
-      const held = kind === 'join' ? await this.#join(this.#key) : await this.#renew(this.#key);
+      const held = kind === 'join' ? await this.#join(this.#key) : await this.#renew(this.#key, kind === 'renew-late');
       if (this.#stop.signal.aborted) return;
+      if (kind === 'renew-late') this.#logger.info({}, 'the certificate had ended and has been renewed');
       this.#key = undefined;
       this.#take(held);
       await store.save(workload, held).catch((error: Error) => {
@@ -164,7 +176,9 @@ export class IdentityKeeper {
       const tokenRefused = kind === 'join' && token === this.#token && error instanceof JoinError && error.tokenRefused;
       this.#reason = (error as Error).message;
       this.#error = error instanceof JoinError ? error.code : undefined;
-      this.#state = afterFailure(this.#state, tokenRefused, clock.wallMs(), () => random.next());
+      const endedRefused = kind === 'renew-late' && this.#error === 'refused';
+      const refused = tokenRefused ? 'token' : endedRefused ? 'ended-certificate' : undefined;
+      this.#state = afterFailure(this.#state, refused, clock.wallMs(), () => random.next());
       const mend = tokenRefused ? 'the workload cannot join with this token' : 'no certificate this time, trying again';
       this.#logger.warn({ kind, reason: this.#reason, failures: this.#state.failures }, mend);
     }
@@ -184,14 +198,14 @@ export class IdentityKeeper {
     });
   }
 
-  #renew(key: KeyPair): Promise<HeldIdentity> {
+  #renew(key: KeyPair, isLate: boolean): Promise<HeldIdentity> {
     const { control, clock, timeoutMs } = this.#options;
     if (this.#held === undefined) throw new Error('renewal without a certificate');
     const { rootsPem, id } = this.#held;
     return requestCertificate({
       control,
       rootsPem,
-      present: this.#held,
+      ...(isLate ? { ended: this.#held } : { present: this.#held }),
       key,
       expected: id,
       clock,
@@ -200,18 +214,23 @@ export class IdentityKeeper {
     });
   }
 
-  #take(held: HeldIdentity): void {
+  #hold(held: HeldIdentity): void {
     this.#held = held;
     this.#reason = '';
     this.#error = undefined;
     this.#state = afterIssued(this.#state, held, () => this.#options.random.next());
     this.#expiry.set(Math.floor(held.notAfterMs / 1000));
+  }
+
+  #take(held: HeldIdentity): void {
+    this.#hold(held);
     this.#logger.info({ id: formatSpiffeId(held.id), endsAt: new Date(held.notAfterMs).toISOString() }, 'certificate in use');
     this.#options.onIdentity(held);
   }
 
   #tellHealth(nowMs: number): void {
     const health = certificateHealth(this.#state, nowMs);
+    this.#left.set(this.#held === undefined ? 0 : Math.round((this.#held.notAfterMs - nowMs) / 1_000));
     this.#overdue.set(health === 'overdue' || health === 'expired' ? 1 : 0);
     if (health === this.#told) return;
     this.#told = health;
@@ -219,6 +238,9 @@ export class IdentityKeeper {
     if (health === 'overdue')
       this.#logger.error(fields, 'ALARM: the certificate should have been renewed by now; see that the control plane can be reached');
     if (health === 'expired')
-      this.#logger.error(fields, 'ALARM: the certificate has ended; give the workload a new token (heddle token create)');
+      this.#logger.error(
+        fields,
+        'ALARM: the certificate has ended; it is renewed when the control plane can be reached and still accepts it, otherwise give the workload a new token (heddle token create)',
+      );
   }
 }

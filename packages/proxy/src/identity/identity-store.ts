@@ -1,9 +1,10 @@
 // Where a workload's certificate and key outlive the process, if the operator gives a directory: one file per workload, replaced
 // whole, readable by its owner only. What is damaged or foreign counts as absent; a token then helps.
 import { dirname, join } from 'node:path';
-import { isSpiffeId, type SpiffeId } from '@heddle/core';
+import { isSpiffeId, readCertificate, type SpiffeId } from '@heddle/core';
 import type { Logger } from '@heddle/runtime';
 import {
+  certificateDer,
   certificateMatchesKey,
   privateDirectory,
   readKeyPair,
@@ -22,7 +23,7 @@ export interface WorkloadName {
 }
 
 export interface IdentityStore {
-  /** Undefined when nothing usable is kept. Never rejects. */
+  /** Undefined when nothing usable is kept. What is given may have ended. Never rejects. */
   load(workload: WorkloadName, nowMs: number): Promise<HeldIdentity | undefined>;
   /** Rejects with the file system's error. */
   save(workload: WorkloadName, held: HeldIdentity): Promise<void>;
@@ -75,7 +76,22 @@ function readHeld(text: string, workload: WorkloadName, nowMs: number): HeldIden
   if (format !== FORMAT) throw new Error(`it has format ${String(format)}, this Heddle reads ${FORMAT}`);
   if (typeof certificatePem !== 'string' || typeof keyPem !== 'string' || typeof rootsPem !== 'string' || typeof receivedMs !== 'number')
     throw new Error('it is not complete');
-  const verdict = verifyLeaf({ leaf: certificatePem, rootsPem, nowMs });
+  return checkHeld({ certificatePem, keyPem, rootsPem, receivedMs }, workload, nowMs);
+}
+
+/**
+ * Throws an Error that says, as "its …" or "it …", why what was kept cannot be used by the workload. A certificate that has ended can: the
+ * control plane renews it for some days. Look at `notAfterMs`.
+ */
+export function checkHeld(
+  kept: Pick<HeldIdentity, 'certificatePem' | 'keyPem' | 'rootsPem' | 'receivedMs'>,
+  workload: Pick<WorkloadName, 'namespace' | 'service'>,
+  nowMs: number,
+): HeldIdentity {
+  const { certificatePem, keyPem, rootsPem, receivedMs } = kept;
+  const present = verifyLeaf({ leaf: certificatePem, rootsPem, nowMs });
+  const endMs = present.ok || present.code !== 'expired' ? undefined : readCertificate(certificateDer(certificatePem)).notAfterMs;
+  const verdict = endMs === undefined ? present : verifyLeaf({ leaf: certificatePem, rootsPem, nowMs: endMs });
   if (!verdict.ok) throw new Error(`its certificate ${verdict.reason}`);
   if (!certificateMatchesKey(certificatePem, readKeyPair(keyPem).spkiDer)) throw new Error('certificate and key do not belong together');
   const id: SpiffeId = verdict.id;

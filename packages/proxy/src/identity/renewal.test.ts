@@ -31,7 +31,7 @@ test('renewals are spread by 5 % to both sides of half life', () => {
 });
 
 test('renewal is overdue after three quarters of life, and the wait ends there so that it is told', () => {
-  const failed = afterFailure({ ...held, failures: 20 }, false, 0.74 * HOUR_MS, () => 1);
+  const failed = afterFailure({ ...held, failures: 20 }, undefined, 0.74 * HOUR_MS, () => 1);
   assert.deepEqual(nextAction(failed, 0.7495 * HOUR_MS), { kind: 'wait', untilMs: 0.75 * HOUR_MS });
   assert.equal(certificateHealth(failed, 0.75 * HOUR_MS - 1), 'good');
   assert.equal(certificateHealth(failed, 0.75 * HOUR_MS), 'overdue');
@@ -43,34 +43,60 @@ test('failed renewals are repeated ever more slowly, but often enough before the
   let nowMs = HOUR_MS / 2;
   const waits: number[] = [];
   for (let i = 0; i < 10; i++) {
-    state = afterFailure(state, false, nowMs, () => 1);
+    state = afterFailure(state, undefined, nowMs, () => 1);
     waits.push(state.nextTryMs - nowMs);
     nowMs = state.nextTryMs;
   }
   assert.deepEqual(waits.slice(0, 4), [1_000, 2_000, 4_000, 8_000]);
   assert.equal(waits.at(-1), 60_000);
   const short = afterIssued(NOTHING_HELD, { receivedMs: 0, notAfterMs: 20_000 }, middle);
-  assert.ok(afterFailure({ ...short, failures: 30 }, false, 10_000, () => 1).nextTryMs <= 11_000);
+  assert.ok(afterFailure({ ...short, failures: 30 }, undefined, 10_000, () => 1).nextTryMs <= 11_000);
 });
 
-test('an expired certificate waits for a token, which then joins anew', () => {
-  assert.deepEqual(nextAction(held, HOUR_MS), { kind: 'wait', untilMs: undefined });
-  const offered = afterToken(held, HOUR_MS);
-  assert.deepEqual(nextAction(offered, HOUR_MS), { kind: 'join' });
+test('a certificate that has ended is renewed late, at once, with or without a token', () => {
+  assert.deepEqual(nextAction(held, HOUR_MS), { kind: 'renew-late' });
+  assert.deepEqual(nextAction(held, 24 * HOUR_MS), { kind: 'renew-late' });
+  assert.deepEqual(nextAction(afterToken(held, HOUR_MS), HOUR_MS), { kind: 'renew-late' });
+});
+
+test('late renewal is tried often while the control plane is away', () => {
+  let state: RenewalState = { ...held, nextTryMs: HOUR_MS };
+  for (let nowMs = HOUR_MS, tries = 0; tries < 20; tries++, nowMs = state.nextTryMs) {
+    assert.deepEqual(nextAction(state, nowMs), { kind: 'renew-late' });
+    state = afterFailure(state, undefined, nowMs, () => 0.999);
+    assert.ok(state.nextTryMs - nowMs <= 2_000);
+  }
+});
+
+test('a renewal that fails shortly before the end is tried again at the end, not later', () => {
+  const failed = afterFailure({ ...held, failures: 20 }, undefined, HOUR_MS - 100, () => 0.5);
+  assert.equal(failed.nextTryMs, HOUR_MS);
+  assert.deepEqual(nextAction(failed, HOUR_MS), { kind: 'renew-late' });
+});
+
+test('when the ended certificate is refused a token joins, and without one it is tried now and then', () => {
+  const refused = afterFailure(afterToken(held, HOUR_MS), 'ended-certificate', HOUR_MS, middle);
+  assert.deepEqual(nextAction(refused, HOUR_MS), { kind: 'join' });
+  const alone = afterFailure({ ...held, nextTryMs: HOUR_MS }, 'ended-certificate', HOUR_MS, middle);
+  assert.deepEqual(nextAction(alone, HOUR_MS), { kind: 'wait', untilMs: HOUR_MS + 60_000 });
+  assert.deepEqual(nextAction(alone, HOUR_MS + 60_000), { kind: 'renew-late' });
+  const offered = afterToken(alone, HOUR_MS + 1);
+  assert.deepEqual(nextAction(offered, HOUR_MS + 1), { kind: 'join' });
+  assert.equal(afterIssued(refused, { receivedMs: HOUR_MS, notAfterMs: 2 * HOUR_MS }, middle).isLateRefused, false);
 });
 
 test('a token that comes while a certificate is good is kept until it is needed', () => {
   const offered = afterToken(held, 1_000);
   assert.equal(offered.nextTryMs, held.nextTryMs);
   assert.equal(nextAction(offered, 1_000).kind, 'wait');
-  assert.equal(nextAction({ ...offered, nextTryMs: HOUR_MS }, HOUR_MS).kind, 'join');
+  assert.equal(nextAction({ ...offered, nextTryMs: HOUR_MS, isLateRefused: true }, HOUR_MS).kind, 'join');
 });
 
 test('a refused token is not tried again, other failures are', () => {
   const joining = afterToken(NOTHING_HELD, 0);
-  const refused = afterFailure(joining, true, 10, middle);
+  const refused = afterFailure(joining, 'token', 10, middle);
   assert.deepEqual(nextAction(refused, 1e9), { kind: 'wait', untilMs: undefined });
-  const failed = afterFailure(joining, false, 10, middle);
+  const failed = afterFailure(joining, undefined, 10, middle);
   const wait = nextAction(failed, 10);
   assert.ok(wait.kind === 'wait' && wait.untilMs !== undefined && wait.untilMs > 10 && wait.untilMs <= 210);
   assert.deepEqual(nextAction(failed, wait.untilMs), { kind: 'join' });
@@ -79,7 +105,10 @@ test('a refused token is not tried again, other failures are', () => {
 test('whatever happens, a wait lies ahead and a valid certificate is never joined over', () => {
   const event = fc.oneof(
     fc.record({ kind: fc.constant('issued' as const), lifeMs: fc.integer({ min: 1, max: 10 * HOUR_MS }) }),
-    fc.record({ kind: fc.constant('failed' as const), refused: fc.boolean() }),
+    fc.record({
+      kind: fc.constant('failed' as const),
+      refused: fc.constantFrom('token' as const, 'ended-certificate' as const, undefined),
+    }),
     fc.record({ kind: fc.constant('token' as const) }),
     fc.record({ kind: fc.constant('pass' as const), ms: fc.integer({ min: 0, max: 20 * HOUR_MS }) }),
   );
@@ -95,8 +124,9 @@ test('whatever happens, a wait lies ahead and a valid certificate is never joine
         const valid = state.certificate !== undefined && nowMs < state.certificate.notAfterMs;
         const action = nextAction(state, nowMs);
         if (action.kind === 'wait' && action.untilMs !== undefined) assert.ok(action.untilMs > nowMs);
-        if (action.kind === 'wait' && action.untilMs === undefined) assert.ok(!valid && !state.hasToken);
+        if (action.kind === 'wait' && action.untilMs === undefined) assert.ok(state.certificate === undefined && !state.hasToken);
         if (action.kind === 'renew') assert.ok(valid);
+        if (action.kind === 'renew-late') assert.ok(!valid && state.certificate !== undefined);
         if (action.kind === 'join') assert.ok(!valid && state.hasToken);
       }
     }),

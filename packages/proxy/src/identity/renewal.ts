@@ -1,5 +1,6 @@
 // When a workload joins and when it renews, as a function of what it holds and the time. Renewal begins at half of a
-// certificate's life; the last good certificate stays in use until it ends, and being late is told long before that.
+// certificate's life; the last good certificate stays in use until it ends, and being late is told long before that. One that has ended
+// (the machine slept) can still be renewed for some days; only when that is refused a new token is needed.
 import { type Backoff, backoffMs, RECONNECT_BACKOFF } from '@heddle/core';
 
 export interface Validity {
@@ -12,13 +13,18 @@ export interface RenewalState {
   readonly certificate: Validity | undefined;
   /** Whether a join token is at hand that has not been refused. */
   readonly hasToken: boolean;
+  /** The control plane did not accept the ended certificate: a token goes before. */
+  readonly isLateRefused: boolean;
   /** Failed tries in a row. */
   readonly failures: number;
   readonly nextTryMs: number;
 }
 
+export type RenewalKind = 'join' | 'renew' | 'renew-late';
+
 export type RenewalAction =
-  | { readonly kind: 'join' | 'renew' }
+  /** `renew-late`: with a certificate that has ended. */
+  | { readonly kind: RenewalKind }
   /** Look again then, or when a token comes. Undefined: nothing will change by itself. */
   | { readonly kind: 'wait'; readonly untilMs: number | undefined };
 
@@ -31,38 +37,52 @@ const JITTER = 0.1;
 /** From here on late renewal is an alarm: with 1 h of life, a quarter of an hour is left to act. */
 const OVERDUE_AT = 0.75;
 const RENEWAL_BACKOFF: Backoff = { baseMs: 1_000, maxMs: 60_000 };
+/** A refusal may be taken back: a service is declared again, a grace lengthened. */
+const LATE_REFUSED_PAUSE_MS = 60_000;
 /** With short lives there must be time for several tries before the end. */
 const BACKOFF_SHARE_MAX = 0.05;
 
-export const NOTHING_HELD: RenewalState = { certificate: undefined, hasToken: false, failures: 0, nextTryMs: 0 };
+export const NOTHING_HELD: RenewalState = { certificate: undefined, hasToken: false, isLateRefused: false, failures: 0, nextTryMs: 0 };
 
 export function nextAction(state: RenewalState, nowMs: number): RenewalAction {
-  const { certificate, hasToken, nextTryMs } = state;
+  const { certificate, hasToken, isLateRefused, nextTryMs } = state;
   if (certificate !== undefined && nowMs < certificate.notAfterMs) {
     if (nowMs >= nextTryMs) return { kind: 'renew' };
     const overdueMs = overdueAtMs(certificate);
     return { kind: 'wait', untilMs: Math.min(nextTryMs, certificate.notAfterMs, nowMs < overdueMs ? overdueMs : nextTryMs) };
   }
-  if (!hasToken) return { kind: 'wait', untilMs: undefined };
-  return nowMs >= nextTryMs ? { kind: 'join' } : { kind: 'wait', untilMs: nextTryMs };
+  const kind = certificate !== undefined && !(isLateRefused && hasToken) ? 'renew-late' : 'join';
+  if (kind === 'join' && !hasToken) return { kind: 'wait', untilMs: undefined };
+  return nowMs >= nextTryMs ? { kind } : { kind: 'wait', untilMs: nextTryMs };
 }
 
 /** A certificate came, or was found in the state directory. `random` is uniform in [0, 1). */
 export function afterIssued(state: RenewalState, certificate: Validity, random: () => number): RenewalState {
   const share = RENEW_AT + (random() - 0.5) * JITTER;
-  return { ...state, certificate, failures: 0, nextTryMs: certificate.receivedMs + lifeMs(certificate) * share };
+  return { ...state, certificate, isLateRefused: false, failures: 0, nextTryMs: certificate.receivedMs + lifeMs(certificate) * share };
 }
 
-/** `tokenRefused`: the token will never be accepted, trying again is pointless. */
-export function afterFailure(state: RenewalState, tokenRefused: boolean, nowMs: number, random: () => number): RenewalState {
-  const { certificate, failures } = state;
-  const renewing = certificate !== undefined && nowMs < certificate.notAfterMs;
-  const backoff = renewing
+/** `refused`: what the control plane said no to; undefined where the try failed otherwise. A refused token will never be accepted. */
+export function afterFailure(
+  state: RenewalState,
+  refused: 'token' | 'ended-certificate' | undefined,
+  nowMs: number,
+  random: () => number,
+): RenewalState {
+  const { certificate, failures, hasToken } = state;
+  const isValid = certificate !== undefined && nowMs < certificate.notAfterMs;
+  const backoff = isValid
     ? { ...RENEWAL_BACKOFF, maxMs: Math.min(RENEWAL_BACKOFF.maxMs, lifeMs(certificate) * BACKOFF_SHARE_MAX) }
     : RECONNECT_BACKOFF;
   // Half of the wait is fixed, so that a lucky die cannot make it a busy loop.
   const waitMs = backoffMs(backoff, failures, () => 0.5 + random() / 2);
-  return { ...state, hasToken: state.hasToken && !tokenRefused, failures: failures + 1, nextTryMs: nowMs + waitMs };
+  const failed = { ...state, failures: failures + 1, nextTryMs: nowMs + waitMs };
+  // Nothing is put off beyond the end: from then on tries are made more often.
+  if (isValid) return { ...failed, nextTryMs: Math.min(failed.nextTryMs, certificate.notAfterMs) };
+  if (refused === 'token') return { ...failed, hasToken: false };
+  if (refused === 'ended-certificate')
+    return { ...failed, isLateRefused: true, nextTryMs: hasToken ? nowMs : nowMs + LATE_REFUSED_PAUSE_MS };
+  return failed;
 }
 
 /** A token was offered. It is used at once where no valid certificate is held, and kept otherwise. */

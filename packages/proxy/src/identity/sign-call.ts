@@ -1,10 +1,10 @@
 // Asking the control plane for a certificate and believing nothing it answers unchecked: the leaf must be ours, of the right
 // identity, and vouched for by a root that came with it over an authenticated connection.
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
-import { controlChannelCredentials, controlChannelOptions, controlTarget, identity } from '@heddle/api';
-import { controlPlaneId, formatSpiffeId, type SpiffeId } from '@heddle/core';
+import { controlChannelCredentials, controlChannelOptions, controlTarget, endControlClient, identity } from '@heddle/api';
+import { controlPlaneId, formatSpiffeId, lateRenewalStatement, type SpiffeId } from '@heddle/core';
 import type { Clock } from '@heddle/runtime';
-import { certificateMatchesKey, createCsr, type KeyPair, verifyLeaf } from '@heddle/runtime/node';
+import { certificateDer, certificateMatchesKey, createCsr, type KeyPair, readKeyPair, sha256, verifyLeaf } from '@heddle/runtime/node';
 
 export interface ControlAddress {
   readonly address: string;
@@ -47,8 +47,10 @@ export interface SignCallOptions {
   readonly control: ControlAddress;
   /** Trusted for this call. */
   readonly rootsPem: string;
-  /** The workload's present certificate; absent on the first call, which carries a token instead. */
+  /** The workload's present certificate, which it shows; absent on the first call, which carries a token instead. */
   readonly present?: Pick<HeldIdentity, 'certificatePem' | 'keyPem'>;
+  /** Instead of `present`: a certificate that has ended, which cannot be shown any more. */
+  readonly ended?: Pick<HeldIdentity, 'certificatePem' | 'keyPem'>;
   readonly joinToken?: string;
   readonly key: KeyPair;
   /** What the answer must certify. */
@@ -89,7 +91,7 @@ export async function requestCertificate(options: SignCallOptions): Promise<Held
 }
 
 function call(options: SignCallOptions): Promise<identity.SignResponse> {
-  const { control, rootsPem, present, key, expected, clock, signal } = options;
+  const { control, rootsPem, present, ended, key, expected, clock, signal } = options;
   const credentials = controlChannelCredentials({
     rootsPem,
     certificatePem: present?.certificatePem,
@@ -97,18 +99,27 @@ function call(options: SignCallOptions): Promise<identity.SignResponse> {
     expectedSpiffeId: formatSpiffeId(controlPlaneId(expected.trustDomain)),
   });
   const client = new identity.IdentityClient(controlTarget(control.address, control.port), credentials, controlChannelOptions());
-  const request = identity.SignRequest.create({ csrDer: Buffer.from(createCsr(key)), joinToken: options.joinToken ?? '' });
+  const csrDer = Buffer.from(createCsr(key));
+  const lateRenewal = ended === undefined ? undefined : proveEnded(ended, csrDer);
+  const request = identity.SignRequest.create({ csrDer, joinToken: options.joinToken ?? '', lateRenewal });
   return new Promise<identity.SignResponse>((resolve, reject) => {
     const ongoing = client.sign(request, new Metadata(), { deadline: clock.wallMs() + options.timeoutMs }, (error, response) => {
       signal?.removeEventListener('abort', abort);
-      client.close();
+      endControlClient(client, credentials);
       if (error === null) resolve(response);
-      else reject(asJoinError(error, control, present === undefined));
+      else reject(asJoinError(error, control, options.joinToken !== undefined));
     });
     const abort = (): void => ongoing.cancel();
     if (signal?.aborted === true) abort();
     else signal?.addEventListener('abort', abort, { once: true });
   });
+}
+
+/** That we hold the key of the certificate, and ask for this new one. */
+function proveEnded({ certificatePem, keyPem }: NonNullable<SignCallOptions['ended']>, csrDer: Uint8Array): identity.LateRenewal {
+  const der = certificateDer(certificatePem);
+  const signature = readKeyPair(keyPem).sign(lateRenewalStatement(sha256(der), sha256(csrDer)));
+  return { certificateDer: Buffer.from(der), signature: Buffer.from(signature) };
 }
 
 function asJoinError(error: ServiceError, control: ControlAddress, joining: boolean): JoinError {

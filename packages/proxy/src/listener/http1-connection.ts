@@ -1,12 +1,14 @@
 // One downstream HTTP/1.1 connection: reads requests one after the other, finds out who calls and where to, and hands each to its exchange.
 // Pipelined requests wait, unread beyond a limit. A client that ends its direction while it keeps the connection has gone (as with nginx
 // and Envoy); one that said `close` is still answered.
+import { ERROR_HEADER } from '@heddle/core';
 import type { ErrorCode } from '@heddle/core';
 import type { Connection, ConnectionHandler, NetworkError } from '@heddle/runtime';
 import {
   CHUNK_END,
   chunkHeader,
   framingFor,
+  HeaderNames,
   lastChunk,
   renderResponseHead,
   RequestParser,
@@ -15,7 +17,6 @@ import {
 } from '@heddle/wire';
 import type {
   BodyFraming,
-  HeaderNames,
   Http2ResponseHead,
   RemoteProtocolError,
   RequestHandler,
@@ -33,7 +34,7 @@ import { trailerLines } from '../stack/messages.ts';
 import type { AnyResponseHead, AnyTrailers } from '../stack/messages.ts';
 import { Gather } from '../stack/turn.ts';
 import type { GatherOwner } from '../stack/turn.ts';
-import { switchingLines } from '../stack/websocket.ts';
+import { HTTP1_SWITCH_HEADERS, switchingLines } from '../stack/websocket.ts';
 import { Entry } from './entry.ts';
 import { Http2Connection } from './http2-connection.ts';
 import type { AdmittedConnection, HttpService } from './http-service.ts';
@@ -47,6 +48,9 @@ import { TcpStream } from './tcp-stream.ts';
  */
 type Phase = 'idle' | 'head' | 'exchange' | 'discard' | 'ready' | 'connecting' | 'stream' | 'linger' | 'closed';
 
+/** Of an answer that came by HTTP/2: what we say ourselves. */
+const DROPPED_ON_SWITCH = new HeaderNames(HTTP1_SWITCH_HEADERS);
+const DROPPED_ON_FOREIGN_SWITCH = new HeaderNames([...HTTP1_SWITCH_HEADERS, ERROR_HEADER]);
 const H2C = 'h2c';
 const TUNNEL_OPEN = 'HTTP/1.1 200 Connection established\r\n\r\n';
 
@@ -240,6 +244,7 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
       this.gather.text(renderResponseHead(received, rendering));
     } else {
       rendering.forwardUpgrade = false;
+      rendering.drop = drop === undefined ? DROPPED_ON_SWITCH : DROPPED_ON_FOREIGN_SWITCH;
       rendering.add = switchingLines(head);
       rendering.status = 101;
       this.gather.text(renderResponseHead(this.asHttp1(received, true), rendering));

@@ -10,7 +10,7 @@ import type { Forwarding } from '../stack/forwarding.ts';
 import type { Http2Link } from '../stack/http2-link.ts';
 import type { AnyRequestHead, AnyResponseHead, AnyTrailers } from '../stack/messages.ts';
 import { StreamEnd } from '../stack/stream-end.ts';
-import { HTTP1_SWITCH_HEADERS } from '../stack/websocket.ts';
+import { acceptFields, HTTP1_SWITCH_HEADERS } from '../stack/websocket.ts';
 import type { Entry } from './entry.ts';
 import { errorText } from './local-response.ts';
 
@@ -110,8 +110,10 @@ export class Http2Request extends StreamEnd implements Downstream {
     const { stream, rendering } = this;
     if (stream === undefined) return;
     rendering.drop = DROPPED_ON_SWITCH;
+    rendering.add = acceptFields(this.head);
     rendering.status = 200;
     this.connection.codec.respond(stream, head, false, rendering);
+    rendering.add = undefined;
     this.connection.touch();
     this.resumeReceiving();
   }

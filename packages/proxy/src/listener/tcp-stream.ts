@@ -5,6 +5,7 @@ import type { Connection, ConnectionHandler, NetworkError } from '@heddle/runtim
 import type { Context } from '../stack/context.ts';
 import { Timed } from '../stack/deadlines.ts';
 import type { StreamMetrics } from '../telemetry/connections.ts';
+import type { StreamLoad } from '../telemetry/stream-load.ts';
 import type { UpstreamCluster } from '../upstream/cluster.ts';
 import type { UpstreamHost } from '../upstream/host.ts';
 import { connectErrorCode } from '../upstream/pool.ts';
@@ -35,6 +36,7 @@ export class TcpStream extends Timed implements ConnectionHandler {
   private readonly tunnel: string | undefined;
   private readonly workload: string;
   private readonly metrics: StreamMetrics;
+  private readonly load: StreamLoad;
   private readonly owner: StreamOwner;
   private readonly tried: UpstreamHost[] = [];
   /** Called last, with the close of the downstream connection. */
@@ -59,6 +61,7 @@ export class TcpStream extends Timed implements ConnectionHandler {
     this.tunnel = target.tunnel;
     this.workload = target.workload;
     this.metrics = metrics;
+    this.load = target.cluster.streamsFrom(target.workload);
     this.owner = owner;
   }
 
@@ -66,6 +69,8 @@ export class TcpStream extends Timed implements ConnectionHandler {
     this.context.active.count += 1;
     this.metrics.total.add(1);
     this.metrics.open.add(1);
+    this.load.total.add(1);
+    this.load.open.add(1);
     this.downstream.pause();
     this.dispatch();
   }
@@ -218,6 +223,7 @@ export class TcpStream extends Timed implements ConnectionHandler {
   }
 
   private unreachable(code: ErrorCode, detail: string): void {
+    this.load.failed.add(1);
     this.finish();
     this.owner.onUnreachable(code, detail);
   }
@@ -227,6 +233,7 @@ export class TcpStream extends Timed implements ConnectionHandler {
     this.done = true;
     this.context.active.count -= 1;
     this.metrics.open.add(-1);
+    this.load.open.add(-1);
     this.context.deadlines.remove(this);
   }
 }

@@ -1,6 +1,7 @@
 // What every part of the data path shares: ports, limits, the timer wheel, the gathering of writes, and the count of work under way.
 import type { Limits } from '@heddle/core';
 import type { Clock, Logger, Metrics, Network, Random } from '@heddle/runtime';
+import type { ConnectFailures } from '../upstream/connect-failures.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Turn } from './turn.ts';
 
@@ -15,6 +16,8 @@ export interface Context {
   readonly turn: Turn;
   /** Requests and streams under way; the drain waits for them. */
   readonly active: { count: number };
+  /** Connections to endpoints that should be healthy. */
+  readonly connectFailures: ConnectFailures;
 }
 
 /** `<namespace>/<service>` of a workload name `<namespace>/<service>/<instance>`. */

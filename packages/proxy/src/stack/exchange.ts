@@ -86,6 +86,7 @@ export class Exchange implements UpstreamUser, PoolUser {
     this.cluster = cluster;
     this.workload = workload;
     this.metrics = metrics;
+    metrics.active.add(1);
     this.isTunnel = false;
     this.isUpgrade = isUpgrade;
     this.tries = 0;
@@ -436,6 +437,7 @@ export class Exchange implements UpstreamUser, PoolUser {
     this.context.active.count -= 1;
     if (this.isRepeat) this.cluster.repeats -= 1;
     this.isRepeat = false;
+    this.metrics.active.add(-1);
     this.metrics.ended(status, error, nowMs - this.startedMs);
     this.body.reset();
     this.tried.length = 0;

@@ -1,8 +1,11 @@
 // Upgrades between the versions: HTTP/1.1 asks with `Upgrade` and is answered with 101, HTTP/2 asks with an extended CONNECT and is answered
-// with 2xx (RFC 8441). WebSocket proves with a key that the 101 was meant (RFC 6455 §4); in HTTP/2 there is none (RFC 8441 §5).
+// with 2xx (RFC 8441). WebSocket proves with a key that the 101 was meant (RFC 6455 §4); in HTTP/2 there is none (RFC 8441 §5), but Envoy
+// passes it on, and its client waits for the answer.
 import { createHash } from 'node:crypto';
 import type { Random } from '@heddle/runtime';
+import { type HeaderField, http2Field } from '@heddle/wire';
 import type { RequestHead, ResponseHead } from '@heddle/wire';
+import type { AnyRequestHead } from './messages.ts';
 
 const KEY = 'sec-websocket-key';
 const ACCEPT = 'sec-websocket-accept';
@@ -39,7 +42,18 @@ export function switchingLines(head: RequestHead): string {
   return key === undefined || !isWebSocket(protocol) ? agree : `${agree}${ACCEPT}: ${acceptOf(key)}\r\n`;
 }
 
-export function createKey(random: Random): string {
+/** The key that a WebSocket over HTTP/2 came with, or one of our own. */
+export function keyOf(head: AnyRequestHead, random: Random): string {
+  return head.get(KEY) ?? createKey(random);
+}
+
+/** What is added to the answer over HTTP/2; only where a key was sent. */
+export function acceptFields(head: AnyRequestHead): readonly HeaderField[] | undefined {
+  const key = head.get(KEY);
+  return key === undefined ? undefined : [http2Field(ACCEPT, acceptOf(key))];
+}
+
+function createKey(random: Random): string {
   return Buffer.from(random.bytes(KEY_BYTES)).toString('base64');
 }
 

@@ -1,6 +1,6 @@
 // Metrics of requests between one pair of services: handles are bound once per pair, so that a request costs three additions.
 import type { ErrorCode } from '@heddle/core';
-import type { Counter, Histogram, Metrics } from '@heddle/runtime';
+import type { Counter, Gauge, Histogram, Metrics } from '@heddle/runtime';
 
 /** Seconds; from a local cache hit to the longest timeout that people set. */
 const DURATION_BOUNDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
@@ -19,6 +19,8 @@ export class RequestMetrics {
   private readonly byError = new Map<string, Counter>();
   private readonly byRetryReason = new Map<ErrorCode, Counter>();
   private readonly duration: Histogram;
+  /** Requests under way. */
+  readonly active: Gauge;
   readonly requestBytes: Counter;
   readonly responseBytes: Counter;
 
@@ -35,6 +37,7 @@ export class RequestMetrics {
       DURATION_BOUNDS,
       pair,
     );
+    this.active = metrics.gauge('heddle_requests_active', 'Requests under way.', pair);
     this.requestBytes = metrics.counter('heddle_request_bytes_total', 'Bytes of request bodies passed on.', pair);
     this.responseBytes = metrics.counter('heddle_response_bytes_total', 'Bytes of response bodies passed on.', pair);
   }

@@ -3,9 +3,10 @@
 import { createBalancer, serviceKey } from '@heddle/core';
 import type { Balancer, Cluster, Endpoint, PickRequest } from '@heddle/core';
 import type { Http1Limits, Http2Limits } from '@heddle/wire';
-import type { Context } from '../stack/context.ts';
+import { type Context, serviceOfWorkload } from '../stack/context.ts';
 import { RequestMetrics } from '../telemetry/requests.ts';
 import { UpstreamMetrics } from '../telemetry/connections.ts';
+import { StreamLoad } from '../telemetry/stream-load.ts';
 import { CallerBalancers } from './caller-balancers.ts';
 import { UpstreamHost } from './host.ts';
 import type { PoolCluster } from './pool.ts';
@@ -28,6 +29,7 @@ export class UpstreamCluster implements PoolCluster {
   private hosts = new Map<string, UpstreamHost>();
   private readonly balancers: CallerBalancers;
   private readonly requestMetrics = new Map<string, RequestMetrics>();
+  private readonly streamLoads = new Map<string, StreamLoad>();
 
   constructor(context: Context, identities: Identities, config: Cluster) {
     this.context = context;
@@ -121,6 +123,15 @@ export class UpstreamCluster implements PoolCluster {
       this.requestMetrics.set(key, metrics);
     }
     return metrics;
+  }
+
+  streamsFrom(workload: string): StreamLoad {
+    let load = this.streamLoads.get(workload);
+    if (load === undefined) {
+      load = new StreamLoad(this.context.metrics, this.name, serviceOfWorkload(workload));
+      this.streamLoads.set(workload, load);
+    }
+    return load;
   }
 
   /** The cluster is no longer configured: requests in flight finish. */

@@ -68,6 +68,12 @@ export class UpstreamHost implements BalancedHost, PoolHost {
     for (const pool of this.pools.values()) pool.dropIdle();
   }
 
+  /** @internal Of an endpoint that is known to be ill it says nothing new. */
+  connectFailed(): void {
+    const { config } = this.cluster;
+    if (!this.removed && this.health === 'healthy' && config.endpoints.kind === 'eds') this.context.connectFailures.add(config.name);
+  }
+
   /** @internal */
   forgetIfUnused(workload: string, pool: Pool): void {
     if (pool.isUnused && this.pools.get(workload) === pool) this.pools.delete(workload);

@@ -12,7 +12,7 @@ import { trailerLines } from '../stack/messages.ts';
 import type { AnyRequestHead, AnyTrailers } from '../stack/messages.ts';
 import { Gather } from '../stack/turn.ts';
 import type { GatherOwner } from '../stack/turn.ts';
-import { accepts, askingLines, createKey, isWebSocket } from '../stack/websocket.ts';
+import { accepts, askingLines, isWebSocket, keyOf } from '../stack/websocket.ts';
 
 /** Whom the connection belongs to. `connected` or `connectFailed` comes once; after `connected`, `closed` once. */
 export interface UpstreamOwner {
@@ -72,7 +72,7 @@ export class Http1Upstream extends Timed implements ConnectionHandler, GatherOwn
   /** For requests that came by HTTP/2. */
   private converted: RequestHead | undefined;
   private isChunked = false;
-  /** What our upgrade of a WebSocket asked with, when the client did not send a key of its own. */
+  /** What our upgrade of a WebSocket that came over HTTP/2 asked with. */
   private webSocketKey = '';
   private feeding = false;
   private released = false;
@@ -109,7 +109,7 @@ export class Http1Upstream extends Timed implements ConnectionHandler, GatherOwn
     rendering.forwardUpgrade = upgrade !== '' && head === received;
     if (upgrade !== '' && head !== received) {
       rendering.drop = forwarding.dropOnSwitch;
-      this.webSocketKey = createKey(this.context.random);
+      this.webSocketKey = keyOf(received, this.context.random);
       rendering.add += askingLines(upgrade, this.webSocketKey);
     }
     this.isChunked = head.framing === 'chunked';

@@ -43,6 +43,8 @@ export interface PoolHost {
   readonly instance: string;
   readonly address: string;
   readonly port: number;
+  /** A connection to it could not be made. */
+  connectFailed(): void;
   /** A workload that left must not leave an empty pool behind for ever. */
   forgetIfUnused(workload: string, pool: Pool): void;
 }

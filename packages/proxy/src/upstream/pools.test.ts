@@ -12,6 +12,7 @@ import { RawServer, until } from '../testing/raw-http.ts';
 import { Http1Pool } from './http1-pool.ts';
 import type { Http1Upstream } from './http1-upstream.ts';
 import { Http2Pool } from './http2-pool.ts';
+import { ConnectFailures } from './connect-failures.ts';
 import type { PoolCluster, PoolHost } from './pool.ts';
 
 type Kind<P> = new (context: Context, cluster: PoolCluster, host: PoolHost, workload: string) => P;
@@ -28,6 +29,7 @@ function poolTo<P>(kind: Kind<P>, port: number, limits = DEFAULT_LIMITS): { read
     deadlines,
     turn: new Turn(nodeNetwork),
     active: { count: 0 },
+    connectFailures: new ConnectFailures(nodeClock),
   };
   const cluster = {
     config: localCluster('orders', 'orders-1', port),
@@ -37,7 +39,7 @@ function poolTo<P>(kind: Kind<P>, port: number, limits = DEFAULT_LIMITS): { read
     http2Limits: {},
     pending: 0,
   };
-  const host = { instance: 'orders-1', address: '127.0.0.1', port, forgetIfUnused: () => {} };
+  const host = { instance: 'orders-1', address: '127.0.0.1', port, forgetIfUnused: () => {}, connectFailed: () => {} };
   return { pool: new kind(context, cluster, host, ''), deadlines };
 }
 

@@ -109,6 +109,7 @@ export abstract class WaitingLine<User extends Waiting> implements Pool {
     const { host, cluster } = this;
     this.connecting -= 1;
     this.closedOne();
+    host.connectFailed();
     if (error !== undefined) cluster.metrics.connectFailed(error.kind);
     return {
       code: connectErrorCode(error, cluster.tls.isNeeded),

@@ -55,6 +55,8 @@ export interface Answer {
 
 export type FromWorker =
   | Answer
+  /** Connections that failed although the configuration calls the endpoints healthy. */
+  | { readonly type: 'connect-failures'; readonly cluster: string; readonly count: number }
   /** The process is there and waits for its settings. */
   | { readonly type: 'started' }
   /** At least once a second, unasked; also tells that it lives. */

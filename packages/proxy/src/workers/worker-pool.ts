@@ -33,6 +33,7 @@ const CLOSE_TIMEOUT_MS = 2_000;
 
 export class WorkerPool implements DataPlane {
   readonly network: PrimaryNetwork;
+  onConnectFailures: ((cluster: string, count: number) => void) | undefined;
   private readonly options: WorkerPoolOptions;
   private readonly template: DataPlane;
   private readonly told = new ToldState();
@@ -62,6 +63,7 @@ export class WorkerPool implements DataPlane {
         onStarted: (worker) => this.bringUpToDate(worker),
         onUp: (worker) => this.cameUp(worker),
         onReport: (worker, report) => options.sum.take(nameOf(worker), report.metrics),
+        onConnectFailures: (cluster, count) => this.onConnectFailures?.(cluster, count),
         onEnd: (worker, wasUp) => {
           restarts.add(this.isEnding ? 0 : 1);
           this.ended(worker, wasUp);

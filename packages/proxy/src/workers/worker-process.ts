@@ -14,6 +14,7 @@ export interface WorkerProcessOptions {
   /** It serves. */
   readonly onUp: (worker: WorkerProcess) => void;
   readonly onReport: (worker: WorkerProcess, report: WorkerReport) => void;
+  readonly onConnectFailures: (cluster: string, count: number) => void;
   /** The process has ended; another one follows unless it was closed. `wasUp`: it had served. */
   readonly onEnd: (worker: WorkerProcess, wasUp: boolean) => void;
 }
@@ -107,6 +108,7 @@ export class WorkerProcess {
   private take(message: FromWorker): void {
     this.heardMs = this.options.clock.nowMs();
     if (message.type === 'started') return this.started();
+    if (message.type === 'connect-failures') return this.options.onConnectFailures(message.cluster, message.count);
     if (message.type === 'beat') return this.reported(message.report);
     if (message.report !== undefined) this.reported(message.report);
     const pending = this.pending.get(message.id);

@@ -76,6 +76,7 @@ export class Worker {
     const { clock, random, loggerFor } = this.#deps;
     const logger = loggerFor(settings);
     const dataPlane = createDataPlane({ network: this.#network, clock, random, logger, metrics: this.#metrics, node: settings.node });
+    dataPlane.onConnectFailures = (cluster, count) => this.#deps.send({ type: 'connect-failures', cluster, count });
     this.#running = { dataPlane, logger };
     const beat = (): void => {
       this.#deps.send({ type: 'beat', report: this.#report(dataPlane, false) });

@@ -12,10 +12,11 @@ import {
   encodePem,
   formatJoinToken,
   type JoinToken,
+  lateRenewalStatement,
   withSignature,
 } from '@heddle/core';
 import type { Clock, Logger, Timer } from '@heddle/runtime';
-import { generateKeyPair, keyIdentifier, pinOfKey, readCsr, readPeerId } from '@heddle/runtime/node';
+import { generateKeyPair, isSignature, keyIdentifier, pinOfKey, readCsr, readPeerId, sha256 } from '@heddle/runtime/node';
 
 export class TestRoot {
   readonly key = generateKeyPair();
@@ -69,6 +70,8 @@ export interface TestCall {
   /** Of the client certificate; empty without one. */
   readonly peer: string;
   readonly spkiDer: Uint8Array;
+  /** Whose ended certificate was shown, and whether the request was signed with its key. */
+  readonly late: { readonly peer: string; readonly isProven: boolean } | undefined;
 }
 
 export interface TestControl {
@@ -94,6 +97,7 @@ export async function startTestControl(t: TestContext, options: TestControlOptio
         joinToken: call.request.joinToken,
         peer: peers.get(call.getPeer()) ?? '',
         spkiDer: readCsr(call.request.csrDer),
+        late: readLate(call.request),
       };
       calls.push(seen);
       const answer = options.answer?.(seen) ?? signFor(root, seen, 3_600_000);
@@ -133,10 +137,21 @@ export async function startTestControl(t: TestContext, options: TestControlOptio
   return { port: (door.address() as AddressInfo).port, calls, stop };
 }
 
+function readLate({ lateRenewal, csrDer }: identity.SignRequest): TestCall['late'] {
+  if (lateRenewal === undefined) return undefined;
+  const { certificateDer, signature } = lateRenewal;
+  const svid = readPeerId(certificateDer);
+  if (!svid.ok) return undefined;
+  const statement = lateRenewalStatement(sha256(certificateDer), sha256(csrDer));
+  return { peer: svid.uri, isProven: isSignature(svid.facts.spkiDer, statement, signature) };
+}
+
 /** What an honest control plane answers. */
 export function signFor(root: TestRoot, call: TestCall, lifeMs: number): Answer {
-  if (call.joinToken === '' && call.peer === '') return { code: status.UNAUTHENTICATED, details: 'who are you?' };
-  const uri = call.joinToken === '' ? call.peer : `spiffe://${root.trustDomain}/ns/default/svc/orders`;
+  const { joinToken, late } = call;
+  const peer = late?.isProven === true ? late.peer : call.peer;
+  if (joinToken === '' && peer === '') return { code: status.UNAUTHENTICATED, details: 'who are you?' };
+  const uri = joinToken === '' ? peer : `spiffe://${root.trustDomain}/ns/default/svc/orders`;
   return { certificatePem: root.issue(call.spkiDer, uri, lifeMs), rootsPem: root.pem, spiffeId: uri };
 }
 
@@ -157,10 +172,11 @@ export function testToken(root: TestRoot, change: Partial<JoinToken> = {}): stri
 export class TestClock implements Clock {
   readonly #startMs = Date.now();
   #passedMs = 0;
+  #sleptMs = 0;
   readonly #timers = new Set<{ readonly atMs: number; readonly run: () => void }>();
 
   wallMs(): number {
-    return this.#startMs + this.#passedMs;
+    return this.#startMs + this.#passedMs + this.#sleptMs;
   }
 
   nowMs(): number {
@@ -175,6 +191,11 @@ export class TestClock implements Clock {
 
   get sleepers(): number {
     return this.#timers.size;
+  }
+
+  /** As when the machine is suspended: timers stand still, the time of day goes on. */
+  sleep(forMs: number): void {
+    this.#sleptMs += forMs;
   }
 
   advance(byMs: number): void {

@@ -1,0 +1,188 @@
+// The commands by which workloads and foreign data planes get an identity and their configuration.
+import { type Command, Option } from 'commander';
+import type { ExportEnvoyOptions } from '../commands/export-envoy.ts';
+import type { ExportGrpcOptions } from '../commands/export-grpc.ts';
+import type { IdentityShowOptions } from '../commands/identity-show.ts';
+import type { IdentityWatchOptions } from '../commands/identity-watch.ts';
+import type { TokenOptions } from '../commands/token.ts';
+import { hostPort, instanceName, labels, locality, name, port, reachable, timeToLive, usedServices, weight } from '../options.ts';
+import { examples, logFormat, logLevel, output, result, stateDirectory } from './parts.ts';
+
+export function addToken(program: Command): void {
+  const token = program
+    .command('token')
+    .summary('make join tokens')
+    .description('Join tokens: how a new workload proves once which service it is of.')
+    .addHelpText('after', examples('heddle token create --service orders'));
+  token
+    .command('create')
+    .summary('make a join token')
+    .description('Makes a join token: usable once, bound to one service, ending by itself. Prints it on standard output.')
+    .requiredOption('--service <name>', 'the service that may join with it', name)
+    .option('--namespace <name>', 'namespace of the service', name, 'default')
+    .addOption(
+      new Option('--ttl <time>', 'how long it can be used: 30s, 10m, 2h, at most 7d').argParser(timeToLive).default(3_600_000, '1h'),
+    )
+    .addOption(output())
+    .addOption(stateDirectory())
+    .addHelpText(
+      'after',
+      examples(
+        'heddle token create --service orders',
+        'HEDDLE_JOIN_TOKEN=$(heddle token create --service orders --ttl 5m) heddle run --service orders -- ./orders',
+      ),
+    )
+    .action(result(async (options: TokenOptions) => (await import('../commands/token.ts')).createToken(options)));
+}
+
+export function addIdentity(program: Command): void {
+  const identity = program
+    .command('identity')
+    .summary('keep certificates in files for other programs')
+    .description('Identities: certificates of the mesh with their keys.')
+    .addHelpText('after', examples('heddle identity watch --service orders --out /run/orders-identity', 'heddle identity show'));
+  identity
+    .command('watch')
+    .summary('keep the identity of a service fresh in files')
+    .description(
+      'Joins the mesh as a service and keeps cert.pem, key.pem and ca.pem in a directory, renewed at half of their life, for programs that read them themselves: Envoy, gRPC clients, databases.',
+    )
+    .requiredOption('--service <name>', 'the service whose identity is kept', name)
+    .option('--namespace <name>', 'namespace of the service', name, 'default')
+    .requiredOption('--out <dir>', 'directory of the files, made when it is not there')
+    .option('--control <host:port>', 'address of the control plane (default: that of the state directory)', hostPort)
+    .option('--join-token-file <file>', 'join token (default: HEDDLE_JOIN_TOKEN, else one is made with the operator token)')
+    .addOption(new Option('--once', 'write the files, or see that they are fresh, and end').default(false).conflicts('xdsSocket'))
+    .option('--renew', 'ask for a new certificate first, even if the present one is fresh', false)
+    .option('--xds-socket <file>', 'also open a socket by which gRPC libraries that know no client certificates reach the control plane')
+    .addOption(stateDirectory())
+    .addOption(logLevel())
+    .addOption(logFormat())
+    .addHelpText(
+      'after',
+      `${examples(
+        'heddle identity watch --service orders --out /run/orders-identity',
+        'HEDDLE_JOIN_TOKEN=… heddle identity watch --service orders --control 10.0.0.5:15010 --out identity',
+        'heddle identity watch --service orders --out identity --once',
+      )}
+cert.pem holds the certificate, key.pem its private key, ca.pem the roots of the
+mesh. All three change in one step: they lead through the link \`..data\`, which is
+moved into place as in a volume of Kubernetes. A program that watches the
+directory for moves, or reads the files again now and then, never finds a
+certificate beside another one's key.
+
+What the directory holds is taken up by the next start, which then needs no join
+token while the certificate is valid.
+`,
+    )
+    .action(result(async (options: IdentityWatchOptions) => (await import('../commands/identity-watch.ts')).watchIdentity(options)));
+  identity
+    .command('show')
+    .summary('show which identities are held')
+    .description(
+      'Shows the identities in a state directory or a directory of files, and until when they are valid. Exit code 1 when one is not.',
+    )
+    .option('--dir <dir>', 'directory of `heddle identity watch` (default: the state directory is looked at)')
+    .addOption(output())
+    .addOption(stateDirectory())
+    .addHelpText('after', examples('heddle identity show', 'heddle identity show --dir /run/orders-identity -o json'))
+    .action(result(async (options: IdentityShowOptions) => (await import('../commands/identity-show.ts')).showIdentity(options)));
+}
+
+export function addExport(program: Command): void {
+  const command = program
+    .command('export')
+    .summary('write the configuration of other data planes')
+    .description('Writes the configuration by which a data plane of others joins the mesh.')
+    .addHelpText(
+      'after',
+      examples(
+        'heddle export envoy --service orders --instance orders-1 --port 8081 --inbound 10.0.0.7:15006',
+        'heddle export grpc --service shop -o xds.json',
+      ),
+    );
+  addExportEnvoy(command);
+  addExportGrpc(command);
+}
+
+function addExportEnvoy(parent: Command): void {
+  parent
+    .command('envoy')
+    .summary('write the bootstrap of an Envoy')
+    .description(
+      'Writes the bootstrap of an Envoy that carries one instance of a service: its calls in and out, with the identity of the service.',
+    )
+    .requiredOption('--service <name>', 'the service that the application is an instance of', name)
+    .option('--namespace <name>', 'namespace of the service', name, 'default')
+    .requiredOption('--instance <id>', 'name of the instance, for example orders-1', instanceName)
+    .requiredOption('--port <port>', 'port on which the application listens, on 127.0.0.1', port(1))
+    .requiredOption('--inbound <ip:port>', 'where Envoy takes the calls of other instances, as they reach it', reachable)
+    .addOption(
+      new Option('--uses <name=port>', 'service that the application calls, and the local port for it; several times, or with commas')
+        .argParser(usedServices)
+        .default([], 'none'),
+    )
+    .option('--outbound-port <port>', 'local port of an HTTP proxy for all services (default: none)', port(1))
+    .option('--identity-dir <dir>', 'directory of `heddle identity watch`, as Envoy sees it', 'identity')
+    .option('--admin-port <port>', "port of Envoy's admin interface, on 127.0.0.1", port(1), 9_901)
+    .option('--instance-version <text>', 'version of the application')
+    .option('--labels <name=value>', 'labels of the instance; several times, or with commas', labels)
+    .option('--locality <region/zone>', 'where the instance runs', locality)
+    .option('--weight <number>', 'share of the calls, in relation to other instances', weight, 1)
+    .option('--control <host:port>', 'address of the control plane (default: that of the state directory)', hostPort)
+    .option('--trust-domain <domain>', 'trust domain of the mesh; needed with --control')
+    .option('-o, --output <file>', 'file to write (default: standard output)')
+    .addOption(stateDirectory())
+    .addHelpText(
+      'after',
+      `${examples(
+        'heddle identity watch --service orders --out identity &',
+        'heddle export envoy --service orders --instance orders-1 --port 8081 --inbound 127.0.0.1:15006 --uses inventory=20001 -o envoy.yaml',
+        'envoy -c envoy.yaml',
+      )}
+The instance is registered while its Envoy is connected to the control plane. See
+docs/guides/envoy.md.
+`,
+    )
+    .action(result(async (options: ExportEnvoyOptions) => (await import('../commands/export-envoy.ts')).exportEnvoy(options)));
+}
+
+function addExportGrpc(parent: Command): void {
+  parent
+    .command('grpc')
+    .summary('write the bootstrap of gRPC libraries')
+    .description(
+      'Writes the file by which a program with a gRPC library calls services as `xds:///orders.mesh.internal` without a proxy, or serves without one.',
+    )
+    .requiredOption('--service <name>', 'the service that the program is of', name)
+    .option('--namespace <name>', 'namespace of the service', name, 'default')
+    .option('--identity-dir <dir>', 'directory of `heddle identity watch`, as the program sees it', 'identity')
+    .option('--xds-socket <file>', 'reach the control plane through this socket of `heddle identity watch`')
+    .addOption(
+      new Option('--control <host:port>', 'address of the control plane (default: that of the state directory)')
+        .argParser(hostPort)
+        .conflicts('xdsSocket'),
+    )
+    .option('--node <name>', 'name of the program in the mesh (default: the instance, or service and machine)', instanceName)
+    .option('--locality <region/zone>', 'where the program runs', locality)
+    .option('--instance <id>', 'the program serves as this instance; needs --inbound', instanceName)
+    .option('--inbound <ip:port>', 'where its server listens, as others reach it', reachable)
+    .option('--instance-version <text>', 'version of the program')
+    .option('--labels <name=value>', 'labels of the instance; several times, or with commas', labels)
+    .option('--weight <number>', 'share of the calls, in relation to other instances', weight, 1)
+    .option('-o, --output <file>', 'file to write (default: standard output)')
+    .addOption(stateDirectory())
+    .addHelpText(
+      'after',
+      `${examples(
+        'heddle identity watch --service shop --out identity &',
+        'heddle export grpc --service shop -o xds.json',
+        'GRPC_XDS_BOOTSTRAP=xds.json ./shop',
+        'heddle export grpc --service orders --instance orders-1 --inbound 10.0.0.7:50051 -o xds.json',
+      )}
+Libraries that cannot show a certificate to the control plane, as grpc-js, need
+--xds-socket, here and at \`heddle identity watch\`. See docs/guides/grpc.md.
+`,
+    )
+    .action(result(async (options: ExportGrpcOptions) => (await import('../commands/export-grpc.ts')).exportGrpc(options)));
+}
