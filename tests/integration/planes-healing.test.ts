@@ -101,7 +101,8 @@ test('the control plane is closed and started again: no failed request, the same
   const running = load();
   await further(running);
   const described = async (): Promise<string[]> =>
-    [...(await instances(plane)).values()].map((instance) => JSON.stringify(instance)).sort();
+    // Registering again is a change of the registry, and of nothing else.
+    [...(await instances(plane)).values()].map((instance) => JSON.stringify({ ...instance, revision: 0 })).sort();
   const before = await described();
   const { port } = plane;
   await plane.close();

@@ -73,15 +73,30 @@ export interface ControlSettings {
   /** Default: the system chooses. */
   readonly port?: number;
   readonly logger?: Logger;
+  readonly loadIntervalMs?: number;
+  /** Life of workloads' certificates. Default: as in use. */
+  readonly certificateTtlMs?: number;
 }
 
 export async function control(cleanup: Cleanup, settings: ControlSettings = {}): Promise<RunningControl> {
-  const { mesh = meshOf(SMALL_MESH), port = 0, logger = silent } = settings;
+  const { mesh = meshOf(SMALL_MESH), port = 0, logger = silent, loadIntervalMs, certificateTtlMs } = settings;
   const stateDir = settings.stateDir ?? (await temporaryDirectory(cleanup));
-  const running = await startControl({ mesh, stateDir, listen: { address: LOOPBACK, port }, logger, clock: nodeClock, random: nodeRandom });
+  const running = await startControl({
+    mesh,
+    stateDir,
+    listen: { address: LOOPBACK, port },
+    logger,
+    clock: nodeClock,
+    random: nodeRandom,
+    ...(loadIntervalMs !== undefined && { loadIntervalMs }),
+    ...(certificateTtlMs !== undefined && { certificateTtlMs }),
+  });
   cleanup.add(() => running.close());
   return running;
 }
+
+/** What is needed to call a control plane, wherever it runs and whatever lies between. */
+export type ControlRef = Pick<RunningControl, 'address' | 'port' | 'trustDomain' | 'rootsPem' | 'operatorToken'>;
 
 export interface Certificate {
   readonly certificatePem: string;
@@ -90,7 +105,7 @@ export interface Certificate {
 
 /** Calls one method of a control plane's contract as the operator, or as the workload whose certificate is given. Rejects with ServiceError. */
 async function callControl<C extends Client, T>(
-  running: RunningControl,
+  running: ControlRef,
   contract: new (target: string, credentials: ReturnType<typeof controlChannelCredentials>, options: object) => C,
   call: (client: C, metadata: Metadata, done: (error: ServiceError | null, response: T) => void) => void,
 ): Promise<T> {
@@ -104,7 +119,7 @@ async function callControl<C extends Client, T>(
   }
 }
 
-function credentialsFor(running: RunningControl, certificate?: Certificate): ReturnType<typeof controlChannelCredentials> {
+function credentialsFor(running: ControlRef, certificate?: Certificate): ReturnType<typeof controlChannelCredentials> {
   return controlChannelCredentials({
     rootsPem: running.rootsPem,
     ...certificate,
@@ -112,7 +127,7 @@ function credentialsFor(running: RunningControl, certificate?: Certificate): Ret
   });
 }
 
-export async function joinToken(running: RunningControl, service: string, namespace = 'default'): Promise<string> {
+export async function joinToken(running: ControlRef, service: string, namespace = 'default'): Promise<string> {
   const { token } = await callControl(
     running,
     admin.AdminClient,
@@ -123,7 +138,7 @@ export async function joinToken(running: RunningControl, service: string, namesp
 }
 
 /** The data planes that are connected, as the operator sees them. */
-export async function connectedProxies(running: RunningControl): Promise<admin.ProxyMessage[]> {
+export async function connectedProxies(running: ControlRef): Promise<admin.ProxyMessage[]> {
   const { proxies } = await callControl(
     running,
     admin.AdminClient,
@@ -134,7 +149,7 @@ export async function connectedProxies(running: RunningControl): Promise<admin.P
 }
 
 /** All instances in the registry, by id. */
-export async function instances(running: RunningControl): Promise<Map<string, discovery.InstanceMessage>> {
+export async function instances(running: ControlRef): Promise<Map<string, discovery.InstanceMessage>> {
   const { services } = await callControl(
     running,
     discovery.DiscoveryClient,
@@ -144,15 +159,40 @@ export async function instances(running: RunningControl): Promise<Map<string, di
   return new Map(services.flatMap((service) => service.instances).map((instance) => [instance.id, instance]));
 }
 
+/** Takes an instance out of the registry as the operator. */
+export async function deregister(running: ControlRef, service: string, instance: string): Promise<void> {
+  await callControl(
+    running,
+    discovery.DiscoveryClient,
+    (client, metadata, done: (error: ServiceError | null, response: discovery.DeregisterResponse) => void) =>
+      client.deregister({ namespace: 'default', service, instance, expected: undefined }, metadata, done),
+  );
+}
+
+/** The first message of a watch. Rejects with ServiceError. */
+export async function watchOnce(
+  running: ControlRef,
+  from: { readonly revision: number; readonly history: string },
+): Promise<discovery.WatchResponse> {
+  return callControl(running, discovery.DiscoveryClient, (client, metadata, done) => {
+    const stream = client.watch({ namespace: '', fromRevision: from.revision, history: from.history }, metadata);
+    stream.once('data', (first: discovery.WatchResponse) => {
+      done(null, first);
+      stream.cancel();
+    });
+    stream.on('error', (error: ServiceError) => done(error, discovery.WatchResponse.create({})));
+  });
+}
+
 /** Joins as a service, as a data plane would. */
-export async function certificateOf(running: RunningControl, service: string): Promise<Certificate> {
+export async function certificateOf(running: ControlRef, service: string): Promise<Certificate> {
   const key = generateKeyPair();
   const token = await joinToken(running, service);
   const { certificatePem } = await callControl(
     running,
     identity.IdentityClient,
     (client, _metadata, done: (error: ServiceError | null, response: identity.SignResponse) => void) =>
-      client.sign({ csrDer: Buffer.from(createCsr(key)), joinToken: token }, done),
+      client.sign({ csrDer: Buffer.from(createCsr(key)), joinToken: token, lateRenewal: undefined }, done),
   );
   return { certificatePem, keyPem: key.keyPem };
 }
@@ -160,7 +200,7 @@ export async function certificateOf(running: RunningControl, service: string): P
 /** Registers an instance that no data plane of the test hosts; resolves when it is in the registry. Returns its deregistration. */
 export async function registerInstance(
   cleanup: Cleanup,
-  running: RunningControl,
+  running: ControlRef,
   certificate: Certificate,
   instance: Partial<discovery.InstanceMessage> & { readonly id: string; readonly service: string },
 ): Promise<() => Promise<void>> {
@@ -186,12 +226,13 @@ export async function registerInstance(
     health: discovery.Health.HEALTH_HEALTHY,
     healthReason: 'checks pass',
     leaseTtlMs: 60_000,
+    expected: undefined,
   });
   await answered;
   return () =>
     new Promise((resolve, reject) => {
       stream.cancel();
-      client.deregister({ namespace: 'default', service: instance.service, instance: instance.id }, (error) =>
+      client.deregister({ namespace: 'default', service: instance.service, instance: instance.id, expected: undefined }, (error) =>
         error === null ? resolve() : reject(error),
       );
     });
@@ -199,7 +240,7 @@ export async function registerInstance(
 
 export async function proxy(
   cleanup: Cleanup,
-  running: RunningControl,
+  running: ControlRef,
   over: Partial<ProxyOptions> & { readonly node: string },
 ): Promise<RunningProxy> {
   const started = await startProxy({
@@ -222,7 +263,7 @@ export async function proxy(
 /** A data plane with the operator's identity and a shared HTTP proxy, as `heddle up` runs one. */
 export async function machine(
   cleanup: Cleanup,
-  running: RunningControl,
+  running: ControlRef,
   over: Partial<ProxyOptions> & { readonly node: string },
 ): Promise<RunningProxy> {
   const token = await joinToken(running, 'operator', 'heddle-system');
@@ -247,10 +288,10 @@ export async function putWorkload(to: RunningProxy, name: string, body: object):
 /** Has the data plane host an instance of a service in the default namespace. */
 export async function host(
   to: RunningProxy,
-  running: RunningControl,
+  running: ControlRef,
   instance: string,
   applicationPort: number,
-  over: { readonly uses?: readonly string[]; readonly version?: string } = {},
+  over: { readonly uses?: readonly string[]; readonly version?: string; readonly [field: string]: unknown } = {},
 ): Promise<Workload> {
   const service = instance.replace(/-\d+$/, '');
   const { uses = [], ...rest } = over;
@@ -285,6 +326,13 @@ export async function healthyEndpoints(of: RunningProxy, service: string): Promi
     .filter(({ health }) => health === 'healthy')
     .map(({ instance }) => instance)
     .sort();
+}
+
+/** Sum of a metric of the data plane over its series with this label text. */
+export async function metric(of: RunningProxy, name: string, labels = ''): Promise<number> {
+  const text = await (await adminCall(of, 'GET', '/metrics')).text();
+  const lines = text.split('\n').filter((line) => line.startsWith(`${name} `) || (line.startsWith(`${name}{`) && line.includes(labels)));
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
 }
 
 /** Waits until the data plane sends requests for the service to exactly these instances. */

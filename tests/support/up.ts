@@ -58,7 +58,18 @@ export async function startUp(yaml: string): Promise<RunningMesh> {
   await writeFile(join(directory, 'heddle.yaml'), yaml.replaceAll('{{ECHO}}', `${process.execPath} ${ECHO}`));
   const [control, proxy, admin] = await freePorts(3);
   const stateDirectory = join(directory, '.heddle');
-  const ports = ['--control-port', `${control}`, '--proxy-port', `${proxy}`, '--admin-port', `${admin}`];
+  const ports = [
+    '--control-port',
+    `${control}`,
+    '--proxy-port',
+    `${proxy}`,
+    '--admin-port',
+    `${admin}`,
+    '--rest-port',
+    '0',
+    '--dns-port',
+    '0',
+  ];
   const args = ['--conditions=heddle-source', MAIN, 'up', '-f', 'heddle.yaml', '--state-dir', stateDirectory, ...ports];
   const child = spawn(process.execPath, args, { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] });
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];

@@ -1,5 +1,6 @@
 // A gRPC service in grpc-js for tests, and calls of it. Messages are plain bytes. Metadata steers it: `x-status` fails the call, `x-wait` with
-// a name waits until the call is cancelled. The Python twin is python/grpc_server.py.
+// a name waits until the call is cancelled, the first call with a name in `x-flaky` is answered with UNAVAILABLE. The Python twin is
+// python/grpc_server.py.
 import { createHash } from 'node:crypto';
 import {
   Client,
@@ -14,13 +15,17 @@ import {
   Metadata,
   Server,
   ServerCredentials,
+  type ServerUnaryCall,
   type ServiceDefinition,
   type ServiceError,
   type StatusObject,
+  status,
 } from '@grpc/grpc-js';
 import { type Cleanup, LOOPBACK } from '../../support/planes.ts';
 
 const SERVICE = 'interop.Echo';
+/** By which a proxy says who has called. */
+const PEER_HEADER = 'x-heddle-peer';
 const asIs = (bytes: Buffer): Buffer => bytes;
 
 function definition(): ServiceDefinition {
@@ -45,6 +50,7 @@ function definition(): ServiceDefinition {
 interface Handled {
   readonly metadata: Metadata;
   sendMetadata(metadata: Metadata): void;
+  getAuthContext: ServerUnaryCall<Buffer, Buffer>['getAuthContext'];
   on(event: 'cancelled', listener: () => void): unknown;
 }
 
@@ -62,6 +68,9 @@ function waits(call: Handled, cancelled: CancelledCalls): boolean {
 function greet(call: Handled, name: string): void {
   const answer = new Metadata();
   answer.set('x-server', name);
+  for (const value of call.metadata.get(PEER_HEADER)) answer.set('x-peer', value);
+  const shown = call.getAuthContext().sslPeerCertificate?.subjectaltname;
+  if (shown !== undefined) answer.set('x-peer', shown.replace(/^URI:/, ''));
   for (const value of call.metadata.get('x-ask')) answer.add('x-answer', value);
   for (const value of call.metadata.get('x-ask-bin')) answer.add('x-answer-bin', value);
   call.sendMetadata(answer);
@@ -81,11 +90,19 @@ function failure(call: Handled): (Partial<StatusObject> & { code: number }) | un
   return { code: Number(code), details: 'nicht da: 100 % Käse', metadata };
 }
 
+function firstFailure(call: Handled, flaky: Set<string>): { code: number; details: string } | undefined {
+  const [key] = call.metadata.get('x-flaky').map(String);
+  if (key === undefined || flaky.has(key)) return undefined;
+  flaky.add(key);
+  return { code: status.UNAVAILABLE, details: 'not this time' };
+}
+
 function implementation(name: string) {
   const cancelled: CancelledCalls = new Set();
+  const flaky = new Set<string>();
   const unary: handleUnaryCall<Buffer, Buffer> = (call, callback) => {
     if (waits(call, cancelled)) return;
-    const failed = failure(call);
+    const failed = failure(call) ?? firstFailure(call, flaky);
     if (failed === undefined) greet(call, name);
     if (failed === undefined) callback(null, call.request, last());
     else callback(failed);
@@ -119,15 +136,18 @@ function implementation(name: string) {
   return { Unary: unary, Collect: collect, Count: count, Chat: chat, Cancelled: wasCancelled };
 }
 
+/** Has the server offer the service; returns its port. */
+export function serveEcho(server: Server, name: string, address: string, credentials: ServerCredentials): Promise<number> {
+  server.addService(definition(), implementation(name));
+  return new Promise<number>((resolve, reject) => {
+    server.bindAsync(address, credentials, (error, bound) => (error === null ? resolve(bound) : reject(error)));
+  });
+}
+
 /** Returns its port. */
 export async function grpcServer(cleanup: Cleanup, name: string): Promise<number> {
   const server = new Server();
-  server.addService(definition(), implementation(name));
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`${LOOPBACK}:0`, ServerCredentials.createInsecure(), (error, bound) =>
-      error === null ? resolve(bound) : reject(error),
-    );
-  });
+  const port = await serveEcho(server, name, `${LOOPBACK}:0`, ServerCredentials.createInsecure());
   cleanup.add(() => server.forceShutdown());
   return port;
 }

@@ -17,6 +17,7 @@ const FOLDERS = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/us
 /** Program by the Debian package that has it. */
 export const PACKAGES = {
   curl: 'curl',
+  dig: 'dnsutils',
   nghttp: 'nghttp2-client',
   h2load: 'nghttp2-client',
   nghttpd: 'nghttp2-server',
