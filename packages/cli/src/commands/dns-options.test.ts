@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Command } from 'commander';
-import { answersOption, dnsChoice, dnsForwardText, type DnsOptions, dnsPlace, dnsPort, forwardOption, ttlOption } from './dns-options.ts';
+import { Command, Option } from 'commander';
+import {
+  answersOption,
+  dnsChoice,
+  dnsForwardText,
+  type DnsOptions,
+  dnsPlace,
+  dnsPort,
+  forwardOption,
+  refuseIdleOptions,
+  ttlOption,
+} from './dns-options.ts';
 
 function parse(...args: readonly string[]): DnsOptions {
   const command = new Command().exitOverride().configureOutput({ outputError: () => {} });
@@ -46,5 +56,21 @@ describe('the options of DNS', () => {
     assert.throws(() => parse('--dns-answers', 'both'), /instances, virtual/);
     assert.throws(() => dnsPlace('localhost:53'), /IP address/);
     assert.throws(() => dnsPort(1)('0'), /1 to 65535/);
+  });
+
+  it('are refused where no names are served', () => {
+    const run = (...args: readonly string[]): Command => {
+      const command = new Command().exitOverride().configureOutput({ outputError: () => {} });
+      for (const option of [answersOption('virtual'), forwardOption(), ttlOption()]) command.addOption(option);
+      command.addOption(new Option('--dns-port <port>').argParser(dnsPort(0)).default('off'));
+      return command
+        .hook('preAction', refuseIdleOptions('dnsPort'))
+        .action(() => {})
+        .parse(args, { from: 'user' });
+    };
+    assert.throws(() => run('--dns-ttl', '3s'), /--dns-ttl has no effect.*--dns-port/);
+    assert.throws(() => run('--dns-forward', 'off', '--dns-port', 'off'), /--dns-forward has no effect/);
+    run();
+    run('--dns-ttl', '3s', '--dns-port', '5353');
   });
 });

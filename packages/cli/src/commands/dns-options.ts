@@ -1,6 +1,6 @@
 // The options of every command that serves names by DNS: how they are read, and what they become.
 import { isIP } from 'node:net';
-import { InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { hostPort, type HostPort, port } from '../options.ts';
 
 export type DnsForward = 'system' | 'off' | readonly { readonly address: string; readonly port: number }[];
@@ -64,6 +64,23 @@ export function forwardOption(): Option {
 
 export function ttlOption(): Option {
   return new Option('--dns-ttl <time>', 'how long answers about the mesh may be kept').argParser(dnsTtl).default(5, '5s');
+}
+
+const ABOUT_ANSWERS = ['dnsAnswers', 'dnsForward', 'dnsTtl'];
+
+/**
+ * Before a command runs: options about answers are refused where nobody answers. `servedBy`: the options that say where names are served, as
+ * commander names them.
+ */
+export function refuseIdleOptions(...servedBy: readonly string[]): (command: Command) => void {
+  return (command) => {
+    if (servedBy.some((option) => command.getOptionValue(option) !== 'off')) return;
+    for (const { long, attributeName } of command.options.map((option) => ({ long: option.long, attributeName: option.attributeName() }))) {
+      if (!ABOUT_ANSWERS.includes(attributeName) || command.getOptionValueSource(attributeName) !== 'cli') continue;
+      const flags = command.options.filter((option) => servedBy.includes(option.attributeName())).map((option) => option.long);
+      command.error(`error: ${long} has no effect: no names are served; say where with ${flags.join(' or ')}`);
+    }
+  };
 }
 
 export interface DnsChoice {

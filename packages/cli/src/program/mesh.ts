@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import type { RunOptions } from '../commands/run.ts';
 import type { UpOptions } from '../commands/up.ts';
-import { dnsPort, forwardOption } from '../commands/dns-options.ts';
+import { dnsPort, forwardOption, refuseIdleOptions } from '../commands/dns-options.ts';
 import {
   hostPort,
   instanceName,
@@ -58,6 +58,7 @@ again stops everything at once. A change of the mesh file takes effect when the
 mesh is stopped and started again.
 `,
     )
+    .hook('preAction', refuseIdleOptions('dnsPort', 'proxyDnsPort'))
     .action(result(async (options: UpOptions) => (await import('../commands/up.ts')).up(options)));
 }
 

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import type { ControlCommandOptions } from '../commands/control.ts';
 import type { ProxyCommandOptions } from '../commands/proxy.ts';
-import { answersOption, dnsPlace, dnsPort, forwardOption, ttlOption } from '../commands/dns-options.ts';
+import { answersOption, dnsPlace, dnsPort, forwardOption, refuseIdleOptions, ttlOption } from '../commands/dns-options.ts';
 import { hostPort, instanceName, lateRenewal, listenOrOff, port, timeToLive, workers } from '../options.ts';
 import { examples, logFormat, logLevel, result, stateDirectory } from './parts.ts';
 import type { Outcome } from './parts.ts';
@@ -51,6 +51,7 @@ place, and the mesh stays as it is. The name of the mesh and its trust domain
 cannot change while it runs.
 `,
     )
+    .hook('preAction', refuseIdleOptions('dnsListen'))
     .action(result(async (options: ControlCommandOptions) => (await import('../commands/control.ts')).control(options)));
 }
 
@@ -121,6 +122,7 @@ and no connection is refused or cut off; when it does not become ready, the old
 one goes on. The process id changes: supervisors can follow it by --pid-file.
 `,
     )
+    .hook('preAction', refuseIdleOptions('dnsPort'))
     .action(result(runProxy));
 }
 

@@ -1,0 +1,36 @@
+import { ControlProcess } from './control-process.ts';
+import { certificateOf, Cleanup, SMALL_MESH, temporaryDirectory, silent } from './planes.ts';
+import { FaultProxy } from './fault-proxy.ts';
+import { AdsConnection } from '../../packages/proxy/src/agent/ads-connection.ts';
+import { nodeClock, nodeRandom, createMetrics } from '@heddle/runtime/node';
+import { waitFor } from './wait.ts';
+const c = new Cleanup();
+const dir = await temporaryDirectory(c);
+const p = new ControlProcess(c, dir);
+try {
+let plane = await p.start(SMALL_MESH, ['--log-level', 'error']);
+const cert = await certificateOf(plane, 'echo');
+const relay = await FaultProxy.start(c, plane);
+const N = Number(process.argv[2]);
+const metrics = createMetrics();
+const held = { id: { trustDomain: plane.trustDomain, namespace: 'default', name: 'echo' }, ...cert, rootsPem: plane.rootsPem, notAfterMs: Date.now() + 3_600_000, receivedMs: Date.now() };
+const all = Array.from({ length: N }, (_, i) => new AdsConnection({ node: `n${i}`, nodeMetadata: {}, control: { address: '127.0.0.1', port: relay.port }, apply: async () => undefined, clock: nodeClock, random: nodeRandom, logger: silent, metrics }));
+const t0 = Date.now();
+for (const one of all) one.use(held);
+let said = 0;
+await waitFor('all up', () => { if (Date.now() - said > 2000) { said = Date.now(); console.log('  up', all.filter((one) => one.status().connected).length, 'accepted', relay.accepted); } return all.every((one) => one.status().connected); }, 90_000);
+console.log('first', N, 'up after', Date.now() - t0, 'ms, connections', relay.accepted);
+await new Promise((r) => setTimeout(r, 6_000));
+const before = relay.accepted;
+await p.end('SIGKILL');
+plane = await p.start(SMALL_MESH, ['--log-level', 'error']);
+const t1 = Date.now(); relay.leadTo(plane);
+await waitFor('all back', () => all.every((one) => one.status().connected), 90_000);
+console.log('all back', Date.now() - t1, 'ms after the restart; connections made', relay.accepted - before);
+const a2 = relay.accepted;
+await new Promise((r) => setTimeout(r, 6_000));
+console.log('stable: up', all.filter((one) => one.status().connected).length, 'further connections', relay.accepted - a2);
+console.log(metrics.expose().split('\n').filter((l) => l.startsWith('heddle_control_stream')).join('\n'));
+} catch (e) { console.log(e.message); }
+await p.end('SIGKILL');
+process.exit(0);
