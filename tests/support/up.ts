@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { waitFor } from './wait.ts';
+import { Hopeless, waitFor } from './wait.ts';
 
 const MAIN = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
 export const ECHO = fileURLToPath(new URL('../fixtures/echo.mjs', import.meta.url));
@@ -99,7 +99,7 @@ export async function startUp(yaml: string): Promise<RunningMesh> {
     await waitFor(
       'heddle up to be ready',
       () => {
-        if (child.exitCode !== null) throw new Error(`heddle up ended with ${child.exitCode}`);
+        if (child.exitCode !== null) throw new Hopeless(`heddle up ended with ${child.exitCode}`);
         return stdout().includes('\nready:');
       },
       60_000,

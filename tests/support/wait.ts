@@ -1,6 +1,9 @@
 // Waiting for a condition with a deadline: what tests do instead of sleeping.
 import { setTimeout as delay } from 'node:timers/promises';
 
+/** Thrown by a probe: waiting any longer is in vain. */
+export class Hopeless extends Error {}
+
 /** Resolves to the first value that is neither undefined nor false; throws with `what` and the last state when the deadline passes. */
 export async function waitFor<T>(what: string, probe: () => T | Promise<T>, deadlineMs = 20_000): Promise<Exclude<T, undefined | false>> {
   const end = Date.now() + deadlineMs;
@@ -11,6 +14,7 @@ export async function waitFor<T>(what: string, probe: () => T | Promise<T>, dead
       if (value !== undefined && value !== false) return value as Exclude<T, undefined | false>;
       last = value;
     } catch (error) {
+      if (error instanceof Hopeless) throw error;
       last = error;
     }
     if (Date.now() > end) throw new Error(`waited ${deadlineMs} ms in vain for ${what}; last: ${String(last)}`);

@@ -84,7 +84,8 @@ export class MeshRun {
     const log = ['--state-dir', stateDirectory, '--log-level', 'warn', '--log-format', 'pretty'];
     const rest = ['--rest-listen', restPort === 'off' ? restPort : `${LOOPBACK}:${restPort}`];
     const forward = ['--dns-forward', dnsForwardText(options.dnsForward)];
-    const dns = ['--dns-listen', dnsPort === 'off' ? 'off' : `${LOOPBACK}:${dnsPort}`, ...forward];
+    const dns = dnsPort === 'off' ? ['--dns-listen', 'off'] : ['--dns-listen', `${LOOPBACK}:${dnsPort}`, ...forward];
+    const proxyDns = proxyDnsPort === 'off' ? [] : ['--dns-port', String(proxyDnsPort), ...forward];
     this.#control = new ControlHost({
       stateDirectory,
       guard: this.#guard,
@@ -94,7 +95,7 @@ export class MeshRun {
     const tokenFile = `proxy-${node}.token`;
     const admin = new ProxyAdmin(adminPort, () => readStateFile(stateDirectory, tokenFile));
     const anonymous = mesh.anonymousCalls === 'operator' ? ['--anonymous-calls'] : [];
-    const ports = ['--outbound-port', String(proxyPort), '--admin-port', String(adminPort), '--dns-port', String(proxyDnsPort), ...forward];
+    const ports = ['--outbound-port', String(proxyPort), '--admin-port', String(adminPort), ...proxyDns];
     this.#proxy = new ProxyHost({
       admin,
       args: ['--node', node, '--control', `${LOOPBACK}:${controlPort}`, ...ports, ...anonymous, ...log],
