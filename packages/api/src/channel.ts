@@ -92,14 +92,17 @@ export function controlTarget(address: string, port: number): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-/** Channel options for the control plane. */
-export function controlChannelOptions(): ChannelOptions {
+/**
+ * Channel options for the control plane.
+ * @param patience factor for the time in which it must answer a PING. Default 1.
+ */
+export function controlChannelOptions(patience = 1): ChannelOptions {
   return {
     'grpc.ssl_target_name_override': CONTROL_SERVER_NAME,
     'grpc.default_authority': CONTROL_SERVER_NAME,
     // A peer that vanished without a word is noticed on idle streams, too.
     'grpc.keepalive_time_ms': CONTROL_KEEPALIVE.timeMs,
-    'grpc.keepalive_timeout_ms': CONTROL_KEEPALIVE.timeoutMs,
+    'grpc.keepalive_timeout_ms': CONTROL_KEEPALIVE.timeoutMs * patience,
     'grpc.keepalive_permit_without_calls': 1,
     'grpc.initial_reconnect_backoff_ms': 200,
     // Callers back off themselves; two such waits would add up.

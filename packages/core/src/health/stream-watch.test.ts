@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { backoffBoundMs, RECONNECT_BACKOFF } from '../resilience/index.ts';
-import { STREAM_WATCH, StreamWatch } from './stream-watch.ts';
+import { Patience, STREAM_WATCH, StreamWatch } from './stream-watch.ts';
 
 const POLICY = { connectMs: 300, quietMs: 200, answerMs: 100 };
 
@@ -53,4 +53,20 @@ test('with the times in use a dead stream has a successor within 5 seconds', () 
   assert.ok(STREAM_WATCH.quietMs + STREAM_WATCH.answerMs + firstPauseMs < 5_000);
   // After a long outage: an attempt that was under way when the network came back, and the longest pause.
   assert.ok(STREAM_WATCH.connectMs + RECONNECT_BACKOFF.maxMs <= 5_000);
+});
+
+test('patience grows with each silence, has an end, and is back to normal after a calm while', () => {
+  const patience = new Patience(POLICY);
+  const answers: number[] = [];
+  for (let lapses = 0; lapses < 6; lapses++) {
+    answers.push(patience.policy.answerMs);
+    patience.lapsed();
+  }
+  assert.deepEqual(answers, [100, 200, 400, 800, 800, 800]);
+  assert.equal(patience.policy.connectMs, POLICY.connectMs);
+  assert.equal(patience.calmed(14_999), false);
+  assert.equal(patience.policy.answerMs, 800);
+  assert.equal(patience.calmed(15_000), true);
+  assert.deepEqual(patience.policy, POLICY);
+  assert.equal(patience.calmed(20_000), false, 'nothing changes any more');
 });

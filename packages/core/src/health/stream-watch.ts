@@ -64,3 +64,42 @@ export class StreamWatch {
     return undefined;
   }
 }
+
+/** Doubled no further than this. */
+const FACTOR_MAX = 8;
+/** A stream that was answered for so long is one of quiet times. */
+const CALM_MS = 15_000;
+
+/**
+ * How long to wait for a peer that may only be busy. The first silence ends a stream as fast as the policy says; those that follow soon give
+ * the peer twice as long each time, so that 1,000 who left a busy control plane do not keep it busy by coming back.
+ */
+export class Patience {
+  readonly #base: StreamWatchPolicy;
+  #factor = 1;
+
+  constructor(base: StreamWatchPolicy = STREAM_WATCH) {
+    this.#base = base;
+  }
+
+  get factor(): number {
+    return this.#factor;
+  }
+
+  /** The time for connecting stays: who tries beside a try that waits loses nothing. */
+  get policy(): StreamWatchPolicy {
+    return { ...this.#base, answerMs: this.#base.answerMs * this.#factor };
+  }
+
+  /** The peer did not answer in time. */
+  lapsed(): void {
+    this.#factor = Math.min(FACTOR_MAX, this.#factor * 2);
+  }
+
+  /** The peer has answered on a stream that has been up for `upMs`. True when that changes the policy. */
+  calmed(upMs: number): boolean {
+    if (this.#factor === 1 || upMs < CALM_MS) return false;
+    this.#factor = 1;
+    return true;
+  }
+}

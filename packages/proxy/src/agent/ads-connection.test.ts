@@ -1,6 +1,7 @@
 // The xDS stream against a real server on a real socket, with a real data path behind it: what cannot be applied is refused with
 // the reason, after a broken stream only differences come, and a silent one is replaced.
 import assert from 'node:assert/strict';
+import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { type handleBidiStreamingCall, Server, ServerCredentials } from '@grpc/grpc-js';
 import {
@@ -245,4 +246,31 @@ test('what an earlier process kept is applied while the control plane is away, a
   assert.equal(connection.status().source, 'control');
   assert.equal(after.resourcesSent, 1);
   assert.match(metrics.expose(), /heddle_config_age_seconds [0-4]/);
+});
+
+test('tries that wait go on beside one another: the first that is answered counts, the others are given up', async (t) => {
+  const peer = new AdsPeer([cluster, endpoints(1), secret]);
+  const port = await peer.listen();
+  t.after(() => peer.close());
+  const waiting: Socket[] = [];
+  const given: Socket[] = [];
+  const door = createServer((socket) => {
+    waiting.push(socket.on('error', () => {}));
+    socket.on('end', () => given.push(socket)).on('close', () => given.push(socket));
+  });
+  await new Promise<void>((resolve) => void door.listen(0, '127.0.0.1', resolve));
+  t.after(() => door.close());
+  const { connection } = connect(t, (door.address() as AddressInfo).port, { ...QUICK, connectMs: 50 });
+  await until('three tries', () => waiting.length === 3);
+  assert.equal(given.length, 0, 'none is given up because it waits');
+  assert.match(connection.status().reason, /does not answer|connecting/);
+  // The longest in line is served first.
+  const [first, ...others] = waiting as [Socket, ...Socket[]];
+  const inner = connectTcp({ host: '127.0.0.1', port }).on('error', () => {});
+  first.pipe(inner).pipe(first);
+  for (const other of others) other.resume();
+  await until('it is up', () => connection.status().everSynced);
+  assert.equal(peer.streams, 1);
+  await until('the others are gone', () => waiting.slice(1).every((socket) => given.includes(socket)));
+  assert.ok(!given.includes(first));
 });

@@ -1,5 +1,7 @@
 // The one xDS stream of a data plane: delta ADS over mutual TLS, made anew with back-off whenever it breaks or falls silent, each time on
-// a new connection. What was applied stays in use meanwhile; on reconnect only differences come.
+// a new connection. What was applied stays in use meanwhile; on reconnect only differences come. A try that is not answered goes on beside
+// the next one, and the first that is answered counts: so a dead network costs one pause, and a control plane that is busy with everybody
+// at once answers each in turn instead of meeting the same ones again and again at the end of the line.
 import { Metadata, type ClientDuplexStream } from '@grpc/grpc-js';
 import {
   AdsClient,
@@ -13,7 +15,7 @@ import {
   endControlClient,
   type KeptResource,
 } from '@heddle/api';
-import { backoffMs, RECONNECT_BACKOFF, STREAM_WATCH, StreamWatch, type StreamWatchPolicy } from '@heddle/core';
+import { backoffMs, Patience, RECONNECT_BACKOFF, StreamWatch, type StreamWatchPolicy } from '@heddle/core';
 import type { Clock, Logger, Metrics, Random, Timer } from '@heddle/runtime';
 import type { ResourceUpdate, WantedResources } from '../data-plane.ts';
 import type { ControlAddress, HeldIdentity } from '../identity/index.ts';
@@ -57,13 +59,15 @@ interface Link {
   readonly credentials: ControlCredentials;
   readonly client: AdsClient;
   readonly stream: Stream;
-  readonly watch: StreamWatch;
+  readonly startedMs: number;
   /** When the control plane accepted the stream. */
-  upMs: number | undefined;
+  upMs: number;
 }
 
 /** A stream that lasted so long was no failed attempt. One that is accepted and ended at once, again and again, does not count as success. */
 const STEADY_MS = 5_000;
+/** How long a try may wait to be answered. With one every 3 to 5 s there are at most seven. */
+const TRY_MS = 20_000;
 
 export class AdsConnection {
   readonly #options: AdsConnectionOptions;
@@ -71,7 +75,12 @@ export class AdsConnection {
   readonly #metrics: SyncMetrics;
   readonly #restarts: StreamRestarts;
   #held: HeldIdentity | undefined;
+  /** Tries that have not been answered, the oldest first. */
+  readonly #tries = new Set<Link>();
+  #newest: Link | undefined;
   #link: Link | undefined;
+  #watch: StreamWatch | undefined;
+  readonly #patience: Patience;
   #timer: Timer | undefined;
   #watchTimer: Timer | undefined;
   #watchTimerMs = Infinity;
@@ -86,6 +95,7 @@ export class AdsConnection {
     const { metrics, node, nodeMetadata, clock } = options;
     this.#metrics = new SyncMetrics(metrics, clock, () => this.#syncedMs);
     this.#restarts = new StreamRestarts(metrics, 'configuration');
+    this.#patience = new Patience(options.watch);
     this.#machine = new DeltaAdsClient({
       node: { id: node, metadata: nodeMetadata },
       send: (request) => this.#link?.stream.write(request),
@@ -112,20 +122,19 @@ export class AdsConnection {
   /** Asks for the endpoints of the cluster anew; what is answered is applied, changed or not. */
   recheck(cluster: string): void {
     this.#machine.recheck('endpoints', cluster);
-    if (this.#link === undefined) return;
-    this.#link.watch.asked(this.#options.clock.nowMs());
-    this.#arm(this.#link);
+    this.#watch?.asked(this.#options.clock.nowMs());
+    this.#arm();
   }
 
   /** Compares everything that is held with the control plane: on a new stream, which begins with the names and versions of all of it. */
   compare(): void {
-    if (this.#link?.upMs !== undefined) this.#again('distrust');
+    if (this.#link !== undefined) this.#again('distrust');
   }
 
   /** Takes in what an earlier process kept, unless the control plane was reached meanwhile. Resolves to whether it did. */
   async restore(kept: readonly KeptResource[], keptMs: number): Promise<boolean> {
     const { clock, logger } = this.#options;
-    if (this.#link?.upMs !== undefined || this.#source !== 'none') return false;
+    if (this.#link !== undefined || this.#source !== 'none') return false;
     // An attempt that is under way would be answered in the middle of it.
     this.#leave();
     this.#source = 'cache';
@@ -145,7 +154,7 @@ export class AdsConnection {
     const kinds = this.#machine.status();
     const synced = kinds.filter(({ kind }) => kind === 'listener' || kind === 'cluster').every(({ appliedMs }) => appliedMs > 0);
     return {
-      connected: this.#link?.upMs !== undefined,
+      connected: this.#link !== undefined,
       everSynced: synced,
       reason: this.#reason,
       source: this.#source,
@@ -161,92 +170,128 @@ export class AdsConnection {
 
   /** For a reason of our own, so at once. */
   #again(reason: RestartReason): void {
-    if (this.#link !== undefined) this.#restarts.count(reason);
+    if (this.#link !== undefined || this.#tries.size > 0) this.#restarts.count(reason);
     this.#leave();
     this.#connect();
   }
 
   #connect(): void {
-    const { control, clock, watch = STREAM_WATCH } = this.#options;
+    const { control, clock } = this.#options;
     if (this.#held === undefined || this.#isClosed) return;
+    const nowMs = clock.nowMs();
+    for (const old of [...this.#tries]) if (nowMs - old.startedMs >= TRY_MS) this.#giveUp(old);
     const credentials = controlCredentials(this.#held);
-    const client = new AdsClient(controlTarget(control.address, control.port), credentials, controlChannelOptions());
+    const options = controlChannelOptions(this.#patience.factor);
+    const client = new AdsClient(controlTarget(control.address, control.port), credentials, options);
     const stream = client.delta(new Metadata());
-    const link: Link = { credentials, client, stream, watch: new StreamWatch(watch, clock.nowMs()), upMs: undefined };
-    this.#link = link;
+    const link: Link = { credentials, client, stream, startedMs: nowMs, upMs: 0 };
+    this.#tries.add(link);
+    this.#newest = link;
     this.#reason = 'connecting';
     // The control plane sends its headers at once, also when a reconnecting data plane needs nothing.
     stream.on('metadata', () => this.#established(link));
     stream.on('data', (response: DeltaDiscoveryResponse) => this.#received(link, response));
-    stream.on('error', (error: Error) => this.#broken(link, error.message, link.upMs === undefined ? 'unreachable' : 'broken'));
-    stream.on('end', () => this.#broken(link, 'the control plane ended the stream', 'broken'));
-    this.#machine.connected();
-    this.#arm(link);
+    stream.on('error', (error: Error) => this.#ended(link, error.message));
+    stream.on('end', () => this.#ended(link, 'the control plane ended the stream'));
+    this.#awaitAnswer(new StreamWatch(this.#patience.policy, nowMs));
+  }
+
+  #awaitAnswer(watch: StreamWatch): void {
+    const { clock } = this.#options;
+    this.#timer = clock.after(Math.max(1, Math.ceil(watch.dueMs - clock.nowMs())), () => {
+      if (watch.handleTimeout(clock.nowMs()) === undefined) this.#awaitAnswer(watch);
+      else this.#unanswered();
+    });
+  }
+
+  /** The newest try. It goes on, beside the next. */
+  #unanswered(): void {
+    this.#patience.lapsed();
+    this.#retry('the control plane does not answer', 'unreachable');
   }
 
   #established(link: Link): void {
-    if (this.#link !== link) return;
-    const { clock, logger } = this.#options;
+    if (!this.#tries.delete(link)) return;
+    const { clock, logger, onLink } = this.#options;
+    this.#timer?.cancel();
+    for (const other of [...this.#tries]) this.#giveUp(other);
     link.upMs = clock.nowMs();
+    this.#link = link;
+    this.#newest = undefined;
     this.#reason = '';
     this.#metrics.connected.set(1);
     logger.info({}, 'configuration stream is up');
-    this.#options.onLink?.(link.client);
-    link.watch.heard(link.upMs);
+    this.#watch = new StreamWatch(this.#patience.policy, link.upMs);
+    this.#watch.heard(link.upMs);
+    this.#machine.connected();
+    onLink?.(link.client);
     // At once: that it is answered proves that the handler of the stream lives, also when there is nothing else to say.
-    this.#ask(link);
-    this.#arm(link);
+    this.#ask(this.#watch);
+    this.#arm();
   }
 
   #received(link: Link, response: DeltaDiscoveryResponse): void {
     if (this.#link !== link) return;
     const { clock } = this.#options;
-    const nowMs = clock.wallMs();
-    link.watch.heard(clock.nowMs());
+    const nowMs = clock.nowMs();
+    if (this.#patience.calmed(nowMs - link.upMs)) this.#watch = new StreamWatch(this.#patience.policy, nowMs);
+    this.#watch?.heard(nowMs);
     // Mostly the deadline only moves away; then the timer stands, and looks again when it fires.
-    if (link.watch.dueMs < this.#watchTimerMs) this.#arm(link);
+    if ((this.#watch?.dueMs ?? Infinity) < this.#watchTimerMs) this.#arm();
     this.#source = 'control';
-    this.#syncedMs = nowMs;
+    this.#syncedMs = clock.wallMs();
     try {
-      this.#machine.receive(response, nowMs);
+      this.#machine.receive(response, this.#syncedMs);
     } catch (error) {
-      this.#broken(link, (error as Error).message, 'broken');
+      this.#ended(link, (error as Error).message);
     }
   }
 
-  #ask(link: Link): void {
+  #ask(watch: StreamWatch): void {
     const nowMs = this.#options.clock.nowMs();
     // While an update is being applied nothing can be asked, and it is us for whom the other side waits.
-    if (this.#machine.probe()) link.watch.asked(nowMs);
-    else link.watch.heard(nowMs);
+    if (this.#machine.probe()) watch.asked(nowMs);
+    else watch.heard(nowMs);
   }
 
-  #arm(link: Link): void {
+  #arm(): void {
     const { clock } = this.#options;
     this.#watchTimer?.cancel();
-    this.#watchTimerMs = link.watch.dueMs;
-    this.#watchTimer = clock.after(Math.max(1, Math.ceil(link.watch.dueMs - clock.nowMs())), () => this.#look(link));
+    if (this.#watch === undefined) return;
+    this.#watchTimerMs = this.#watch.dueMs;
+    this.#watchTimer = clock.after(Math.max(1, Math.ceil(this.#watchTimerMs - clock.nowMs())), () => this.#look());
   }
 
-  #look(link: Link): void {
-    if (this.#link !== link) return;
-    const action = link.watch.handleTimeout(this.#options.clock.nowMs());
+  #look(): void {
+    if (this.#watch === undefined) return;
+    const action = this.#watch.handleTimeout(this.#options.clock.nowMs());
     if (action === 'replace') {
-      if (link.upMs === undefined) this.#broken(link, 'the control plane does not answer', 'unreachable');
-      else this.#broken(link, 'the control plane has fallen silent on this stream', 'stalled');
-      return;
+      this.#patience.lapsed();
+      return this.#broken('the control plane has fallen silent on this stream', 'stalled');
     }
-    if (action === 'ask') this.#ask(link);
-    this.#arm(link);
+    if (action === 'ask') this.#ask(this.#watch);
+    this.#arm();
   }
 
-  #broken(link: Link, reason: string, why: RestartReason): void {
-    if (this.#link !== link) return;
-    const { clock, random, logger } = this.#options;
-    if (link.upMs !== undefined && clock.nowMs() - link.upMs >= STEADY_MS) this.#attempt = 0;
-    this.#restarts.count(why);
+  #ended(link: Link, reason: string): void {
+    if (this.#link === link) return this.#broken(reason, 'broken');
+    if (!this.#tries.has(link)) return;
+    this.#giveUp(link);
+    if (this.#newest === link) this.#retry(reason, 'unreachable');
+  }
+
+  #broken(reason: string, why: RestartReason): void {
+    if (this.#link !== undefined && this.#options.clock.nowMs() - this.#link.upMs >= STEADY_MS) this.#attempt = 0;
     this.#leave();
+    this.#retry(reason, why);
+  }
+
+  #retry(reason: string, why: RestartReason): void {
+    const { clock, random, logger } = this.#options;
+    this.#restarts.count(why);
+    this.#newest = undefined;
     this.#reason = reason;
+    this.#timer?.cancel();
     const delayMs = backoffMs(RECONNECT_BACKOFF, this.#attempt, () => random.next());
     // One line for each outage, not one for each try.
     logger[this.#attempt === 0 ? 'warn' : 'debug'](
@@ -259,15 +304,21 @@ export class AdsConnection {
 
   #leave(): void {
     this.#timer?.cancel();
-    this.#timer = undefined;
     this.#watchTimer?.cancel();
-    this.#watchTimer = undefined;
+    this.#watch = undefined;
     this.#metrics.connected.set(0);
+    for (const link of [...this.#tries]) this.#giveUp(link);
+    this.#newest = undefined;
     const link = this.#link;
     if (link === undefined) return;
     this.#link = undefined;
     this.#options.onLink?.(undefined);
     this.#machine.disconnected();
+    this.#giveUp(link);
+  }
+
+  #giveUp(link: Link): void {
+    this.#tries.delete(link);
     link.stream.removeAllListeners('data');
     link.stream.on('error', () => {});
     link.stream.cancel();

@@ -59,7 +59,14 @@ export class Agent {
     const { clock, random, dataPlane, sendProbe } = options;
     this.#monitor = new HealthMonitor({ clock, random, sendProbe, onVerdict: (cluster, verdict) => this.#verdict(cluster, verdict) });
     const reporter = new LoadReporter({ ...options, ...options.load, stateHash: () => stateHash(this.#ads.status().kinds) });
-    this.#ads = new AdsConnection({ ...options, apply: (update) => this.#apply(update), onLink: (client) => reporter.use(client) });
+    this.#ads = new AdsConnection({
+      ...options,
+      apply: (update) => this.#apply(update),
+      onLink: (client) => {
+        reporter.use(client);
+        if (client !== undefined) for (const workload of this.#workloads.values()) workload.hurry();
+      },
+    });
     this.#distrust = new Distrust(() => random.next());
     const help =
       'Times that failing connections to endpoints called healthy made this data plane ask for them anew, or compare everything.';

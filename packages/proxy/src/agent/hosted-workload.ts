@@ -136,6 +136,11 @@ export class HostedWorkload {
     this.#registration.drain();
   }
 
+  /** The control plane answers. */
+  hurry(): void {
+    this.#registration.hurry();
+  }
+
   expectSuccessor(isExpected: boolean): void {
     this.#registration.expectSuccessor(isExpected);
   }

@@ -262,10 +262,29 @@ test('streams that are taken and ended at once do not make it try faster', async
     await until(`call ${calls}`, () => run.registry.calls.length === calls && run.registration.state.registered);
     run.registry.calls[calls - 1]?.emit('error', { code: status.UNAVAILABLE, details: 'full' });
     await until('told', () => !run.registration.state.registered);
-    // Half of a bound that doubles: 200 ms, 400 ms, 800 ms …
-    run.clock.advance(100 * 2 ** (calls - 1) - 1);
-    await new Promise((resolve) => setImmediate(resolve));
-    assert.equal(run.registry.calls.length, calls);
-    run.clock.advance(2);
+    run.clock.advance(1_000);
   }
+  const pauses = run.lines
+    .filter(({ message }) => message.startsWith('registration broke'))
+    .map(({ text }) => (JSON.parse(text) as { delayMs: number }).delayMs);
+  // Half of a bound that doubles.
+  assert.deepEqual(pauses, [100, 200, 400, 800]);
+});
+
+test('word that the control plane answers others makes a try that waits begin anew, and leaves one that has just begun alone', async (t) => {
+  const run = await bench(t);
+  run.registry.answers = false;
+  run.registration.use(run.registry.client());
+  await run.heard(1);
+  run.registration.hurry();
+  assert.equal(run.registry.calls.length, 1);
+  run.clock.advance(1_500);
+  run.registry.answers = true;
+  run.registration.hurry();
+  await until('registered', () => run.registration.state.registered);
+  assert.equal(run.registry.calls.length, 2);
+  run.clock.advance(1_500);
+  run.registration.hurry();
+  await beat(run);
+  assert.equal(run.registry.calls.length, 2, 'what is registered stays');
 });

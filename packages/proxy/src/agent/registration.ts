@@ -2,7 +2,7 @@
 // heartbeat is not answered. The registry's lease bridges the gap; when it has ended meanwhile, registering again brings the instance back.
 import { type ClientDuplexStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { discovery } from '@heddle/api';
-import { backoffMs, type Instance, RECONNECT_BACKOFF, STREAM_WATCH, StreamWatch } from '@heddle/core';
+import { backoffMs, type Instance, Patience, RECONNECT_BACKOFF, StreamWatch, type StreamWatchPolicy } from '@heddle/core';
 import type { Clock, Logger, Metrics, Random, Timer } from '@heddle/runtime';
 import type { Verdict } from './health-monitor.ts';
 import { type RestartReason, StreamRestarts } from './stream-restarts.ts';
@@ -37,6 +37,8 @@ const DEFAULT_TTL_MS = 10_000;
 const BEATS_PER_LEASE = 4;
 /** A stream that lasted so long was no failed attempt. */
 const STEADY_MS = 5_000;
+/** A try that has waited less is left alone when word comes that the control plane answers. */
+const HURRY_AFTER_MS = 1_000;
 
 export class Registration {
   readonly #options: RegistrationOptions;
@@ -45,6 +47,8 @@ export class Registration {
   #client: RegistrationClient | undefined;
   #stream: Stream | undefined;
   #watch: StreamWatch | undefined;
+  readonly #patience = new Patience();
+  #startedMs = 0;
   /** When the first answer of the present stream came. */
   #upMs: number | undefined;
   #timer: Timer | undefined;
@@ -73,6 +77,14 @@ export class Registration {
     this.#dropStream();
     this.#newClient = newClient;
     if (!this.#superseded) this.#connect();
+  }
+
+  /** The control plane has just answered another stream of this data plane: what waits or pauses is tried anew at once. */
+  hurry(): void {
+    if (this.#newClient === undefined || this.#superseded || this.#upMs !== undefined) return;
+    if (this.#stream !== undefined && this.#options.clock.nowMs() - this.#startedMs < HURRY_AFTER_MS) return;
+    this.#dropStream();
+    this.#connect();
   }
 
   /** Reports at once; repeated with every heartbeat so that a control plane that lost it learns it again. */
@@ -139,7 +151,8 @@ export class Registration {
     const stream = this.#client.client.register();
     this.#stream = stream;
     this.#upMs = undefined;
-    const watch = new StreamWatch({ ...STREAM_WATCH, quietMs: this.#ttlMs / BEATS_PER_LEASE }, clock.nowMs());
+    this.#startedMs = clock.nowMs();
+    const watch = new StreamWatch(this.#policy(), this.#startedMs);
     this.#watch = watch;
     stream.on('data', (response: discovery.RegisterResponse) => {
       if (this.#stream !== stream) return;
@@ -162,10 +175,17 @@ export class Registration {
   #heard({ leaseTtlMs }: discovery.RegisterResponse): void {
     const ttlMs = leaseTtlMs || DEFAULT_TTL_MS;
     const nowMs = this.#options.clock.nowMs();
-    if (ttlMs !== this.#ttlMs) this.#watch = new StreamWatch({ ...STREAM_WATCH, quietMs: ttlMs / BEATS_PER_LEASE }, nowMs);
+    const isOther = ttlMs !== this.#ttlMs;
     this.#ttlMs = ttlMs;
+    if (this.#patience.calmed(nowMs - (this.#upMs ?? nowMs)) || isOther) this.#watch = new StreamWatch(this.#policy(), nowMs);
     this.#watch?.heard(nowMs);
     this.#arm(this.#watch);
+  }
+
+  #policy(): StreamWatchPolicy {
+    const { policy, factor } = this.#patience;
+    // Two tries beside one another would take the instance from each other, so one that waits must be given time.
+    return { connectMs: policy.connectMs * factor, quietMs: this.#ttlMs / BEATS_PER_LEASE, answerMs: policy.answerMs };
   }
 
   #arm(watch: StreamWatch | undefined): void {
@@ -180,6 +200,7 @@ export class Registration {
     if (stream === undefined || this.#watch !== watch) return;
     const action = watch.handleTimeout(this.#options.clock.nowMs());
     if (action === 'ask') return this.#beat();
+    if (action === 'replace') this.#patience.lapsed();
     if (action === 'replace' && this.#upMs === undefined) return this.#broken(stream, 'the control plane does not answer', 'unreachable');
     if (action === 'replace') return this.#broken(stream, 'the control plane does not answer heartbeats', 'stalled');
     this.#arm(watch);
@@ -228,6 +249,7 @@ export class Registration {
     this.#timer = undefined;
     const stream = this.#stream;
     this.#stream = undefined;
+    this.#upMs = undefined;
     stream?.removeAllListeners('data');
     stream?.on('error', () => {});
     stream?.cancel();

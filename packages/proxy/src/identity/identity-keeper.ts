@@ -28,7 +28,7 @@ export interface IdentityKeeperOptions {
   readonly metrics: Metrics;
   /** Each new certificate, the one found in the store included. */
   readonly onIdentity: (held: HeldIdentity) => void;
-  /** For one connection with its answer. Default 3 s. */
+  /** For one connection with its answer; doubled from the second failure in a row on, up to 10 s. Default 3 s. */
   readonly timeoutMs?: number;
 }
 
@@ -43,6 +43,8 @@ export interface IdentityStatus {
 
 /** With the longest pause before the next try below 5 s: so long after its return a control plane has signed. */
 const TIMEOUT_MS = 3_000;
+/** A control plane that everybody asks at once is given more time, try by try. */
+const TIMEOUT_MAX_MS = 10_000;
 /** Timers stand still while a machine sleeps, and its wall clock does not: the plan is looked at by the wall clock this often. */
 const LOOK_EVERY_MS = 1_000;
 
@@ -185,7 +187,7 @@ export class IdentityKeeper {
   }
 
   #join(key: KeyPair): Promise<HeldIdentity> {
-    const { control, clock, timeoutMs } = this.#options;
+    const { control, clock } = this.#options;
     if (this.#token === undefined) throw new JoinError('bad-token', 'There is no join token.');
     return join({
       control,
@@ -193,13 +195,13 @@ export class IdentityKeeper {
       tokenText: this.#token.text,
       key,
       clock,
-      timeoutMs: timeoutMs ?? TIMEOUT_MS,
+      timeoutMs: this.#timeoutMs(),
       signal: this.#stop.signal,
     });
   }
 
   #renew(key: KeyPair, isLate: boolean): Promise<HeldIdentity> {
-    const { control, clock, timeoutMs } = this.#options;
+    const { control, clock } = this.#options;
     if (this.#held === undefined) throw new Error('renewal without a certificate');
     const { rootsPem, id } = this.#held;
     return requestCertificate({
@@ -209,9 +211,14 @@ export class IdentityKeeper {
       key,
       expected: id,
       clock,
-      timeoutMs: timeoutMs ?? TIMEOUT_MS,
+      timeoutMs: this.#timeoutMs(),
       signal: this.#stop.signal,
     });
+  }
+
+  #timeoutMs(): number {
+    const { timeoutMs = TIMEOUT_MS } = this.#options;
+    return Math.min(Math.max(timeoutMs, TIMEOUT_MAX_MS), timeoutMs * 2 ** Math.max(0, this.#state.failures - 1));
   }
 
   #hold(held: HeldIdentity): void {
