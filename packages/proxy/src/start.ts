@@ -69,7 +69,7 @@ const NODE_NAME = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,252}$/;
 
 /** Throws ProxyOptionsError, or NetworkError when a port cannot be had; then nothing is left open, and the join token is unused. */
 export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
-  const { network, clock, random, logger, metrics, node, processes } = options;
+  const { network, clock, logger, processes } = options;
   checkOptions(options);
   const takeover = processes?.takeover;
   const carrier = await createCarrier(options);
@@ -81,10 +81,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     const outboundProxy = await reserveOutboundProxy(options, dataPlane);
     dns = options.dns === undefined ? undefined : new ProxyDns({ ...options, settings: options.dns, processes });
     await dns?.begin(false);
-    const identityStore =
-      options.identityDirectory === undefined ? noIdentityStore : directoryIdentityStore(options.identityDirectory, logger);
-    const credentialOf = (workload: string): string => createHmac('sha256', options.adminToken).update(workload).digest('base64url');
-    const hosting: HostingDeps = { node, control: options.control, dataPlane, identityStore, clock, random, logger, metrics, credentialOf };
+    const hosting = hostingOf(options, dataPlane);
     const hostingAgent = new Agent({
       ...hosting,
       ownIdentity: options.joinToken !== undefined,
@@ -94,17 +91,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       sendProbe: (cluster, onEnd) => sendProbe({ network }, cluster, onEnd),
       load: { refresh: () => carrier.refresh(false), families: () => carrier.metrics.families() },
       ...(dns === undefined ? {} : { follower: dns.zone }),
-      ...(options.identityDirectory === undefined
-        ? {}
-        : {
-            kept: new ConfigurationKeeper({
-              directory: options.identityDirectory,
-              node,
-              syncedMs: () => agent?.syncedMs ?? 0,
-              clock,
-              logger,
-            }),
-          }),
+      ...keptOf(options, () => agent?.syncedMs ?? 0),
     });
     agent = hostingAgent;
     const missing = (): string[] => [...hostingAgent.missing(), ...(dns?.missing() ?? [])];
@@ -158,6 +145,21 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     await dataPlane.close();
     throw error;
   }
+}
+
+function hostingOf(options: ProxyOptions, dataPlane: DataPlane): HostingDeps {
+  const { node, control, identityDirectory, adminToken, clock, random, logger, metrics } = options;
+  const identityStore = identityDirectory === undefined ? noIdentityStore : directoryIdentityStore(identityDirectory, logger);
+  const credentialOf = (workload: string): string => createHmac('sha256', adminToken).update(workload).digest('base64url');
+  return { node, control, dataPlane, identityStore, clock, random, logger, metrics, credentialOf };
+}
+
+/** Without a directory nothing is kept for a start without a control plane. */
+function keptOf(
+  { identityDirectory: directory, node, clock, logger }: ProxyOptions,
+  syncedMs: () => number,
+): { kept?: ConfigurationKeeper } {
+  return directory === undefined ? {} : { kept: new ConfigurationKeeper({ directory, node, syncedMs, clock, logger }) };
 }
 
 /** By this name its port is handed over. */
