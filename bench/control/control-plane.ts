@@ -32,7 +32,8 @@ export async function startControlPlane({ root, built, folder, core, profile, si
     ...(profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]),
   ];
   const command = [process.execPath, ...flags, main, 'control', '-f', file, '--state-dir', stateDir, '--listen', `127.0.0.1:${port}`];
-  const running = new Process('control', core, [...command, '--log-level', 'warn']);
+  // Ports of the mesh that may be in use on this machine.
+  const running = new Process('control', core, [...command, '--dns-listen', 'off', '--rest-listen', 'off', '--log-level', 'warn']);
   await running.listensOn(port);
   const read = (name: string): string => readFileSync(join(stateDir, name), 'utf8');
   // It is written after the port is open.

@@ -45,6 +45,6 @@ export function sealed(kind: ResourceKind, name: string, value: Uint8Array): Enc
 }
 
 /** 96 bits of SHA-256: short enough to send with every resource, and nobody can make two contents meet. */
-export function contentVersion(bytes: Uint8Array | string): string {
+function contentVersion(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('base64url').slice(0, 16);
 }

@@ -8,7 +8,7 @@ import type { EncodeOptions } from './foreign/options.ts';
 import { encodeResource } from './own.ts';
 import { XdsRejection } from './rejection.ts';
 
-export { contentVersion, type EncodedResource, type PackedResource } from './encoded.ts';
+export type { EncodedResource, PackedResource } from './encoded.ts';
 export type { EncodeOptions } from './foreign/options.ts';
 export { decodeResource, encodeResource } from './own.ts';
 export { XdsRejection } from './rejection.ts';

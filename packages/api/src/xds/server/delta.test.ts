@@ -112,6 +112,43 @@ describe('subscriptions', () => {
     assert.deepEqual(summary(later.ack(changed)), ['cluster -c']);
   });
 
+  test('a name that is asked for again is answered again, whether there is something of that name or not', () => {
+    const stream = new Stream();
+    stream.session.onSnapshot(snapshotOf('1', A));
+    stream.ack(stream.subscribe('endpoints', 'a', 'nobody')[0]);
+    for (let round = 0; round < 3; round += 1) {
+      const responses = stream.subscribe('endpoints', 'a', 'nobody');
+      assert.deepEqual(summary(responses), ['endpoints +a -nobody']);
+      stream.ack(responses[0]);
+    }
+    // While a response is under way, the answer follows it.
+    const [first] = stream.subscribe('endpoints', 'a');
+    assert.deepEqual(stream.subscribe('endpoints', 'a', 'nobody'), []);
+    assert.deepEqual(summary(stream.ack(first)), ['endpoints +a -nobody']);
+  });
+
+  test('of what the client has from an earlier stream by name, what is gone is removed, and what it does not ask for is nothing to it', () => {
+    const stream = new Stream();
+    stream.session.onSnapshot(snapshotOf('2', A));
+    const initialResourceVersions = { a: 'older', gone: '1', other: '1' };
+    const responses = stream.ask('endpoints', { resourceNamesSubscribe: ['a', 'gone'], initialResourceVersions });
+    // The removal waits until nothing is on the way that could still use it.
+    assert.deepEqual(summary(responses), ['endpoints +a']);
+    assert.deepEqual(summary(stream.ack(responses[0])), ['endpoints -gone']);
+  });
+
+  test('everything can be asked for by "*" as well, besides names, and given up again', () => {
+    const stream = new Stream();
+    stream.session.onSnapshot(snapshotOf('1', { cluster: [clusterNamed('a'), clusterNamed('b')] }));
+    stream.ack(stream.subscribe('cluster', 'a')[0]);
+    const [all] = stream.subscribe('cluster', '*');
+    assert.deepEqual(summary(all ? [all] : []), ['cluster +b']);
+    stream.ack(all);
+    assert.deepEqual(stream.ask('cluster', { resourceNamesUnsubscribe: ['*'] }), []);
+    const next = { cluster: [clusterNamed('a', 7), clusterNamed('b', 7), clusterNamed('c')] };
+    assert.deepEqual(summary(stream.session.onSnapshot(snapshotOf('2', next))), ['cluster +a']);
+  });
+
   test('a type that Heddle does not have is answered, and its acknowledgement not', () => {
     const stream = new Stream();
     const typeUrl = 'type.googleapis.com/envoy.service.runtime.v3.Runtime';

@@ -365,6 +365,17 @@ describe('refusals, state of the world', () => {
     assert.deepEqual(one.names('listener'), NINE);
   });
 
+  test('suspects that are offered together once more, of which one is named then, do not stay behind with it', () => {
+    const one = new SotwClient();
+    one.isTelling = false;
+    one.publish(snapshotOf('1', { listener: ten({ l7: BAD }) }));
+    one.connect();
+    while (!one.received.at(-1)?.includes('l7')) one.toClient();
+    one.isTelling = true;
+    one.settle();
+    assert.deepEqual([one.names('listener'), syncOf(one, 'listener').rejection], [NINE, 'cannot use l7']);
+  });
+
   test('refused endpoints are left out of what changes later', () => {
     const one = client({ endpoints: [endpointsNamed('a'), endpointsNamed('b', BAD)] });
     one.subscribe('endpoints', ['a', 'b']);

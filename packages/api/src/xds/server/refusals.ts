@@ -84,8 +84,13 @@ export class Refusals {
       this.#byName.set(name, { offered: offers.get(name), isDue, isQueued: isDue, reason: kept });
     }
     if (!isDue) return;
-    if (named.length > 0) for (const name of suspects) this.#groups.push([name]);
-    else this.#groups.unshift(...halves(suspects));
+    if (named.length === 0) this.#groups.unshift(...halves(suspects));
+    else {
+      for (const name of suspects) this.#groups.push([name]);
+      // Those that were suspect before, and are not what is bad about a group of such: together once more.
+      const bad = new Set(named);
+      this.#queue(all.filter((name) => !bad.has(name)));
+    }
   }
 
   /** A response with it is under way. */
@@ -105,13 +110,21 @@ export class Refusals {
     this.#byName.delete(name);
   }
 
+  /** It is to be offered again: alone. */
   markDue(name: string): void {
-    const refusal = this.#byName.get(name);
-    if (refusal === undefined) return;
-    refusal.isDue = true;
-    if (refusal.isQueued) return;
-    refusal.isQueued = true;
-    this.#groups.push([name]);
+    this.#queue([name]);
+  }
+
+  #queue(names: readonly string[]): void {
+    const group: string[] = [];
+    for (const name of names) {
+      const refusal = this.#byName.get(name);
+      if (refusal === undefined) continue;
+      refusal.isDue = true;
+      if (!refusal.isQueued) group.push(name);
+      refusal.isQueued = true;
+    }
+    if (group.length > 0) this.#groups.push(group);
   }
 
   /** Everything is to be offered once more, unless that is still going on. True when a response without changes is to be sent, too. */

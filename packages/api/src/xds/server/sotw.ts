@@ -2,7 +2,8 @@
 // everything there is, so that what is missing does not exist. Endpoints, routes and secrets come as far as they changed.
 import type { ResourceKind } from '@heddle/core';
 import type { DiscoveryRequest, DiscoveryResponse } from '../../gen/envoy/envoy/service/discovery/v3/discovery.ts';
-import { contentVersion, type EncodedResource } from '../convert/index.ts';
+import type { EncodedResource } from '../convert/index.ts';
+import { digestText } from '../digest.ts';
 import { isWildcardKind, TYPE_URLS } from '../kinds.ts';
 import type { Difference, KindState } from './kind-state.ts';
 import { AdsSession, checkCount, checkName, refusalOf } from './session.ts';
@@ -60,7 +61,8 @@ export class SotwAdsSession extends AdsSession<DiscoveryRequest, DiscoveryRespon
     // refused, since leaving it out would remove it.
     const resources = isWildcardKind(state.kind) ? [...state.sent.values()] : upserts;
     return {
-      versionInfo: setVersion(state.sent.values()),
+      // Equal sets have equal versions, whichever control plane serves them.
+      versionInfo: digestText(state.sent.digest),
       typeUrl: TYPE_URLS[state.kind],
       nonce,
       resources: resources.map(({ any }) => any),
@@ -72,14 +74,4 @@ export class SotwAdsSession extends AdsSession<DiscoveryRequest, DiscoveryRespon
     if ((request.responseNonce ?? '') !== '') return [];
     return [{ versionInfo: '', typeUrl, nonce: String(this.nextNonce()), resources: [] }];
   }
-}
-
-/** Equal sets have equal versions, whichever control plane serves them. */
-function setVersion(resources: Iterable<EncodedResource>): string {
-  return contentVersion(
-    [...resources]
-      .map(({ name, version }) => `${name}\0${version}`)
-      .sort()
-      .join('\0'),
-  );
 }
