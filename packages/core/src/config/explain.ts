@@ -137,7 +137,9 @@ function exampleAt(schema: z.ZodType | undefined, path: Path): string {
 function inline(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(inline).join(', ')}]`;
   if (isRecord(value)) {
-    const entries = Object.entries(value).map(([key, item]) => `${key}: ${inline(item)}`);
+    // A name that stands for nothing (an alias without an anchor) has a problem of its own.
+    const known = Object.entries(value).filter(([, item]) => item !== undefined);
+    const entries = known.map(([key, item]) => `${key}: ${inline(item)}`);
     return `{ ${entries.join(', ')} }`;
   }
   return String(value);

@@ -37,6 +37,10 @@ describe('the parser of a static proxy file', () => {
     );
   });
 
+  it('does not show what an alias without an anchor would have stood for', () => {
+    assertSound('listeners: { port: 9100, service: *echo }\nservices:\n  - echo\n');
+  });
+
   it('takes exactly the endpoints that are an IP address and a port (property)', () => {
     const port = fc.oneof(fc.integer({ min: 1, max: 65_535 }).map(String), fc.constantFrom('', '0', '65536', '-1', '1e3', '080', ' 80'));
     const address = fc.oneof(
