@@ -1,5 +1,6 @@
 // Runs the tests of the whole repository, or of the files and folders named: `npm test -- packages/wire --test-name-pattern=head`.
-// Each file is a process of its own; as many run at once as there are processors.
+// Each file is a process of its own. Those under `tests/` start real programs and wait for them a lot: they begin first, and one file more runs at
+// once than there are processors.
 import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
@@ -26,17 +27,22 @@ export function planTests(allTests: readonly string[], args: readonly string[]):
   const matches = (file: string, path: string): boolean =>
     file === path || file.startsWith(`${path}/`) || file === path.replace(/(\.test)?\.ts$/, '.test.ts');
   return {
-    files: wanted.length === 0 ? allTests : allTests.filter((file) => wanted.some((path) => matches(file, path))),
+    files: longestFirst(wanted.length === 0 ? allTests : allTests.filter((file) => wanted.some((path) => matches(file, path)))),
     nodeOptions,
     unmatched: wanted.filter((path) => !allTests.some((file) => matches(file, path))),
   };
+}
+
+function longestFirst(files: readonly string[]): string[] {
+  const isLong = (file: string): boolean => file.startsWith('tests/');
+  return [...files.filter(isLong), ...files.filter((file) => !isLong(file))];
 }
 
 export function testArguments(plan: TestPlan): string[] {
   return [
     '--conditions=heddle-source',
     '--test',
-    `--test-concurrency=${availableParallelism()}`,
+    `--test-concurrency=${availableParallelism() + 1}`,
     `--test-timeout=${FILE_TIMEOUT_MS}`,
     ...plan.nodeOptions,
     ...plan.files,
