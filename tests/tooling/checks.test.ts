@@ -295,7 +295,7 @@ describe('npm test', () => {
   const all = ['packages/core/src/a.test.ts', 'packages/wire/src/b.test.ts', 'packages/wire-more/src/c.test.ts', 'tests/tooling/d.test.ts'];
 
   it('runs everything, a folder, a file, or the tests of a file, and hands options on', () => {
-    assert.deepEqual(planTests(all, []).files.toSorted(), all);
+    assert.deepEqual(new Set(planTests(all, []).files), new Set(all));
     assert.deepEqual(planTests(all, ['packages/wire/']).files, ['packages/wire/src/b.test.ts']);
     assert.deepEqual(planTests(all, ['packages/core/src/a.ts', './tests']).files, [
       'tests/tooling/d.test.ts',
