@@ -49,13 +49,18 @@ export function testArguments(plan: TestPlan): string[] {
   ];
 }
 
+/** What the runner and all that it starts have in their environment besides. */
+export function testEnvironment(root: string): { readonly NODE_COMPILE_CACHE: string } {
+  return { NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? resolve(root, COMPILE_CACHE) };
+}
+
 async function main(root: string, args: readonly string[]): Promise<number> {
   const plan = planTests(listFiles(root, /\.test\.ts$/), args);
   if (plan.unmatched.length > 0) {
     process.stderr.write(`No test file is at or under: ${plan.unmatched.join(', ')}. Name a folder or a file, relative to the root.\n`);
     return 2;
   }
-  const env = { NODE_COMPILE_CACHE: resolve(root, COMPILE_CACHE), ...process.env };
+  const env = { ...process.env, ...testEnvironment(root) };
   const child = spawn(process.execPath, testArguments(plan), { cwd: root, stdio: 'inherit', env });
   // The runner ends its test processes itself when it is signalled.
   process.on('SIGINT', () => child.kill('SIGINT'));

@@ -1,7 +1,7 @@
 // All tests, as a check: quiet when they pass; the failing ones and the runner's summary when they do not.
 import { isTestFile, listFiles } from '../files.ts';
 import { runProgram } from '../run.ts';
-import { planTests, testArguments } from '../test.ts';
+import { planTests, testArguments, testEnvironment } from '../test.ts';
 import type { CheckResult } from './check.ts';
 
 export async function checkTests(root: string): Promise<CheckResult> {
@@ -11,6 +11,7 @@ export async function checkTests(root: string): Promise<CheckResult> {
   const { code, output } = await runProgram(root, process.execPath, testArguments(planTests(files, ['--test-reporter=spec'])), {
     // Set when this check is itself run by a test; the runner would then print for its parent instead of for us.
     NODE_TEST_CONTEXT: undefined,
+    ...testEnvironment(root),
   });
   const count = (name: string): number => Number(new RegExp(`^. ${name} (\\d+)$`, 'm').exec(output)?.[1] ?? Number.NaN);
   const [passed, failed, skipped, all] = [count('pass'), count('fail'), count('skipped'), count('tests')];
