@@ -5,4 +5,4 @@ export type { ControlAddress, RunningControl } from './start.ts';
 export { AuthorityError } from './ca/index.ts';
 export { RegistryError } from './registry/errors.ts';
 export { StoreError } from './registry/store.ts';
-export { ListenError } from './server/tls-door.ts';
+export { ListenError } from './server/listening.ts';

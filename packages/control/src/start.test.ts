@@ -16,7 +16,7 @@ import type { ServiceError } from '@grpc/grpc-js';
 import { controlChannelOptions } from '@heddle/api';
 import { nodeClock, nodeRandom, createCsr, generateKeyPair, presentedChain, spkiPin } from '@heddle/runtime/node';
 import { openAuthority } from './ca/index.ts';
-import { ListenError } from './server/tls-door.ts';
+import { ListenError } from './server/listening.ts';
 import { startControl } from './start.ts';
 import type { RunningControl } from './start.ts';
 import { TestClient, instanceMessage, join, operator, plaintext } from './testing/client.ts';

@@ -1,27 +1,15 @@
 // `heddle export envoy`: the bootstrap of an Envoy that carries one instance of a service in the mesh.
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type Locality, parseTrustDomain } from '@heddle/core';
+import { parseTrustDomain } from '@heddle/core';
 import { CliError, type ExitCode } from '../errors.ts';
-import type { HostPort, UsedService } from '../options.ts';
-import { envoyBootstrap } from './export-envoy-bootstrap.ts';
+import type { UsedService } from '../options.ts';
+import { envoyBootstrap, type EnvoyBootstrapInput } from './export-envoy-bootstrap.ts';
 import { type ExportControlOptions, exportControl, writeExport } from './export.ts';
 import { ENVOY_CERTIFICATE_FILE } from './identity-files.ts';
 
-export interface ExportEnvoyOptions extends ExportControlOptions {
-  readonly service: string;
-  readonly namespace: string;
-  readonly instance: string;
-  readonly port: number;
-  readonly inbound: HostPort;
+export interface ExportEnvoyOptions extends ExportControlOptions, Omit<EnvoyBootstrapInput, 'uses' | 'control'> {
   readonly uses: readonly UsedService[];
-  readonly outboundPort?: number;
-  readonly identityDir: string;
-  readonly adminPort: number;
-  readonly instanceVersion?: string;
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly locality?: Locality;
-  readonly weight: number;
   readonly output?: string;
 }
 

@@ -72,6 +72,27 @@ function pair(out: string): { certificate: string; matches: boolean } {
   return { certificate, matches: certificateMatchesKey(certificate, readKeyPair(readFileSync(join(version, 'key.pem'), 'utf8')).spkiDer) };
 }
 
+/** What is looked at of a bootstrap of Envoy. */
+interface WrittenBootstrap {
+  readonly node: {
+    readonly id: string;
+    readonly locality: unknown;
+    readonly metadata: { readonly heddle: Readonly<Record<string, unknown>> };
+  };
+  readonly static_resources: {
+    readonly clusters: readonly {
+      readonly transport_socket: unknown;
+      readonly load_assignment: {
+        readonly endpoints: readonly {
+          readonly lb_endpoints: readonly {
+            readonly endpoint: { readonly address: { readonly socket_address: { readonly port_value: number } } };
+          }[];
+        }[];
+      };
+    }[];
+  };
+}
+
 describe('heddle identity', () => {
   it('keeps certificate, key and roots fresh until it is told to stop, never out of step, and takes them up again', async () => {
     const out = join(directory, 'kept');
@@ -151,8 +172,7 @@ describe('heddle export envoy', () => {
     );
     assert.equal(code, 0, stderr);
     assert.match(stderr, /^next: `heddle identity watch --service orders --out .*id` must run/);
-    // oxlint-disable-next-line typescript/no-explicit-any -- a document of somebody else's form
-    const bootstrap = parse(readFileSync(file, 'utf8')) as any;
+    const bootstrap = parse(readFileSync(file, 'utf8')) as WrittenBootstrap;
     const { heddle: told } = bootstrap.node.metadata;
     assert.equal(bootstrap.node.id, 'orders-1.orders.default');
     assert.deepEqual(bootstrap.node.locality, { region: 'eu', zone: 'a' });
@@ -169,8 +189,8 @@ describe('heddle export envoy', () => {
       ...{ version: 'v2', labels: { tier: 'gold' }, locality: { region: 'eu', zone: 'a' }, weight: 3, healthDiscovery: true },
     });
     const [cluster] = bootstrap.static_resources.clusters;
-    assert.equal(cluster.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.port_value, control.port);
-    assert.ok(JSON.stringify(cluster.transport_socket).includes('spiffe://shop/ns/heddle-system/svc/control'));
+    assert.equal(cluster?.load_assignment.endpoints[0]?.lb_endpoints[0]?.endpoint.address.socket_address.port_value, control.port);
+    assert.ok(JSON.stringify(cluster?.transport_socket).includes('spiffe://shop/ns/heddle-system/svc/control'));
   });
 
   it('names the flag that is wrong', () => {

@@ -5,8 +5,8 @@ import type { ExportGrpcOptions } from '../commands/export-grpc.ts';
 import type { IdentityShowOptions } from '../commands/identity-show.ts';
 import type { IdentityWatchOptions } from '../commands/identity-watch.ts';
 import type { TokenOptions } from '../commands/token.ts';
-import { hostPort, instanceName, labels, locality, name, port, reachable, timeToLive, usedServices, weight } from '../options.ts';
-import { examples, logFormat, logLevel, output, result, stateDirectory } from './parts.ts';
+import { hostPort, instanceName, name, port, reachable, timeToLive, usedServices } from '../options.ts';
+import { addInstanceOptions, examples, logFormat, logLevel, output, result, stateDirectory } from './parts.ts';
 
 export function addToken(program: Command): void {
   const token = program
@@ -106,8 +106,7 @@ export function addExport(program: Command): void {
 }
 
 function addExportEnvoy(parent: Command): void {
-  parent
-    .command('envoy')
+  addInstanceOptions(parent.command('envoy'))
     .summary('write the bootstrap of an Envoy')
     .description(
       'Writes the bootstrap of an Envoy that carries one instance of a service: its calls in and out, with the identity of the service.',
@@ -125,10 +124,6 @@ function addExportEnvoy(parent: Command): void {
     .option('--outbound-port <port>', 'local port of an HTTP proxy for all services (default: none)', port(1))
     .option('--identity-dir <dir>', 'directory of `heddle identity watch`, as Envoy sees it', 'identity')
     .option('--admin-port <port>', "port of Envoy's admin interface, on 127.0.0.1", port(1), 9_901)
-    .option('--instance-version <text>', 'version of the application')
-    .option('--labels <name=value>', 'labels of the instance; several times, or with commas', labels)
-    .option('--locality <region/zone>', 'where the instance runs', locality)
-    .option('--weight <number>', 'share of the calls, in relation to other instances', weight, 1)
     .option('--control <host:port>', 'address of the control plane (default: that of the state directory)', hostPort)
     .option('--trust-domain <domain>', 'trust domain of the mesh; needed with --control')
     .option('-o, --output <file>', 'file to write (default: standard output)')
@@ -148,8 +143,7 @@ docs/guides/envoy.md.
 }
 
 function addExportGrpc(parent: Command): void {
-  parent
-    .command('grpc')
+  addInstanceOptions(parent.command('grpc'))
     .summary('write the bootstrap of gRPC libraries')
     .description(
       'Writes the file by which a program with a gRPC library calls services as `xds:///orders.mesh.internal` without a proxy, or serves without one.',
@@ -164,12 +158,8 @@ function addExportGrpc(parent: Command): void {
         .conflicts('xdsSocket'),
     )
     .option('--node <name>', 'name of the program in the mesh (default: the instance, or service and machine)', instanceName)
-    .option('--locality <region/zone>', 'where the program runs', locality)
     .option('--instance <id>', 'the program serves as this instance; needs --inbound', instanceName)
     .option('--inbound <ip:port>', 'where its server listens, as others reach it', reachable)
-    .option('--instance-version <text>', 'version of the program')
-    .option('--labels <name=value>', 'labels of the instance; several times, or with commas', labels)
-    .option('--weight <number>', 'share of the calls, in relation to other instances', weight, 1)
     .option('-o, --output <file>', 'file to write (default: standard output)')
     .addOption(stateDirectory())
     .addHelpText(

@@ -3,21 +3,8 @@ import { type Command, Option } from 'commander';
 import type { RunOptions } from '../commands/run.ts';
 import type { UpOptions } from '../commands/up.ts';
 import { dnsPort, forwardOption, refuseIdleOptions } from '../commands/dns-options.ts';
-import {
-  hostPort,
-  instanceName,
-  labels,
-  locality,
-  metadata,
-  name,
-  namedPorts,
-  names,
-  port,
-  portOrOff,
-  weight,
-  workers,
-} from '../options.ts';
-import { examples, result, stateDirectory } from './parts.ts';
+import { hostPort, instanceName, locality, metadata, name, namedPorts, names, port, portOrOff, workers } from '../options.ts';
+import { addInstanceOptions, examples, result, stateDirectory } from './parts.ts';
 
 export function addUp(program: Command): void {
   program
@@ -63,8 +50,7 @@ mesh is stopped and started again.
 }
 
 export function addRun(program: Command): void {
-  program
-    .command('run')
+  addInstanceOptions(program.command('run'), ' (default: HEDDLE_LOCALITY)')
     .summary('run one service process with a proxy of its own')
     .description('Supervises one process of a service together with a proxy of its own (a sidecar) and joins them to a mesh.')
     .requiredOption('--service <name>', 'the service that the process is an instance of', name)
@@ -72,16 +58,12 @@ export function addRun(program: Command): void {
     .option('--port <port>', 'port on which the process listens (default: a free one; the process finds it in PORT)', port(1))
     .option('--instance <id>', 'name of the instance (default: the service and a random ending)', instanceName)
     .option('--uses <names>', 'services it calls, separated by commas (default: all others)', names)
-    .option('--instance-version <text>', 'version of the program')
-    .option('--labels <name=value>', 'labels of the instance; several times, or with commas', labels)
     .option('--metadata <name=value>', 'what else is to be known about the instance; several times', metadata)
     .option(
       '--ports <name=port>',
       'other ports on which the process listens, for metrics for example; several times, or with commas',
       namedPorts,
     )
-    .option('--locality <region/zone>', 'where the instance runs (default: HEDDLE_LOCALITY)', locality)
-    .option('--weight <number>', 'share of the calls, in relation to other instances', weight, 1)
     .option('--control <host:port>', 'address of the control plane (default: that of the state directory)', hostPort)
     .option('--inbound-address <ip>', 'address at which other machines reach the proxy', '127.0.0.1')
     .option('--inbound-port <port>', 'port at which other instances reach this one; 0: a free one', port(0), 15_006)

@@ -1,7 +1,7 @@
 // What the descriptions of commands are made of.
-import { Option } from 'commander';
+import { type Command, Option } from 'commander';
 import type { ExitCode } from '../errors.ts';
-import { outputFormat } from '../options.ts';
+import { labels, locality, outputFormat, weight } from '../options.ts';
 import { OUTPUT_FORMATS } from '../output/formats.ts';
 
 export type Outcome = Promise<ExitCode>;
@@ -33,3 +33,12 @@ export const logLevel = (): Option =>
   new Option('--log-level <level>', 'how much to log').choices(['debug', 'info', 'warn', 'error', 'silent']).default('info');
 export const logFormat = (): Option =>
   new Option('--log-format <format>', 'form of the log: pretty on a terminal, else json, unless it is chosen').choices(['json', 'pretty']);
+
+/** What an instance says of itself, however it comes into the mesh. `where`: what is told besides about the place. */
+export function addInstanceOptions(command: Command, where = ''): Command {
+  return command
+    .option('--instance-version <text>', 'version of the program')
+    .option('--labels <name=value>', 'labels of the instance; several times, or with commas', labels)
+    .option('--locality <region/zone>', `where the instance runs${where}`, locality)
+    .option('--weight <number>', 'share of the calls, in relation to other instances', weight, 1);
+}

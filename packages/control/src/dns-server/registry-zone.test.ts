@@ -79,7 +79,7 @@ describe('the zone of a registry', () => {
     const first = await startControlDns({ ...options, ...settings, listen: { address: '127.0.0.1', port: 0 } });
     await assert.rejects(startControlDns({ ...options, ...settings, listen: first.address }), {
       name: 'ListenError',
-      message: `DNS cannot be served on 127.0.0.1:${first.address.port}: the port is in use. Stop the process that holds it, choose another place with --dns-listen ADDRESS:PORT, or serve no names with --dns-listen off.`,
+      message: `The DNS server cannot listen on 127.0.0.1:${first.address.port}: the port is in use. Stop the process that holds it, or choose another port with --dns-listen ADDRESS:PORT, or serve no names with --dns-listen off.`,
     });
     await first.close();
   });

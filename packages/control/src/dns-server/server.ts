@@ -2,7 +2,7 @@
 import { type DnsServer, type DnsSettings, startDnsServer } from '@heddle/dns';
 import { type Clock, type Logger, type Metrics, NetworkError, type Random } from '@heddle/runtime';
 import { followTextFile, nodeDatagrams, nodeNetwork } from '@heddle/runtime/node';
-import { ListenError } from '../server/tls-door.ts';
+import { listenError, type ListenError } from '../server/listening.ts';
 import { RegistryZone, type ZoneRegistry } from './registry-zone.ts';
 
 export interface ControlDnsOptions extends DnsSettings {
@@ -37,15 +37,15 @@ export async function startControlDns(options: ControlDnsOptions): Promise<DnsSe
     };
   } catch (error) {
     source.close();
-    throw error instanceof NetworkError ? new ListenError(explain(error, options), error) : error;
+    throw error instanceof NetworkError ? explained(error, options) : error;
   }
 }
 
-function explain({ kind, message }: NetworkError, { listen: { address, port } }: DnsSettings): string {
-  const place = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-  const choose = 'choose another place with --dns-listen ADDRESS:PORT, or serve no names with --dns-listen off.';
-  if (kind === 'address-in-use') return `DNS cannot be served on ${place}: the port is in use. Stop the process that holds it, ${choose}`;
-  if (kind === 'not-permitted')
-    return `DNS may not be served on ${place}: ports below 1024 need special rights. Grant them (CAP_NET_BIND_SERVICE), ${choose}`;
-  return `DNS cannot be served on ${place}: ${message}. C${choose.slice(1)}`;
+const WORDS = { who: 'The DNS server', how: 'with --dns-listen ADDRESS:PORT, or serve no names with --dns-listen off' };
+
+function explained(error: NetworkError, { listen: { address, port } }: DnsSettings): ListenError {
+  // What the system said is at the bottom.
+  let cause: NodeJS.ErrnoException = error;
+  while (cause.cause instanceof Error) cause = cause.cause;
+  return listenError(cause.code, address, port, WORDS, cause);
 }

@@ -11,7 +11,7 @@ import tls from 'node:tls';
 import { nodeClock, nodeRandom } from '@heddle/runtime/node';
 import { openAuthority } from '../ca/index.ts';
 import type { Authority } from '../ca/index.ts';
-import { ListenError } from '../server/tls-door.ts';
+import { ListenError } from '../server/listening.ts';
 import type { ServerIdentity } from '../server/tls-door.ts';
 import { silent } from '../testing/mesh.ts';
 import { REST_DOOR_LIMITS, openRestDoor } from './door.ts';

@@ -6,7 +6,7 @@ import { createServer as createTlsServer } from 'node:https';
 import type { Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Clock, Logger } from '@heddle/runtime';
-import { ListenError } from '../server/tls-door.ts';
+import { ListenError, listenOn } from '../server/listening.ts';
 import type { ServerIdentity } from '../server/tls-door.ts';
 import { isLoopback } from './guard.ts';
 
@@ -57,6 +57,8 @@ export interface RestDoor {
   close(graceMs: number): Promise<void>;
 }
 
+const WORDS = { who: 'The REST API', how: 'with --rest-listen ADDRESS:PORT, or go without it with --rest-listen off' };
+
 /** Rejects with ListenError. */
 export async function openRestDoor(options: RestDoorOptions): Promise<RestDoor> {
   const { clock, logger, onRequest, limits = REST_DOOR_LIMITS } = options;
@@ -82,7 +84,7 @@ export async function openRestDoor(options: RestDoorOptions): Promise<RestDoor> 
   server.on('drop', () =>
     logger.warn({ connections: limits.connectionsMax }, 'a connection to the REST API was refused: there are too many'),
   );
-  await listen(server, options);
+  await listenOn(server, options.address, options.port, WORDS);
   const bound = server.address();
   if (bound === null || typeof bound === 'string') throw new Error('a TCP server has an address');
   if (!tls && !isLoopback(bound.address)) {
@@ -112,29 +114,6 @@ async function close(server: Server | TlsServer, graceMs: number, clock: Clock):
   const grace = clock.after(graceMs, () => server.closeAllConnections());
   await closed;
   grace.cancel();
-}
-
-function listen(server: Server | TlsServer, { address, port }: RestDoorOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const fail = (error: NodeJS.ErrnoException): void => reject(new ListenError(explain(error, address, port), error));
-    server.once('error', fail);
-    server.listen({ host: address, port }, () => {
-      server.off('error', fail);
-      resolve();
-    });
-  });
-}
-
-function explain(error: NodeJS.ErrnoException, address: string, port: number): string {
-  const place = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-  const choose = 'with --rest-listen ADDRESS:PORT, or go without it with --rest-listen off';
-  if (error.code === 'EADDRINUSE')
-    return `The REST API cannot listen on ${place}: the port is in use. Stop the process that holds it, choose another port ${choose}.`;
-  if (error.code === 'EACCES')
-    return `The REST API may not listen on ${place}: ports below 1024 need special rights. Choose another port ${choose}.`;
-  if (error.code === 'EADDRNOTAVAIL')
-    return `The REST API cannot listen on ${place}: this machine has no such address. Choose one it has ${choose}.`;
-  return `The REST API cannot listen on ${place}: ${error.message}`;
 }
 
 /** Of the other end, for the log. */

@@ -1,30 +1,20 @@
 // The REST API, put together: door, application, watches. It needs nothing of the gRPC server.
-import type { EventLog } from '../events/log.ts';
 import { getRequestListener } from '@hono/node-server';
-import type { Clock, Logger } from '@heddle/runtime';
-import type { JoinTokens } from '../ca/index.ts';
-import type { Registry } from '../registry/registry.ts';
+import type { Clock } from '@heddle/runtime';
 import type { ServerIdentity } from '../server/tls-door.ts';
 import { createApp } from './app.ts';
 import { openRestDoor } from './door.ts';
 import type { RestDoorLimits } from './door.ts';
+import type { RestContext } from './handler.ts';
 import { openApiDocument } from './openapi.ts';
-import type { ProxySource } from './sources.ts';
 import { Watches } from './watch/open.ts';
 
-export interface RestServerOptions {
+export interface RestServerOptions
+  extends Pick<RestContext, 'mesh' | 'version' | 'startedMs' | 'registry' | 'tokens' | 'proxies' | 'events' | 'logger'> {
   readonly listen: { readonly address: string; readonly port: number };
   readonly identity: ServerIdentity;
   readonly operatorToken: string;
-  readonly mesh: { readonly name: string; readonly trustDomain: string };
-  readonly version: string;
-  readonly startedMs: number;
-  readonly registry: Registry;
-  readonly tokens: JoinTokens;
-  readonly proxies: ProxySource;
-  readonly events: EventLog;
   readonly clock: Clock;
-  readonly logger: Logger;
   readonly limits?: RestDoorLimits;
 }
 

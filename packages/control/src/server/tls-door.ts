@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import tls from 'node:tls';
 import { readPeerId } from '@heddle/runtime/node';
 import type { Clock, Logger } from '@heddle/runtime';
+import { listenOn } from './listening.ts';
 
 /** Each has some 50 kB of TLS and HTTP/2 state: half a gigabyte at worst. */
 const CONNECTIONS_MAX = 10_000;
@@ -39,14 +40,6 @@ export interface Door {
   dropConnections(): void;
 }
 
-/** The port could not be taken; the message names it and says what to do. */
-export class ListenError extends Error {
-  constructor(message: string, cause: unknown) {
-    super(message, { cause });
-    this.name = 'ListenError';
-  }
-}
-
 /** Rejects with ListenError. */
 export async function openDoor(options: DoorOptions): Promise<Door> {
   const { rootsPem, logger } = options;
@@ -79,7 +72,7 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     socket.once('close', () => connections.delete(socket));
   });
   server.on('secureConnection', (socket) => admit(socket, options));
-  await listen(server, options);
+  await listenOn(server, options.address, options.port, { who: 'The control plane', how: 'with --listen ADDRESS:PORT' });
   server.on('error', (error) => logger.error({ error: error.message }, 'the listening socket failed'));
   const bound = server.address();
   if (bound === null || typeof bound === 'string') throw new Error('a TCP server has an address');
@@ -117,26 +110,4 @@ function admit(socket: tls.TLSSocket, options: DoorOptions): void {
     socket.once('close', () => end.cancel());
   }
   options.onConnection(socket);
-}
-
-function listen(server: tls.Server, { address, port }: DoorOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const fail = (error: NodeJS.ErrnoException): void => reject(new ListenError(explain(error, address, port), error));
-    server.once('error', fail);
-    server.listen({ host: address, port }, () => {
-      server.off('error', fail);
-      resolve();
-    });
-  });
-}
-
-function explain(error: NodeJS.ErrnoException, address: string, port: number): string {
-  const place = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-  if (error.code === 'EADDRINUSE')
-    return `The control plane cannot listen on ${place}: the port is in use. Stop the process that holds it, or choose another port with --listen ADDRESS:PORT.`;
-  if (error.code === 'EACCES')
-    return `The control plane may not listen on ${place}: ports below 1024 need special rights. Choose another port with --listen ADDRESS:PORT.`;
-  if (error.code === 'EADDRNOTAVAIL')
-    return `The control plane cannot listen on ${place}: this machine has no such address. Choose one it has with --listen ADDRESS:PORT.`;
-  return `The control plane cannot listen on ${place}: ${error.message}`;
 }
