@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { copyFile, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { discovery } from '@heddle/api';
 import type { RunningProxy } from '@heddle/proxy';
 import { ControlProcess } from '../support/control-process.ts';
@@ -195,11 +196,18 @@ describe('healing', { concurrency: true }, () => {
       // What was registered after the backup lives, and says so.
       await waitFor('both instances', async () => (await healthyEndpoints(there.dataPlane, 'echo')).length === 2, HEALS_MS);
       await waitFor('every registration', async () => (await workloads(there.dataPlane)).every(({ registered }) => registered), HEALS_MS);
-      const registered = [...(await instances(plane)).values()].map(({ service, id }) => `${service}/${id}`).sort();
-      const known = [];
-      for (const service of ['cache', 'echo', 'web'])
-        known.push(...(await healthyEndpoints(there.dataPlane, service)).map((id) => `${service}/${id}`));
-      assert.deepEqual(known.sort(), registered);
+      // The data plane may have kept what it knew from before for a moment: what counts is that both come to say the same.
+      await waitFor(
+        'the data plane to know what is registered',
+        async () => {
+          const registered = [...(await instances(plane)).values()].map(({ service, id }) => `${service}/${id}`).sort();
+          const known = [];
+          for (const service of ['cache', 'echo', 'web'])
+            known.push(...(await healthyEndpoints(there.dataPlane, service)).map((id) => `${service}/${id}`));
+          return registered.includes('echo/echo-999') && isDeepStrictEqual(known.sort(), registered);
+        },
+        HEALS_MS,
+      );
       const [connected] = (await connectedProxies(plane)).filter(({ node }) => node === 'front');
       assert.ok(connected?.sync.every(({ rejection }) => rejection === ''));
       // Who watches by revision is told to begin anew instead of waiting for a future that has been.
