@@ -19,7 +19,7 @@ export interface Version {
 
 export class DeltaAdsSession extends AdsSession<DeltaDiscoveryRequest, DeltaDiscoveryResponse, Version> {
   /** Subscriptions count even when the nonce is stale: in this variant they are changes, not states. */
-  protected override accept(state: KindState<Version>, request: DeltaDiscoveryRequest, isFirst: boolean, nowMs: number): boolean {
+  protected override accept(state: KindState<Version>, request: DeltaDiscoveryRequest, isFirst: boolean, nowMs: number): void {
     if ((request.responseNonce ?? '') !== '') state.settle(request.responseNonce ?? '', refusalOf(request), nowMs);
     const held = isFirst ? (request.initialResourceVersions ?? {}) : {};
     checkCount(Object.keys(held).length, state.kind);
@@ -29,7 +29,6 @@ export class DeltaAdsSession extends AdsSession<DeltaDiscoveryRequest, DeltaDisc
       if (state.wants(name)) state.sent.set(name, { version });
     }
     if (isFirst && state.wildcard && state.sent.size === 0) state.owesAnswer = true;
-    return true;
   }
 
   protected override saysMissing(): { removed: boolean; absent: boolean } {

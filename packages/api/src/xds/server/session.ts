@@ -81,7 +81,8 @@ export abstract class AdsSession<Request extends AdsRequest, Response, Held exte
     if (kind === undefined) return this.answerUnknownType(request, typeUrl);
     const existing = this.#states.get(kind);
     const state = existing ?? this.#begin(kind);
-    return this.accept(state, request, existing === undefined, nowMs) ? this.#flush() : [];
+    this.accept(state, request, existing === undefined, nowMs);
+    return this.#flush();
   }
 
   #typeUrlOf({ typeUrl = '' }: Request): string {
@@ -175,8 +176,8 @@ export abstract class AdsSession<Request extends AdsRequest, Response, Held exte
     return state === undefined ? undefined : { wildcard: state.wildcard, names: state.names };
   }
 
-  /** Reads answer and subscription into the state. False: the request counts for nothing. */
-  protected abstract accept(state: KindState<Held>, request: Request, isFirst: boolean, nowMs: number): boolean;
+  /** Reads answer and subscription into the state. */
+  protected abstract accept(state: KindState<Held>, request: Request, isFirst: boolean, nowMs: number): void;
 
   /** As much of it as one response may hold. */
   protected abstract limit(difference: Difference): Difference;

@@ -91,7 +91,7 @@ describe('completeness', () => {
 });
 
 describe('requests', () => {
-  test('a stale nonce makes the request void, subscriptions included', () => {
+  test('a stale nonce acknowledges nothing, and the answer to what the request wants waits for the newest response', () => {
     const stream = new Stream();
     stream.session.onSnapshot(snapshotOf('1', { endpoints: [endpointsNamed('a'), endpointsNamed('b')] }));
     const [first] = stream.ask('endpoints', ['a']);
@@ -100,6 +100,18 @@ describe('requests', () => {
     assert.deepEqual(stream.ack(first, ['a', 'b']), []);
     assert.equal(stream.sync('endpoints')?.ackedVersion, '1');
     assert.deepEqual(summary(stream.ack(second, ['a', 'b'])), ['endpoints b']);
+  });
+
+  test('a name that was dropped and is wanted again is sent anew, also when both requests came before the newest response was seen', () => {
+    const stream = new Stream();
+    stream.session.onSnapshot(snapshotOf('1', { endpoints: [endpointsNamed('a')] }));
+    const [first] = stream.ask('endpoints', ['a', 'b']);
+    stream.ack(first, ['a', 'b']);
+    const [second] = stream.session.onSnapshot(snapshotOf('2', { endpoints: [endpointsNamed('a'), endpointsNamed('b')] }));
+    assert.deepEqual(summary(second ? [second] : []), ['endpoints b']);
+    assert.deepEqual(stream.ack(first, ['b']), []);
+    assert.deepEqual(stream.ack(first, ['a', 'b']), []);
+    assert.deepEqual(summary(stream.ack(second, ['a', 'b'])), ['endpoints a']);
   });
 
   test('names that were dropped are not sent any more; without names left, nothing is', () => {

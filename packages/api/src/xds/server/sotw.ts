@@ -15,15 +15,12 @@ export class SotwAdsSession extends AdsSession<DiscoveryRequest, DiscoveryRespon
   readonly #named = new Set<ResourceKind>();
 
   /**
-   * A stale nonce makes the whole request void: the client sends another one when it has seen the newer response. An empty nonce on a
-   * running stream comes from a client that has seen no response yet.
+   * A request with a stale nonce, or on a running stream with none, was sent before the client saw the newest response, and acknowledges
+   * nothing. What it wants counts all the same: a name dropped here and wanted again in the next request is one the client no longer has.
    */
-  protected override accept(state: KindState<EncodedResource>, request: DiscoveryRequest, isFirst: boolean, nowMs: number): boolean {
+  protected override accept(state: KindState<EncodedResource>, request: DiscoveryRequest, isFirst: boolean, nowMs: number): void {
     const nonce = request.responseNonce ?? '';
-    if (!isFirst && nonce !== '') {
-      if (nonce !== this.#nonces.get(state.kind)) return false;
-      state.settle(nonce, refusalOf(request), nowMs);
-    }
+    if (!isFirst && nonce !== '' && nonce === this.#nonces.get(state.kind)) state.settle(nonce, refusalOf(request), nowMs);
     const names = request.resourceNames ?? [];
     checkCount(names.length, state.kind);
     if (names.length > 0) this.#named.add(state.kind);
@@ -39,7 +36,6 @@ export class SotwAdsSession extends AdsSession<DiscoveryRequest, DiscoveryRespon
     }
     state.forgetUnwanted();
     if ((isFirst || hasNew) && isWildcardKind(state.kind) && (wildcard || wanted.size > 0)) state.owesAnswer = true;
-    return true;
   }
 
   /** Only where a response is complete by itself does it say what is gone. */
