@@ -15,6 +15,8 @@ const shared = {
   onSettings: ignore,
   onGoaway: ignore,
   onPingAck: ignore,
+  onLoadQuestion: ignore,
+  onLoadAnswer: ignore,
   onError: ignore,
   onInterim: ignore,
 };

@@ -36,6 +36,8 @@ const shared = {
   onSettings: ignore,
   onGoaway: ignore,
   onPingAck: ignore,
+  onLoadQuestion: ignore,
+  onLoadAnswer: ignore,
   onError: (error: Error) => {
     throw error;
   },

@@ -9,6 +9,7 @@ import type {
   Http2Settings,
   Http2Stream,
   Http2Trailers,
+  LoadAnswer,
   StreamViolationCode,
 } from '@heddle/wire';
 import { reportBug } from './context.ts';
@@ -167,6 +168,10 @@ export abstract class Http2Link extends Timed implements ConnectionHandler, Http
   onGoaway(_lastStreamId: number, _errorCode: number, _debug: string): void {}
 
   onPingAck(_bytes: Buffer, _start: number): void {}
+
+  onLoadQuestion(_number: number): void {}
+
+  onLoadAnswer(_answer: LoadAnswer): void {}
 
   onError(error: Http2ProtocolError): void {
     this.closeReason = error.message;

@@ -3,7 +3,7 @@
 import type { ConnectionViolationCode } from './errors.ts';
 import type { Http2Budget, Http2Limits } from './limits.ts';
 
-const KINDS = ['resets', 'settings', 'pings', 'emptyFrames', 'windowUpdates', 'ignoredFrames', 'lateFrames'] as const;
+const KINDS = ['resets', 'settings', 'pings', 'loadQuestions', 'emptyFrames', 'windowUpdates', 'ignoredFrames', 'lateFrames'] as const;
 
 export type AbuseKind = (typeof KINDS)[number];
 
@@ -11,6 +11,7 @@ export const ABUSE_VIOLATION: Readonly<Record<AbuseKind, ConnectionViolationCode
   resets: 'TOO_MANY_RESETS',
   settings: 'TOO_MANY_SETTINGS',
   pings: 'TOO_MANY_PINGS',
+  loadQuestions: 'TOO_MANY_LOAD_QUESTIONS',
   emptyFrames: 'TOO_MANY_EMPTY_FRAMES',
   windowUpdates: 'TOO_MANY_WINDOW_UPDATES',
   ignoredFrames: 'TOO_MANY_IGNORED_FRAMES',

@@ -59,6 +59,13 @@ export class Http2Client extends Http2Connection {
     return stream;
   }
 
+  /** Asks how loaded the server is; the answer comes by `onLoadAnswer`. False: this server does not answer such, or has not said so yet. */
+  askLoad(number: number): boolean {
+    if (this.state !== 'open' || !this.remote.answersLoad) return false;
+    this.writer.loadQuestion(number);
+    return true;
+  }
+
   protected override isIdle(streamId: number): boolean {
     return streamId >= this.nextStreamId || (streamId & 1) === 0;
   }

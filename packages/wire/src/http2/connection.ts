@@ -14,6 +14,7 @@ import { FLAG, FRAME, SETTING, readUint31, readUint32 } from './frame.ts';
 import { frameFault } from './frame-check.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import type { Http2Handler } from './handler.ts';
+import { LOAD_ANSWER_BYTES, LOAD_QUESTION_BYTES, readLoadAnswer } from './load.ts';
 import { trailerStock, type Http2Trailers } from './head.ts';
 import { readTrailers } from './message.ts';
 import { readSettings } from './settings.ts';
@@ -61,7 +62,7 @@ export abstract class Http2Connection extends Http2Core implements FrameSink {
       blockBytesMax: limits.headerBlockBytesMax,
     });
     if (role === 'client') this.writer.preface();
-    this.greet(role, options.extendedConnect ?? true);
+    this.greet(role, options);
   }
 
   /**
@@ -95,7 +96,7 @@ export abstract class Http2Connection extends Http2Core implements FrameSink {
     } else if (type === FRAME.continuation) return this.fail('CONTINUATION_UNEXPECTED');
     const fault = frameFault(type, flags, streamId, length);
     if (fault !== undefined) return this.fail(fault);
-    if (type > FRAME.continuation) this.charge('ignoredFrames');
+    if (type > FRAME.continuation && type !== this.reader.extensionType) this.charge('ignoredFrames');
   }
 
   /** @internal */
@@ -122,8 +123,11 @@ export abstract class Http2Connection extends Http2Core implements FrameSink {
       case FRAME.windowUpdate:
         this.onWindowUpdate(streamId, readUint31(bytes, start));
         break;
-      default:
+      case FRAME.continuation:
         this.onContinuation(flags, bytes, start, end);
+        break;
+      default:
+        this.onLoad((flags & FLAG.ack) !== 0, streamId, bytes, start, end);
     }
     if (this.writer.replyBytes > this.limits.replyBytesMax) this.fail('TOO_MANY_REPLIES');
   }
@@ -184,7 +188,7 @@ export abstract class Http2Connection extends Http2Core implements FrameSink {
   }
 
   /** Settings and windows that we begin with (RFC 9113 §3.4). */
-  private greet(role: 'server' | 'client', extendedConnect: boolean): void {
+  private greet(role: 'server' | 'client', { extendedConnect = true, answersLoad = false }: Http2Options): void {
     const { limits } = this;
     const values = this.local.send({
       headerTableSize: limits.headerTableBytesMax,
@@ -195,6 +199,10 @@ export abstract class Http2Connection extends Http2Core implements FrameSink {
     values.push([SETTING.maxHeaderListSize, limits.headerListBytesMax]);
     if (role === 'client') values.push([SETTING.enablePush, 0]);
     else if (extendedConnect) values.push([SETTING.enableConnectProtocol, 1]);
+    if (role === 'server' && answersLoad) {
+      values.push([SETTING.answersLoad, 1]);
+      this.reader.extensionType = FRAME.load;
+    }
     this.writer.settings(values);
     this.receiveFlow.open(limits.connectionWindowBytes);
     this.decoder.setTableLimit(this.local.largest('headerTableSize'));
@@ -332,6 +340,7 @@ export abstract class Http2Connection extends Http2Core implements FrameSink {
     if (!this.charge('settings')) return;
     this.settingsReceived = true;
     if (!this.applySettings(bytes, start, end)) return;
+    if (this.byServer && this.remote.answersLoad) this.reader.extensionType = FRAME.load;
     this.writer.settingsAck();
     this.handler.onSettings(this.remote);
     for (const stream of this.streams.list()) if (stream.isSending && this.sendFlow.unblock(stream)) this.handler.onWindow(stream);
@@ -377,6 +386,15 @@ export abstract class Http2Connection extends Http2Core implements FrameSink {
       this.drainPing = undefined;
       this.goaway();
     } else this.handler.onPingAck(bytes, start);
+  }
+
+  /** Only where both sides have agreed on it: a server gets questions, a client answers. */
+  private onLoad(isAnswer: boolean, streamId: number, bytes: Buffer, start: number, end: number): void {
+    if (streamId !== 0) return this.fail('STREAM_NOT_ALLOWED');
+    if (isAnswer !== this.byServer || end - start !== (isAnswer ? LOAD_ANSWER_BYTES : LOAD_QUESTION_BYTES))
+      return this.fail('BAD_FRAME_SIZE');
+    if (isAnswer) this.handler.onLoadAnswer(readLoadAnswer(bytes, start));
+    else if (this.charge('loadQuestions')) this.handler.onLoadQuestion(readUint32(bytes, start));
   }
 
   private onGoawayFrame(bytes: Buffer, start: number, end: number): void {

@@ -26,6 +26,8 @@ export interface Http2Options {
   readonly huffman?: boolean;
   /** Servers: take extended CONNECT (RFC 8441), such as WebSocket over HTTP/2. Default true. */
   readonly extendedConnect?: boolean;
+  /** Servers: tell clients that LOAD frames are answered (see `load.ts`). Default false. */
+  readonly answersLoad?: boolean;
   /** Size of the allocations that outgoing frames share, in bytes. Default 65,536. A connection holds one only while frames are pending. */
   readonly outputSlabBytes?: number;
   /** DATA of up to so many bytes are copied beside their frame header, larger ones pass by reference. Default 1,024: up to there a copy costs

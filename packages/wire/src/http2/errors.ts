@@ -83,6 +83,7 @@ const CONNECTION_VIOLATIONS = {
   TOO_MANY_RESETS: connection(enhanceYourCalm, '§10.5', 'The peer opens streams and cancels or breaks them faster than the limit.'),
   TOO_MANY_SETTINGS: connection(enhanceYourCalm, '§10.5', 'The peer sends SETTINGS faster than the limit.'),
   TOO_MANY_PINGS: connection(enhanceYourCalm, '§10.5', 'The peer sends PING faster than the limit.'),
+  TOO_MANY_LOAD_QUESTIONS: connection(enhanceYourCalm, '§10.5', 'The peer asks for the load faster than the limit.'),
   TOO_MANY_EMPTY_FRAMES: connection(enhanceYourCalm, '§10.5', 'The peer sends DATA without content faster than the limit.'),
   TOO_MANY_WINDOW_UPDATES: connection(enhanceYourCalm, '§10.5', 'The peer sends WINDOW_UPDATE faster than the limit.'),
   TOO_MANY_IGNORED_FRAMES: connection(enhanceYourCalm, '§10.5', 'The peer sends PRIORITY or unknown frames faster than the limit.'),

@@ -26,6 +26,8 @@ export class FrameReader {
   frameBytesMax: number;
   /** Discards whatever comes. */
   stopped = false;
+  /** Type of the one extension frame that both sides have agreed on; -1: there is none. */
+  extensionType = -1;
   private readonly sink: FrameSink;
   /** Bytes of the client's preface still to come. */
   private prefaceLeft: number;
@@ -90,7 +92,7 @@ export class FrameReader {
     const streamId = readUint31(bytes, at + 5);
     if (!this.headerReported) this.sink.onFrameHeader(type, flags, streamId, length);
     const from = at + FRAME_HEADER_BYTES;
-    if (type > FRAME.continuation) {
+    if (type > FRAME.continuation && type !== this.extensionType) {
       // RFC 9113 §5.5: unknown types are ignored.
       this.skipLeft = length;
       return from;
@@ -146,7 +148,7 @@ export class FrameReader {
     if (length > this.frameBytesMax) return FRAME_HEADER_BYTES;
     const type = carry[3]!;
     if (type === FRAME.data) return length > 0 && (carry[4]! & FLAG.padded) !== 0 ? PADDED_HEADER_BYTES : FRAME_HEADER_BYTES;
-    if (type > FRAME.continuation) return FRAME_HEADER_BYTES;
+    if (type > FRAME.continuation && type !== this.extensionType) return FRAME_HEADER_BYTES;
     return FRAME_HEADER_BYTES + length;
   }
 

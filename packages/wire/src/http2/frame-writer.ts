@@ -4,6 +4,7 @@
 import type { Output } from '../bytes/output.ts';
 import { BlockWriter } from '../hpack/index.ts';
 import { CLIENT_PREFACE, FLAG, FRAME, FRAME_HEADER_BYTES, PING_BYTES, SETTING_BYTES } from './frame.ts';
+import { LOAD_ANSWER_BYTES, LOAD_QUESTION_BYTES } from './load.ts';
 
 /** Header blocks of all connections: filled and emptied without anything in between. */
 const block = new BlockWriter();
@@ -44,6 +45,19 @@ export class FrameWriter {
     this.header(PING_BYTES, FRAME.ping, ack ? FLAG.ack : 0, 0);
     this.output.bytes(payload, start, start + PING_BYTES);
     if (ack) this.replyBytes += FRAME_HEADER_BYTES + PING_BYTES;
+  }
+
+  loadQuestion(number: number): void {
+    this.header(LOAD_QUESTION_BYTES, FRAME.load, 0, 0);
+    this.uint32(number);
+  }
+
+  loadAnswer(number: number, inFlight: number, latencyMicros: number): void {
+    this.header(LOAD_ANSWER_BYTES, FRAME.load, FLAG.ack, 0);
+    this.uint32(number);
+    this.uint32(inFlight);
+    this.uint32(latencyMicros);
+    this.replyBytes += FRAME_HEADER_BYTES + LOAD_ANSWER_BYTES;
   }
 
   goaway(lastStreamId: number, errorCode: number, debug: string): void {

@@ -11,6 +11,8 @@ export const FRAME = {
   goaway: 7,
   windowUpdate: 8,
   continuation: 9,
+  /** Ours: how loaded a peer is (see `load.ts`). An unknown frame to all who have not agreed to it (§5.5). */
+  load: 0xe9,
 } as const;
 
 export const FLAG = { endStream: 0x01, ack: 0x01, endHeaders: 0x04, padded: 0x08, priority: 0x20 } as const;
@@ -24,6 +26,8 @@ export const SETTING = {
   maxHeaderListSize: 6,
   /** RFC 8441 §3. */
   enableConnectProtocol: 8,
+  /** Ours, 1: LOAD frames are answered. Unknown settings are ignored (§6.5.2). */
+  answersLoad: 0xe9d0,
 } as const;
 
 export const FRAME_HEADER_BYTES = 9;

@@ -3,6 +3,7 @@
 
 import type { Http2ProtocolError, StreamViolationCode } from './errors.ts';
 import type { Http2RequestHead, Http2ResponseHead, Http2Trailers } from './head.ts';
+import type { LoadAnswer } from './load.ts';
 import type { Http2Settings } from './settings.ts';
 import type { Http2Stream } from './stream.ts';
 
@@ -25,6 +26,10 @@ export interface Http2Handler {
   onGoaway(lastStreamId: number, errorCode: number, debug: string): void;
   /** The answer to `ping`: eight bytes at `start`, valid during the call. */
   onPingAck(bytes: Buffer, start: number): void;
+  /** Servers that answer such: how loaded are you? `answerLoad` with the same number, at once or later. */
+  onLoadQuestion(number: number): void;
+  /** Clients: the answer to `askLoad`. */
+  onLoadAnswer(answer: LoadAnswer): void;
   /** The peer broke the protocol, at most once, and nothing follows. All streams were reset before. Write what `take` gives, then close. */
   onError(error: Http2ProtocolError): void;
 }

@@ -91,6 +91,8 @@ test('kept heads stay as they were, whatever is received and given back on all c
         onSettings: ignore,
         onGoaway: ignore,
         onPingAck: ignore,
+        onLoadQuestion: ignore,
+        onLoadAnswer: ignore,
         onInterim: ignore,
         onError: (error: Error) => assert.fail(error),
       };

@@ -16,6 +16,7 @@ export {
 } from './errors.ts';
 export { CLIENT_PREFACE } from './frame.ts';
 export { type Http2ClientHandler, type Http2Handler, type Http2ServerHandler } from './handler.ts';
+export { type LoadAnswer } from './load.ts';
 export { Http2RequestHead, Http2ResponseHead, Http2Trailers, Http2Fields, http2Field } from './head.ts';
 export { DEFAULT_HTTP2_LIMITS, type Http2Budget, type Http2Limits } from './limits.ts';
 export { type ChangeableSettings, type Http2Settings } from './settings.ts';

@@ -53,6 +53,8 @@ export interface Http2Limits {
   /** WINDOW_UPDATE. Default 10,000 and 100 a second; the wordiest honest peers send two for each DATA frame. Frames that a tiny window cut
    *  short do not refill it, so that nobody can have a body served byte by byte. */
   readonly windowUpdates: Http2Budget;
+  /** LOAD frames, where they are answered. Default 1,000, 1,000 a second and three for each request: what a probing balancer sends at most. */
+  readonly loadQuestions: Http2Budget;
   /** PRIORITY, PRIORITY_UPDATE and unknown frames: ignored (CVE-2019-9513). Default 1,000 and 50 a second; browsers send some per request. */
   readonly ignoredFrames: Http2Budget;
   /** Frames on closed streams. Default 20,000 and 100 a second: a full window of small DATA may be under way when we reset a stream. */
@@ -76,6 +78,7 @@ export const DEFAULT_HTTP2_LIMITS: Http2Limits = {
   resets: { burst: 1_000, perSecond: 33, perExchange: 1, perData: 0 },
   settings: { burst: 100, perSecond: 1, perExchange: 0, perData: 0 },
   pings: { burst: 1_000, perSecond: 10, perExchange: 1, perData: 1 },
+  loadQuestions: { burst: 1_000, perSecond: 1_000, perExchange: 3, perData: 0 },
   emptyFrames: { burst: 1_000, perSecond: 10, perExchange: 1, perData: 0 },
   windowUpdates: { burst: 10_000, perSecond: 100, perExchange: 4, perData: 4 },
   ignoredFrames: { burst: 1_000, perSecond: 50, perExchange: 10, perData: 0 },

@@ -205,6 +205,8 @@ class Caller implements Http2ClientHandler {
   onRefused: Http2ClientHandler['onRefused'] = () => {};
   onSettings: Http2ClientHandler['onSettings'] = () => {};
   onPingAck: Http2ClientHandler['onPingAck'] = (bytes, start) => void this.other.push(`pong ${bytes.toString('latin1', start, start + 8)}`);
+  onLoadQuestion: Http2ClientHandler['onLoadQuestion'] = () => {};
+  onLoadAnswer: Http2ClientHandler['onLoadAnswer'] = () => {};
   onError: Http2ClientHandler['onError'] = (error) => void this.other.push(error.code);
 
   private tell(stream: Http2Stream, event: string, isLast: boolean): void {

@@ -53,6 +53,8 @@ class Side {
     onSettings: () => {},
     onGoaway: () => {},
     onPingAck: () => {},
+    onLoadQuestion: () => {},
+    onLoadAnswer: () => {},
     onError: (error) => void this.errors.push(error.code),
   };
 

@@ -9,6 +9,7 @@ import { HTTP2_ERROR, HTTP2_VIOLATIONS, type ConnectionViolationCode, type Strea
 import { PING_BYTES, STREAM_ID_MAX } from './frame.ts';
 import type { Http2ServerHandler } from './handler.ts';
 import { Http2ResponseHead, requestHeadStock, type Http2RequestHead } from './head.ts';
+import { clampUint32 } from './load.ts';
 import { readRequestHead } from './message.ts';
 import { Http2Stream } from './stream.ts';
 
@@ -56,6 +57,11 @@ export class Http2Server extends Http2Connection {
     this.drainPing = DRAIN_PING;
     this.writer.goaway(STREAM_ID_MAX, HTTP2_ERROR.noError, '');
     this.writer.ping(false, DRAIN_PING, 0);
+  }
+
+  /** In answer to `onLoadQuestion`. Numbers that do not fit are said to be the largest that does. */
+  answerLoad(number: number, inFlight: number, latencyMicros: number): void {
+    if (!this.closed) this.writer.loadAnswer(number, clampUint32(inFlight), clampUint32(latencyMicros));
   }
 
   override goaway(errorCode: number = HTTP2_ERROR.noError, debug: string = ''): void {

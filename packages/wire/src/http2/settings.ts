@@ -25,6 +25,8 @@ export interface Http2Settings {
   maxHeaderListSize: number;
   /** RFC 8441: extended CONNECT is understood. */
   enableConnectProtocol: boolean;
+  /** The side answers LOAD frames. */
+  answersLoad: boolean;
 }
 
 export function defaultSettings(): Http2Settings {
@@ -36,6 +38,7 @@ export function defaultSettings(): Http2Settings {
     maxFrameSize: DEFAULT_FRAME_BYTES,
     maxHeaderListSize: Number.POSITIVE_INFINITY,
     enableConnectProtocol: false,
+    answersLoad: false,
   };
 }
 
@@ -77,6 +80,10 @@ export function readSettings(
         // RFC 8441 §3: it cannot be taken back.
         if (value > 1 || (settings.enableConnectProtocol && value === 0)) return 'BAD_SETTING';
         settings.enableConnectProtocol = value === 1;
+        break;
+      case SETTING.answersLoad:
+        // A setting that is no standard's: other values are another's meaning.
+        settings.answersLoad = value === 1;
         break;
       default:
         // §6.5.2: unknown settings are ignored.

@@ -84,6 +84,8 @@ export class EchoConnection implements Http2ServerHandler {
   onSettings: Http2ServerHandler['onSettings'] = () => {};
   onGoaway: Http2ServerHandler['onGoaway'] = () => {};
   onPingAck: Http2ServerHandler['onPingAck'] = () => {};
+  onLoadQuestion: Http2ServerHandler['onLoadQuestion'] = () => {};
+  onLoadAnswer: Http2ServerHandler['onLoadAnswer'] = () => {};
 
   private send(stream: Http2Stream, outgoing: Outgoing): void {
     const { parts } = outgoing;

@@ -6,6 +6,7 @@ import type { Http2Options } from '../core.ts';
 import { CLIENT_PREFACE } from '../frame.ts';
 import type { Http2ClientHandler, Http2Handler, Http2ServerHandler } from '../handler.ts';
 import type { Http2RequestHead, Http2ResponseHead } from '../head.ts';
+import type { LoadAnswer } from '../load.ts';
 import { Http2Server } from '../server.ts';
 import type { Http2Stream } from '../stream.ts';
 import { SETTINGS_ACK, Wiretap, settings } from './frames.ts';
@@ -35,6 +36,12 @@ class Recorder implements Http2Handler {
   }
   onPingAck(bytes: Buffer, start: number): void {
     this.events.push(`pong ${bytes.toString('latin1', start, start + 8)}`);
+  }
+  onLoadQuestion(number: number): void {
+    this.events.push(`load? ${number}`);
+  }
+  onLoadAnswer({ number, inFlight, latencyMicros }: LoadAnswer): void {
+    this.events.push(`load ${number} ${inFlight} ${latencyMicros}`);
   }
   onError(error: Error & { code: string }): void {
     this.events.push(`error ${error.code}`);
