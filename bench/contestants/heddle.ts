@@ -2,6 +2,7 @@
 // (programs/heddle-plane.ts), as the mesh's control plane would configure it.
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ANY_REQUEST, forwardTo, NO_BREAKER, NO_RETRY, SINGLE_BALANCE, DEFAULT_RETRY_BUDGET } from '@heddle/core';
 import type { Cluster, Endpoint, Listener, RouteConfig } from '@heddle/core';
 import type { ResourceUpdate } from '../../packages/proxy/src/data-plane.ts';
 import type { PlaneSpec } from '../programs/heddle-plane.ts';
@@ -65,7 +66,9 @@ function localCluster({ upstream }: Hop): Cluster {
     name: `local/${ORDERS}`,
     service: { namespace: 'default', name: 'orders' },
     endpoints: { kind: 'static', endpoints: [endpoint(upstream.port)] },
-    balance: 'round-robin',
+    balance: SINGLE_BALANCE,
+    breaker: NO_BREAKER,
+    retryBudget: DEFAULT_RETRY_BUDGET,
     connectTimeoutMs: 1_000,
     http: upstream.http,
     health: { kind: 'tcp', intervalMs: 1_000, timeoutMs: 500, unhealthyAfter: 2, healthyAfter: 1 },
@@ -77,7 +80,9 @@ function meshCluster({ upstream }: Hop): Cluster {
     name: 'outbound/default/orders',
     service: { namespace: 'default', name: 'orders' },
     endpoints: { kind: 'static', endpoints: [endpoint(upstream.port)] },
-    balance: 'round-robin',
+    balance: SINGLE_BALANCE,
+    breaker: NO_BREAKER,
+    retryBudget: DEFAULT_RETRY_BUDGET,
     connectTimeoutMs: 1_000,
     http: 'http2',
     tls: {
@@ -94,7 +99,8 @@ function endpoint(port: number): Endpoint {
 }
 
 function routeTo(cluster: string): RouteConfig {
-  const route = { prefix: '/', cluster, timeoutMs: 15_000, retry: { attempts: 2, on: ['connect-failure', 'refused', 'reset'] } } as const;
+  const retry = { ...NO_RETRY, attempts: 2, on: ['connect-failure', 'refused', 'reset'] } as const;
+  const route = { name: 'all', match: ANY_REQUEST, action: { ...forwardTo(cluster), timeoutMs: 15_000, retry } };
   return { name: 'routes', virtualHosts: [{ name: 'all', domains: ['*'], routes: [route] }] };
 }
 

@@ -5,7 +5,7 @@ import { spread, spreadText } from './figures.ts';
 
 const WIDTH = 760;
 const MARGIN = 16;
-const NAME_WIDTH = 92;
+const NAME_WIDTH = 142;
 const VALUE_WIDTH = 190;
 const BAR_WIDTH_MAX = WIDTH - 2 * MARGIN - NAME_WIDTH - VALUE_WIDTH;
 const BAR_HEIGHT = 14;
@@ -13,7 +13,7 @@ const LINE_HEIGHT = 22;
 const TITLE_HEIGHT = 44;
 const PANEL_TITLE_HEIGHT = 26;
 const PANEL_GAP = 12;
-/** The contestant that the chart is about. */
+/** The contestant that a chart is about where nothing else is said. */
 const OURS = 'heddle';
 
 const STYLE = `
@@ -40,12 +40,14 @@ export interface ChartInput {
   readonly title: string;
   readonly measures: readonly Measure[];
   readonly standings: readonly Standing[];
+  /** The name that stands out; default heddle. */
+  readonly about?: string;
 }
 
-export function chart({ title, measures, standings }: ChartInput): string {
+export function chart({ title, measures, standings, about = OURS }: ChartInput): string {
   const panelHeight = PANEL_TITLE_HEIGHT + standings.length * LINE_HEIGHT + PANEL_GAP;
   const height = TITLE_HEIGHT + measures.length * panelHeight;
-  const panels = measures.map((measure, index) => panel(measure, standings, TITLE_HEIGHT + index * panelHeight));
+  const panels = measures.map((measure, index) => panel(measure, standings, about, TITLE_HEIGHT + index * panelHeight));
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img">
 <title>${escape(title)}</title>
 <style>${STYLE}</style>
@@ -55,17 +57,19 @@ ${panels.join('\n')}
 `;
 }
 
-function panel(measure: Measure, standings: readonly Standing[], top: number): string {
+function panel(measure: Measure, standings: readonly Standing[], about: string, top: number): string {
   const most = Math.max(...standings.flatMap(({ rounds }) => rounds.map((round) => round[measure.key] ?? 0)));
   const scale = most > 0 ? BAR_WIDTH_MAX / most : 0;
-  const lines = standings.map((standing, index) => line(measure, standing, scale, top + PANEL_TITLE_HEIGHT + index * LINE_HEIGHT));
+  const lines = standings.map((standing, index) =>
+    line(measure, standing, standing.name === about, scale, top + PANEL_TITLE_HEIGHT + index * LINE_HEIGHT),
+  );
   return `<text class="measure" x="${MARGIN}" y="${top + 14}">${escape(measure.label)}</text>\n${lines.join('\n')}`;
 }
 
-function line({ key, digits }: Measure, { name, rounds, absent }: Standing, scale: number, top: number): string {
+function line({ key, digits }: Measure, { name, rounds, absent }: Standing, isOurs: boolean, scale: number, top: number): string {
   const start = MARGIN + NAME_WIDTH;
   const baseline = top + 11;
-  const label = `<text class="${name === OURS ? 'name-ours' : 'name'}" x="${MARGIN}" y="${baseline}">${escape(name)}</text>`;
+  const label = `<text class="${isOurs ? 'name-ours' : 'name'}" x="${MARGIN}" y="${baseline}">${escape(name)}</text>`;
   const values = rounds.map((round) => round[key]).filter((value) => value !== undefined && Number.isFinite(value)) as number[];
   if (values.length === 0) {
     const reason = absent === undefined ? 'n/a' : `n/a: ${absent}`;
@@ -77,7 +81,7 @@ function line({ key, digits }: Measure, { name, rounds, absent }: Standing, scal
   const range = min === max ? '' : `<line class="range" x1="${at(min)}" x2="${at(max)}" y1="${middle}" y2="${middle}"/>`;
   return [
     label,
-    `<rect class="${name === OURS ? 'ours' : 'bar'}" x="${start}" y="${top}" width="${(Math.max(0, median) * scale).toFixed(1)}" height="${BAR_HEIGHT}" rx="2"/>`,
+    `<rect class="${isOurs ? 'ours' : 'bar'}" x="${start}" y="${top}" width="${(Math.max(0, median) * scale).toFixed(1)}" height="${BAR_HEIGHT}" rx="2"/>`,
     range,
     `<text class="value" x="${(start + Math.max(0, max) * scale + 8).toFixed(1)}" y="${baseline}">${spreadText({ median, min, max }, digits)}</text>`,
   ].join('');

@@ -9,6 +9,7 @@ export * from './health/index.ts';
 export * from './identity/index.ts';
 export * from './limits/index.ts';
 export * from './model/index.ts';
+export * from './ratelimit/index.ts';
 export * from './resilience/index.ts';
 export * from './routing/index.ts';
 export * from './telemetry/index.ts';

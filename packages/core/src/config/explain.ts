@@ -3,8 +3,8 @@ import { z } from 'zod';
 import type { Fault, Path } from './fault.ts';
 import { isRecord, shown } from './fault.ts';
 import type { Planned } from './planned.ts';
-import { plannedKey, plannedValue } from './planned.ts';
-import { EXPECTED } from './schema.ts';
+import { elsewhereKey, plannedKey, plannedValue } from './planned.ts';
+import { EXPECTED } from './schema/fields.ts';
 import { asLabel, listed, nearest } from './suggest.ts';
 
 type Issue = z.core.$ZodIssue;
@@ -37,6 +37,8 @@ function unknownKey(form: FileForm, path: Path): Fault {
   const key = String(path.at(-1));
   const instead = plannedKey(form.planned, path);
   if (instead !== undefined) return { path, on: 'key', reason: `${shown(key)} is not supported by this version of Heddle`, mend: instead };
+  const place = elsewhereKey(form.planned, path);
+  if (place !== undefined) return { path, on: 'key', reason: `${shown(key)} does not belong here`, mend: place };
   const known = knownKeys(schemaAt(form, path.slice(0, -1)));
   const meant = nearest(key, known);
   const mend = meant === undefined ? `remove it; known here: ${listed(known, 20)}` : `did you mean "${meant}"?`;
@@ -72,12 +74,15 @@ function repair(schema: z.ZodType | undefined, value: unknown, written: string |
     if (meant !== undefined) return `did you mean "${meant}"?`;
     if (value.trim() !== '' && fits(Number(value))) return `remove the quotes: ${Number(value)}`;
     if (fits(value.trim())) return `remove the blanks around it: "${value.trim()}"`;
+    if (!fits('Any Text') && fits(value.toUpperCase())) return `for example "${value.toUpperCase()}"`;
     if (!fits('x') && value !== '' && fits(`/${value}`)) return `for example "/${value}"`;
     // Where any text will do, another spelling of this one is no help.
     if (!fits('Any Text') && fits(asLabel(value))) return `for example "${asLabel(value)}"`;
   }
   if (typeof value === 'number' && fits(`${value}s`) && !fits(`${value}x`))
     return `add a unit: ${value}ms for milliseconds, ${value}s for seconds`;
+  if (typeof value === 'number' && value < 1 && fits(`${value}%`))
+    return `write "${Math.round(value * 1e6) / 1e4}%", or "${value}%" if so little is meant`;
   if (written !== undefined && fits(written)) return `put it in quotes: "${written}"`;
   return fits([value]) ? `make it a list: [${written ?? inline(value)}]` : undefined;
 }

@@ -30,7 +30,7 @@ function golden(folder: URL, inputsMin: number, parse: (text: string, path: stri
       const { result, problems } = parse(text, input);
       const stem = input.slice(0, -'.yaml'.length);
       compare(new URL(`${stem}.json`, folder), result === undefined ? undefined : `${JSON.stringify(result, null, 2)}\n`);
-      compare(new URL(`${stem}.txt`, folder), problems.length > 0 ? `${formatProblems(problems, text)}\n` : undefined);
+      compare(new URL(`${stem}.txt`, folder), problems.length > 0 ? `${formatProblems(problems, text, problems.length)}\n` : undefined);
       assert.equal(
         result === undefined,
         problems.some((problem) => problem.severity === 'error'),

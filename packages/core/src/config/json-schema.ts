@@ -1,6 +1,6 @@
 // The JSON Schema of the mesh file, for editors, from the same schema that the parser uses.
 import { z } from 'zod';
-import { MeshFile } from './schema.ts';
+import { MeshFile } from './schema/mesh.ts';
 
 /** JSON Schema, draft 2020-12. `packages/core/schema/heddle.schema.json` is this, written by `npm run docs`. */
 export function jsonSchema(): Record<string, unknown> {

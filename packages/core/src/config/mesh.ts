@@ -1,5 +1,6 @@
 // What a mesh file means once it has been read: complete, immutable, with every default filled in.
 import type { Service, ServiceRef } from '../model/service.ts';
+import type { EgressHost } from '../model/traffic.ts';
 
 export interface MeshConfig {
   readonly name: string;
@@ -8,6 +9,8 @@ export interface MeshConfig {
   readonly anonymousCalls: 'operator' | 'refuse';
   readonly discovery: DiscoveryConfig;
   readonly services: readonly ServiceConfig[];
+  /** Hosts outside the mesh that workloads may call through it. */
+  readonly egress: readonly EgressHost[];
 }
 
 export interface DiscoveryConfig {

@@ -147,7 +147,7 @@ describe('the mesh file parser', () => {
           }, file),
         );
       }),
-      { numRuns: 400 },
+      { numRuns: 250 },
     );
   });
 
@@ -177,12 +177,26 @@ describe('the mesh file parser', () => {
       'timeout',
       'connectTimeout',
       'retry',
+      'hedge',
+      'breaker',
+      'concurrency',
+      'outlier',
+      'sticky',
+      'rateLimit',
+      'protocol',
+      'routes',
+      'egress',
+      'rule',
     );
+    const top = ['mesh', 'trustDomain', 'security', 'services', 'routes', 'egress'];
     fc.assert(
       fc.property(fc.array(fc.tuple(place, fc.jsonValue({ maxDepth: 3 })), { maxLength: 5 }), (changes) => {
         const service: Record<string, unknown> = { port: 1, run: 'x' };
         const file: Record<string, unknown> = { mesh: 'shop', services: { a: service, b: { port: 2 } } };
-        for (const [key, value] of changes) (['mesh', 'trustDomain', 'security', 'services'].includes(key) ? file : service)[key] = value;
+        for (const [key, value] of changes) {
+          if (key === 'rule') file['routes'] = [{ service: 'a', rules: [value] }];
+          else (top.includes(key) ? file : service)[key] = value;
+        }
         assertSound(JSON.stringify(file));
       }),
       { numRuns: 300 },

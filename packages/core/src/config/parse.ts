@@ -1,14 +1,15 @@
 // The mesh file, from text to configuration: either a complete `MeshConfig`, or every problem at once, each with its place,
 // reason and mend. Pure; never throws, whatever the text.
 import { dirname } from 'node:path';
-import { buildMesh } from './build.ts';
+import { buildMesh } from './build/mesh.ts';
 import type { MeshConfig } from './mesh.ts';
 import { MESH_PLANNED } from './planned.ts';
 import type { Problem } from './problem.ts';
 import type { FileKind } from './read-file.ts';
-import { readConfigFile } from './read-file.ts';
-import { MeshFile } from './schema.ts';
-import { checkMeaning } from './semantics.ts';
+import { readConfigFile, withFaults } from './read-file.ts';
+import { MeshFile } from './schema/mesh.ts';
+import { checkBuilt } from './semantics/built.ts';
+import { checkMeaning } from './semantics/mesh.ts';
 
 export interface ParseMeshOptions {
   /** The file's name, for messages. */
@@ -34,7 +35,9 @@ const MESH_FILE: FileKind<typeof MeshFile> = {
 
 /** @param text the content of the file. */
 export function parseMeshFile(text: string, options: ParseMeshOptions): ParsedMeshFile {
-  const { output, source, problems } = readConfigFile(MESH_FILE, text, options.path);
-  if (output === undefined) return { problems };
-  return { mesh: buildMesh(output, options.directory ?? dirname(options.path), source.textOf), problems };
+  const { output, source, problems: read } = readConfigFile(MESH_FILE, text, options.path);
+  if (output === undefined) return { problems: read };
+  const mesh = buildMesh(output, options.directory ?? dirname(options.path), source.textOf);
+  const problems = withFaults(read, checkBuilt(mesh, output), source, options.path);
+  return problems.some(({ severity }) => severity === 'error') ? { problems } : { mesh, problems };
 }

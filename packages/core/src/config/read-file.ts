@@ -41,6 +41,12 @@ export function readConfigFile<S extends z.ZodType>(kind: FileKind<S>, text: str
   return { output: parsed.data, source, problems };
 }
 
+/** What was found later, in its place among the rest. */
+export function withFaults(problems: readonly Problem[], faults: readonly Fault[], source: Source, path: string): Problem[] {
+  const taken = new Set(problems.map(({ where }) => where));
+  return inOrder([...problems, ...collect(source, [], faults, path).filter(({ where }) => !taken.has(where))]);
+}
+
 const START: Place = { line: 1, column: 1 };
 
 function empty(mend: string): Fault {

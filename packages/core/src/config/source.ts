@@ -4,7 +4,7 @@ import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, vi
 import type { Alias, Document, Node, Pair, Scalar, YAMLMap, YAMLSeq } from 'yaml';
 import type { Fault, Path } from './fault.ts';
 import { shown } from './fault.ts';
-import { syntaxFault } from './yaml-faults.ts';
+import { syntaxFault, withoutFollowing } from './yaml-faults.ts';
 
 export interface Place {
   readonly line: number;
@@ -66,7 +66,7 @@ export function readYaml(text: string): ReadResult {
   }
   const errors = [...document.errors, ...document.warnings];
   if (errors.length > 0) {
-    return { faults: errors.map((error) => ({ place: place(error.pos[0]), ...syntaxFault(error) })) };
+    return { faults: withoutFollowing(errors).map((error) => ({ place: place(error.pos[0]), ...syntaxFault(error) })) };
   }
   const reader = new Reader(document, place);
   return reader.read();

@@ -33,12 +33,36 @@ export interface StaticCertificate {
   readonly keyPem: string;
 }
 
-export interface StaticService extends Pick<Service, 'name' | 'protocol' | 'balance' | 'timeoutMs' | 'connectTimeoutMs' | 'retry'> {
-  readonly endpoints: readonly SocketAddress[];
+/** What a service of the mesh has too, as far as it concerns a caller. */
+type StaticTraffic = Pick<
+  Service,
+  | 'protocol'
+  | 'balance'
+  | 'hash'
+  | 'session'
+  | 'timeoutMs'
+  | 'connectTimeoutMs'
+  | 'idleTimeoutMs'
+  | 'retry'
+  | 'retryBudget'
+  | 'hedge'
+  | 'breaker'
+  | 'adaptiveConcurrency'
+  | 'outlier'
+>;
+
+export interface StaticService extends StaticTraffic {
+  readonly name: string;
+  readonly endpoints: readonly StaticEndpoint[];
   /** Absent: endpoints are not checked and always get traffic. */
   readonly health?: HealthCheckPolicy;
   /** Absent: endpoints are called without TLS. */
   readonly tls?: StaticServiceTls;
+}
+
+export interface StaticEndpoint extends SocketAddress {
+  /** 1 to 1,000,000; the share of the traffic, next to the others'. */
+  readonly weight: number;
 }
 
 export interface StaticServiceTls {

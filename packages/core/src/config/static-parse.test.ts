@@ -53,7 +53,7 @@ describe('the parser of a static proxy file', () => {
         const file = { listeners: [{ port: 0, service: 'a' }], services: { a: { endpoints: [`${written}:${digits}`] } } };
         const { config } = parseStaticFile(JSON.stringify(file), 'proxy.yaml');
         const isGood = text !== '' && /^\d{1,5}$/.test(digits) && Number(digits) >= 1 && Number(digits) <= 65_535;
-        assert.deepEqual(config?.services[0]?.endpoints, isGood ? [{ address: text, port: Number(digits) }] : undefined);
+        assert.deepEqual(config?.services[0]?.endpoints, isGood ? [{ address: text, port: Number(digits), weight: 1 }] : undefined);
       }),
     );
   });

@@ -1,11 +1,12 @@
 // The file of `heddle proxy --static`, with the PEM files it names, from text to configuration: complete, or every problem at once. What is
 // read comes from the caller. Never throws.
-import { buildHealth, buildTraffic, deepFreeze } from './build.ts';
+import { buildHealth, buildTraffic } from './build/traffic.ts';
+import { deepFreeze } from './build/values.ts';
 import { STATIC_PLANNED } from './planned.ts';
 import type { Problem } from './problem.ts';
 import type { FileKind } from './read-file.ts';
 import { readConfigFile } from './read-file.ts';
-import type { StaticCertificate, StaticConfig, StaticListener, StaticService } from './static-config.ts';
+import type { StaticCertificate, StaticConfig, StaticEndpoint, StaticListener, StaticService } from './static-config.ts';
 import type { StaticFileOutput } from './static-schema.ts';
 import { StaticFile } from './static-schema.ts';
 import { checkStaticMeaning, parseEndpoint } from './static-semantics.ts';
@@ -55,13 +56,19 @@ function build({ listeners, services }: StaticFileOutput, texts: PemTexts): Stat
       ([name, service]): StaticService => ({
         name,
         protocol: service.protocol,
-        endpoints: service.endpoints.flatMap((text) => parseEndpoint(text) ?? []),
+        endpoints: service.endpoints.flatMap(buildEndpoint),
         ...(service.health && { health: buildHealth(service.health) }),
         ...(service.tls && { tls: buildServiceTls(service.tls, pem, certificate) }),
         ...buildTraffic(service),
       }),
     ),
   });
+}
+
+function buildEndpoint(written: StaticFileOutput['services'][string]['endpoints'][number]): StaticEndpoint[] {
+  const { address, weight } = typeof written === 'string' ? { address: written, weight: 1 } : written;
+  const socket = parseEndpoint(address);
+  return socket === undefined ? [] : [{ ...socket, weight }];
 }
 
 function buildServiceTls(

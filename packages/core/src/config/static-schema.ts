@@ -1,7 +1,10 @@
 // The form of a static proxy's file: listeners, and the services they lead to.
 import { z } from 'zod';
 import { DEFAULT_LIMITS } from '../limits/index.ts';
-import { choice, EXPECTED, field, health, NO_NUL, PROTOCOLS, text, trafficFields } from './schema.ts';
+import { WEIGHT_MAX } from '../routing/split.ts';
+import { choice, EXPECTED, field, NO_NUL, PROTOCOLS, text, whole } from './schema/fields.ts';
+import { health } from './schema/health.ts';
+import { trafficFields } from './schema/service.ts';
 import { LISTENER_ADDRESS } from './static-semantics.ts';
 
 const ENDPOINTS_MAX = DEFAULT_LIMITS.endpointsPerClusterMax;
@@ -58,7 +61,18 @@ const listener = z
   .meta({ examples: [{ port: 9100, service: 'echo' }] })
   .register(EXPECTED, { expected: 'a map with a port and a service' });
 
-const endpoint = text('a text such as 127.0.0.1:9000', NO_NUL, { description: 'IP address and port.', examples: ['127.0.0.1:9000'] });
+const address = text('a text such as 127.0.0.1:9000', NO_NUL, { description: 'IP address and port.', examples: ['127.0.0.1:9000'] });
+const endpoint = field(
+  z.union([
+    z.string().min(1).regex(NO_NUL),
+    z.strictObject({
+      address,
+      weight: whole(1, WEIGHT_MAX, { description: 'Its share, next to the others.', examples: [2] }).default(1),
+    }),
+  ]),
+  'a text such as 127.0.0.1:9000, or a map such as { address: 127.0.0.1:9000, weight: 2 }',
+  { description: 'IP address and port.', examples: ['127.0.0.1:9000', { address: '127.0.0.1:9000', weight: 2 }] },
+);
 
 const service = z
   .strictObject({

@@ -4,7 +4,10 @@ import { isServerName } from '../identity/server-name.ts';
 import type { SocketAddress } from '../model/service.ts';
 import type { Fault, Path } from './fault.ts';
 import { isRecord, shown } from './fault.ts';
-import { checkHealth, checkNameForm, checkRequestsOnly, checkRetry, unknownService } from './semantics.ts';
+import { checkHealth } from './semantics/health.ts';
+import { noEffect, recordOf } from './semantics/raw.ts';
+import { checkNameForm, unknownService } from './semantics/service.ts';
+import { checkTraffic } from './semantics/traffic.ts';
 
 type Raw = Record<string, unknown>;
 
@@ -156,10 +159,12 @@ function checkUpstreamTls(service: Raw, path: Path): Fault[] {
     const reason = 'cannot be used with protocol "tls": the bytes are encrypted already, by the client';
     faults.push({ path: [...path, 'tls'], on: 'key', reason, mend: 'remove it, or write "protocol: tcp"' });
   }
-  const health = service['health'];
-  if (isRecord(health) && health['http'] !== undefined) {
-    const reason = 'an HTTP check is made without TLS, and these endpoints speak TLS';
-    faults.push({ path: [...path, 'health', 'http'], on: 'key', reason, mend: 'use "tcp: true"' });
+  const health = recordOf(service['health']);
+  const kind = health['http'] !== undefined ? 'http' : health['grpc'] !== undefined ? 'grpc' : undefined;
+  // Another port may be there for the checks alone.
+  if (kind !== undefined && health['port'] === undefined) {
+    const reason = `${kind === 'http' ? 'an HTTP' : 'a gRPC'} check is made without TLS, and these endpoints speak TLS`;
+    faults.push({ path: [...path, 'health', kind], on: 'key', reason, mend: 'use "tcp: true", or name a "port" without TLS' });
   }
   const name = isRecord(tls) ? tls['serverName'] : undefined;
   if (typeof name === 'string' && name !== '' && !isServerName(name))
@@ -191,17 +196,25 @@ function checkService(name: string, service: unknown, isUnused: boolean): Fault[
     ...checkEndpoints(service['endpoints'], [...path, 'endpoints']),
     ...checkHealth(service, path),
     ...checkUpstreamTls(service, path),
-    ...checkRequestsOnly(service, path),
-    ...checkRetry(service['retry'], [...path, 'retry', 'on']),
+    ...checkLocality(service, path),
+    ...checkTraffic(service, path, undefined),
   ];
+}
+
+/** There are no zones in this file. */
+function checkLocality(service: Raw, path: Path): Fault[] {
+  if (recordOf(service['balance'])['locality'] === undefined) return [];
+  return [noEffect([...path, 'balance', 'locality'], 'where the endpoints of this file are is not known')];
 }
 
 function checkEndpoints(endpoints: unknown, path: Path): Fault[] {
   if (!Array.isArray(endpoints)) return [];
   const seen = new Set<string>();
-  return endpoints.flatMap((text: unknown, index): Fault[] => {
+  return endpoints.flatMap((written: unknown, index): Fault[] => {
+    const isMap = isRecord(written);
+    const text = isMap ? written['address'] : written;
     if (typeof text !== 'string' || text === '') return [];
-    const at = { path: [...path, index], on: 'value' } as const;
+    const at = { path: isMap ? [...path, index, 'address'] : [...path, index], on: 'value' } as const;
     const endpoint = parseEndpoint(text);
     if (endpoint === undefined) return [{ ...at, ...explainEndpoint(text) }];
     const key = socketKey(endpoint);
@@ -235,7 +248,10 @@ function explainEndpoint(text: string): Pick<Fault, 'reason' | 'mend'> {
 
 function endpointsOf(service: unknown): SocketAddress[] {
   const endpoints: readonly unknown[] = isRecord(service) && Array.isArray(service['endpoints']) ? service['endpoints'] : [];
-  return endpoints.flatMap((text) => (typeof text === 'string' ? (parseEndpoint(text) ?? []) : []));
+  return endpoints.flatMap((written) => {
+    const text = isRecord(written) ? written['address'] : written;
+    return typeof text === 'string' ? (parseEndpoint(text) ?? []) : [];
+  });
 }
 
 /** The same for every way to write an address. */

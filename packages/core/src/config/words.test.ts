@@ -4,9 +4,10 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { formatDuration, parseDuration } from './duration.ts';
 import { isReservedVariable, serviceVariables } from './environment.ts';
+import { parsePercent } from './percent.ts';
 import type { Problem } from './problem.ts';
 import { formatProblem, formatProblems } from './problem.ts';
-import { LABEL_PATTERN, VARIABLE_PATTERN } from './schema.ts';
+import { LABEL_PATTERN, VARIABLE_PATTERN } from './schema/fields.ts';
 import { asLabel, editDistance, nearest } from './suggest.ts';
 
 describe('durations', () => {
@@ -39,6 +40,14 @@ describe('durations', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 1e8 }), (durationMs) => assert.equal(parseDuration(formatDuration(durationMs)), durationMs)),
     );
+  });
+});
+
+describe('percentages', () => {
+  it('have a sign or stand alone; below 1 the sign is needed, as 0.2 could mean 20 %', () => {
+    assert.deepEqual(['0%', '20%', '12.5%', '0.2%', '100%', 0, 20, 99.5, 100].map(parsePercent), [0, 20, 12.5, 0.2, 100, 0, 20, 99.5, 100]);
+    for (const value of ['', '%', '20', '101%', '-1%', '1e2%', ' 1%', '1 %', '.5%', 101, -1, 0.2, 0.999, NaN, Infinity, null, true, []])
+      assert.equal(parsePercent(value), undefined, String(value));
   });
 });
 

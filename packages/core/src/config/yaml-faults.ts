@@ -30,6 +30,12 @@ export function syntaxFault(error: YAMLError): Fault {
   return { path: [], on: 'value', reason, mend };
 }
 
+/** The first is the cause: from there on the file is read in another way than it was meant. */
+export function withoutFollowing<E extends YAMLError>(errors: readonly E[]): E[] {
+  const first = errors.findIndex(({ code }) => code === 'UNEXPECTED_TOKEN');
+  return errors.filter(({ code }, index) => code !== 'UNEXPECTED_TOKEN' || index === first);
+}
+
 function explain(error: YAMLError): Explanation {
   const known = EXPLANATIONS[error.code];
   if (known !== undefined) return known;
@@ -45,6 +51,10 @@ function explain(error: YAMLError): Explanation {
       if (error.message.includes('quote')) return ['a quote is not closed', 'add the closing quote'];
       if (error.message.includes('Implicit map key')) return ['a key has no ":" after it', 'write "key: value"'];
       return [detail, 'add what is missing, or put the value in quotes'];
+    case 'UNEXPECTED_TOKEN':
+      if (error.message.includes('flow-map-start at node end'))
+        return ['a "{" stands in a text without quotes', 'put the text in quotes, for example "/orders/{id}"'];
+      return [detail, 'correct the YAML at this place; values with special signs need quotes'];
     case 'BAD_DIRECTIVE':
       return [detail, 'remove the line that begins with "%"'];
     default:

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { ActiveCheck, detectionWindowMs, START_GRACE_MS, STARTING_INTERVAL_MS } from './active-check.ts';
+import { ActiveCheck, detectionWindowMs, START_GRACE_MS, STARTING_INTERVAL_MS, statusPasses } from './active-check.ts';
 
 const policy = { kind: 'tcp', intervalMs: 2_000, timeoutMs: 1_000, unhealthyAfter: 2, healthyAfter: 3 } as const;
 const create = (value = 0): ActiveCheck => new ActiveCheck({ policy, random: () => value, nowMs: 0 });
@@ -103,6 +103,22 @@ describe('an active check', () => {
     assert.equal(startOfSecond(0), 2_000);
     assert.equal(startOfSecond(0.5), 1_900);
     assert.ok(startOfSecond(0.999) >= 1_800);
+  });
+
+  it('passes with 2xx, or with the statuses that are expected', () => {
+    const passing = (statuses?: [number, number][]): number[] =>
+      [101, 199, 200, 204, 299, 300, 304, 401, 503].filter((status) =>
+        statusPasses({ ...policy, kind: 'http', path: '/', statuses }, status),
+      );
+    assert.deepEqual(passing(), [200, 204, 299]);
+    assert.deepEqual(
+      passing([
+        [200, 200],
+        [300, 399],
+      ]),
+      [200, 300, 304],
+    );
+    assert.deepEqual(passing([]), []);
   });
 
   it('finds a dead instance within its detection window (property)', () => {

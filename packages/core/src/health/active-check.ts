@@ -115,3 +115,10 @@ export class ActiveCheck {
 export function detectionWindowMs(policy: HealthCheckPolicy): number {
   return policy.unhealthyAfter * Math.max(policy.intervalMs, policy.timeoutMs) + policy.timeoutMs;
 }
+
+/** Whether the answer to an `http` check passes. */
+export function statusPasses({ statuses }: HealthCheckPolicy, status: number): boolean {
+  if (statuses === undefined) return status >= 200 && status <= 299;
+  for (const [from, to] of statuses) if (status >= from && status <= to) return true;
+  return false;
+}

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Evidence } from './verdict.ts';
-import { mergeVerdicts } from './verdict.ts';
+import { mergeVerdicts, verdictReasons } from './verdict.ts';
 
 const well: Evidence = { leaseAlive: true, draining: false, check: { state: 'healthy', reason: 'checks pass' }, detectors: [] };
 
@@ -36,6 +36,31 @@ describe('the verdict about an instance', () => {
     });
   });
 
+  it('lists all evidence for people, the worst first', () => {
+    const evidence: Evidence = {
+      leaseAlive: true,
+      draining: false,
+      check: { state: 'healthy', reason: 'checks pass' },
+      detectors: [
+        { name: 'watchdog', healthy: true, reason: '' },
+        { name: 'pager', healthy: false, reason: 'disk full' },
+      ],
+    };
+    assert.deepEqual(verdictReasons(evidence), [
+      { source: 'report', detector: 'pager', health: 'unhealthy', text: 'pager reports: disk full' },
+      { source: 'lease', health: 'healthy', text: 'its data plane sends heartbeats' },
+      { source: 'check', health: 'healthy', text: 'checks pass' },
+      { source: 'report', detector: 'watchdog', health: 'healthy', text: 'watchdog reports: healthy' },
+    ]);
+    assert.deepEqual(
+      verdictReasons({ leaseAlive: false, draining: true, check: undefined, detectors: [] }).map(({ source, health }) => [source, health]),
+      [
+        ['draining', 'draining'],
+        ['lease', 'unhealthy'],
+      ],
+    );
+  });
+
   it('is healthy exactly when every piece of evidence is good (property)', () => {
     const evidence = fc.record({
       leaseAlive: fc.boolean(),
@@ -53,7 +78,11 @@ describe('the verdict about an instance', () => {
           !candidate.draining &&
           candidate.check?.state === 'healthy' &&
           candidate.detectors.every((detector) => detector.healthy);
-        assert.equal(mergeVerdicts(candidate).health === 'healthy', good);
+        const verdict = mergeVerdicts(candidate);
+        assert.equal(verdict.health === 'healthy', good);
+        const reasons = verdictReasons(candidate);
+        assert.equal(reasons[0]?.health, verdict.health);
+        assert.ok(reasons.some(({ health, text }) => health === verdict.health && verdict.reason.includes(text)));
       }),
     );
   });

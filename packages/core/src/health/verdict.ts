@@ -25,17 +25,47 @@ export interface Verdict {
   readonly reason: string;
 }
 
+/** One piece of evidence, for people. */
+export interface VerdictReason {
+  /**
+   * `draining`: it is leaving. `lease`: whether its data plane is heard of. `check`: what its data plane finds. `report`: what an outside
+   * detector says.
+   */
+  readonly source: 'draining' | 'lease' | 'check' | 'report';
+  /** Name of the detector; only with `report`. */
+  readonly detector?: string;
+  /** What the instance would be if only this counted. */
+  readonly health: InstanceHealth;
+  readonly text: string;
+}
+
+const RANK: readonly InstanceHealth[] = ['draining', 'unhealthy', 'starting', 'healthy'];
+
 /** Draining before unhealthy before starting before healthy. A detector can take an instance out, never vouch for it. */
 export function mergeVerdicts(evidence: Evidence): Verdict {
-  const against: string[] = [];
-  if (!evidence.leaseAlive) against.push('its data plane stopped sending heartbeats');
-  if (evidence.check?.state === 'unhealthy') against.push(evidence.check.reason);
-  for (const detector of evidence.detectors) {
-    if (!detector.healthy) against.push(`${detector.name} reports: ${detector.reason === '' ? 'unhealthy' : detector.reason}`);
+  const reasons = verdictReasons(evidence);
+  const health = RANK.find((rank) => reasons.some((reason) => reason.health === rank)) ?? 'healthy';
+  const deciding =
+    health === 'draining' || health === 'unhealthy' ? reasons.filter(isAgainst) : reasons.filter(({ source }) => source === 'check');
+  return { health, reason: deciding.map(({ text }) => text).join('; ') };
+}
+
+/** All that is known, what speaks for the instance too: the worst first, then as listed at `source`. Never empty. */
+export function verdictReasons(evidence: Evidence): VerdictReason[] {
+  const { leaseAlive, draining, check, detectors } = evidence;
+  const reasons: VerdictReason[] = [];
+  if (draining) reasons.push({ source: 'draining', health: 'draining', text: 'it is leaving' });
+  if (leaseAlive) reasons.push({ source: 'lease', health: 'healthy', text: 'its data plane sends heartbeats' });
+  else reasons.push({ source: 'lease', health: 'unhealthy', text: 'its data plane stopped sending heartbeats' });
+  if (check !== undefined) reasons.push({ source: 'check', health: check.state, text: check.reason });
+  else if (!draining) reasons.push({ source: 'check', health: 'starting', text: 'its data plane has not reported yet' });
+  for (const { name, healthy, reason } of detectors) {
+    const said = reason === '' ? (healthy ? 'healthy' : 'unhealthy') : reason;
+    reasons.push({ source: 'report', detector: name, health: healthy ? 'healthy' : 'unhealthy', text: `${name} reports: ${said}` });
   }
-  if (evidence.draining) return { health: 'draining', reason: ['it is leaving', ...against].join('; ') };
-  if (against.length > 0) return { health: 'unhealthy', reason: against.join('; ') };
-  if (evidence.check === undefined) return { health: 'starting', reason: 'its data plane has not reported yet' };
-  if (evidence.check.state === 'starting') return { health: 'starting', reason: evidence.check.reason };
-  return { health: 'healthy', reason: evidence.check.reason };
+  return reasons.sort((a, b) => RANK.indexOf(a.health) - RANK.indexOf(b.health));
+}
+
+function isAgainst({ health }: VerdictReason): boolean {
+  return health === 'draining' || health === 'unhealthy';
 }

@@ -123,6 +123,24 @@ export const LIMITS = {
     unit: 'count',
     reason: 'Retries under way at once; keeps retries from multiplying an outage of a whole cluster.',
   },
+  hedgesPerRequestMax: {
+    value: 5,
+    unit: 'count',
+    reason:
+      'Tries that one request may have beside its first at the same time, each with a connection or stream; gRPC allows as many in all.',
+  },
+  retryAfterTimeoutMs: {
+    value: 5_000,
+    unit: 'ms',
+    reason:
+      'So long a request with its body is held because an answer asks to come again later; after longer waits nobody listens any more, so the answer goes to the client, who may wait.',
+  },
+  rateLimitKeysMax: {
+    value: 10_000,
+    unit: 'count',
+    reason:
+      'Callers or header values that one rate limit of one data plane tells apart, some 250 bytes each; the one seen longest ago is forgotten first and begins with a full bucket when it comes back.',
+  },
   workloadsPerProxyMax: {
     value: 256,
     unit: 'count',

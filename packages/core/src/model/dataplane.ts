@@ -1,11 +1,16 @@
 // What a data plane is told: the subset of xDS v3 that Heddle uses, as plain data. `@heddle/api` maps it to and from
 // protobuf without loss. References between resources are by name, exactly as in xDS.
-import type { BalancePolicy, HealthCheckPolicy, Locality, RetryPolicy, ServiceRef } from './service.ts';
+import type { BalancePolicy, OutlierPolicy, SessionPolicy } from './balance.ts';
+import type { AdaptiveConcurrencyPolicy, BreakerPolicy, RetryBudget } from './resilience.ts';
+import type { Route } from './route.ts';
+import type { HealthCheckPolicy, Locality, ServiceRef } from './service.ts';
 
 /** The secret name that stands for "the certificate of the workload that makes the call": a data plane hosts several. */
 export const WORKLOAD_CERTIFICATE = 'workload';
 /** SDS name of the mesh's roots. */
 export const TRUST_BUNDLE = 'trust-bundle';
+/** A trust bundle that no control plane publishes: the authorities that the platform of the data plane trusts. For hosts outside the mesh. */
+export const SYSTEM_ROOTS = 'system-roots';
 
 export interface Listener {
   readonly name: string;
@@ -54,6 +59,8 @@ export interface TcpFilter {
   readonly cluster: string;
   /** `host:port` to ask the endpoint for by CONNECT over HTTP/2 (RFC 9113 §8.5). Absent: the bytes go to the endpoint as they are. */
   readonly tunnel?: string;
+  /** Without a byte in either direction. Absent: the data plane's own limit (Envoy's `tcp_proxy.idle_timeout`). */
+  readonly idleTimeoutMs?: number;
 }
 
 export interface RouteConfig {
@@ -63,31 +70,28 @@ export interface RouteConfig {
 
 export interface VirtualHost {
   readonly name: string;
-  /** Exact authorities, with or without a port, or `*`. Compared without regard to case. */
+  /** Exact authorities, with or without a port, `*.example.com` for all names below, or `*`. Compared without regard to case. */
   readonly domains: readonly string[];
   /** The first match wins. */
   readonly routes: readonly Route[];
-}
-
-export interface Route {
-  /** Of the path; empty when `connect` is set. */
-  readonly prefix: string;
-  readonly cluster: string;
-  /** The route is for CONNECT requests alone. `forward`: an endpoint is asked for the same by CONNECT over HTTP/2. `terminate`: the bytes go
-   *  to the endpoint as they are. Time limit and retries do not apply. */
-  readonly connect?: 'forward' | 'terminate';
-  /** Whole request, retries included; 0 means no limit. */
-  readonly timeoutMs: number;
-  readonly retry: RetryPolicy;
 }
 
 export interface Cluster {
   readonly name: string;
   /** The service the cluster leads to. */
   readonly service: ServiceRef;
-  readonly endpoints: { readonly kind: 'eds' } | { readonly kind: 'static'; readonly endpoints: readonly Endpoint[] };
+  readonly endpoints:
+    | { readonly kind: 'eds' }
+    | { readonly kind: 'static'; readonly endpoints: readonly Endpoint[] }
+    /** A host outside the mesh, looked up when a connection is made (Envoy's LOGICAL_DNS). */
+    | { readonly kind: 'dns'; readonly host: string; readonly port: number };
   readonly balance: BalancePolicy;
   readonly connectTimeoutMs: number;
+  readonly breaker: BreakerPolicy;
+  readonly retryBudget: RetryBudget;
+  readonly adaptiveConcurrency?: AdaptiveConcurrencyPolicy;
+  readonly outlier?: OutlierPolicy;
+  readonly session?: SessionPolicy;
   /** What the endpoints speak when they get HTTP. Without TLS, HTTP/2 is begun with prior knowledge (RFC 9113 §3.3). */
   readonly http: HttpVersion;
   /** Present on clusters that lead to the application itself: the data plane checks it and reports the verdict. */

@@ -1,5 +1,11 @@
 // What a service and its instances are, as every plane sees them. Plain data, immutable, no behaviour.
 // All durations are milliseconds and end in `Ms`.
+import type { BalancePolicy, HashSource, OutlierPolicy, SessionPolicy } from './balance.ts';
+import type { AdaptiveConcurrencyPolicy, BreakerPolicy, HedgePolicy, RetryBudget, RetryPolicy } from './resilience.ts';
+import type { ServiceRef } from './service-ref.ts';
+import type { ServiceRateLimit, TrafficRule } from './traffic.ts';
+
+export type { ServiceRef } from './service-ref.ts';
 
 /**
  * How a service speaks. `http`: HTTP/1.1. `http2`: HTTP/2 with prior knowledge. `grpc`: the same, with gRPC's statuses. `tcp`: opaque bytes.
@@ -7,32 +13,22 @@
  */
 export type Protocol = 'http' | 'http2' | 'grpc' | 'tcp' | 'tls' | 'auto';
 
-export interface ServiceRef {
-  readonly namespace: string;
-  readonly name: string;
-}
-
 export interface HealthCheckPolicy {
-  readonly kind: 'http' | 'tcp';
-  /** Path asked for with GET; present exactly when `kind` is `http`. Any 2xx answer passes. */
+  readonly kind: 'http' | 'tcp' | 'grpc';
+  /** Path asked for with GET; present exactly when `kind` is `http`. */
   readonly path?: string;
+  /** Answers to `http` that pass, as ranges that include both ends. Absent: 200 to 299. */
+  readonly statuses?: readonly (readonly [from: number, to: number])[];
+  /** Asked about by `grpc.health.v1.Health/Check`; present exactly when `kind` is `grpc`, empty: the whole server. SERVING passes. */
+  readonly grpcService?: string;
+  /** Where the check goes to. Absent: the application's port. */
+  readonly port?: number;
   readonly intervalMs: number;
   readonly timeoutMs: number;
   /** Consecutive failures after which a healthy instance counts as unhealthy. */
   readonly unhealthyAfter: number;
   /** Consecutive passes after which an unhealthy instance counts as healthy. */
   readonly healthyAfter: number;
-}
-
-export type BalancePolicy = 'round-robin';
-
-/** Why a try may be repeated. `connect-failure` and `refused` mean the application never saw the request. */
-export type RetryCondition = 'connect-failure' | 'refused' | 'reset';
-
-export interface RetryPolicy {
-  /** Tries after the first one; 0 switches retries off. */
-  readonly attempts: number;
-  readonly on: readonly RetryCondition[];
 }
 
 export interface Service extends ServiceRef {
@@ -50,7 +46,21 @@ export interface Service extends ServiceRef {
   /** Time for a whole request, retries included; 0 means no limit. */
   readonly timeoutMs: number;
   readonly connectTimeoutMs: number;
+  /** Of a request or byte stream without a byte in either direction; 0: the data plane's own limit. */
+  readonly idleTimeoutMs: number;
   readonly retry: RetryPolicy;
+  readonly retryBudget: RetryBudget;
+  readonly hedge?: HedgePolicy;
+  readonly breaker: BreakerPolicy;
+  readonly adaptiveConcurrency?: AdaptiveConcurrencyPolicy;
+  /** Absent: callers eject nothing by themselves. */
+  readonly outlier?: OutlierPolicy;
+  /** For ring-hash, maglev and splits by hash. */
+  readonly hash: readonly HashSource[];
+  readonly session?: SessionPolicy;
+  readonly rateLimits: readonly ServiceRateLimit[];
+  /** In order; the first that fits counts. */
+  readonly rules: readonly TrafficRule[];
   /** Stands for the service on every machine (see virtual-address.ts). Given by the registry; absent before it has one. */
   readonly virtualAddress?: string;
 }
@@ -111,6 +121,8 @@ export const MESH_DOMAIN = 'mesh.internal';
 export const DEFAULT_NAMESPACE = 'default';
 /** Namespace of the mesh's own identities: `control` (the control plane) and `operator` (the person at this machine). */
 export const SYSTEM_NAMESPACE = 'heddle-system';
+/** Stands as the namespace of hosts outside the mesh, whose name is `<host>:<port>`, where a service is named. */
+export const EGRESS_NAMESPACE = 'heddle-egress';
 
 export function serviceKey(ref: ServiceRef): string {
   return `${ref.namespace}/${ref.name}`;

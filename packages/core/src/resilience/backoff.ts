@@ -25,9 +25,6 @@ export function backoffMs(backoff: Backoff, attempt: number, random: () => numbe
   return random() * backoffBoundMs(backoff, attempt);
 }
 
-/** Between tries of one request: short, since a caller waits. The first retry on another instance needs no wait at all. */
-export const RETRY_BACKOFF: Backoff = Object.freeze({ baseMs: 25, maxMs: 250, factor: 2 });
-
 /**
  * Between reconnections to the control plane. At most 2 s, so that whoever waits is back within 5 s of its return, handshake included; the
  * jitter spreads 1,000 data planes that lost it together over that time, some 500 handshakes a second.

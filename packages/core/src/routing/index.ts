@@ -1,1 +1,11 @@
+export * from './analysis.ts';
+export * from './cookie.ts';
+export { covers } from './covers.ts';
+export { RouteConfigError, RouteFault } from './error.ts';
+export * from './explain.ts';
+export * from './header-changes.ts';
 export * from './matcher.ts';
+export * from './request-hash.ts';
+export * from './request.ts';
+export * from './rewrite.ts';
+export * from './split.ts';

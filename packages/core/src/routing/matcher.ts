@@ -1,190 +1,222 @@
-// Which route a request takes: authority to virtual host, then the first route whose prefix fits; CONNECT has routes of its own.
-// Everything is decided when the configuration is compiled; a match is one Map lookup and a walk over prefixes, and nothing a peer sends
+// Which route a request takes: authority to virtual host, then the first route that fits; CONNECT has routes of its own.
+// Everything is decided when the configuration is compiled; a match is a Map lookup and a walk over the routes, and nothing a peer sends
 // is kept.
-import type { Route, RouteConfig, VirtualHost } from '../model/dataplane.ts';
-
-/** A route configuration that cannot be applied; the message says where and why, and goes into the NACK. */
-export class RouteConfigError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'RouteConfigError';
-  }
-}
+import type { RouteConfig, VirtualHost } from '../model/dataplane.ts';
+import type { FieldMatch, RequestMatch, Route, RouteMatch, TextMatch } from '../model/route.ts';
+import { checkMatch, checkRoute } from './check.ts';
+import { compileDomains } from './domains.ts';
+import type { Domains, DomainTables } from './domains.ts';
+import { RouteConfigError, RouteFault } from './error.ts';
+import { compilePath } from './path-test.ts';
+import type { PathTest } from './path-test.ts';
+import type { RequestView } from './request.ts';
+import { compileText, FieldTest } from './text-test.ts';
+import type { TextTest } from './text-test.ts';
 
 export interface RouteMatcher {
   readonly name: string;
   /**
-   * The route for a request that is no CONNECT, or undefined when no virtual host or none of its prefixes fits. Extended CONNECT (RFC 8441)
+   * The route for a request that is no CONNECT, or undefined when no virtual host or none of its routes fits. Extended CONNECT (RFC 8441)
    * is such a request: it has a path.
-   * @param authority host with or without port, as received (any case).
-   * @param path from the first slash on, query included; `*` for `OPTIONS *` (RFC 9112 §3.2.4).
    */
-  match(authority: string, path: string): Route | undefined;
+  match(request: RequestView): Route | undefined;
   /**
-   * The route for a CONNECT request (RFC 9110 §9.3.6), or undefined. Only a domain with the same port fits, or `*`: no port is the usual one.
+   * The route for a CONNECT request (RFC 9110 §9.3.6), or undefined. Only a domain with the same port fits, or `*`: no port is the usual
+   * one.
    * @param authority `host:port` as received (any case).
    */
   matchConnect(authority: string): Route | undefined;
-  /** The virtual host alone: an exact domain first, then `*`. */
+  /** The virtual host of requests that are no CONNECT: an exact domain first, then the longest `*.` one, then `*`. */
   virtualHost(authority: string): VirtualHost | undefined;
+  /** That of CONNECT requests. */
+  connectHost(authority: string): VirtualHost | undefined;
 }
-
-/** The port of plain HTTP: `host` and `host:80` are the same authority (RFC 9110 §4.2.1). */
-const DEFAULT_PORT = 80;
-/** The port at the end of a domain. */
-const PORT = /:\d+$/;
 
 /**
  * Compiles a route configuration. The objects handed out by `match` are those of the configuration itself, frozen.
- * @throws RouteConfigError on a domain used twice, an empty or malformed domain, a prefix that is not a path, or a route that no request
- * could ever take.
+ * @throws RouteConfigError with place, reason and mend: domains that are none or used twice, routes that no request could ever take, paths,
+ * templates and regular expressions that are none, and actions that cannot be carried out.
  */
 export function compileRoutes(config: RouteConfig): RouteMatcher {
-  const byDomain = new Map<string, CompiledHost>();
-  let wildcard: CompiledHost | undefined;
-  for (const virtualHost of config.virtualHosts) {
-    freezeHost(virtualHost);
-    checkRoutes(config, virtualHost);
-    const host = compileHost(virtualHost);
-    for (const domain of virtualHost.domains) {
-      if (domain === '*') {
-        if (wildcard !== undefined) throw duplicateDomain(config, '*', wildcard, host);
-        wildcard = host;
-        continue;
-      }
-      const key = domain.toLowerCase();
-      if (!DOMAIN.test(key)) {
-        throw new RouteConfigError(
-          `${at(config, virtualHost)}: "${domain}" is not an authority; write a host name or address, with or without a port, or "*"`,
-        );
-      }
-      const other = byDomain.get(key);
-      if (other !== undefined) throw duplicateDomain(config, domain, other, host);
-      byDomain.set(key, host);
-    }
-  }
-  // Before the twins are entered: CONNECT knows no default port.
-  const byAuthority = new Map([...byDomain].filter(([domain]) => PORT.test(domain)));
-  addDefaultPorts(config, byDomain);
-  return new CompiledRoutes(config.name, byDomain, byAuthority, wildcard);
+  const hosts = config.virtualHosts.map((host) => compileHost(config, host));
+  const matcher = new CompiledRoutes(config.name, compileDomains(config, hosts));
+  freezeAll(config.virtualHosts);
+  return matcher;
 }
-
-// Host names and IPv4 addresses, or an IPv6 address in brackets; then a port or none. Wildcards inside a name are not supported.
-const DOMAIN = /^(?:\[[0-9a-f:.%]+\]|[a-z0-9._-]+)(?::\d{1,5})?$/;
 
 /** A virtual host with its routes by what they are for. */
 interface CompiledHost {
   readonly config: VirtualHost;
-  readonly requests: readonly Route[];
+  readonly requests: readonly CompiledRoute[];
   readonly connect: Route | undefined;
+}
+
+function compileHost(config: RouteConfig, host: VirtualHost): CompiledHost {
+  const requests: CompiledRoute[] = [];
+  let connect: Route | undefined;
+  const names = new Set<string>();
+  const taken = new Map<string, Route>();
+  for (const route of host.routes) {
+    try {
+      checkRoute(route);
+      for (const { match } of route.rateLimits ?? []) if (match !== undefined) checkCompiles(match);
+      if (names.has(route.name)) throw new RouteFault('the name is that of an earlier route too', 'give each its own');
+      const other = taken.get(matchKey(route.match));
+      if (other !== undefined)
+        throw new RouteFault(
+          `it matches the same as route "${other.name}" before it, so that no request would ever take it`,
+          'remove one of them',
+        );
+      names.add(route.name);
+      taken.set(matchKey(route.match), route);
+      if (route.match.kind === 'request') requests.push(new CompiledRoute(route, route.match));
+      else connect = route;
+    } catch (error) {
+      if (!(error instanceof RouteFault)) throw error;
+      throw new RouteConfigError(
+        `route configuration "${config.name}", virtual host "${host.name}", route "${route.name}": ${error.message}`,
+      );
+    }
+  }
+  return { config: host, requests, connect };
+}
+
+/** The same for matches that say the same in the same order. */
+function matchKey(match: RouteMatch): string {
+  if (match.kind === 'connect') return 'connect';
+  const { path, methods, headers, query, authority } = match;
+  const field = ({ name, match: text, invert }: FieldMatch): unknown => [name, textKey(text), invert === true];
+  return JSON.stringify([path.kind, path.value, methods, headers?.map(field) ?? [], query?.map(field) ?? [], textKey(authority)]);
+}
+
+function textKey(match: TextMatch | undefined): unknown {
+  return match === undefined ? null : [match.kind, match.value, match.kind !== 'regex' && match.ignoreCase === true];
+}
+
+/** @throws RouteFault when no route could have this match. */
+export function checkCompiles(match: RequestMatch): void {
+  checkMatch(match);
+  const { rest } = compilePath(match.path);
+  void new Conditions(match, rest);
+}
+
+/** A match by itself: of a route, or of what only some requests of a route are subject to. */
+export class CompiledMatch {
+  /** Every path that fits begins with it. */
+  readonly literal: string;
+  readonly takesAllPaths: boolean;
+  /** The last character of `literal` and its place: by it most routes that do not fit are told from the others. */
+  private readonly endIndex: number;
+  private readonly endCode: number;
+  /** Beyond that beginning; undefined: nothing more is asked. */
+  readonly conditions: Conditions | undefined;
+
+  /** @throws RouteFault */
+  constructor(match: RequestMatch) {
+    const { literal, rest, isAll } = compilePath(match.path);
+    this.literal = literal;
+    this.takesAllPaths = isAll;
+    this.endIndex = literal.length - 1;
+    this.endCode = literal.charCodeAt(this.endIndex);
+    this.conditions = hasConditions(match) || rest !== undefined ? new Conditions(match, rest) : undefined;
+  }
+
+  /** Whether the path begins as it must. */
+  mayTake(path: string): boolean {
+    const { endIndex } = this;
+    if (endIndex === -1) return true;
+    if (path.charCodeAt(endIndex) === this.endCode) return endIndex === 0 || path.startsWith(this.literal);
+    return this.takesAllPaths && path === '*';
+  }
+
+  fits(request: RequestView): boolean {
+    return this.mayTake(request.path) && (this.conditions === undefined || this.conditions.fit(request));
+  }
+}
+
+class CompiledRoute extends CompiledMatch {
+  readonly route: Route;
+
+  /** @throws RouteFault */
+  constructor(route: Route, match: RequestMatch) {
+    super(match);
+    this.route = route;
+  }
+}
+
+function hasConditions({ methods, headers, query, authority }: RequestMatch): boolean {
+  return methods !== undefined || authority !== undefined || (headers ?? []).length > 0 || (query ?? []).length > 0;
+}
+
+/** What a route asks beyond the beginning of the path; cheap tests first. */
+class Conditions {
+  private readonly path: PathTest | undefined;
+  private readonly methods: readonly string[] | undefined;
+  private readonly authority: TextTest | undefined;
+  private readonly fields: readonly FieldTest[];
+
+  constructor(match: RequestMatch, path: PathTest | undefined) {
+    this.path = path;
+    this.methods = match.methods;
+    this.authority = match.authority === undefined ? undefined : compileAuthority(match.authority);
+    const headers = (match.headers ?? []).map((header) => new FieldTest('header', header));
+    this.fields = [...headers, ...(match.query ?? []).map((parameter) => new FieldTest('query', parameter))];
+  }
+
+  fit(request: RequestView): boolean {
+    const { path, methods, authority, fields } = this;
+    if (methods !== undefined && !methods.includes(request.method)) return false;
+    if (path !== undefined && !path.fits(request.path)) return false;
+    if (authority !== undefined && !authority.fits(request.authority.toLowerCase())) return false;
+    for (let index = 0; index < fields.length; index++) if (!(fields[index] as FieldTest).fits(request)) return false;
+    return true;
+  }
+}
+
+/** Authorities are compared in lower case (RFC 9110 §4.2.3); a regular expression sees them so too. */
+export function compileAuthority(match: NonNullable<RequestMatch['authority']>): TextTest {
+  return compileText(match.kind === 'regex' ? match : { kind: match.kind, value: match.value.toLowerCase() });
 }
 
 class CompiledRoutes implements RouteMatcher {
   readonly name: string;
-  private readonly byDomain: ReadonlyMap<string, CompiledHost>;
-  /** Domains as they are listed, of those only that have a port. */
-  private readonly byAuthority: ReadonlyMap<string, CompiledHost>;
-  private readonly wildcard: CompiledHost | undefined;
+  private readonly hosts: Domains<CompiledHost>;
+  private readonly tunnels: Domains<CompiledHost>;
 
-  constructor(
-    name: string,
-    byDomain: ReadonlyMap<string, CompiledHost>,
-    byAuthority: ReadonlyMap<string, CompiledHost>,
-    wildcard: CompiledHost | undefined,
-  ) {
+  constructor(name: string, { requests, connect }: DomainTables<CompiledHost>) {
     this.name = name;
-    this.byDomain = byDomain;
-    this.byAuthority = byAuthority;
-    this.wildcard = wildcard;
+    this.hosts = requests;
+    this.tunnels = connect;
   }
 
   virtualHost(authority: string): VirtualHost | undefined {
-    return this.host(authority)?.config;
+    return this.hosts.find(authority)?.config;
   }
 
-  private host(authority: string): CompiledHost | undefined {
-    if (this.byDomain.size === 0) return this.wildcard;
-    // Almost every client sends lower case already; others pay for one more lookup.
-    return this.byDomain.get(authority) ?? this.byDomain.get(authority.toLowerCase()) ?? this.wildcard;
+  connectHost(authority: string): VirtualHost | undefined {
+    return this.tunnels.find(authority)?.config;
   }
 
-  match(authority: string, path: string): Route | undefined {
-    const routes = this.host(authority)?.requests;
+  match(request: RequestView): Route | undefined {
+    const routes = this.hosts.find(request.authority)?.requests;
     if (routes === undefined) return undefined;
+    const { path } = request;
     for (let index = 0; index < routes.length; index++) {
-      const route = routes[index] as Route;
-      if (path.startsWith(route.prefix) || (path === '*' && route.prefix === '/')) return route;
+      const route = routes[index] as CompiledRoute;
+      if (!route.mayTake(path)) continue;
+      if (route.conditions === undefined || route.conditions.fit(request)) return route.route;
     }
     return undefined;
   }
 
   matchConnect(authority: string): Route | undefined {
-    const { byAuthority, wildcard } = this;
-    if (byAuthority.size === 0) return wildcard?.connect;
-    return (byAuthority.get(authority) ?? byAuthority.get(authority.toLowerCase()) ?? wildcard)?.connect;
+    return this.tunnels.find(authority)?.connect;
   }
 }
 
-function compileHost(config: VirtualHost): CompiledHost {
-  return {
-    config,
-    requests: config.routes.filter((route) => route.connect === undefined),
-    connect: config.routes.find((route) => route.connect !== undefined),
-  };
-}
-
-/** Enters `host:80` beside `host` and `host` beside `host:80`, so that a match need not take authorities apart. */
-function addDefaultPorts(config: RouteConfig, byDomain: Map<string, CompiledHost>): void {
-  for (const [domain, host] of [...byDomain]) {
-    const hasPort = PORT.test(domain);
-    const twin = hasPort ? domain.replace(PORT, '') : `${domain}:${DEFAULT_PORT}`;
-    if (hasPort && !domain.endsWith(`:${DEFAULT_PORT}`)) continue;
-    const other = byDomain.get(twin);
-    if (other !== undefined && other !== host) throw duplicateDomain(config, domain, other, host);
-    byDomain.set(twin, host);
-  }
-}
-
-function checkRoutes(config: RouteConfig, host: VirtualHost): void {
-  const taken = new Set<string>();
-  for (const route of host.routes) {
-    if (route.connect !== undefined) checkConnect(config, host, route);
-    else if (!route.prefix.startsWith('/') || /[?#]/.test(route.prefix)) {
-      throw new RouteConfigError(
-        `${at(config, host)}: prefix "${route.prefix}" is not a path; it must begin with "/" and hold no "?" or "#"`,
-      );
-    }
-    const what = route.connect === undefined ? `prefix "${route.prefix}"` : 'CONNECT';
-    if (taken.has(what)) throw new RouteConfigError(`${at(config, host)}: a second route for ${what}; no request would ever take it`);
-    taken.add(what);
-  }
-}
-
-function checkConnect(config: RouteConfig, host: VirtualHost, { connect, prefix }: Route): void {
-  if (connect !== 'forward' && connect !== 'terminate')
-    throw new RouteConfigError(`${at(config, host)}: connect "${String(connect)}" is not known; forward and terminate are`);
-  // RFC 9110 §9.3.6: the target of CONNECT is an authority.
-  if (prefix !== '') throw new RouteConfigError(`${at(config, host)}: prefix "${prefix}" in a route for CONNECT, which has no path`);
-}
-
-function duplicateDomain(config: RouteConfig, domain: string, first: CompiledHost, second: CompiledHost): RouteConfigError {
-  const place = first === second ? 'twice' : `and already in virtual host "${first.config.name}"`;
-  return new RouteConfigError(
-    `${at(config, second.config)}: domain "${domain}" is listed here ${place}; each domain may belong to one virtual host, once`,
-  );
-}
-
-function at(config: RouteConfig, host: VirtualHost): string {
-  return `route configuration "${config.name}", virtual host "${host.name}"`;
-}
-
-function freezeHost(host: VirtualHost): void {
-  for (const route of host.routes) {
-    Object.freeze(route.retry.on);
-    Object.freeze(route.retry);
-    Object.freeze(route);
-  }
-  Object.freeze(host.routes);
-  Object.freeze(host.domains);
-  Object.freeze(host);
+/** Plain data all the way down. */
+function freezeAll(value: unknown): void {
+  if (typeof value !== 'object' || value === null) return;
+  for (const part of Object.values(value)) freezeAll(part);
+  Object.freeze(value);
 }

@@ -1,19 +1,11 @@
-// What fields mean to one another: checks that no single field can make. They look at the raw values, so that a file with
-// faults of form shows these too. Settings without effect are errors: nothing is silently ignored.
-import { parseDuration } from './duration.ts';
-import { isReservedVariable } from './environment.ts';
-import type { Fault, Path } from './fault.ts';
-import { isRecord, shown } from './fault.ts';
-import { ATTRIBUTE_NAME, PORT_NAME, PORT_NAME_WORDS, metadataProblem, portsProblem } from '../model/attributes.ts';
-import { LABEL_KEY_PATTERN, LABEL_PATTERN, LABEL_WORDS, VARIABLE_PATTERN } from './schema.ts';
-import { asLabel, listed, nearest } from './suggest.ts';
-
-type Raw = Record<string, unknown>;
-
-/** In their bytes there are no requests. */
-const BYTE_STREAMS: readonly unknown[] = ['tcp', 'tls'];
-/** They cannot be asked by HTTP/1.1. */
-const NOT_HTTP1: readonly unknown[] = ['http2', 'grpc', ...BYTE_STREAMS];
+// What the fields of one service mean to one another, but for how it is called: names, processes, what it says about itself.
+import { isReservedVariable } from '../environment.ts';
+import type { Fault, Path } from '../fault.ts';
+import { isRecord, shown } from '../fault.ts';
+import { ATTRIBUTE_NAME, PORT_NAME, PORT_NAME_WORDS, metadataProblem, portsProblem } from '../../model/attributes.ts';
+import { LABEL_KEY_PATTERN, LABEL_PATTERN, LABEL_WORDS, VARIABLE_PATTERN } from '../schema/fields.ts';
+import { asLabel, listed, nearest } from '../suggest.ts';
+import type { Raw } from './raw.ts';
 
 /** Host names that are not a service's to take. */
 const RESERVED_NAMES: Readonly<Record<string, string>> = {
@@ -21,27 +13,14 @@ const RESERVED_NAMES: Readonly<Record<string, string>> = {
   control: '"control.mesh.internal" is the control plane',
 };
 
-export function checkMeaning(root: unknown): Fault[] {
-  const services = isRecord(root) && isRecord(root['services']) ? root['services'] : {};
-  const names = Object.keys(services);
-  return names.flatMap((name) => {
-    const path = ['services', name];
-    const service = services[name];
-    return [...checkName(name, path), ...(isRecord(service) ? checkService(service, name, names, path) : [])];
-  });
-}
-
-function checkService(service: Raw, name: string, names: readonly string[], path: Path): Fault[] {
+export function checkService(service: Raw, name: string, names: readonly string[], path: Path): Fault[] {
   return [
-    ...checkHealth(service, path),
     ...checkUses(service['uses'], name, names, [...path, 'uses']),
     ...checkRunOnly(service, path),
-    ...checkRequestsOnly(service, path),
     ...checkEnvironment(service, name, names, path),
     ...checkLabels(service['labels'], [...path, 'labels']),
     ...checkMetadata(service['metadata'], [...path, 'metadata']),
     ...checkPorts(service, path),
-    ...checkRetry(service['retry'], [...path, 'retry', 'on']),
   ];
 }
 
@@ -61,7 +40,7 @@ export function unknownService(name: string, known: readonly string[], path: Pat
   return { path, on: 'value', reason: `there is no service ${shown(name)}`, mend };
 }
 
-function checkName(name: string, path: Path): Fault[] {
+export function checkName(name: string, path: Path): Fault[] {
   const faults = checkNameForm(name, path);
   if (faults.length > 0) return faults;
   if (Object.hasOwn(RESERVED_NAMES, name)) {
@@ -72,29 +51,6 @@ function checkName(name: string, path: Path): Fault[] {
     return [{ severity: 'warning', path, on: 'key', reason, mend: 'begin the name with a letter' }];
   }
   return [];
-}
-
-export function checkHealth(service: Raw, path: Path): Fault[] {
-  const health = service['health'];
-  if (!isRecord(health)) return [];
-  const inside = [...path, 'health'];
-  const faults: Fault[] = [];
-  if (health['http'] !== undefined && health['tcp'] !== undefined) {
-    faults.push({ path: [...inside, 'tcp'], on: 'key', reason: 'a check is by http or by tcp, not both', mend: 'remove one of the two' });
-  }
-  const protocol = service['protocol'];
-  if (health['http'] !== undefined && NOT_HTTP1.includes(protocol)) {
-    const reason = `an HTTP check needs a service that speaks HTTP/1.1, and this one has protocol ${shown(protocol)}`;
-    faults.push({ path: [...inside, 'http'], on: 'key', reason, mend: 'use "tcp: true"' });
-  }
-  const intervalMs = parseDuration(health['interval'] ?? '2s');
-  const timeoutMs = parseDuration(health['timeout']);
-  if (intervalMs !== undefined && timeoutMs !== undefined && timeoutMs > intervalMs) {
-    const interval = health['interval'] === undefined ? 'default interval 2s' : `interval ${String(health['interval'])}`;
-    const reason = `${String(health['timeout'])} is longer than the ${interval}, so checks would overlap`;
-    faults.push({ path: [...inside, 'timeout'], on: 'value', reason, mend: 'shorten "timeout" or lengthen "interval"' });
-  }
-  return faults;
 }
 
 function checkUses(uses: unknown, self: string, names: readonly string[], path: Path): Fault[] {
@@ -111,35 +67,11 @@ function checkUses(uses: unknown, self: string, names: readonly string[], path: 
   return faults;
 }
 
-export function checkRetry(on: unknown, path: Path): Fault[] {
-  const conditions = isRecord(on) ? on['on'] : undefined;
-  if (!Array.isArray(conditions)) return [];
-  return conditions.flatMap((condition: unknown, index): Fault[] =>
-    typeof condition === 'string' && conditions.indexOf(condition) < index
-      ? [{ path: [...path, index], on: 'value', reason: `${shown(condition)} is listed twice`, mend: 'remove one of the two' }]
-      : [],
-  );
-}
-
 function checkRunOnly(service: Raw, path: Path): Fault[] {
   if (service['run'] !== undefined) return [];
   const keys = ['cwd', 'env', 'replicas', 'needs', 'stopTimeout', 'version'].filter((key) => service[key] !== undefined);
   const reason = 'has no effect: Heddle does not start this service, since "run" is missing';
   return keys.map((key) => ({ path: [...path, key], on: 'key', reason, mend: 'add "run", or remove the key' }));
-}
-
-/** Settings that only requests can have. */
-export function checkRequestsOnly(service: Raw, path: Path): Fault[] {
-  const protocol = service['protocol'];
-  if (!BYTE_STREAMS.includes(protocol)) return [];
-  const keys = ['timeout', 'retry'].filter((key) => service[key] !== undefined);
-  const reason = `has no effect: a service with protocol ${shown(protocol)} is carried as a byte stream, in which there are no requests`;
-  return keys.map((key) => ({
-    path: [...path, key],
-    on: 'key',
-    reason,
-    mend: 'remove it, or use protocol http, http2 or grpc if the service speaks one of these',
-  }));
 }
 
 function checkEnvironment(service: Raw, self: string, names: readonly string[], path: Path): Fault[] {
