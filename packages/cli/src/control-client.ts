@@ -15,6 +15,12 @@ import { connectableAddress, readControlInfo, readStateFile, type ControlInfo } 
 
 const DEADLINE_MS = 5_000;
 
+const DRAIN_OUTCOMES: Readonly<Record<number, DrainReport['outcome']>> = {
+  [discovery.DrainOutcome.DRAIN_OUTCOME_COMPLETE]: 'complete',
+  [discovery.DrainOutcome.DRAIN_OUTCOME_TIMED_OUT]: 'timed-out',
+  [discovery.DrainOutcome.DRAIN_OUTCOME_RETURNED]: 'returned',
+};
+
 type Unary<Request, Response> = (
   request: Request,
   metadata: Metadata,
@@ -26,6 +32,16 @@ export interface JoinTokenGrant {
   readonly token: string;
   /** Unix time. */
   readonly notAfterMs: number;
+}
+
+/** Who may still choose an instance that is draining. */
+export interface DrainReport {
+  readonly outcome: 'waiting' | 'complete' | 'timed-out' | 'returned';
+  readonly dataPlanes: number;
+  readonly acknowledged: number;
+  readonly gone: number;
+  /** The first 100. */
+  readonly stragglers: readonly { readonly node: string; readonly reason: string }[];
 }
 
 /** One thing that `changes` says: the registry or the proxies are not what they were. */
@@ -68,6 +84,12 @@ export class ControlClient {
     return instances.map((instance) => discovery.instanceFromMessage(instance));
   }
 
+  /** Of one service, or all and hosts outside the mesh. */
+  async routes(of?: ServiceRef): Promise<admin.RouteMessage[]> {
+    const request = { namespace: of?.namespace ?? '', service: of?.name ?? '' };
+    return (await this.#call(this.#admin.listRoutes.bind(this.#admin), request)).routes;
+  }
+
   async proxies(): Promise<admin.ProxyMessage[]> {
     return (await this.#call(this.#admin.listProxies.bind(this.#admin), {})).proxies;
   }
@@ -93,6 +115,37 @@ export class ControlClient {
   /** @param ttlMs 0: the control plane's default. */
   createToken(namespace: string, service: string, ttlMs = 0): Promise<JoinTokenGrant> {
     return this.#call(this.#admin.createToken.bind(this.#admin), { namespace, service, ttlMs });
+  }
+
+  /** Takes the instance out of rotation; resolves with how the waiting for data planes ended. `onProgress` is called at every step. */
+  drain(
+    { service, id }: Pick<Instance, 'service' | 'id'>,
+    { timeoutMs, reason }: { readonly timeoutMs: number; readonly reason: string },
+    onProgress: (report: DrainReport) => void,
+  ): Promise<DrainReport> {
+    const deadline = Date.now() + timeoutMs + DEADLINE_MS;
+    const request = { namespace: service.namespace, service: service.name, instance: id, reason, timeoutMs };
+    const stream = this.#admin.drainInstance(request, this.#metadata, { deadline });
+    return new Promise((resolve, reject) => {
+      let last: DrainReport | undefined;
+      stream.on('data', ({ progress }: admin.DrainInstanceResponse) => {
+        if (progress === undefined) return;
+        const { outcome, dataPlanes, acknowledged, gone, stragglers } = progress;
+        last = { outcome: DRAIN_OUTCOMES[outcome] ?? 'waiting', dataPlanes, acknowledged, gone, stragglers };
+        onProgress(last);
+      });
+      stream.on('error', (error: ServiceError) => reject(explainCall(error, this.info)));
+      stream.on('end', () => {
+        if (last !== undefined) resolve(last);
+      });
+    });
+  }
+
+  /** Puts it back; the instance as it is then. */
+  async undrain({ service, id }: Pick<Instance, 'service' | 'id'>): Promise<Instance | undefined> {
+    const request = { namespace: service.namespace, service: service.name, instance: id };
+    const { instance } = await this.#call(this.#admin.undrainInstance.bind(this.#admin), request);
+    return instance === undefined ? undefined : discovery.instanceFromMessage(instance);
   }
 
   /** The caller handles `error` and ends it with `cancel`. */

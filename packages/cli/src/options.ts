@@ -86,6 +86,17 @@ export function timeToLive(text: string): number {
   return ms;
 }
 
+/** As the control plane takes it: 10 minutes. */
+const DRAIN_TIME_MAX_MS = 600_000;
+
+/** How long data planes are waited for, in milliseconds. */
+export function drainTime(text: string): number {
+  const match = /^(\d{1,6})(s|m)$/.exec(text);
+  const ms = match === null ? -1 : Number(match[1]) * UNIT_MS[match[2]!]!;
+  if (ms < 0 || ms > DRAIN_TIME_MAX_MS) throw new InvalidArgumentError('expected a time from 0s to 10m, for example 30s.');
+  return ms;
+}
+
 /** As the authority takes it: 90 days. */
 const LATE_RENEWAL_MAX_MS = 7_776_000_000;
 

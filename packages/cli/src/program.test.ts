@@ -61,7 +61,7 @@ describe('the command line', () => {
       ],
       [
         ['get', 'things'],
-        /^error: 'things' is invalid for argument 'kind': allowed choices are services, instances, proxies, events, load\n {2}mend: see `heddle get --help`/,
+        /^error: 'things' is invalid for argument 'kind': allowed choices are services, instances, routes, proxies, events, load\n {2}mend: see `heddle get --help`/,
       ],
       [['get', 'proxies', '--service', 'web'], /^error: proxies are not of one service\n {2}mend: leave out --service/],
       [['get', 'services', '-o', 'xml'], /^error: option '-o.*expected table, json, yaml/],
@@ -126,6 +126,19 @@ describe('heddle validate', () => {
     const json = await heddle('validate', '-f', bad, '-o', 'json');
     assert.equal(json.code, 1);
     assert.deepEqual({ valid: JSON.parse(json.stdout).valid, line: JSON.parse(json.stdout).problems[0].line }, { valid: false, line: 3 });
+  });
+
+  it('takes warnings for errors where it is asked to be strict', async () => {
+    const name = file('warned.yaml', `${MESH}routes:\n  - { service: web, rules: [{ fault: { delay: { percent: 0%, for: 1s } } }] }\n`);
+    const lenient = await heddle('validate', '-f', name);
+    assert.deepEqual([lenient.code, lenient.stdout.includes('is valid')], [0, true]);
+    assert.match(lenient.stderr, /^warned\.yaml:\d+:\d+: warning: .*at 0% no request is held back/m);
+    const strict = await heddle('validate', '-f', name, '--strict');
+    assert.equal(strict.code, 1);
+    assert.match(strict.stderr, /^error: warned\.yaml has 1 warning/m);
+    const json = await heddle('validate', '-f', name, '--strict', '-o', 'json');
+    assert.deepEqual([json.code, JSON.parse(json.stdout).valid], [1, false]);
+    assert.equal((await heddle('validate', '-f', 'good.yaml', '--strict')).code, 0);
   });
 
   it('says when there is no file', async () => {

@@ -2,6 +2,7 @@
 // is in `commands/`, imported when called.
 import { Command, CommanderError, type Option } from 'commander';
 import { CliError, exitCodeOf, formatError, type ExitCode } from './errors.ts';
+import { addDrain, addRestart } from './program/instances.ts';
 import { addRun, addUp } from './program/mesh.ts';
 import { addControl, addProxy } from './program/planes.ts';
 import { addCheck, addDescribe, addGet, addValidate } from './program/look.ts';
@@ -74,6 +75,8 @@ function buildProgram(): Command {
     addGet,
     addDescribe,
     addCheck,
+    addDrain,
+    addRestart,
     addValidate,
     addToken,
     addIdentity,

@@ -18,3 +18,6 @@ export function heddleCommand(directory = process.cwd()): string {
   const path = relative(directory, launcher);
   return path.startsWith('..') ? launcher : `./${join(path)}`;
 }
+
+/** What Node programs that are started load first (see there). */
+export const LOAD_REPORT: string = fileURLToPath(new URL('../preload/load-report.cjs', import.meta.url));

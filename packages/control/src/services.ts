@@ -39,7 +39,7 @@ export function addServices(
   ads.addTo(grpc);
   const loads = addXdsServices(grpc, ads, streams, registry, options);
   addHealthDiscoveryService(grpc, { registry, attached, streams, logger });
-  addDiscoveryServices(grpc, { registry, streams, clock, logger: callLogger });
+  addDiscoveryServices(grpc, { registry, drains: ads.drains, streams, clock, logger: callLogger });
   const ttl = options.certificateTtlMs === undefined ? {} : { ttlMs: options.certificateTtlMs };
   addIdentityService(grpc, { authority, tokens, lateRenewals, events, logger, ...ttl });
   addAdminService(grpc, {
@@ -51,6 +51,7 @@ export function addServices(
 
 function proxySource(ads: AdsServer, loads: LoadServer): ProxySource {
   return {
+    drains: ads.drains,
     proxies: () => ads.proxies(),
     onProxiesChange: (listener) => ads.onProxiesChange(listener),
     reported: (proxy) => loads.reported(proxy),

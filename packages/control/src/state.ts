@@ -51,9 +51,12 @@ export async function openState(options: ControlOptions, undo: (() => Promise<vo
 }
 
 /** The mesh file's part of the registry. */
-export async function takeIn({ services, discovery }: MeshConfig, registry: Registry): Promise<void> {
+export async function takeIn({ services, egress, discovery }: MeshConfig, registry: Registry): Promise<void> {
   await registry.setKeepOnMassExpiry(discovery.keepOnMassExpiry);
-  await registry.declareServices(services.map((declared) => declared.service));
+  await registry.declareServices(
+    services.map((declared) => declared.service),
+    egress,
+  );
 }
 
 function openMemory(clock: Clock, undo: (() => Promise<void> | void)[]): Store {

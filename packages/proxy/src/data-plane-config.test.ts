@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { afterEach, describe, test } from 'node:test';
+import { SINGLE_BALANCE } from '@heddle/core';
 import type { Cluster, Listener, Resource, ResourceKind } from '@heddle/core';
 import { endpoint, localCluster, meshCluster, mustApply, routeConfig, TestMesh } from './testing/mesh.ts';
 import type { Plane } from './testing/mesh.ts';
@@ -91,7 +92,14 @@ describe('configuration', () => {
         { kind: 'cluster', upserts: [{ ...meshCluster('x'), tls: { ...meshCluster('x').tls!, peerIds: [] } }], removed: [] },
         /no SPIFFE id is accepted/,
       ],
-      [{ kind: 'cluster', upserts: [{ ...meshCluster('x'), balance: 'magic' as 'round-robin' }], removed: [] }, /"magic" is not known/],
+      [
+        {
+          kind: 'cluster',
+          upserts: [{ ...meshCluster('x'), balance: { ...SINGLE_BALANCE, algorithm: 'magic' as 'random' } }],
+          removed: [],
+        },
+        /"magic" is not known/,
+      ],
       [{ kind: 'cluster', upserts: [localCluster('x', 'x-1', 0)], removed: [] }, /x-1 has port 0/],
       [
         { kind: 'endpoints', upserts: [{ cluster: 'c', endpoints: [endpoint(70_000, 'c-1')] }], removed: [] },

@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import tls from 'node:tls';
+import { DEFAULT_RETRY_BUDGET, NO_BREAKER, NO_RETRY, SINGLE_BALANCE } from '@heddle/core';
 import type { Listener, Limits } from '@heddle/core';
 import { clientHello } from './testing/client-hello.ts';
 import { createClient } from './testing/clients.ts';
 import { connectFrames, FRAME, get, headers } from './testing/frames.ts';
-import { endpoint, mustApply, TestMesh } from './testing/mesh.ts';
+import { endpoint, mustApply, routeOf, TestMesh } from './testing/mesh.ts';
 import type { Plane } from './testing/mesh.ts';
 import { isQuiet, startApplication } from './testing/paths.ts';
 import { connectRaw, RawServer, until } from './testing/raw-http.ts';
@@ -36,7 +37,6 @@ describe('a listener that finds out the protocol', () => {
     planes.push(web, orders);
     const inbound = await mesh.inbound(orders.plane, 'orders', 'orders-1', applicationPort);
     const local = 'local/default/orders/orders-1';
-    const policy = { timeoutMs: 5_000, retry: { attempts: 0, on: [] } } as const;
     await mustApply(orders.plane, {
       kind: 'route',
       upserts: [
@@ -46,10 +46,7 @@ describe('a listener that finds out the protocol', () => {
             {
               name: 'all',
               domains: ['*'],
-              routes: [
-                { prefix: '/', cluster: local, ...policy },
-                { prefix: '', connect: 'terminate', cluster: local, ...policy },
-              ],
+              routes: [routeOf(local, { name: 'requests', retry: NO_RETRY }), routeOf(local, { name: 'bytes', connect: 'terminate' })],
             },
           ],
         },
@@ -299,8 +296,10 @@ describe('a listener that finds out the protocol', () => {
             name,
             service: { namespace: 'default', name },
             endpoints: { kind: 'static', endpoints: [endpoint(port, `${name}-1`)] },
-            balance: 'round-robin',
+            balance: SINGLE_BALANCE,
             connectTimeoutMs: 1_000,
+            breaker: NO_BREAKER,
+            retryBudget: DEFAULT_RETRY_BUDGET,
             http: 'http1',
           },
         ],

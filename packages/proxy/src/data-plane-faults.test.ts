@@ -1,6 +1,7 @@
 // What happens when instances refuse, die, stall or lie, and when clients do.
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
+import { NO_RETRY } from '@heddle/core';
 import { endpoint, mustApply, meshCluster, TestMesh } from './testing/mesh.ts';
 import type { Plane } from './testing/mesh.ts';
 import { connectRaw, RawServer, until } from './testing/raw-http.ts';
@@ -140,7 +141,7 @@ describe('faults', () => {
   });
 
   test('a kept connection that the application closed meanwhile costs no GET', async () => {
-    const { port, application } = await pair({ route: { retry: { attempts: 0, on: [] } } });
+    const { port, application } = await pair({ route: { retry: NO_RETRY } });
     let answered = 0;
     // Closes each connection at the second request without a byte: what a keep-alive race looks like.
     application.onPeer = (peer) => {
@@ -376,7 +377,7 @@ describe('faults', () => {
 
   test('a full line of waiting requests is refused at once', async () => {
     const { port, application } = await pair({
-      route: { retry: { attempts: 0, on: [] } },
+      route: { retry: NO_RETRY },
       limits: { connectionsPerEndpointMax: 1, pendingRequestsPerClusterMax: 1 },
     });
     const clients = [connectRaw(port), connectRaw(port), connectRaw(port)];

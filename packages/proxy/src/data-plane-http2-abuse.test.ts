@@ -302,7 +302,7 @@ describe('abuse of HTTP/2', () => {
     const peer = connectFrames(way.port);
     peer.send(headers(1, post('/hang'), false));
     const answer = await peer.expect(FRAME.headers, 1);
-    assert.deepEqual([answer.fields[':status'], answer.fields['x-heddle-error']], ['504', 'REQUEST_TIMEOUT']);
+    assert.deepEqual([answer.fields[':status'], answer.fields['x-heddle-error']], ['504', 'IDLE_TIMEOUT']);
     peer.socket.destroy();
   });
 

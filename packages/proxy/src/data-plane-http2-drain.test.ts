@@ -1,6 +1,7 @@
 // Leaving without losing a request: GOAWAY to clients and callers, what runs is finished, what comes too late goes elsewhere.
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
+import { NO_RETRY } from '@heddle/core';
 import { connectFrames, FLAG, FRAME, frame, get, headers } from './testing/frames.ts';
 import { endpoint, mustApply, routeConfig, TestMesh } from './testing/mesh.ts';
 import { createClient } from './testing/clients.ts';
@@ -187,7 +188,7 @@ describe('gRPC between two data planes', () => {
     });
     await mustApply(web.plane, {
       kind: 'route',
-      upserts: [routeConfig('outbound/default/orders', 'outbound/default/orders', ['*'], { retry: { attempts: 0, on: [] } })],
+      upserts: [routeConfig('outbound/default/orders', 'outbound/default/orders', ['*'], { retry: NO_RETRY })],
       removed: [],
     });
     const refused = await call();

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
+import { NO_RETRY } from '@heddle/core';
 import { CLIENT_PREFACE } from '@heddle/wire';
 import type { Client } from './testing/clients.ts';
 import {
@@ -123,7 +124,7 @@ describe('hostile bytes of HTTP/2', () => {
     const limits = { lingerTimeoutMs: 50, requestHeadTimeoutMs: 2_000 };
     ways = [
       await pair(mesh, 'http1', port, { limits }),
-      await single(mesh, 'http2', [hostile.port], { limits, route: { timeoutMs: 1_000, retry: { attempts: 0, on: [] } } }),
+      await single(mesh, 'http2', [hostile.port], { limits, route: { timeoutMs: 1_000, retry: NO_RETRY } }),
     ];
   });
   after(async () => {

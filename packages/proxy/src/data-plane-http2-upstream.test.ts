@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import http2 from 'node:http2';
 import { afterEach, describe, test } from 'node:test';
+import { NO_RETRY } from '@heddle/core';
 import type { Client } from './testing/clients.ts';
 import { connectFrames, data, FRAME, FrameServer, goaway, headers, rstStream, SETTING, settings, FLAG, uint32 } from './testing/frames.ts';
 import type { FramePeer } from './testing/frames.ts';
@@ -347,7 +348,7 @@ describe('HTTP/2 towards instances', () => {
       application.onPeer = (peer) => {
         peer.onFrame = ({ type, streamId }) => void (type === FRAME.headers && act(peer, streamId));
       };
-      const { client } = await way([application.port], { route: { timeoutMs: 2_000, retry: { attempts: 0, on: [] } } });
+      const { client } = await way([application.port], { route: { timeoutMs: 2_000, retry: NO_RETRY } });
       for (const version of VERSIONS) {
         const call = client(version).begin({ method: 'POST', body: [] });
         call.end();

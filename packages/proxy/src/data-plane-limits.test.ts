@@ -234,7 +234,7 @@ describe('limits', () => {
     idle.socket.destroy();
     const stopped = connectRaw(port);
     stopped.send('POST / HTTP/1.1\r\nHost: orders\r\nContent-Length: 10\r\n\r\n01234');
-    assert.match(await stopped.gone(), /^HTTP\/1\.1 504 [\s\S]*REQUEST_TIMEOUT/);
+    assert.match(await stopped.gone(), /^HTTP\/1\.1 504 [\s\S]*IDLE_TIMEOUT/);
     stopped.socket.destroy();
   });
 });

@@ -1,7 +1,7 @@
 // Applied configuration and what runs by it. Updates are taken one after the other; each is checked whole before anything changes, and what
 // is wrong with it becomes the reason of the NACK.
-import { DEFAULT_LIMITS, RouteConfigError } from '@heddle/core';
-import type { Cluster, EndpointSet, Listener, Resource, ResourceKind, RouteConfig, TrustBundle } from '@heddle/core';
+import { DEFAULT_LIMITS, RouteConfigError, SYSTEM_ROOTS } from '@heddle/core';
+import type { CallerZone, Cluster, EndpointSet, Listener, Resource, ResourceKind, RouteConfig, TrustBundle } from '@heddle/core';
 import { NetworkError } from '@heddle/runtime';
 import { checkCluster, checkConflicts, checkCount, checkEndpointSet, checkListener, checkTrustBundle } from './data-plane-resources.ts';
 import { Sockets } from './data-plane-sockets.ts';
@@ -17,6 +17,7 @@ import type {
 import { Credentials } from './listener/credentials.ts';
 import { ActiveListener } from './listener/listener.ts';
 import type { ListenerWorld } from './listener/listener.ts';
+import { serviceOfWorkload } from './stack/context.ts';
 import type { Context } from './stack/context.ts';
 import { Deadlines } from './stack/deadlines.ts';
 import { ClusterSlots, RouteSlots, RouteTable } from './stack/routes.ts';
@@ -48,10 +49,11 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
   private queue: Promise<unknown> = Promise.resolve();
   private readonly knowsCertificate = (name: string): boolean => this.identities.certificate(name) !== undefined;
   private draining = false;
+  private closed = false;
   private lastWanted = '';
 
   constructor(options: DataPlaneOptions) {
-    const { network, clock, random, logger, metrics, node } = options;
+    const { network, clock, random, logger, metrics, node, locality } = options;
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.node = node;
     this.context = {
@@ -65,6 +67,8 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
       turn: new Turn(network),
       active: { count: 0 },
       connectFailures: new ConnectFailures(clock),
+      ...(locality && { locality }),
+      zonesOf: (workload) => this.zonesOf(workload),
     };
     this.sockets = new Sockets(network);
     this.identities.onChange = () => this.identitiesChanged();
@@ -72,6 +76,7 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
     metrics.onExpose(() => {
       active.set(this.context.active.count);
       for (const listener of this.listeners.values()) listener.countRefusals();
+      for (const cluster of this.clusters.clusters()) cluster.beforeExpose();
     });
   }
 
@@ -142,7 +147,7 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
     }
     for (const { config } of this.clusters.clusters()) {
       if (config.endpoints.kind === 'eds') endpoints.add(config.name);
-      if (config.tls !== undefined) secrets.add(config.tls.trustBundleName);
+      if (config.tls !== undefined && config.tls.trustBundleName !== SYSTEM_ROOTS) secrets.add(config.tls.trustBundleName);
     }
     return { routes: [...routes].sort(), endpoints: [...endpoints].sort(), secrets: [...secrets].sort() };
   }
@@ -162,7 +167,7 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
   configDump(): object {
     return {
       node: this.node,
-      listeners: [...this.listeners.values()].map((listener) => ({ ...listener.config, status: listener.status() })),
+      listeners: [...this.listeners.values()].map((listener) => ({ ...listener.config, status: listener.status(), ...listener.describeLoad() })),
       routes: [...this.routeConfigs.values()],
       clusters: [...this.clusters.clusters()].map((cluster) => cluster.describe()),
       endpoints: [...this.endpointSets.values()],
@@ -181,6 +186,7 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
       state: 'reserved' as const,
       reason: '',
       openConnections: 0,
+      activeRequests: 0,
       refusedHandshakes,
     }));
     let openConnections = 0;
@@ -216,6 +222,7 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
 
   async close(): Promise<void> {
     this.draining = true;
+    this.closed = true;
     await this.sockets.closeAll();
     for (const listener of [...this.listeners.values(), ...this.retired]) listener.destroy();
     for (const cluster of this.clusters.clusters()) cluster.remove();
@@ -233,7 +240,8 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
   }
 
   private async applyKind(update: ResourceUpdate): Promise<string | undefined> {
-    if (this.draining) return 'this data plane is draining';
+    // Requests under way may call others, and these may stop meanwhile.
+    if (this.closed || (this.draining && update.kind !== 'endpoints')) return 'this data plane is draining';
     const { kind, upserts, removed } = update;
     const tooMany = checkCount(this.held(kind), update, this.context.limits.resourcesPerTypeMax);
     if (tooMany !== undefined) return tooMany;
@@ -312,7 +320,8 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
   private applyRoutes(upserts: readonly RouteConfig[], removed: readonly string[]): string | undefined {
     const tables: RouteTable[] = [];
     try {
-      for (const config of upserts) tables.push(new RouteTable(config, this.clusters));
+      const nowMs = this.context.clock.nowMs();
+      for (const config of upserts) tables.push(new RouteTable(config, this.clusters, nowMs, this.routes.slot(config.name).table));
     } catch (error) {
       if (error instanceof RouteConfigError) return error.message;
       throw error;
@@ -372,6 +381,12 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
     for (const bundle of upserts) this.trustBundles.set(bundle.name, bundle);
     this.identities.setBundles(upserts, removed);
     return undefined;
+  }
+
+  /** Known where the workload's own service is among those it calls, or asked for. */
+  private zonesOf(workload: string): readonly CallerZone[] {
+    const endpoints = this.endpointSets.get(`outbound/${serviceOfWorkload(workload)}`)?.endpoints ?? [];
+    return endpoints.flatMap(({ locality, health }) => (locality === undefined || health !== 'healthy' ? [] : [{ locality, count: 1 }]));
   }
 
   private edsCluster(name: string): UpstreamCluster | undefined {

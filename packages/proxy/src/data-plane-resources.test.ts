@@ -1,6 +1,7 @@
 // What a data plane refuses of a resource, with the name of the resource and why.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { DEFAULT_RETRY_BUDGET, NO_BREAKER, SINGLE_BALANCE, SYSTEM_ROOTS } from '@heddle/core';
 import type { Cluster, Listener, TcpFilter, UpstreamTls } from '@heddle/core';
 import { checkCluster, checkListener } from './data-plane-resources.ts';
 
@@ -16,8 +17,10 @@ function cluster(tls?: UpstreamTls): Cluster {
     name: 'c',
     service: { namespace: 'a', name: 'b' },
     endpoints: { kind: 'eds' },
-    balance: 'round-robin',
+    balance: SINGLE_BALANCE,
     connectTimeoutMs: 1,
+    breaker: NO_BREAKER,
+    retryBudget: DEFAULT_RETRY_BUDGET,
     http: 'http2',
     ...(tls && { tls }),
   };
@@ -102,6 +105,8 @@ describe('a cluster', () => {
       [cluster({ ...byName, peerIds: [ID] }), /by SPIFFE ids or by a server name, not by both/],
       [cluster({ ...byName, serverName: '10.0.0.1' }), /"10\.0\.0\.1" is not a server name/],
       [cluster({ ...byName, certificateName: 'stranger' }), /certificate "stranger" is not known/],
+      [cluster({ ...byId, trustBundleName: SYSTEM_ROOTS }), /with the authorities that the platform trusts, a server is known by its name/],
+      [{ ...cluster(), endpoints: { kind: 'dns', host: 'a.example', port: 0 } }, /a\.example has port 0/],
       [{ ...cluster(), http: 'http3' as 'http2' }, /"http3" is not known; http1 and http2 are/],
     ];
     for (const [wrong, expected] of cases) assert.match(checkCluster(wrong, 1, hasCertificate) ?? 'accepted', expected);

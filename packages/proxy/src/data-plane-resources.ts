@@ -1,5 +1,14 @@
 // Checks of resources before any of them is applied: each gives the reason of the rejection, with the name of the resource, or nothing.
-import { decodePem, isServerName, parseSpiffeId, readCertificate, WORKLOAD_CERTIFICATE } from '@heddle/core';
+import {
+  BALANCE_ALGORITHMS,
+  decodePem,
+  ipBytes,
+  isServerName,
+  parseSpiffeId,
+  readCertificate,
+  SYSTEM_ROOTS,
+  WORKLOAD_CERTIFICATE,
+} from '@heddle/core';
 import type { Cluster, Endpoint, EndpointSet, Listener, TrustBundle, UpstreamTls } from '@heddle/core';
 import type { ResourceUpdate } from './data-plane-types.ts';
 
@@ -103,24 +112,33 @@ export function checkCount(held: HeldNames, { kind, upserts, removed }: Resource
 /** `hasCertificate`: without it none is known. */
 export function checkCluster(cluster: Cluster, endpointsMax: number, hasCertificate = NO_CERTIFICATES): string | undefined {
   const at = `cluster "${cluster.name}"`;
-  if (cluster.balance !== 'round-robin') return `${at}: balancing policy "${String(cluster.balance)}" is not known; round-robin is`;
+  if (!BALANCE_ALGORITHMS.includes(cluster.balance.algorithm))
+    return `${at}: balancing policy "${String(cluster.balance.algorithm)}" is not known; ${BALANCE_ALGORITHMS.join(', ')} are`;
   if (!(cluster.connectTimeoutMs > 0)) return `${at}: the connect timeout must be above 0`;
   if (cluster.http !== 'http1' && cluster.http !== 'http2') return `${at}: "${String(cluster.http)}" is not known; http1 and http2 are`;
   const reason = cluster.tls === undefined ? undefined : checkUpstreamTls(at, cluster.tls, hasCertificate);
   if (reason !== undefined) return reason;
   if (cluster.endpoints.kind === 'static') return checkEndpoints(at, cluster.endpoints.endpoints, endpointsMax);
+  if (cluster.endpoints.kind === 'dns') return checkHost(at, cluster.endpoints);
   return cluster.endpoints.kind === 'eds'
     ? undefined
     : `${at}: endpoints of kind "${(cluster.endpoints as { kind: string }).kind}" are not known`;
 }
 
+function checkHost(at: string, { host, port }: { readonly host: string; readonly port: number }): string | undefined {
+  if (!isServerName(host) && ipBytes(host) === undefined) return `${at}: "${host}" is neither a host name in lower case nor an address`;
+  return isPort(port) ? undefined : `${at}: ${host} has port ${port}`;
+}
+
 function checkUpstreamTls(
   at: string,
-  { certificateName, peerIds, serverName }: UpstreamTls,
+  { certificateName, trustBundleName, peerIds, serverName }: UpstreamTls,
   hasCertificate: HasCertificate,
 ): string | undefined {
   if (certificateName !== undefined && certificateName !== WORKLOAD_CERTIFICATE && !hasCertificate(certificateName))
     return `${at}: certificate "${certificateName}" is not known`;
+  if (trustBundleName === SYSTEM_ROOTS && serverName === undefined)
+    return `${at}: with the authorities that the platform trusts, a server is known by its name`;
   if (serverName === undefined) {
     if (peerIds.length === 0) return `${at}: no SPIFFE id is accepted, so no instance ever could be`;
     const bad = peerIds.find((id) => parseSpiffeId(id) === undefined);

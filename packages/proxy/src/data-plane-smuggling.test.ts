@@ -2,6 +2,7 @@
 // hidden in each attempt proves that nothing else got through.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { NO_RETRY } from '@heddle/core';
 import { connectFrames, data, FRAME, get, headers, post } from './testing/frames.ts';
 import type { Fields } from './testing/frames.ts';
 import { TestMesh } from './testing/mesh.ts';
@@ -142,7 +143,7 @@ for (const hops of HOPS) {
         });
       way = await startWay(mesh, hops, 'http1', application.port, {
         limits: { lingerTimeoutMs: 200 },
-        route: { timeoutMs: 2_000, retry: { attempts: 0, on: [] } },
+        route: { timeoutMs: 2_000, retry: NO_RETRY },
       });
     });
     afterEach(async () => {

@@ -1,7 +1,7 @@
 // Opaque bytes through two data planes: both ways, half-closed, held back, and to another instance when one is gone.
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
-import { endpoint, mustApply, TestMesh } from './testing/mesh.ts';
+import { endpoint, mustApply, routeOf, TestMesh } from './testing/mesh.ts';
 import type { Plane } from './testing/mesh.ts';
 import { connectRaw, RawServer, until } from './testing/raw-http.ts';
 
@@ -116,13 +116,7 @@ describe('tcp services', () => {
       upserts: [{ name: 'outbound/proxy', direction: 'outbound', ...bind, filter: { kind: 'http', routeConfigName: 'outbound/mesh' } }],
       removed: [],
     });
-    const route = {
-      prefix: '',
-      cluster: 'outbound/default/store',
-      connect: 'forward',
-      timeoutMs: 0,
-      retry: { attempts: 0, on: [] },
-    } as const;
+    const route = routeOf('outbound/default/store', { connect: 'forward' });
     await mustApply(web.plane, {
       kind: 'route',
       upserts: [{ name: 'outbound/mesh', virtualHosts: [{ name: 'store', domains: ['store.mesh.internal:6379'], routes: [route] }] }],

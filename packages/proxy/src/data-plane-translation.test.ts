@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { NO_RETRY } from '@heddle/core';
 import { TestAuthority as NamedAuthority } from '../../runtime/src/testing/certificates.ts';
 import { connectFrames, data, FRAME, FrameServer, get, goaway, headers, SETTING, settings } from './testing/frames.ts';
 import { createClient } from './testing/clients.ts';
@@ -28,7 +29,7 @@ describe('translation between the versions', () => {
     application.onPeer = (peer) => peer.socket.on('data', () => void (peer.text.includes('\r\n\r\n') && peer.send(answer).socket.end()));
     way = await pair(mesh, 'http1', application.port, {
       limits: SECONDS_OF_A_TEST,
-      route: { timeoutMs: 2_000, retry: { attempts: 0, on: [] } },
+      route: { timeoutMs: 2_000, retry: NO_RETRY },
     });
   });
   afterEach(async () => {
@@ -313,7 +314,7 @@ describe('connections to instances that speak HTTP/2', () => {
         peer.send(headers(streamId, [[':status', '200']], false), data(streamId, 'ok', true));
       };
     };
-    const way = await single(mesh, 'http2', [server.port], { route: { retry: { attempts: 0, on: [] } } });
+    const way = await single(mesh, 'http2', [server.port], { route: { retry: NO_RETRY } });
     for (const version of VERSIONS) {
       const client = way.client(version);
       count = 3;

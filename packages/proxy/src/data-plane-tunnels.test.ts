@@ -27,7 +27,7 @@ async function world(
     const name = `store-${index + 1}`;
     endpoints.push(endpoint(await mesh.inbound(store.plane, 'store', name, applicationPort, { tcp: true }), name));
   }
-  const options = kind === 'a local port' ? { tcp: true } : { route: { connect: 'forward' as const, prefix: '' } };
+  const options = kind === 'a local port' ? { tcp: true } : { route: { connect: 'forward' as const } };
   const port = await mesh.outbound(web.plane, 'store', endpoints, options);
   const open = (first = ''): Upgraded => {
     if (kind !== 'a local port') return ask(mesh, kind === 'CONNECT over http1' ? 'http1' : 'http2', port, { connect: AUTHORITY, first });

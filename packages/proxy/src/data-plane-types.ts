@@ -1,6 +1,6 @@
 // The door to the data path: what the agent (control-plane client, admin API) tells it and asks of it. Configuration comes in as
 // resources, one xDS update at a time, and is applied whole or not at all. No control-plane protocol is known beyond this door.
-import type { Cluster, Limits, Resource, ResourceKind } from '@heddle/core';
+import type { Cluster, Limits, Locality, Resource, ResourceKind } from '@heddle/core';
 import type { Clock, Logger, Metrics, Network, Random } from '@heddle/runtime';
 
 export interface SocketBind {
@@ -18,6 +18,8 @@ export interface DataPlaneOptions {
   /** Name of this proxy process, for logs and the config dump. */
   readonly node: string;
   readonly limits?: Partial<Limits>;
+  /** Where it runs: near instances may be preferred. Absent: not known. */
+  readonly locality?: Locality;
 }
 
 /** One update of one kind, as the xDS client hands it over. */
@@ -31,6 +33,8 @@ export interface ResourceUpdate<K extends ResourceKind = ResourceKind> {
 export interface WorkloadIdentity {
   readonly certificatePem: string;
   readonly keyPem: string;
+  /** Of a workload: where it runs, so that near instances may be preferred. Absent: where the data plane does. */
+  readonly locality?: Locality;
 }
 
 /** Names that the applied resources refer to, sorted. */
@@ -49,6 +53,8 @@ export interface ListenerStatus {
   readonly state: 'accepting' | 'reserved' | 'waiting' | 'draining';
   readonly reason: string;
   readonly openConnections: number;
+  /** Requests and streams that came in by it and have not ended. */
+  readonly activeRequests: number;
   readonly refusedHandshakes: number;
 }
 

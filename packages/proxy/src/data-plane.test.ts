@@ -1,7 +1,8 @@
 // Calls from one data plane to another and to the application behind it, on real sockets with real certificates.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { mustApply, TestMesh } from './testing/mesh.ts';
+import { NO_RETRY } from '@heddle/core';
+import { mustApply, routeOf, TestMesh } from './testing/mesh.ts';
 import type { Plane } from './testing/mesh.ts';
 import { endpoint } from './testing/mesh.ts';
 import { connectRaw, until } from './testing/raw-http.ts';
@@ -191,7 +192,7 @@ describe('a call through two data planes', () => {
             {
               name: 'orders',
               domains: ['orders.mesh.internal', 'orders.mesh.internal:8081'],
-              routes: [{ prefix: '/', cluster: 'outbound/default/orders', timeoutMs: 5_000, retry: { attempts: 0, on: [] } }],
+              routes: [routeOf('outbound/default/orders', { retry: NO_RETRY })],
             },
           ],
         },

@@ -33,8 +33,10 @@ export interface ProxyOptions {
   readonly anonymousCalls: boolean;
   /** Where certificates, and the configuration as it was last, outlive this process. Absent: in memory only. */
   readonly identityDirectory?: string;
-  /** Time that requests in flight have when draining. */
+  /** Time that requests in flight have when draining, once no data plane chooses the hosted workloads any more. */
   readonly drainMs: number;
+  /** How long other data planes are waited for until they do not. Default: 30 s. */
+  readonly drainTellMs?: number;
   readonly network: Network;
   readonly clock: Clock;
   readonly random: Random;
@@ -88,7 +90,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       nodeProblem: () => keeper?.status.reason ?? '',
       ownSockets: outboundProxy === undefined ? [] : [outboundProxy],
       nodeMetadata: outboundProxy === undefined ? {} : { heddle: { outboundProxy: { ...outboundProxy } } },
-      sendProbe: (cluster, onEnd) => sendProbe({ network }, cluster, onEnd),
+      sendProbe: (cluster, onEnd) => sendProbe({ network, clock }, cluster, onEnd),
       load: { refresh: () => carrier.refresh(false), families: () => carrier.metrics.families() },
       ...(dns === undefined ? {} : { follower: dns.zone }),
       ...keptOf(options, () => agent?.syncedMs ?? 0),
@@ -127,7 +129,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       ...(dns?.address === undefined ? [] : [{ name: DNS_PORT_NAME, ...dns.address }]),
     ];
     const succession = new Succession({ clock, logger, processes, carrier, admin, names: () => own });
-    const running = { keeper, agent, admin, dns, dataPlane, workloads, succession, drainMs: options.drainMs };
+    const running = { keeper, agent, admin, dns, dataPlane, workloads, succession, ...drainTimes(options) };
     let stopping: Promise<void> | undefined;
     return {
       admin: admin.address,
@@ -180,12 +182,17 @@ interface Parts {
   readonly workloads: HostedWorkloads;
   readonly succession: Succession;
   readonly drainMs: number;
+  readonly drainTellMs: number | undefined;
 }
 
-async function stop({ keeper, agent, admin, dns, dataPlane, succession, drainMs }: Parts): Promise<void> {
+function drainTimes({ drainMs, drainTellMs }: ProxyOptions): Pick<Parts, 'drainMs' | 'drainTellMs'> {
+  return { drainMs, drainTellMs };
+}
+
+async function stop({ keeper, agent, admin, dns, dataPlane, succession, drainMs, drainTellMs }: Parts): Promise<void> {
   succession.end();
   keeper?.close();
-  await agent.drain(drainMs);
+  await agent.drain(drainMs, drainTellMs);
   await agent.close();
   await admin.close();
   // Requests in flight may look names up until the end.

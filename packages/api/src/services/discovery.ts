@@ -26,6 +26,8 @@ export {
   DiscoveryClient,
   type DiscoveryServer,
   DiscoveryService,
+  DrainOutcome,
+  DrainProgress as DrainProgressMessage,
   GetServiceRequest,
   GetServiceResponse,
   Health,

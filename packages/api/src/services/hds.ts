@@ -37,14 +37,17 @@ export function checkSpecifier(
 ): HealthCheckSpecifier {
   if (check === undefined) return { clusterHealthChecks: [], interval: encodeDuration(intervalMs) };
   const { name, policy, application } = check;
+  // Envoy knows no other port for a check than that of the endpoint, and makes no gRPC checks for others: there it connects, and no more.
+  const { port = application.port, grpcService: _, ...rest } = policy;
+  const asked: HealthCheckPolicy = rest.kind === 'grpc' ? { ...rest, kind: 'tcp' } : rest;
   const { intervalMs: everyMs } = policy;
   return {
     clusterHealthChecks: [
       {
         clusterName: name,
         // No traffic goes through the cluster that Envoy makes for its checks, and then it would check once a minute only.
-        healthChecks: [{ ...encodeHealthCheck(policy), noTrafficInterval: encodeDuration(everyMs) }],
-        localityEndpoints: [{ locality: {}, endpoints: [{ address: encodeAddress(application.address, application.port) }] }],
+        healthChecks: [{ ...encodeHealthCheck(asked), noTrafficInterval: encodeDuration(everyMs) }],
+        localityEndpoints: [{ locality: {}, endpoints: [{ address: encodeAddress(application.address, port) }] }],
       },
     ],
     interval: encodeDuration(intervalMs),

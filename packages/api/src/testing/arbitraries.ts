@@ -1,5 +1,9 @@
-// Random resources of every kind, within what the model allows: for property tests.
+// Random resources of every kind, within what the model allows: for property tests. Those of routes are in arbitrary-routes.ts.
+import { BALANCE_ALGORITHMS, DEFAULT_RETRY_BUDGET, LOCALITY_MODES, NO_BREAKER, SINGLE_BALANCE } from '@heddle/core';
 import type {
+  AdaptiveConcurrencyPolicy,
+  BalancePolicy,
+  BreakerPolicy,
   Cluster,
   DownstreamTls,
   Endpoint,
@@ -8,50 +12,48 @@ import type {
   HttpFilter,
   Listener,
   Locality,
+  OutlierPolicy,
   ResourceKind,
   ResourceTypes,
-  RouteConfig,
+  RetryBudget,
   ServerNameRoute,
+  SessionPolicy,
   TcpFilter,
   TrustBundle,
   UpstreamTls,
 } from '@heddle/core';
 import fc from 'fast-check';
+import { routeConfig } from './arbitrary-routes.ts';
+import { count, durationMs, name, partly, percent, port, rate, record, text, token } from './arbitrary-values.ts';
 
-/** Plain objects, as code makes them. */
-function record<T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> {
-  return fc.record(model, { noNullPrototype: true }) as fc.Arbitrary<T>;
-}
-
-/** The same, of which these fields may be left out. */
-function partly<T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }, ...optional: (keyof T)[]): fc.Arbitrary<T> {
-  const requiredKeys = (Object.keys(model) as (keyof T)[]).filter((key) => !optional.includes(key));
-  return fc.record(model, { noNullPrototype: true, requiredKeys }) as unknown as fc.Arbitrary<T>;
-}
-
-const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 });
-const name = fc.stringMatching(/^[a-z0-9]([a-z0-9./-]{0,20}[a-z0-9])?$/);
-const port = fc.integer({ min: 1, max: 65_535 });
 const address = fc.oneof(fc.ipV4(), fc.ipV6());
-const durationMs = fc.integer({ min: 1, max: 10_000_000 });
 const threshold = fc.integer({ min: 1, max: 100 });
 
+const checkTimes = {
+  port,
+  intervalMs: durationMs,
+  timeoutMs: durationMs,
+  unhealthyAfter: threshold,
+  healthyAfter: threshold,
+};
+/** Ranges that include both ends. Any 2xx is said by leaving them out. */
+const statuses = fc
+  .array(
+    fc
+      .tuple(fc.integer({ min: 100, max: 599 }), fc.integer({ min: 0, max: 99 }))
+      .map(([from, more]) => [from, Math.min(599, from + more)] as const),
+    { minLength: 1, maxLength: 3 },
+  )
+  .filter((ranges) => ranges.length > 1 || ranges[0]?.join() !== '200,299');
+
 const health: fc.Arbitrary<HealthCheckPolicy> = fc.oneof(
-  record({
-    kind: fc.constant('tcp' as const),
-    intervalMs: durationMs,
-    timeoutMs: durationMs,
-    unhealthyAfter: threshold,
-    healthyAfter: threshold,
-  }),
-  record({
-    kind: fc.constant('http' as const),
-    path: text.map((rest) => `/${rest}`),
-    intervalMs: durationMs,
-    timeoutMs: durationMs,
-    unhealthyAfter: threshold,
-    healthyAfter: threshold,
-  }),
+  partly<HealthCheckPolicy>({ kind: fc.constant('tcp'), ...checkTimes }, 'port'),
+  partly<HealthCheckPolicy>(
+    { kind: fc.constant('http'), path: text.map((rest) => `/${rest}`), statuses, ...checkTimes },
+    'port',
+    'statuses',
+  ),
+  partly<HealthCheckPolicy>({ kind: fc.constant('grpc'), grpcService: fc.oneof(fc.constant(''), text), ...checkTimes }, 'port'),
 );
 
 const locality: fc.Arbitrary<Locality> = partly<Locality>({ region: text, zone: text, subZone: text }, 'subZone');
@@ -96,26 +98,74 @@ const groupedEndpoints: fc.Arbitrary<Endpoint[]> = fc
 
 const endpoints: fc.Arbitrary<EndpointSet> = record({ cluster: name, endpoints: groupedEndpoints });
 
-const cluster: fc.Arbitrary<Cluster> = fc.record(
+const balance: fc.Arbitrary<BalancePolicy> = fc.oneof(
+  fc.constantFrom(...BALANCE_ALGORITHMS.map((algorithm) => ({ ...SINGLE_BALANCE, algorithm }))),
+  record<BalancePolicy>({
+    algorithm: fc.constantFrom(...BALANCE_ALGORITHMS),
+    locality: fc.constantFrom(...LOCALITY_MODES),
+    slowStartMs: fc.nat(),
+    panicPercent: percent,
+  }),
+);
+const breaker: fc.Arbitrary<BreakerPolicy> = fc.oneof(
+  fc.constant(NO_BREAKER),
+  record<BreakerPolicy>({ connections: count, pending: count, requests: count }),
+);
+const retryBudget: fc.Arbitrary<RetryBudget> = fc.oneof(
+  fc.constant(DEFAULT_RETRY_BUDGET),
+  record<RetryBudget>({ percent: rate, minPerSecond: rate }),
+);
+const adaptiveConcurrency: fc.Arbitrary<AdaptiveConcurrencyPolicy> = fc
+  .tuple(fc.integer({ min: 1, max: 1_000 }), fc.nat())
+  .map(([minRequests, more]) => ({ minRequests, maxRequests: minRequests + more }));
+const outlier: fc.Arbitrary<OutlierPolicy> = record<OutlierPolicy>({
+  consecutiveErrors: count,
+  consecutiveGatewayErrors: count,
+  consecutiveLocalErrors: count,
+  intervalMs: durationMs,
+  successRateFactor: rate,
+  failurePercent: percent,
+  latencyFactor: rate,
+  minimumRequests: count,
+  minimumInstances: count,
+  ejectMs: durationMs,
+  maxEjectMs: fc.nat(),
+  maxEjectedPercent: percent,
+}).map((policy) => ({ ...policy, maxEjectMs: policy.ejectMs + policy.maxEjectMs }));
+const session: fc.Arbitrary<SessionPolicy> = record<SessionPolicy>({ cookie: token, ttlMs: fc.nat() });
+
+const cluster: fc.Arbitrary<Cluster> = partly<Cluster>(
   {
     name,
     service: record({ namespace: text, name: text }),
     endpoints: fc.oneof(
       fc.constant({ kind: 'eds' as const }),
       record({ kind: fc.constant('static' as const), endpoints: groupedEndpoints }),
+      record({ kind: fc.constant('dns' as const), host: fc.oneof(serverName, address), port }),
     ),
-    balance: fc.constant('round-robin' as const),
+    balance,
     connectTimeoutMs: durationMs,
+    breaker,
+    retryBudget,
+    adaptiveConcurrency,
+    outlier,
+    session,
     http: fc.constantFrom('http1' as const, 'http2' as const),
     health,
     tls: upstreamTls,
   },
-  { noNullPrototype: true, requiredKeys: ['name', 'service', 'endpoints', 'balance', 'connectTimeoutMs', 'http'] },
+  ...(['adaptiveConcurrency', 'outlier', 'session', 'health', 'tls'] as const),
 );
 
 const tcpFilter: fc.Arbitrary<TcpFilter> = partly<TcpFilter>(
-  { kind: fc.constant('tcp'), cluster: text, tunnel: fc.tuple(fc.domain(), port).map(([host, at]) => `${host}:${at}`) },
+  {
+    kind: fc.constant('tcp'),
+    cluster: text,
+    tunnel: fc.tuple(fc.domain(), port).map(([host, at]) => `${host}:${at}`),
+    idleTimeoutMs: durationMs,
+  },
   'tunnel',
+  'idleTimeoutMs',
 );
 const httpFilter: fc.Arbitrary<HttpFilter> = partly<HttpFilter>(
   { kind: fc.constant('http'), routeConfigName: text, useRemoteAddress: fc.constant(true) },
@@ -161,51 +211,12 @@ const listener: fc.Arbitrary<Listener> = fc
   )
   .map(([rest, shape]) => ({ ...rest, ...shape }));
 
-const domain = fc.oneof(
-  fc.constant('*'),
-  fc.domain(),
-  fc.domain().map((host) => `${host}:8080`),
-);
-
-const route: fc.Arbitrary<RouteConfig> = record({
-  name,
-  domains: fc.uniqueArray(domain, { maxLength: 8, selector: (value) => value.toLowerCase() }),
-  hosts: fc.array(
-    record({
-      name: text,
-      routes: fc.array(
-        fc.oneof(
-          record({
-            prefix: text.map((rest) => `/${rest}`),
-            cluster: text,
-            timeoutMs: fc.integer({ min: 0, max: 10_000_000 }),
-            retry: record({
-              attempts: fc.integer({ min: 0, max: 100 }),
-              on: fc.uniqueArray(fc.constantFrom('connect-failure' as const, 'refused' as const, 'reset' as const), { maxLength: 3 }),
-            }),
-          }),
-          record({
-            prefix: fc.constant(''),
-            connect: fc.constantFrom('forward' as const, 'terminate' as const),
-            cluster: text,
-            timeoutMs: fc.constant(0),
-            retry: fc.constant({ attempts: 0, on: [] }),
-          }),
-        ),
-        { maxLength: 3 },
-      ),
-    }),
-    { maxLength: 4 },
-  ),
-})
-  // Each domain goes to one host; hosts without any are left out, as Envoy wants it.
-  .map(({ name: configName, domains, hosts }) => ({
-    name: configName,
-    virtualHosts: hosts
-      .map((host, index) => ({ name: host.name, domains: domains.filter((_, at) => at % hosts.length === index), routes: host.routes }))
-      .filter((host) => host.domains.length > 0),
-  }));
-
 const secret: fc.Arbitrary<TrustBundle> = record({ name, rootsPem: text });
 
-export const RESOURCES: { readonly [K in ResourceKind]: fc.Arbitrary<ResourceTypes[K]> } = { listener, route, cluster, endpoints, secret };
+export const RESOURCES: { readonly [K in ResourceKind]: fc.Arbitrary<ResourceTypes[K]> } = {
+  listener,
+  route: routeConfig,
+  cluster,
+  endpoints,
+  secret,
+};

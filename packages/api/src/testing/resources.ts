@@ -1,4 +1,5 @@
 // Small valid resources for tests, of which only the names and the content that changes matter.
+import { ANY_REQUEST, DEFAULT_RETRY_BUDGET, forwardTo, NO_BREAKER, SINGLE_BALANCE } from '@heddle/core';
 import type { Cluster, EndpointSet, Listener, RouteConfig, TrustBundle } from '@heddle/core';
 import { type EncodedResource, encodeResource } from '../xds/convert/index.ts';
 import { createSnapshot, type Snapshot } from '../xds/server/index.ts';
@@ -8,8 +9,10 @@ export function clusterNamed(name: string, connectTimeoutMs = 1_000): Cluster {
     name,
     service: { namespace: 'default', name },
     endpoints: { kind: 'eds' },
-    balance: 'round-robin',
+    balance: SINGLE_BALANCE,
     connectTimeoutMs,
+    breaker: NO_BREAKER,
+    retryBudget: DEFAULT_RETRY_BUDGET,
     http: 'http1',
   };
 }
@@ -21,8 +24,14 @@ export function endpointsNamed(cluster: string, port = 80): EndpointSet {
 export function routeNamed(name: string, cluster: string): RouteConfig {
   return {
     name,
-    virtualHosts: [{ name: 'all', domains: ['*'], routes: [{ prefix: '/', cluster, timeoutMs: 0, retry: { attempts: 0, on: [] } }] }],
+    virtualHosts: [{ name: 'all', domains: ['*'], routes: [{ name: 'all', match: ANY_REQUEST, action: forwardTo(cluster) }] }],
   };
+}
+
+/** Where the first route leads; undefined when there is none. */
+export function targetOf({ virtualHosts }: RouteConfig): string | undefined {
+  const action = virtualHosts[0]?.routes[0]?.action;
+  return action?.kind === 'forward' ? action.clusters[0]?.cluster : undefined;
 }
 
 export function listenerNamed(name: string, routeConfigName: string, port = 8_080): Listener {

@@ -3,7 +3,16 @@ import { test } from 'node:test';
 import type { ResourceKind } from '@heddle/core';
 import fc from 'fast-check';
 import { LinkedClient } from '../testing/linked-client.ts';
-import { bundleNamed, type Contents, clusterNamed, endpointsNamed, listenerNamed, routeNamed, snapshotOf } from '../testing/resources.ts';
+import {
+  bundleNamed,
+  type Contents,
+  clusterNamed,
+  endpointsNamed,
+  listenerNamed,
+  routeNamed,
+  snapshotOf,
+  targetOf,
+} from '../testing/resources.ts';
 import { MAKE_ORDER } from './kinds.ts';
 import type { Snapshot } from './server/index.ts';
 
@@ -166,7 +175,7 @@ test('at no moment does a route lead to a cluster that is not there', async () =
       const history = new History(isLive);
       const check = () => {
         for (const route of history.link.applied.get('route')?.values() ?? []) {
-          const cluster = (route as ReturnType<typeof routeNamed>).virtualHosts[0]?.routes[0]?.cluster ?? '';
+          const cluster = targetOf(route as ReturnType<typeof routeNamed>) ?? '';
           assert.ok(history.link.names('cluster').includes(cluster), `route leads to ${cluster}`);
         }
       };

@@ -13,8 +13,9 @@ import { readProcesses } from '../supervisor/leftovers.ts';
 import { listenForStop } from '../signals.ts';
 import { getEvents } from './get-events.ts';
 import { LOAD_COLUMNS, loadRow } from './get-load.ts';
+import { ROUTE_COLUMNS, routeRow } from './get-routes.ts';
 
-type Listed = 'services' | 'instances' | 'proxies' | 'load';
+type Listed = 'services' | 'instances' | 'routes' | 'proxies' | 'load';
 export type Kind = Listed | 'events';
 
 /** Proxies report every 10 s, not all at once. */
@@ -23,7 +24,7 @@ const LOAD_WATCH_MS = 2_000;
 export interface GetOptions {
   readonly output: OutputFormat;
   readonly watch: boolean;
-  /** Of services, instances and events only this one's. */
+  /** Of services, instances, routes and events only this one's. */
   readonly service?: string;
   readonly namespace: string;
   readonly stateDir?: string;
@@ -31,7 +32,7 @@ export interface GetOptions {
 
 export async function get(kind: Kind, options: GetOptions): Promise<ExitCode> {
   const { output, service, namespace } = options;
-  if (service !== undefined && kind !== 'services' && kind !== 'instances' && kind !== 'events')
+  if (service !== undefined && (kind === 'proxies' || kind === 'load'))
     throw new CliError(`${kind} are not of one service`, 'leave out --service', { exitCode: 2 });
   const directory = requireStateDirectory(options.stateDir);
   const only = service === undefined ? undefined : { namespace, name: service };
@@ -86,6 +87,7 @@ async function render(
 ): Promise<string> {
   const palette = paletteFor(process.stdout, process.env);
   if (kind === 'services') return put(serviceRows(await control.services(), only), serviceColumns(palette), output, oneOfMany, palette);
+  if (kind === 'routes') return put((await control.routes(only)).map(routeRow), ROUTE_COLUMNS, output, oneOfMany, palette);
   if (kind === 'load') return put((await control.loads()).map(loadRow), LOAD_COLUMNS, output, oneOfMany, palette);
   if (kind === 'proxies') return put((await control.proxies()).map(proxyRow), proxyColumns(palette), output, oneOfMany, palette);
   const pids = new Map(readProcesses(directory).flatMap(({ workload, pid }) => (workload === undefined ? [] : [[workload, pid] as const])));

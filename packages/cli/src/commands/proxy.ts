@@ -25,6 +25,8 @@ export interface ProxyCommandOptions extends ProxyProcessOptions, DnsOptions {
   readonly anonymousCalls: boolean;
   /** Milliseconds. */
   readonly drain: number;
+  /** Milliseconds. */
+  readonly drainWait: number;
   readonly stateDir?: string;
 }
 
@@ -55,6 +57,7 @@ export async function proxy(options: ProxyCommandOptions): Promise<ExitCode> {
     anonymousCalls: options.anonymousCalls,
     identityDirectory: join(directory, 'identities', node),
     drainMs: options.drain,
+    drainTellMs: options.drainWait,
     network: nodeNetwork,
     clock: nodeClock,
     random: nodeRandom,

@@ -13,6 +13,7 @@ import { Guard } from '../supervisor/guard.ts';
 import { Output } from '../supervisor/output.ts';
 import { HostedProcess } from '../up/hosted-process.ts';
 import { followJoining } from '../up/joining.ts';
+import { TELL_MS } from '../up/leaving.ts';
 import { poll } from '../up/poll.ts';
 import { localityOfMachine } from '../up/locality.ts';
 import { PortAllocator, requireFreePorts } from '../up/ports.ts';
@@ -179,6 +180,7 @@ function makeSidecar(options: SidecarOptions): Sidecar {
     // A sidecar speaks to the control plane as its only workload.
     joinToken: () => Promise.resolve(undefined),
     drainSeconds: STOP_SECONDS,
+    drainWaitSeconds: TELL_MS / 1_000,
     workers: options.proxyWorkers,
     guard,
     onOutput: (stream) => output.attach(stream, 'proxy'),
@@ -262,7 +264,7 @@ async function supervise(sidecar: Sidecar, output: Output): Promise<ExitCode> {
       if (asked > 0) return;
       asked++;
       abort.abort();
-      Promise.all([hosted.stop(), host.stop()]).then(() => ended.reject(error), ended.reject);
+      Promise.all([hosted.end(), host.stop()]).then(() => ended.reject(error), ended.reject);
     });
     await ended.promise;
     return 0;
@@ -279,14 +281,15 @@ async function bring({ host, hosted, admin, workload, tell }: Sidecar, aborted: 
 }
 
 /**
- * The proxy first: it takes the instance out of rotation and lets requests in flight end, while calls of the process still find their
- * way. The process is told to end as soon as nothing can come in any more.
+ * The instance leaves rotation; then the proxy lets requests in flight end, while calls of the process still find their way. The process is
+ * told to end as soon as nothing can come in any more.
  */
 async function stopGracefully({ admin, host, hosted }: Sidecar): Promise<void> {
+  await hosted.leaveToStop();
   const proxyStopped = host.stop();
   const gone = new AbortController();
   void proxyStopped.then(() => gone.abort());
   await poll(STOP_SECONDS * 1_000, gone.signal, async () => !(await admin.takesCalls().catch(() => false)));
-  await hosted.stop();
+  await hosted.end();
   await proxyStopped;
 }

@@ -9,10 +9,11 @@ import { FdStream } from '../output/fd-stream.ts';
 import { paletteFor } from '../output/palette.ts';
 import { heddleCommand } from '../self.ts';
 import { onStopSignal } from '../signals.ts';
-import { findStateDirectory, prepareStateDirectory, readControlInfo } from '../state-directory.ts';
+import { findStateDirectory, prepareStateDirectory, readControlInfo, readStateFile } from '../state-directory.ts';
 import { findProgram } from '../supervisor/command.ts';
 import { endLeftovers } from '../supervisor/leftovers.ts';
 import { Output } from '../supervisor/output.ts';
+import { UpDoor } from '../up/door.ts';
 import { localityOfMachine } from '../up/locality.ts';
 import { UpLock } from '../up/lock.ts';
 import { MeshRun } from '../up/mesh-run.ts';
@@ -57,7 +58,9 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   for (const { id } of plan.instances) output.expect(id);
   const stateDirectory = prepareStateDirectory(options.stateDir);
   const { controlPort, dnsPort, proxyDnsPort, proxyPort, adminPort, restPort } = options;
-  const lock = UpLock.take(stateDirectory, { pid: process.pid, proxyPort, adminPort });
+  const info = { pid: process.pid, proxyPort, adminPort };
+  const lock = UpLock.take(stateDirectory, info);
+  let door: UpDoor | undefined;
   try {
     for (const { name, pid } of await endLeftovers(stateDirectory))
       say(palette.warn(`ended ${name} (process ${pid}), left behind by an earlier run`));
@@ -96,6 +99,11 @@ export async function up(options: UpOptions): Promise<ExitCode> {
       output,
       palette,
     });
+    door = await UpDoor.open({
+      token: () => readStateFile(stateDirectory, 'operator.token'),
+      restart: (wish, onStep) => run.restart(wish, onStep),
+    });
+    lock.tell({ ...info, doorPort: door.port });
     return await supervise(run, stream, say, () => {
       const isDefault = findStateDirectory(undefined) === stateDirectory;
       output.raw(
@@ -118,6 +126,7 @@ export async function up(options: UpOptions): Promise<ExitCode> {
       );
     });
   } finally {
+    door?.close();
     lock.release();
     await flush(stream);
   }

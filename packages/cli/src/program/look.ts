@@ -10,17 +10,23 @@ import { examples, output, result, stateDirectory } from './parts.ts';
 export function addGet(program: Command): void {
   program
     .command('get')
-    .summary('list services, instances, proxies, events or load')
+    .summary('list services, instances, routes, proxies, events or load')
     .description('Lists what the control plane knows.')
-    .addArgument(program.createArgument('<kind>', 'what to list').choices(['services', 'instances', 'proxies', 'events', 'load']))
+    .addArgument(program.createArgument('<kind>', 'what to list').choices(['services', 'instances', 'routes', 'proxies', 'events', 'load']))
     .addOption(output())
     .option('-w, --watch', 'list again at every change, and events as they happen, until Ctrl-C', false)
-    .option('--service <name>', 'only this service, its instances, or what happened to them', name)
+    .option('--service <name>', 'only this service, its instances and routes, or what happened to them', name)
     .option('--namespace <name>', 'namespace of the service', name, 'default')
     .addOption(stateDirectory())
     .addHelpText(
       'after',
-      examples('heddle get services', 'heddle get instances --watch', 'heddle get proxies -o json', 'heddle get events --service orders'),
+      examples(
+        'heddle get services',
+        'heddle get instances --watch',
+        'heddle get routes --service orders',
+        'heddle get proxies -o json',
+        'heddle get events --service orders',
+      ),
     )
     .action(result(async (kind: Kind, options: GetOptions) => (await import('../commands/get.ts')).get(kind, options)));
 }
@@ -74,7 +80,8 @@ export function addValidate(program: Command): void {
     .summary('check a mesh file')
     .description('Checks a mesh file and prints every problem with its place. Exit code 1 when there is an error.')
     .option('-f, --file <file>', 'mesh file', 'heddle.yaml')
+    .option('--strict', 'warnings count as errors')
     .addOption(output())
-    .addHelpText('after', examples('heddle validate', 'heddle validate -f shop/heddle.yaml -o json'))
+    .addHelpText('after', examples('heddle validate', 'heddle validate --strict', 'heddle validate -f shop/heddle.yaml -o json'))
     .action(result(async (options: ValidateOptions) => (await import('../commands/validate.ts')).validate(options)));
 }

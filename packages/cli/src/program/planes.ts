@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import type { ControlCommandOptions } from '../commands/control.ts';
 import type { ProxyCommandOptions } from '../commands/proxy.ts';
 import { answersOption, dnsPlace, dnsPort, forwardOption, refuseIdleOptions, ttlOption } from '../commands/dns-options.ts';
-import { hostPort, instanceName, lateRenewal, listenOrOff, port, timeToLive, workers } from '../options.ts';
+import { drainTime, hostPort, instanceName, lateRenewal, listenOrOff, port, timeToLive, workers } from '../options.ts';
 import { examples, logFormat, logLevel, result, stateDirectory } from './parts.ts';
 import type { Outcome } from './parts.ts';
 
@@ -93,6 +93,11 @@ export function addProxy(program: Command): void {
     .option('--anonymous-calls', 'calls from this machine that name no workload are made with its own identity', false)
     .option('--workers <number>', 'processes that carry connections; 1: this one alone (default: one for each core, at most 4)', workers)
     .addOption(new Option('--drain <time>', 'time that running requests have when it stops').argParser(timeToLive).default(10_000, '10s'))
+    .addOption(
+      new Option('--drain-wait <time>', 'how long other proxies are waited for before, until none of them chooses its workloads any more')
+        .argParser(drainTime)
+        .default(30_000, '30s'),
+    )
     .addOption(
       new Option('--upgrade-drain <time>', 'time that open connections have when a new process has taken over')
         .argParser(timeToLive)

@@ -57,6 +57,24 @@ describe('a supervised process', () => {
     assert.equal(machine.phase, 'running');
   });
 
+  it('is launched again at once when it is restarted on purpose, which is no crash', () => {
+    const machine = running();
+    for (let round = 1; round <= 10; round += 1) {
+      assert.deepEqual(kinds(machine.relaunch(100) ?? []), ['SIGTERM']);
+      assert.equal(machine.relaunch(101), undefined);
+      machine.exited({ code: 0, signal: null }, 150);
+      assert.deepEqual(kinds(machine.groupGone(200)), ['launch']);
+      machine.launched(250);
+      assert.equal(machine.restarts, round);
+    }
+    assert.equal(machine.crashLoop, false);
+    machine.relaunch(300);
+    machine.stop(310);
+    machine.exited({ code: 0, signal: null }, 320);
+    assert.deepEqual(kinds(machine.groupGone(330)), ['stopped']);
+    assert.equal(machine.relaunch(340), undefined);
+  });
+
   it('is not launched again before its whole group is gone', () => {
     const machine = running();
     assert.deepEqual(kinds(machine.exited(CRASH, 10)), ['SIGTERM']);
@@ -157,7 +175,7 @@ describe('a supervised process', () => {
   });
 
   it('never launches twice at once and always reaches the end, whatever happens in whatever order', () => {
-    const event = fc.constantFrom('launched', 'failed', 'exited', 'gone', 'healthy', 'unhealthy', 'timeout', 'stop');
+    const event = fc.constantFrom('launched', 'failed', 'exited', 'gone', 'healthy', 'unhealthy', 'timeout', 'stop', 'relaunch');
     fc.assert(
       fc.property(fc.array(event, { maxLength: 60 }), (events) => {
         const machine = new ProcessMachine(POLICY, () => 0.5);
@@ -178,6 +196,7 @@ describe('a supervised process', () => {
           else if (name === 'gone') take(machine.groupGone(nowMs));
           else if (name === 'timeout') take(machine.handleTimeout(nowMs));
           else if (name === 'stop') take(machine.stop(nowMs));
+          else if (name === 'relaunch') take(machine.relaunch(nowMs) ?? []);
           else take(machine.verdict(name as 'healthy', nowMs));
         }
         take(machine.stop(nowMs));

@@ -71,6 +71,8 @@ export class ProcessMachine {
   #wasHealthy = false;
   #unhealthySinceMs: number | undefined;
   #restarts = 0;
+  /** It is ended to be launched again at once. */
+  #isRelaunch = false;
   #lastExit = '';
   readonly #policy: ProcessPolicy;
   readonly #restart: RestartMachine;
@@ -129,7 +131,11 @@ export class ProcessMachine {
     if (this.#phase !== 'ending') return [];
     this.#endDeadlineMs = undefined;
     if (this.#stopWanted) return this.#stop();
-    return this.#crashed(this.#lastExit, nowMs);
+    if (!this.#isRelaunch) return this.#crashed(this.#lastExit, nowMs);
+    this.#isRelaunch = false;
+    this.#phase = 'launching';
+    this.#restarts++;
+    return [LAUNCH];
   }
 
   /** What the registry says about the instance, at every change. Without news (`unknown`) nothing is held against it. */
@@ -149,6 +155,13 @@ export class ProcessMachine {
   restart(why: string, nowMs: number): ProcessAction[] {
     if (this.#phase !== 'running') return [];
     this.#lastExit = why;
+    return this.#end(nowMs);
+  }
+
+  /** Gracefully, and up again at once: it is no crash. Undefined: it does not run, so there is nothing to end. */
+  relaunch(nowMs: number): ProcessAction[] | undefined {
+    if (this.#phase !== 'running' || this.#stopWanted) return undefined;
+    this.#isRelaunch = true;
     return this.#end(nowMs);
   }
 

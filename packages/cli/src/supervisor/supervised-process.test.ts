@@ -49,6 +49,19 @@ describe('a supervisor of real processes', () => {
 
   const pidOf = ({ supervised }: Fixture): Promise<number> => until('a process', () => supervised.status.pid);
 
+  it('starts a process again at once when it is told to, and says when it is there', async () => {
+    const fixture = supervise('sleep 60');
+    const first = await pidOf(fixture);
+    assert.equal(await fixture.supervised.relaunch(), true);
+    const second = await pidOf(fixture);
+    assert.notEqual(second, first);
+    assert.equal(alive(first), false);
+    assert.deepEqual(fixture.told, []);
+    const stopped = fixture.supervised.stop();
+    assert.equal(await fixture.supervised.relaunch(), false);
+    await stopped;
+  });
+
   it('starts a process again after it was killed', async () => {
     const fixture = supervise('sleep 60');
     const first = await pidOf(fixture);

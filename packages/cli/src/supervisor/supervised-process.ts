@@ -41,6 +41,8 @@ export class SupervisedProcess {
   /** The group that is running or ending. */
   #pgid: number | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** Hears whether the next launch was one. */
+  #onLaunch: ((isThere: boolean) => void) | undefined;
   readonly #abort = new AbortController();
   readonly #stopped = Promise.withResolvers<void>();
   readonly #machine: ProcessMachine;
@@ -79,6 +81,17 @@ export class SupervisedProcess {
     this.#do(this.#machine.restart(why, performance.now()));
   }
 
+  /** Gracefully, and up again at once. Resolves when the new process is there; false: there was nothing to end, or it could not be launched. */
+  relaunch(): Promise<boolean> {
+    const actions = this.#machine.relaunch(performance.now());
+    if (actions === undefined) return Promise.resolve(false);
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    this.#onLaunch = resolve;
+    void this.#stopped.promise.then(() => resolve(false));
+    this.#do(actions);
+    return promise;
+  }
+
   verdict(verdict: Verdict): void {
     this.#do(this.#machine.verdict(verdict, performance.now()));
   }
@@ -115,7 +128,13 @@ export class SupervisedProcess {
     } catch (error) {
       this.#do(this.#machine.launchFailed(error instanceof Error ? error.message : String(error), performance.now()));
       this.#changed();
+      this.#launchEnded(false);
     }
+  }
+
+  #launchEnded(isThere: boolean): void {
+    this.#onLaunch?.(isThere);
+    this.#onLaunch = undefined;
   }
 
   #spawn(launch: Launch): Promise<void> {
@@ -141,6 +160,7 @@ export class SupervisedProcess {
         child.once('exit', (code, signal) => this.#exited(child, { code, signal }));
         this.#do(this.#machine.launched(performance.now()));
         this.#changed();
+        this.#launchEnded(true);
         resolve();
       });
     });

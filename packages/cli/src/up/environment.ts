@@ -1,5 +1,6 @@
 // The environment that a supervised process gets: how it is reached, how it reaches others, and who it is.
 import { serviceVariables, type ServiceRef, type SocketAddress } from '@heddle/core';
+import { LOAD_REPORT } from '../self.ts';
 
 export interface ProcessPlace {
   readonly service: ServiceRef;
@@ -30,6 +31,7 @@ export function processEnvironment(
     HEDDLE_NAMESPACE: place.service.namespace,
     HEDDLE_INSTANCE: place.instance,
   });
+  if (environment['HEDDLE_LOAD_REPORTS'] !== 'off') environment['NODE_OPTIONS'] = withLoadReport(environment['NODE_OPTIONS']);
   if (place.httpProxy !== undefined) {
     Object.assign(environment, { HTTP_PROXY: place.httpProxy, http_proxy: place.httpProxy, NO_PROXY, no_proxy: NO_PROXY });
   }
@@ -39,4 +41,10 @@ export function processEnvironment(
     Object.assign(environment, { [url]: `http://${authority}`, [host]: listen.address, [port]: String(listen.port) });
   }
   return environment;
+}
+
+/** Node programs say how busy they are. Others do not look at the variable. `--require`, since every Node knows it. */
+function withLoadReport(options: string | undefined): string {
+  const own = `--require "${LOAD_REPORT.replace(/["\\]/g, '\\$&')}"`;
+  return options === undefined || options.trim() === '' ? own : `${options} ${own}`;
 }

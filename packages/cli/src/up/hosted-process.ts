@@ -14,8 +14,9 @@ import type { Guard } from '../supervisor/guard.ts';
 import type { Level, Verdict } from '../supervisor/process-machine.ts';
 import { SupervisedProcess, type Launch, type ProcessStatus } from '../supervisor/supervised-process.ts';
 import { processEnvironment } from './environment.ts';
+import { leaveRotation, leaveTrouble, TELL_MS } from './leaving.ts';
 import { listenProblem, type PortAllocator } from './ports.ts';
-import { ProxyAdminError, type ProxyAdmin, type WorkloadBinding, type WorkloadRequest } from './proxy-admin.ts';
+import { type LeaveStatus, ProxyAdminError, type ProxyAdmin, type WorkloadBinding, type WorkloadRequest } from './proxy-admin.ts';
 import type { ProxyHost } from './proxy-host.ts';
 
 export interface HostedProcessOptions {
@@ -62,6 +63,7 @@ export class HostedProcess {
   #told: string | undefined;
   /** Dealings with the proxy, one after the other. */
   #queue: Promise<unknown> = Promise.resolve();
+  readonly #abort = new AbortController();
   readonly #options: HostedProcessOptions;
   readonly #process: SupervisedProcess;
 
@@ -92,12 +94,47 @@ export class HostedProcess {
     this.#process.start();
   }
 
-  stop(): Promise<void> {
+  get service(): ServiceRef {
+    return this.#options.service;
+  }
+
+  /** Out of rotation first. `tellMs`: how long data planes are waited for. */
+  async stop(tellMs: number = TELL_MS): Promise<void> {
+    await this.leaveToStop(tellMs);
+    await this.#process.stop();
+  }
+
+  /** As `leave`, where it runs; what went wrong is told. */
+  async leaveToStop(tellMs: number = TELL_MS): Promise<void> {
+    if (!this.#process.status.running) return;
+    const trouble = leaveTrouble(await this.leave(tellMs));
+    if (trouble !== undefined && !this.#abort.signal.aborted) this.#options.onTell(trouble.level, trouble.message);
+  }
+
+  /** Gracefully, by somebody who has seen to its rotation. */
+  end(): Promise<void> {
     return this.#process.stop();
   }
 
   kill(): Promise<void> {
+    this.#abort.abort();
     return this.#process.kill();
+  }
+
+  /** Out of rotation, while it goes on running; resolves when data planes and requests under way have been waited for. Never rejects. */
+  leave(tellMs: number): Promise<LeaveStatus | undefined> {
+    const { admin, service, instance, run } = this.#options;
+    return leaveRotation(admin, service, instance, { tellMs, finishMs: run.stopTimeoutMs }, this.#abort.signal);
+  }
+
+  /** Back into rotation, as soon as it is found healthy. Throws ProxyAdminError, or the network's error. */
+  return(): Promise<void> {
+    return this.#options.admin.return(this.#options.service, this.#options.instance);
+  }
+
+  /** Ends the process and starts it again at once; false: there is none, or it could not be started. */
+  relaunch(): Promise<boolean> {
+    return this.#process.relaunch();
   }
 
   /** What the registry says; undefined when it does not know the instance or cannot be asked. Returns what of it counts. */

@@ -10,6 +10,8 @@ export interface UpInfo {
   readonly pid: number;
   readonly proxyPort: number;
   readonly adminPort: number;
+  /** Where other commands reach it, on the loopback; absent until it serves. */
+  readonly doorPort?: number;
 }
 
 const INFO_FILE = 'up.json';
@@ -44,8 +46,14 @@ export class UpLock {
         'stop it with Ctrl-C, or give this one a directory and ports of its own (--state-dir, --control-port, --proxy-port, --admin-port, --rest-port, --dns-port)',
       );
     }
-    writeFileSync(join(directory, INFO_FILE), `${JSON.stringify(info)}\n`, { mode: 0o600 });
-    return new UpLock(directory, database);
+    const lock = new UpLock(directory, database);
+    lock.tell(info);
+    return lock;
+  }
+
+  /** What other commands are told from now on. */
+  tell(info: UpInfo): void {
+    writeFileSync(join(this.#directory, INFO_FILE), `${JSON.stringify(info)}\n`, { mode: 0o600 });
   }
 
   release(): void {
@@ -57,9 +65,9 @@ export class UpLock {
 /** Undefined when no `heddle up` has left its mark in the directory. It may have been killed since. */
 export function readUpInfo(directory: string): UpInfo | undefined {
   try {
-    const { pid, proxyPort, adminPort } = JSON.parse(readFileSync(join(directory, INFO_FILE), 'utf8')) as Partial<UpInfo>;
+    const { pid, proxyPort, adminPort, doorPort } = JSON.parse(readFileSync(join(directory, INFO_FILE), 'utf8')) as Partial<UpInfo>;
     return typeof pid === 'number' && typeof proxyPort === 'number' && typeof adminPort === 'number'
-      ? { pid, proxyPort, adminPort }
+      ? { pid, proxyPort, adminPort, ...(typeof doorPort === 'number' && { doorPort }) }
       : undefined;
   } catch {
     return undefined;

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { serviceKey, SYSTEM_NAMESPACE, type Instance, type Locality, type MeshConfig } from '@heddle/core';
 import { type DnsForward, dnsForwardText } from '../commands/dns-options.ts';
 import { openControl } from '../control-client.ts';
+import { CliError } from '../errors.ts';
 import type { Palette } from '../output/palette.ts';
 import { RegistryWatch } from '../registry-watch.ts';
 import { readStateFile } from '../state-directory.ts';
@@ -20,6 +21,8 @@ import { pause, poll } from './poll.ts';
 import { ProxyAdmin } from './proxy-admin.ts';
 import { ProxyHost } from './proxy-host.ts';
 import type { ReadyInstance } from './ready.ts';
+import type { RestartWish } from './door.ts';
+import { restartOneByOne, type RollingStep } from './rolling.ts';
 
 export interface MeshRunOptions {
   readonly mesh: MeshConfig;
@@ -48,6 +51,8 @@ export interface MeshRunOptions {
 const LOOPBACK = '127.0.0.1';
 /** Instances that are not healthy by then are named in the ready block; they are still waited for in the background. */
 const READY_TIMEOUT_MS = 60_000;
+/** When everything stops, only data planes from elsewhere have to be told; one that does not answer must not hold up the end. */
+const STOP_TELL_MS = 5_000;
 /** So long are callers given before what they call is stopped too. */
 const WAVE_MS = 2_000;
 /** The services have stopped by then; what is left are calls from outside. */
@@ -68,6 +73,7 @@ interface Running {
 export class MeshRun {
   #watch: RegistryWatch<Instance[]> | undefined;
   #stopping = false;
+  #isRestarting = false;
   readonly #abort = new AbortController();
   readonly #options: MeshRunOptions;
   readonly #guard = new Guard();
@@ -101,6 +107,7 @@ export class MeshRun {
       args: ['--node', node, '--control', `${LOOPBACK}:${controlPort}`, ...ports, ...anonymous, ...log],
       joinToken: (aborted) => this.#control.joinToken(SYSTEM_NAMESPACE, 'operator', aborted),
       drainSeconds: DRAIN_SECONDS,
+      drainWaitSeconds: STOP_TELL_MS / 1_000,
       workers: proxyWorkers,
       guard: this.#guard,
       ...this.#reports('proxy'),
@@ -152,6 +159,40 @@ export class MeshRun {
     }));
   }
 
+  /**
+   * Restarts the instances of a service, or one instance, one after the other; false when one of them has not come back. Throws CliError when
+   * there is nothing of that name here, or another restart is not done.
+   */
+  async restart({ name, tellMs, force }: RestartWish, onStep: (step: RollingStep) => void): Promise<boolean> {
+    const targets = this.#running.filter(({ planned: { id, workload, config } }) => {
+      const { namespace, name: service } = config.service;
+      return [id, workload, service, `${namespace}/${service}`, `${service}/${id}`].includes(name);
+    });
+    if (targets.length === 0)
+      throw new CliError(
+        `nothing named ${name} runs here; there are ${[...new Set(this.#running.map(({ planned }) => planned.config.service.name))].join(', ')}`,
+      );
+    if (this.#isRestarting) throw new CliError('instances are being restarted already; wait until that is done');
+    this.#isRestarting = true;
+    const control = openControl(this.#options.stateDirectory);
+    try {
+      return await restartOneByOne({
+        targets: targets.map(({ planned: { id }, process }) => ({ id, process })),
+        tellMs,
+        force,
+        instance: async ({ id, process }) => (await control.instances(process.service)).find((instance) => instance.id === id),
+        onStep: (step) => {
+          this.#tell(step.instance, step.step === 'failed' ? 'error' : step.step === 'warned' ? 'warn' : 'info', step.message);
+          onStep(step);
+        },
+        aborted: this.#abort.signal,
+      });
+    } finally {
+      control.close();
+      this.#isRestarting = false;
+    }
+  }
+
   /** Services first, callers before those they call; then the proxy, then the control plane. Resolves when nothing is left. */
   async stop(): Promise<void> {
     this.#stopping = true;
@@ -160,7 +201,7 @@ export class MeshRun {
     const all: Promise<void>[] = [];
     for (const wave of stopOrder(this.#options.mesh.services)) {
       const members = this.#running.filter(({ planned }) => wave.includes(serviceKey(planned.config.service)));
-      const stopped = Promise.all(members.map(({ process }) => process.stop())).then(() => {});
+      const stopped = Promise.all(members.map(({ process }) => process.stop(STOP_TELL_MS))).then(() => {});
       all.push(stopped);
       const patience = new AbortController();
       await Promise.race([stopped, pause(WAVE_MS, patience.signal)]);

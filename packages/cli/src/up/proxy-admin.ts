@@ -36,6 +36,18 @@ export interface HostedStatus {
   readonly problem: string;
 }
 
+/** How far an instance that leaves rotation is; more is told than is needed here. */
+export interface LeaveStatus {
+  /** `telling`: data planes are waited for. `finishing`: requests under way are. `left`: it may stop. */
+  readonly phase: 'telling' | 'finishing' | 'left';
+  /** Of the telling; `untold`: there was no control plane to do it. */
+  readonly outcome: 'waiting' | 'complete' | 'timed-out' | 'returned' | 'untold';
+  readonly dataPlanes: number;
+  readonly acknowledged: number;
+  readonly stragglers: readonly string[];
+  readonly activeRequests: number;
+}
+
 /** The proxy refused; `status` 409: a port is taken. */
 export class ProxyAdminError extends Error {
   readonly status: number;
@@ -114,6 +126,24 @@ export class ProxyAdmin {
       return { inbound: bound.inbound, outbounds: listens, proxyCredential: bound.proxyCredential };
     }
     throw new ProxyAdminError(status, (body as { error?: string }).error ?? `the proxy answered ${status}`);
+  }
+
+  /** Takes it out of rotation; again: the same. Answered when that is done, at the latest after `waitMs`. Throws as `put`. */
+  async leave(
+    service: ServiceRef,
+    instance: string,
+    wish: { readonly tellMs: number; readonly finishMs: number; readonly waitMs: number },
+  ): Promise<LeaveStatus> {
+    const path = `/workloads/${service.namespace}/${service.name}/${instance}/drain`;
+    const { status, body } = await this.#call('POST', path, { tellMs: wish.tellMs, finishMs: wish.finishMs, waitMs: wish.waitMs });
+    if (status === 200) return body as LeaveStatus;
+    throw new ProxyAdminError(status, (body as { error?: string }).error ?? `the proxy answered ${status}`);
+  }
+
+  /** Back into rotation, once a check has passed. Throws as `put`. */
+  async return(service: ServiceRef, instance: string): Promise<void> {
+    const { status, body } = await this.#call('DELETE', `/workloads/${service.namespace}/${service.name}/${instance}/drain`);
+    if (status !== 200) throw new ProxyAdminError(status, (body as { error?: string }).error ?? `the proxy answered ${status}`);
   }
 
   #call(method: string, path: string, body?: object): Promise<{ status: number; body: unknown }> {

@@ -19,6 +19,8 @@ export interface ProxyHostOptions {
   readonly joinToken: (aborted: AbortSignal) => Promise<string | undefined>;
   /** What requests in flight have when it stops. */
   readonly drainSeconds: number;
+  /** How long other data planes are waited for before. Its workloads have left rotation by then, if they could. */
+  readonly drainWaitSeconds: number;
   readonly workers: number;
   readonly guard: Guard;
   readonly onOutput: (stream: Readable) => void;
@@ -50,7 +52,11 @@ export class ProxyHost {
     this.#up.promise.catch(() => {});
     this.#first = new FirstStart('the proxy', options.onOutput);
     this.#process = new SupervisedProcess({
-      policy: { restart: DEFAULT_RESTART_POLICY, stopTimeoutMs: options.drainSeconds * 1_000 + STOP_MARGIN_MS, livenessAfterMs: Infinity },
+      policy: {
+        restart: DEFAULT_RESTART_POLICY,
+        stopTimeoutMs: (options.drainSeconds + options.drainWaitSeconds) * 1_000 + STOP_MARGIN_MS,
+        livenessAfterMs: Infinity,
+      },
       guard: options.guard,
       random: Math.random,
       prepare: async (aborted) => {
@@ -61,7 +67,7 @@ export class ProxyHost {
         environment[SUPERVISOR_VARIABLE] = `heddle process ${process.pid}`;
         if (joinToken !== undefined) environment['HEDDLE_JOIN_TOKEN'] = joinToken;
         return {
-          argv: heddleProcess('proxy', ...options.args, '--workers', String(options.workers), '--drain', `${options.drainSeconds}s`),
+          argv: heddleProcess('proxy', ...options.args, '--workers', String(options.workers), ...drainArguments(options)),
           directory: process.cwd(),
           environment,
         };
@@ -137,4 +143,8 @@ export class ProxyHost {
     this.#up.resolve();
     onUp();
   }
+}
+
+function drainArguments({ drainSeconds, drainWaitSeconds }: ProxyHostOptions): string[] {
+  return ['--drain', `${drainSeconds}s`, '--drain-wait', `${drainWaitSeconds}s`];
 }

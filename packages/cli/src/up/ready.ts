@@ -93,7 +93,8 @@ function addresses({ controlPort, dnsPort, proxyPort, adminPort, restPort, state
 function thingsToTry({ mesh, instances, proxyPort, command, commandOptions }: ReadyFacts): string[] {
   const http = mesh.services.filter(({ service, run }) => service.protocol === 'http' && (run?.replicas ?? 0) > 0);
   // The service with the most instances shows balancing best.
-  const shown = http.toSorted((a, b) => (b.run?.replicas ?? 0) - (a.run?.replicas ?? 0))[0]?.service.name;
+  const most = http.toSorted((a, b) => (b.run?.replicas ?? 0) - (a.run?.replicas ?? 0))[0]?.service;
+  const shown = most?.name;
   const victim =
     instances.filter(({ service, pid, healthy }) => healthy && pid !== undefined && service === shown).at(-1) ??
     instances.find(({ pid }) => pid !== undefined);
@@ -102,7 +103,9 @@ function thingsToTry({ mesh, instances, proxyPort, command, commandOptions }: Re
   if (shown !== undefined)
     lines.push([
       `curl -x http://127.0.0.1:${proxyPort} http://${shown}.mesh.internal/`,
-      others === 0 ? 'it answers through the mesh' : 'again and again: another instance answers each time',
+      others === 0
+        ? 'it answers through the mesh'
+        : `again and again: ${most?.balance.algorithm === 'round-robin' ? 'another instance answers each time' : 'its instances share the calls'}`,
     ]);
   if (victim !== undefined)
     lines.push([

@@ -13,6 +13,8 @@ import type { OpenStreams } from '../server/handlers.ts';
 import { proxyToMessage } from '../xds-server/applied.ts';
 import type { LoadServer } from '../xds-server/lrs.ts';
 import type { AdsServer } from '../xds-server/server.ts';
+import { drainInstance, undrainInstance } from './drain.ts';
+import { getInstance, listRoutes } from './look.ts';
 
 /** Changes closer together than this are told as one: a person or a table on a terminal reads them. */
 const CHANGES_PAUSE_MS = 50;
@@ -49,6 +51,10 @@ export function addAdminService(server: Server, options: AdminServerOptions): vo
     createToken: unary(logger, (request: admin.CreateTokenRequest) => createToken(request, options)),
     listEvents: unary(logger, (request: admin.ListEventsRequest) => listEvents(request, options.events)),
     changes: (call) => watchChanges(call, options),
+    drainInstance: (call) => void drainInstance(call, { ...options, drains: ads.drains }),
+    getInstance: unary(logger, (request: admin.GetInstanceRequest) => getInstance(request, registry)),
+    listRoutes: unary(logger, (request: admin.ListRoutesRequest) => listRoutes(request, registry)),
+    undrainInstance: unary(logger, (request: admin.UndrainInstanceRequest) => undrainInstance(request, registry)),
   };
   server.addService(admin.AdminService, handlers);
 }

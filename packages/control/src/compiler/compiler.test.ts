@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { compileRoutes, parseSpiffeId } from '@heddle/core';
-import type { Instance, PublishedResource, Service } from '@heddle/core';
+import { ANY_REQUEST, DEFAULT_RETRY_BUDGET, NO_BREAKER, SINGLE_BALANCE, compileRoutes, forwardTo, parseSpiffeId } from '@heddle/core';
+import type { EgressHost, Instance, PublishedResource, Route, Service, TrafficRule } from '@heddle/core';
 import { SERVICES, instance, registration, service, silent } from '../testing/mesh.ts';
 import { ManualClock } from '../testing/clock.ts';
 import { openEmbeddedStore } from '../registry/embedded/store.ts';
@@ -11,13 +11,35 @@ import { openRegistry } from '../registry/registry.ts';
 import { Compiler } from './compiler.ts';
 import type { NodeScope } from './compiler.ts';
 import { compileInstance } from './instance-resources.ts';
+import { compileRequestRoutes } from './request-routes.ts';
 import { compileCluster, compileEndpoints, compileMeshRoute, compileServerNames, compileServiceRoute } from './service-resources.ts';
 
 const orders = service('orders', { port: 8081, timeoutMs: 2_000 });
 const cache = service('cache', { port: 6379, protocol: 'tcp' });
 const vault = service('vault', { port: 8200, protocol: 'tls' });
 const mixed = service('mixed', { port: 9000, protocol: 'auto', timeoutMs: 3_000 });
-const NONE = { timeoutMs: 0, retry: { attempts: 0, on: [] } };
+const routesOf = (called: Service): Route[] => compileRequestRoutes(called, () => undefined);
+const tunnel = (how: 'forward' | 'terminate', cluster: string): Route => ({
+  name: 'connect',
+  match: { kind: 'connect' },
+  action: { kind: 'tunnel', how, cluster },
+});
+
+/** To some instances of services, by a header of the rule's own. */
+function ruleTo(name: string, to: readonly { readonly name: string; readonly labels: Readonly<Record<string, string>> }[]): TrafficRule {
+  return {
+    name,
+    matches: [{ ...ANY_REQUEST, headers: [{ name: `x-${name.replaceAll(' ', '-')}` }] }],
+    action: {
+      kind: 'forward',
+      to: to.map((target) => ({ service: { namespace: 'default', name: target.name }, labels: target.labels, weight: 1 })),
+    },
+  };
+}
+
+function request(authority: string, path: string) {
+  return { method: 'GET', authority, path, header: () => undefined, sourceAddress: '', sourceIdentity: '' };
+}
 
 describe('resources of a service', () => {
   test('the cluster leads to the service by HTTP/2 over mutual TLS, whatever the service speaks', () => {
@@ -26,8 +48,10 @@ describe('resources of a service', () => {
       name: 'outbound/default/orders',
       service: { namespace: 'default', name: 'orders' },
       endpoints: { kind: 'eds' },
-      balance: 'round-robin',
+      balance: SINGLE_BALANCE,
       connectTimeoutMs: 1_000,
+      breaker: NO_BREAKER,
+      retryBudget: DEFAULT_RETRY_BUDGET,
       http: 'http2',
       tls: {
         certificateName: 'workload',
@@ -61,19 +85,29 @@ describe('resources of a service', () => {
   });
 
   test('services that carry requests have routes, with the time limit and retries of the service', () => {
-    const [host] = compileServiceRoute(orders)?.virtualHosts ?? [];
+    const [host] = compileServiceRoute(orders, routesOf(orders))?.virtualHosts ?? [];
     assert.deepEqual(host, {
       name: 'outbound/default/orders',
       domains: ['*'],
-      routes: [{ prefix: '/', cluster: 'outbound/default/orders', timeoutMs: 2_000, retry: orders.retry }],
+      routes: [
+        {
+          name: 'default',
+          match: ANY_REQUEST,
+          action: { ...forwardTo('outbound/default/orders'), timeoutMs: 2_000, retry: orders.retry },
+        },
+      ],
     });
     for (const protocol of ['http2', 'grpc', 'auto'] as const)
-      assert.equal(compileServiceRoute({ ...orders, protocol })?.virtualHosts[0]?.routes[0]?.timeoutMs, 2_000, protocol);
-    for (const opaque of [cache, vault]) assert.equal(compileServiceRoute(opaque), undefined);
+      assert.deepEqual(
+        compileServiceRoute({ ...orders, protocol }, routesOf(orders)),
+        compileServiceRoute(orders, routesOf(orders)),
+        protocol,
+      );
+    for (const opaque of [cache, vault]) assert.equal(compileServiceRoute(opaque, routesOf(opaque)), undefined);
   });
 
   test('the mesh route answers to every name of a service, with and without its port', () => {
-    const { virtualHosts } = compileMeshRoute([service('Web', { namespace: 'Shop', port: 80 }), orders]);
+    const { virtualHosts } = compileMeshRoute([service('Web', { namespace: 'Shop', port: 80 }), orders], routesOf);
     assert.deepEqual(
       virtualHosts.map((host) => [host.name, host.domains]),
       [
@@ -96,19 +130,13 @@ describe('resources of a service', () => {
   });
 
   test('the mesh route leads CONNECT to services that carry bytes, by their name with their port only', () => {
-    const { virtualHosts } = compileMeshRoute([cache, vault, mixed]);
+    const { virtualHosts } = compileMeshRoute([cache, vault, mixed], routesOf);
     assert.deepEqual(
       virtualHosts.map(({ name, routes }) => [name, routes]),
       [
-        ['outbound/default/cache', [{ prefix: '', connect: 'forward', cluster: 'outbound/default/cache', ...NONE }]],
-        [
-          'outbound/default/mixed',
-          [
-            { prefix: '', connect: 'forward', cluster: 'outbound/default/mixed', ...NONE },
-            { prefix: '/', cluster: 'outbound/default/mixed', timeoutMs: 3_000, retry: mixed.retry },
-          ],
-        ],
-        ['outbound/default/vault', [{ prefix: '', connect: 'forward', cluster: 'outbound/default/vault', ...NONE }]],
+        ['outbound/default/cache', [tunnel('forward', 'outbound/default/cache')]],
+        ['outbound/default/mixed', [tunnel('forward', 'outbound/default/mixed'), ...routesOf(mixed)]],
+        ['outbound/default/vault', [tunnel('forward', 'outbound/default/vault')]],
       ],
     );
     assert.deepEqual(virtualHosts[0]?.domains, [
@@ -119,9 +147,9 @@ describe('resources of a service', () => {
     ]);
     assert.ok(virtualHosts[1]?.domains.includes('mixed') && virtualHosts[1].domains.includes('mixed:9000'));
     const matcher = compileRoutes({ name: 'outbound/mesh', virtualHosts });
-    assert.equal(matcher.matchConnect('cache:6379')?.cluster, 'outbound/default/cache');
+    assert.deepEqual(matcher.matchConnect('cache:6379'), tunnel('forward', 'outbound/default/cache'));
     assert.equal(matcher.matchConnect('cache:6380'), undefined);
-    assert.equal(matcher.match('cache:6379', '/'), undefined);
+    assert.equal(matcher.match(request('cache:6379', '/')), undefined);
   });
 
   test('connections to tls services pass by every name of theirs, and to no others', () => {
@@ -146,6 +174,7 @@ describe('resources of a service', () => {
           const protocols = ['http', 'tcp', 'auto', 'tls'] as const;
           const { virtualHosts } = compileMeshRoute(
             refs.map(([namespace, name], index) => service(name, { namespace, protocol: protocols[index % protocols.length]! })),
+            routesOf,
           );
           const domains = virtualHosts.flatMap((host) => host.domains);
           assert.equal(new Set(domains).size, domains.length);
@@ -179,7 +208,7 @@ describe('resources of an instance', () => {
       },
     ]);
     assert.deepEqual(routes[0]?.virtualHosts[0]?.routes, [
-      { prefix: '/', cluster: 'local/default/orders/orders-1', timeoutMs: 0, retry: { attempts: 0, on: [] } },
+      { name: 'default', match: ANY_REQUEST, action: forwardTo('local/default/orders/orders-1') },
     ]);
     const [cluster] = clusters;
     assert.equal(cluster?.tls, undefined);
@@ -196,12 +225,12 @@ describe('resources of an instance', () => {
         domains,
         routes,
       ]);
-    const tunnel = (name: string) => ({ prefix: '', connect: 'terminate', cluster: `local/default/${name}/${name}-1`, ...NONE });
-    const request = (name: string) => ({ prefix: '/', cluster: `local/default/${name}/${name}-1`, ...NONE });
-    assert.deepEqual(into(cache), [[['*'], [tunnel('cache')]]]);
-    assert.deepEqual(into(vault), [[['*'], [tunnel('vault')]]]);
-    assert.deepEqual(into(mixed), [[['*'], [tunnel('mixed'), request('mixed')]]]);
-    assert.deepEqual(into(orders), [[['*'], [request('orders')]]]);
+    const bytes = (name: string) => tunnel('terminate', `local/default/${name}/${name}-1`);
+    const requests = (name: string) => ({ name: 'default', match: ANY_REQUEST, action: forwardTo(`local/default/${name}/${name}-1`) });
+    assert.deepEqual(into(cache), [[['*'], [bytes('cache')]]]);
+    assert.deepEqual(into(vault), [[['*'], [bytes('vault')]]]);
+    assert.deepEqual(into(mixed), [[['*'], [bytes('mixed'), requests('mixed')]]]);
+    assert.deepEqual(into(orders), [[['*'], [requests('orders')]]]);
   });
 
   test('the application is spoken to as the service declares', () => {
@@ -282,7 +311,7 @@ describe('compiler', () => {
 
   test('a mesh without services still has its proxy route and its roots', async () => {
     const compiler = new Compiler({
-      source: { snapshot: () => ({ revision: 0, services: new Map() }), service: () => undefined, instancesOfNode: () => [] },
+      source: { snapshot: () => ({ revision: 0, services: new Map() }), service: () => undefined, instancesOfNode: () => [], egress: [] },
       trustDomain: 't',
       rootsPem: 'pem',
     });
@@ -357,17 +386,23 @@ describe('compiler', () => {
   test('step by step gives what compiling everything anew gives, and every reference leads somewhere', async () => {
     const { registry, compiler, changes, create, close } = await setUp();
     const name = fc.constantFrom('orders', 'web', 'cache', 'extra');
+    const labels = fc.constantFrom<Record<string, string>>({}, { version: 'v1' }, { zone: 'a' });
     const step = fc.oneof(
       fc.record({
         do: fc.constant('declare' as const),
         names: fc.uniqueArray(name),
         port: fc.integer({ min: 1, max: 3 }),
         protocol: fc.constantFrom('http' as const, 'tcp' as const, 'tls' as const, 'auto' as const),
+        rules: fc.array(fc.record({ of: name, to: fc.array(fc.record({ name, labels }), { minLength: 1, maxLength: 2 }) }), {
+          maxLength: 3,
+        }),
+        egress: fc.uniqueArray(fc.constantFrom('a.test', 'b.test')),
       }),
       fc.record({
         do: fc.constant('register' as const),
         name,
         index: fc.integer({ min: 1, max: 3 }),
+        labels,
         node: fc.constantFrom('node-1', 'node-2'),
         calls: fc.uniqueArray(name),
       }),
@@ -378,18 +413,27 @@ describe('compiler', () => {
         const seen = new Map(['node-1', 'node-2'].map((node) => [node, compiler.forNode({ ...scope, node })]));
         changes.length = 0;
         for (const action of steps) {
-          if (action.do === 'declare')
+          if (action.do === 'declare') {
+            const { names, port, protocol, rules } = action;
+            const isTarget = (wanted: (typeof names)[number]): boolean =>
+              names.includes(wanted) && (protocol === 'http' || protocol === 'auto');
             await registry.declareServices(
-              action.names.map((declared) => service(declared, { port: action.port, protocol: action.protocol })),
+              names.map((declared) => {
+                const own = rules.filter(({ of, to }) => of === declared && to.every((target) => isTarget(target.name)));
+                return service(declared, { port, protocol, rules: own.map(({ to }, index) => ruleTo(`rule ${index}`, to)) });
+              }),
+              action.egress.map((host): EgressHost => ({ host, port: 443, protocol: 'tcp' })),
             );
-          else if (action.do === 'deregister')
+          } else if (action.do === 'deregister')
             await registry.deregister({ service: { namespace: 'default', name: action.name }, id: `${action.name}-${action.index}` });
           else {
             const outbounds = action.calls.map((called, index) => ({
               service: { namespace: 'default', name: called },
               listen: { address: '127.0.0.1', port: 4_000 + index },
             }));
-            await registry.register(registration(action.name, action.index, { node: action.node, outbounds }), 0, healthy).catch(() => {});
+            await registry
+              .register(registration(action.name, action.index, { node: action.node, outbounds, labels: action.labels }), 0, healthy)
+              .catch(() => {});
           }
           const anew = create();
           // Data planes that are not told to look have nothing new to see.
@@ -428,7 +472,10 @@ describe('compiler', () => {
       }
       for (const config of [...own.route.values(), ...compiler.shared.route.values()]) {
         compileRoutes(config);
-        for (const host of config.virtualHosts) for (const route of host.routes) cluster(route.cluster);
+        for (const { action } of config.virtualHosts.flatMap((host) => host.routes)) {
+          if (action.kind === 'tunnel') cluster(action.cluster);
+          if (action.kind === 'forward') for (const target of [...action.clusters, ...(action.mirrors ?? [])]) cluster(target.cluster);
+        }
       }
     }
     for (const { name, endpoints, tls } of compiler.shared.cluster.values()) {

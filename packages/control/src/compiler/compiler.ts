@@ -5,20 +5,27 @@ import { TRUST_BUNDLE, WORKLOAD_CERTIFICATE, resourceName, serviceKey } from '@h
 import type {
   ClientListener,
   DataPlaneFlavour,
+  EgressHost,
   Instance,
   PublishedResource,
   PublishedTypes,
   ResourceKind,
   ResourceTypes,
+  Route,
   ServerNameRoute,
   Service,
+  ServiceRef,
   SocketAddress,
 } from '@heddle/core';
 import type { RegistryChange, RegistryView, ServiceView } from '../registry/view.ts';
+import { compileEgressCluster, egressName } from './egress-resources.ts';
 import { compileClientListeners } from './grpc-listeners.ts';
 import { compileInstance, compileProxyListener } from './instance-resources.ts';
 import type { InstanceResources } from './instance-resources.ts';
-import { MESH_ROUTE, outboundName } from './names.ts';
+import { subsetsOf, targetsOf } from './labels.ts';
+import type { Labels, Subsets } from './labels.ts';
+import { outboundName } from './names.ts';
+import { compileRequestRoutes } from './request-routes.ts';
 import { compileCluster, compileEndpoints, compileMeshRoute, compileServerNames, compileServiceRoute } from './service-resources.ts';
 
 type CompiledTypes = Omit<PublishedTypes, 'listener'> & Pick<ResourceTypes, 'listener'>;
@@ -30,6 +37,7 @@ export interface CompilerSource {
   snapshot(): RegistryView;
   service(key: string): ServiceView | undefined;
   instancesOfNode(node: string): readonly Instance[];
+  readonly egress: readonly EgressHost[];
 }
 
 export interface CompilerOptions {
@@ -65,13 +73,26 @@ interface Compiled {
   readonly result: InstanceResources;
 }
 
+interface CompiledRoutes {
+  /** The service, then those to which its rules lead. */
+  readonly from: readonly (Service | undefined)[];
+  readonly routes: readonly Route[];
+}
+
 const NONE: ReadonlySet<string> = new Set();
+const WHOLE: Labels = {};
 
 export class Compiler {
   readonly #source: CompilerSource;
   readonly #trustDomain: string;
   readonly #shared: MutableMaps = emptyMaps();
   readonly #services = new Map<string, Service>();
+  /** What the rules of all services name. */
+  #subsets: Subsets = new Map();
+  /** Of each service, by its key: the names of its clusters, and which of its instances each has. */
+  readonly #parts = new Map<string, ReadonlyMap<string, Labels>>();
+  readonly #routes = new Map<string, CompiledRoutes>();
+  #egress: readonly EgressHost[] = [];
   /** Per service key and instance id: what it was compiled from, and the result. */
   readonly #compiled = new Map<string, Map<string, Compiled>>();
   /** Nodes with an instance compiled for which the service is a target, by its key; emptied when it changes, since they are compiled anew then. */
@@ -83,8 +104,7 @@ export class Compiler {
     this.#source = options.source;
     this.#trustDomain = options.trustDomain;
     this.#shared.secret.set(TRUST_BUNDLE, { name: TRUST_BUNDLE, rootsPem: options.rootsPem });
-    this.apply({ revision: 0, services: new Set(this.#source.snapshot().services.keys()), nodes: new Set() });
-    if (!this.#shared.route.has(MESH_ROUTE)) this.#put('route', compileMeshRoute([]), new Map());
+    this.apply({ revision: 0, services: new Set(this.#source.snapshot().services.keys()), nodes: new Set(), egress: true });
   }
 
   /** The same for everybody. Live: read it in one go. */
@@ -100,19 +120,26 @@ export class Compiler {
   apply(change: RegistryChange): CompiledChange {
     const changed = new Map<ResourceKind, Set<string>>();
     const nodes = new Set(change.nodes);
-    let servicesChanged = false;
+    const declared = new Set<string>();
     for (const key of change.services) {
       const view = this.#source.service(key);
-      if (view?.service !== this.#services.get(key)) {
-        servicesChanged = true;
-        this.#compileService(key, view?.service, changed);
-        this.#noteNodes(key, view, nodes);
-      }
-      this.#forget(key, view);
-      if (view !== undefined) this.#put('endpoints', compileEndpoints(view), changed);
+      if (view?.service === this.#services.get(key)) continue;
+      declared.add(key);
+      if (view === undefined) this.#services.delete(key);
+      else this.#services.set(key, view.service);
+      this.#noteNodes(key, view, nodes);
     }
-    if (!servicesChanged) return { shared: changed, clientListeners: NONE, nodes };
-    this.#put('route', compileMeshRoute(this.#services.values()), changed);
+    const parted = declared.size === 0 ? NONE : this.#partAnew();
+    for (const key of new Set([...change.services, ...parted])) {
+      const view = this.#source.service(key);
+      this.#forget(key, view);
+      if (declared.has(key) || parted.has(key)) this.#compileClusters(key, view?.service, changed);
+      if (view === undefined) continue;
+      for (const labels of this.#parts.get(key)?.values() ?? []) this.#put('endpoints', compileEndpoints(view, labels), changed);
+    }
+    if (change.egress) this.#compileEgress(changed);
+    if (declared.size > 0 || change.egress) this.#compileRoutes(declared, changed);
+    if (declared.size === 0) return { shared: changed, clientListeners: NONE, nodes };
     const serverNames = compileServerNames(this.#services.values());
     const isSame = isDeepStrictEqual(serverNames, this.#serverNames);
     if (!isSame) this.#serverNames = serverNames;
@@ -162,19 +189,76 @@ export class Compiler {
     return changed;
   }
 
-  #compileService(key: string, service: Service | undefined, changed: Map<ResourceKind, Set<string>>): void {
-    if (service === undefined) {
-      const [namespace = '', name = ''] = key.split('/');
-      const resource = outboundName({ namespace, name });
-      for (const kind of ['cluster', 'route', 'endpoints'] as const) this.#remove(kind, resource, changed);
-      this.#services.delete(key);
-      return;
+  /** Looks anew at what the rules name; returns the keys of services of which other instances than before have clusters of their own. */
+  #partAnew(): Set<string> {
+    const before = this.#subsets;
+    const after = subsetsOf(this.#services.values());
+    this.#subsets = after;
+    const changed = new Set<string>();
+    for (const key of new Set([...before.keys(), ...after.keys()]))
+      if (!isDeepStrictEqual(before.get(key), after.get(key))) changed.add(key);
+    return changed;
+  }
+
+  /** Of the whole service, and of its instances with the labels that rules name. */
+  #compileClusters(key: string, service: Service | undefined, changed: Map<ResourceKind, Set<string>>): void {
+    const parts = new Map<string, Labels>();
+    if (service !== undefined) {
+      for (const labels of [WHOLE, ...(this.#subsets.get(key)?.values() ?? [])]) {
+        const cluster = compileCluster(service, this.#trustDomain, labels);
+        parts.set(cluster.name, labels);
+        this.#put('cluster', cluster, changed);
+      }
     }
-    this.#services.set(key, service);
-    this.#put('cluster', compileCluster(service, this.#trustDomain), changed);
-    const route = compileServiceRoute(service);
-    if (route === undefined) this.#remove('route', outboundName(service), changed);
-    else this.#put('route', route, changed);
+    for (const name of this.#parts.get(key)?.keys() ?? []) {
+      if (parts.has(name)) continue;
+      this.#remove('cluster', name, changed);
+      this.#remove('endpoints', name, changed);
+    }
+    if (service === undefined) this.#parts.delete(key);
+    else this.#parts.set(key, parts);
+  }
+
+  /** Those of services to which the rules of a changed one lead, or that lead to one, are made anew; what comes out equal stays. */
+  #compileRoutes(declared: ReadonlySet<string>, changed: Map<ResourceKind, Set<string>>): void {
+    for (const key of declared) {
+      if (this.#services.has(key)) continue;
+      this.#routes.delete(key);
+      const [namespace = '', name = ''] = key.split('/');
+      this.#remove('route', outboundName({ namespace, name }), changed);
+    }
+    for (const service of this.#services.values()) {
+      const known = this.#routes.get(serviceKey(service));
+      const routes = this.#requestRoutes(service);
+      if (routes === known?.routes && !declared.has(serviceKey(service))) continue;
+      const config = compileServiceRoute(service, routes);
+      if (config === undefined) this.#remove('route', outboundName(service), changed);
+      else this.#put('route', config, changed);
+    }
+    this.#put(
+      'route',
+      compileMeshRoute(this.#services.values(), (service) => this.#requestRoutes(service), this.#egress),
+      changed,
+    );
+  }
+
+  #requestRoutes(service: Service): readonly Route[] {
+    const key = serviceKey(service);
+    const find = (ref: ServiceRef): Service | undefined => this.#services.get(serviceKey(ref));
+    const from = [service, ...Array.from(targetsOf(service), (target) => find(target.service))];
+    const known = this.#routes.get(key);
+    if (known !== undefined && isSameList(known.from, from)) return known.routes;
+    const routes = compileRequestRoutes(service, find);
+    this.#routes.set(key, { from, routes });
+    return routes;
+  }
+
+  #compileEgress(changed: Map<ResourceKind, Set<string>>): void {
+    const before = this.#egress;
+    this.#egress = this.#source.egress;
+    const names = new Set(this.#egress.map(egressName));
+    for (const host of before) if (!names.has(egressName(host))) this.#remove('cluster', egressName(host), changed);
+    for (const host of this.#egress) this.#put('cluster', compileEgressCluster(host), changed);
   }
 
   #instance(instance: Instance, service: Service): InstanceResources {
@@ -185,8 +269,7 @@ export class Compiler {
     // All that the result depends on. The registry keeps these objects while only health changes.
     const from = [service, instance.node, instance.inbound, instance.application, instance.outbounds, ...targets];
     const known = ofService.get(instance.id);
-    if (known !== undefined && known.from.length === from.length && known.from.every((part, index) => part === from[index]))
-      return known.result;
+    if (known !== undefined && isSameList(known.from, from)) return known.result;
     const result = compileInstance(instance, service, (ref) => this.#services.get(serviceKey(ref)), this.#trustDomain);
     ofService.set(instance.id, { node: instance.node, from, result });
     for (const { service: target } of instance.outbounds) this.#noteCaller(serviceKey(target), instance.node);
@@ -219,6 +302,10 @@ export class Compiler {
   #remove(kind: ResourceKind, name: string, changed: Map<ResourceKind, Set<string>>): void {
     if (this.#shared[kind].delete(name)) note(changed, kind, name);
   }
+}
+
+function isSameList(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && a.every((part, index) => part === b[index]);
 }
 
 function note(changed: Map<ResourceKind, Set<string>>, kind: ResourceKind, name: string): void {

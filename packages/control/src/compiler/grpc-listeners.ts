@@ -2,7 +2,8 @@
 // the same for all clients and never sent unasked: a gRPC client subscribes by name.
 import type { ClientListener, Service } from '@heddle/core';
 import { outboundName } from './names.ts';
-import { carriesHttp, hostnamesOf } from './service-resources.ts';
+import { carriesHttp } from './protocols.ts';
+import { hostnamesOf } from './service-resources.ts';
 
 /** By name. The route configuration is that of the service's local ports. */
 export function compileClientListeners(services: Iterable<Service>): Map<string, ClientListener> {

@@ -1,6 +1,6 @@
 // What the data plane that hosts an instance is told about it: its way in, its application, its local ports out. Nobody
-// else gets these. Time limits and retries belong to the caller's side, so the way in has none.
-import { TRUST_BUNDLE, WORKLOAD_CERTIFICATE } from '@heddle/core';
+// else gets these. Time limits and retries belong to the caller's side, so the way in has none; rate limits belong to it.
+import { ANY_REQUEST, LOCAL_RETRY_BUDGET, NO_BREAKER, SINGLE_BALANCE, TRUST_BUNDLE, WORKLOAD_CERTIFICATE, forwardTo } from '@heddle/core';
 import type {
   Cluster,
   HttpFilter,
@@ -15,8 +15,18 @@ import type {
   TcpFilter,
 } from '@heddle/core';
 import { instanceName } from '../registry/keys.ts';
-import { MESH_ROUTE, PROXY_LISTENER, inboundName, localName, outboundListenerName, outboundName } from './names.ts';
-import { carriesBytes, carriesHttp, tunnelFilter } from './service-resources.ts';
+import {
+  DEFAULT_ROUTE,
+  MESH_ROUTE,
+  PROXY_LISTENER,
+  TUNNEL_ROUTE,
+  inboundName,
+  localName,
+  outboundListenerName,
+  outboundName,
+} from './names.ts';
+import { carriesBytes, carriesHttp } from './protocols.ts';
+import { tunnelFilter } from './service-resources.ts';
 
 export interface InstanceResources {
   readonly listeners: readonly Listener[];
@@ -75,24 +85,35 @@ function outboundFilter(called: Service): HttpFilter | TcpFilter {
   return { kind: 'http', routeConfigName: outboundName(called), ...(carriesBytes(called) && { otherwise: tunnelFilter(called) }) };
 }
 
+/** Limits that hold only for some requests say so themselves, so that those which overlap all count. */
 function inboundRoute(instance: Instance, service: Service): RouteConfig {
   const name = inboundName(instance);
-  const target = { cluster: localName(instance), timeoutMs: 0, retry: { attempts: 0, on: [] } };
-  const routes: Route[] = [
-    ...(carriesBytes(service) ? [{ prefix: '', connect: 'terminate' as const, ...target }] : []),
-    ...(carriesHttp(service) ? [{ prefix: '/', ...target }] : []),
-  ];
+  const cluster = localName(instance);
+  const { rateLimits, idleTimeoutMs } = service;
+  const tunnel: Route = { name: TUNNEL_ROUTE, match: { kind: 'connect' }, action: { kind: 'tunnel', how: 'terminate', cluster } };
+  const requests: Route = {
+    name: DEFAULT_ROUTE,
+    match: ANY_REQUEST,
+    action: { ...forwardTo(cluster), idleTimeoutMs },
+    ...(rateLimits.length > 0 && { rateLimits }),
+  };
+  const routes = [...(carriesBytes(service) ? [tunnel] : []), ...(carriesHttp(service) ? [requests] : [])];
   return { name, virtualHosts: [{ name, domains: ['*'], routes }] };
 }
 
+/** The one instance: what callers do to choose among several, to leave some out or to repeat has no place here. */
 function localCluster(instance: Instance, service: Service): Cluster {
   const { address, port } = instance.application;
+  const { adaptiveConcurrency } = service;
   return {
     name: localName(instance),
     service: { namespace: service.namespace, name: service.name },
     endpoints: { kind: 'static', endpoints: [{ address, port, health: 'healthy', weight: 1, instance: instance.id }] },
-    balance: service.balance,
+    balance: SINGLE_BALANCE,
     connectTimeoutMs: service.connectTimeoutMs,
+    breaker: NO_BREAKER,
+    retryBudget: LOCAL_RETRY_BUDGET,
+    ...(adaptiveConcurrency === undefined ? {} : { adaptiveConcurrency }),
     http: service.protocol === 'http2' || service.protocol === 'grpc' ? 'http2' : 'http1',
     health: service.health,
   };

@@ -12,6 +12,7 @@ import {
 } from '@heddle/core';
 import type {
   Cluster,
+  EgressHost,
   Endpoint,
   EndpointSet,
   Instance,
@@ -24,7 +25,11 @@ import type {
   VirtualHost,
 } from '@heddle/core';
 import type { ServiceView } from '../registry/view.ts';
-import { MESH_ROUTE, outboundName } from './names.ts';
+import { compileEgressHosts } from './egress-resources.ts';
+import { hasLabels } from './labels.ts';
+import type { Labels } from './labels.ts';
+import { MESH_ROUTE, TUNNEL_ROUTE, outboundName } from './names.ts';
+import { carriesBytes, carriesHttp } from './protocols.ts';
 
 /** Only a healthy instance gets traffic; the others are listed so that everybody can see them. */
 const ENDPOINT_HEALTH: Readonly<Record<InstanceHealth, Endpoint['health']>> = {
@@ -34,13 +39,20 @@ const ENDPOINT_HEALTH: Readonly<Record<InstanceHealth, Endpoint['health']>> = {
   draining: 'draining',
 };
 
-export function compileCluster(service: Service, trustDomain: string): Cluster {
+/** `labels`: of the instances that have all of these alone. */
+export function compileCluster(service: Service, trustDomain: string, labels: Labels = {}): Cluster {
+  const { balance, connectTimeoutMs, breaker, retryBudget, adaptiveConcurrency, outlier, session } = service;
   return {
-    name: outboundName(service),
+    name: outboundName(service, labels),
     service: { namespace: service.namespace, name: service.name },
     endpoints: { kind: 'eds' },
-    balance: service.balance,
-    connectTimeoutMs: service.connectTimeoutMs,
+    balance,
+    connectTimeoutMs,
+    breaker,
+    retryBudget,
+    ...(adaptiveConcurrency === undefined ? {} : { adaptiveConcurrency }),
+    ...(outlier === undefined ? {} : { outlier }),
+    ...(session === undefined ? {} : { session }),
     http: 'http2',
     tls: {
       certificateName: WORKLOAD_CERTIFICATE,
@@ -52,18 +64,29 @@ export function compileCluster(service: Service, trustDomain: string): Cluster {
 }
 
 /** A service without instances has an empty set: callers get 503, not 404. */
-export function compileEndpoints(view: ServiceView): EndpointSet {
-  return {
-    cluster: outboundName(view.service),
-    endpoints: byLocality(view.instances).map(({ id, inbound, health, weight, locality }) => ({
-      address: inbound.address,
-      port: inbound.port,
-      health: ENDPOINT_HEALTH[health],
-      weight,
-      instance: id,
-      ...(locality === undefined ? {} : { locality }),
-    })),
+export function compileEndpoints({ service, instances }: ServiceView, labels: Labels = {}): EndpointSet {
+  const all = Object.keys(labels).length === 0;
+  const wanted = all ? instances : instances.filter((instance) => hasLabels(instance, labels));
+  return { cluster: outboundName(service, labels), endpoints: byLocality(wanted).map(endpointOf) };
+}
+
+/** The registry keeps an instance while nothing of it changes, and so does this: sets that are alike are then compared in no time. */
+const endpoints = new WeakMap<Instance, Endpoint>();
+
+function endpointOf(instance: Instance): Endpoint {
+  const known = endpoints.get(instance);
+  if (known !== undefined) return known;
+  const { id, inbound, health, weight, locality } = instance;
+  const endpoint = {
+    address: inbound.address,
+    port: inbound.port,
+    health: ENDPOINT_HEALTH[health],
+    weight,
+    instance: id,
+    ...(locality === undefined ? {} : { locality }),
   };
+  endpoints.set(instance, endpoint);
+  return endpoint;
 }
 
 /** Those of one locality together, otherwise in the order they have; those of none first. */
@@ -80,24 +103,32 @@ function byLocality(instances: readonly Instance[]): readonly Instance[] {
 }
 
 /** The routes of a local port that leads to this service alone. Undefined for services that carry bytes only. */
-export function compileServiceRoute(service: Service): RouteConfig | undefined {
+export function compileServiceRoute(service: Service, routes: readonly Route[]): RouteConfig | undefined {
   if (!carriesHttp(service)) return undefined;
   const name = outboundName(service);
-  return { name, virtualHosts: [{ name, domains: ['*'], routes: [requestRoute(service)] }] };
+  return { name, virtualHosts: [{ name, domains: ['*'], routes }] };
 }
 
-/** The routes of the shared HTTP proxy: requests by their authority, `CONNECT host:port` to the services that carry bytes. */
-export function compileMeshRoute(services: Iterable<Service>): RouteConfig {
+/**
+ * The routes of the shared HTTP proxy: requests by their authority, `CONNECT host:port` to the services that carry bytes, and hosts outside the
+ * mesh. `routesOf`: as `compileRequestRoutes` gives them.
+ */
+export function compileMeshRoute(
+  services: Iterable<Service>,
+  routesOf: (service: Service) => readonly Route[],
+  egress: readonly EgressHost[] = [],
+): RouteConfig {
   const virtualHosts: VirtualHost[] = [];
   for (const [service, hosts] of hostnamesOf(services)) {
-    const routes = [...(carriesBytes(service) ? [tunnelRoute(service)] : []), ...(carriesHttp(service) ? [requestRoute(service)] : [])];
+    const routes = [...(carriesBytes(service) ? [tunnelRoute(service)] : []), ...(carriesHttp(service) ? routesOf(service) : [])];
     // Requests may leave the port away; CONNECT always names one (RFC 9110 §9.3.6).
     // Programs that look names up before they ask a proxy name the address; `heddle capture` learns it from here.
     const names = service.virtualAddress === undefined ? hosts : [...hosts, service.virtualAddress];
     const domains = names.flatMap((host) => (carriesHttp(service) ? [host, `${host}:${service.port}`] : [`${host}:${service.port}`]));
     virtualHosts.push({ name: outboundName(service), domains, routes });
   }
-  return { name: MESH_ROUTE, virtualHosts };
+  const taken = new Set(virtualHosts.flatMap(({ domains }) => domains));
+  return { name: MESH_ROUTE, virtualHosts: [...virtualHosts, ...compileEgressHosts(egress, taken)] };
 }
 
 /** TLS connections to the shared proxy that pass through by the name in their ClientHello. */
@@ -115,16 +146,6 @@ export function compileServerNames(services: Iterable<Service>): ServerNameRoute
 export function tunnelFilter(service: Service): TcpFilter {
   const { namespace, name, port } = service;
   return { kind: 'tcp', cluster: outboundName(service), tunnel: `${name}.${namespace}.${MESH_DOMAIN}:${port}`.toLowerCase() };
-}
-
-/** Whether there are requests to route. */
-export function carriesHttp({ protocol }: Service): boolean {
-  return protocol !== 'tcp' && protocol !== 'tls';
-}
-
-/** Whether connections are carried as they are. */
-export function carriesBytes({ protocol }: Service): boolean {
-  return protocol === 'tcp' || protocol === 'tls' || protocol === 'auto';
 }
 
 /**
@@ -151,10 +172,6 @@ export function hostnamesOf(services: Iterable<Service>): Map<Service, string[]>
   return owned;
 }
 
-function requestRoute(service: Service): Route {
-  return { prefix: '/', cluster: outboundName(service), timeoutMs: service.timeoutMs, retry: service.retry };
-}
-
 function tunnelRoute(service: Service): Route {
-  return { prefix: '', connect: 'forward', cluster: outboundName(service), timeoutMs: 0, retry: { attempts: 0, on: [] } };
+  return { name: TUNNEL_ROUTE, match: { kind: 'connect' }, action: { kind: 'tunnel', how: 'forward', cluster: outboundName(service) } };
 }

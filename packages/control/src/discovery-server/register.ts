@@ -5,18 +5,22 @@ import { status } from '@grpc/grpc-js';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { discovery } from '@heddle/api';
 import type { Clock, Logger } from '@heddle/runtime';
+import type { DrainDesk } from '../drain/desk.ts';
 import type { HealthReport } from '../registry/records.ts';
-import type { Lease, Registry } from '../registry/registry.ts';
+import type { Lease } from '../registry/lease.ts';
+import type { Registry } from '../registry/registry.ts';
 import type { Caller } from '../server/caller.ts';
 import { logRefusal } from '../server/handlers.ts';
 import type { OpenStreams } from '../server/handlers.ts';
 import { CallError, statusOf } from '../server/status.ts';
 import { requireOwn } from './own.ts';
+import { RegisterDrain } from './register-drain.ts';
 
 type Call = ServerDuplexStream<discovery.RegisterRequest, discovery.RegisterResponse>;
 
 export interface RegisterOptions {
   readonly registry: Registry;
+  readonly drains: DrainDesk;
   readonly streams: OpenStreams;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -27,8 +31,20 @@ const MESSAGES_PER_SECOND = 20;
 /** What may come at once: a program that stood still catches up. */
 const MESSAGES_BURST = 200;
 
-export async function serveRegister(call: Call, caller: Caller, { registry, streams, clock, logger }: RegisterOptions): Promise<void> {
+export async function serveRegister(call: Call, caller: Caller, options: RegisterOptions): Promise<void> {
+  const { registry, drains, streams, clock, logger } = options;
   let over = false;
+  let lease: Lease | undefined;
+  const answer = (revision: number): discovery.RegisterResponse => {
+    const instanceRevision = lease === undefined ? 0 : (registry.instance(lease.ref)?.revision ?? 0);
+    return { leaseTtlMs: lease?.ttlMs ?? 0, revision, instanceRevision, drain: drain.progress };
+  };
+  const drain = new RegisterDrain({
+    drains,
+    clock,
+    // One who has gone meanwhile is told nothing.
+    onStep: () => void (over || call.cancelled || call.write(answer(registry.revision))),
+  });
   const fail = (error: object): void => {
     if (over) return;
     over = true;
@@ -38,11 +54,11 @@ export async function serveRegister(call: Call, caller: Caller, { registry, stre
     fail,
     stop: () => {
       over = true;
+      drain.close();
     },
   });
   const pace = new Pace(clock);
   try {
-    let lease: Lease | undefined;
     // Not destroyed at the end of the requests: the answer is still to come.
     for await (const request of call.iterator({ destroyOnReturn: false }) as AsyncIterable<discovery.RegisterRequest>) {
       pace.take();
@@ -54,8 +70,8 @@ export async function serveRegister(call: Call, caller: Caller, { registry, stre
         revision = await registry.heartbeat(lease, reportOf(request), request.expected?.value);
       }
       if (over) return;
-      const instanceRevision = registry.instance(lease.ref)?.revision ?? 0;
-      await write(call, { leaseTtlMs: lease.ttlMs, revision, instanceRevision });
+      drain.took(request, lease.ref);
+      await write(call, answer(revision));
     }
     if (!over) call.end();
     over = true;

@@ -5,6 +5,7 @@ import { discovery, example } from '@heddle/api';
 import { serviceKey } from '@heddle/core';
 import type { Clock, Logger } from '@heddle/runtime';
 import type { InstanceRef } from '../registry/keys.ts';
+import type { DrainDesk } from '../drain/desk.ts';
 import type { Registry } from '../registry/registry.ts';
 import { callerOf } from '../server/access.ts';
 import type { Caller } from '../server/caller.ts';
@@ -18,6 +19,7 @@ import { watchServices } from './watch.ts';
 
 export interface DiscoveryServerOptions {
   readonly registry: Registry;
+  readonly drains: DrainDesk;
   readonly streams: OpenStreams;
   readonly clock: Clock;
   readonly logger: Logger;

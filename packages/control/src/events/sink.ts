@@ -4,6 +4,7 @@ export type EventKind =
   | 'service-declared'
   | 'service-changed'
   | 'service-removed'
+  | 'egress-changed'
   | 'instance-registered'
   | 'instance-deregistered'
   | 'instance-expired'

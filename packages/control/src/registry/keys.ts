@@ -1,9 +1,10 @@
 // Where things are in the store. Names cannot contain a slash, so a key is read back without doubt.
-import type { ServiceRef } from '@heddle/core';
+import type { EgressHost, ServiceRef } from '@heddle/core';
 
 export const ROOT = '/heddle/';
 const SERVICES = '/heddle/services/';
 const INSTANCES = '/heddle/instances/';
+const EGRESS = '/heddle/egress/';
 /** Instances whose leases have ended together with most others of their service. */
 const KEPT = '/heddle/kept/';
 export const HISTORIES_KEY = '/heddle/histories';
@@ -18,6 +19,10 @@ export interface InstanceRef {
 
 export function serviceStoreKey(ref: ServiceRef): string {
   return `${SERVICES}${ref.namespace}/${ref.name}`;
+}
+
+export function egressStoreKey({ host, port }: EgressHost): string {
+  return `${EGRESS}${host.toLowerCase()}:${port}`;
 }
 
 export function instanceStoreKey(ref: InstanceRef): string {
@@ -35,6 +40,7 @@ export function instanceName(ref: InstanceRef): string {
 
 export type ParsedKey =
   | { readonly kind: 'service'; readonly ref: ServiceRef }
+  | { readonly kind: 'egress' }
   | { readonly kind: 'instance' | 'kept'; readonly ref: InstanceRef };
 
 /** Undefined for keys of others (tokens, later additions). */
@@ -44,6 +50,7 @@ export function parseStoreKey(key: string): ParsedKey | undefined {
     if (namespace === undefined || name === undefined || rest.length > 0) return undefined;
     return { kind: 'service', ref: { namespace, name } };
   }
+  if (key.startsWith(EGRESS)) return { kind: 'egress' };
   const kind = key.startsWith(INSTANCES) ? 'instance' : key.startsWith(KEPT) ? 'kept' : undefined;
   if (kind === undefined) return undefined;
   const [namespace, name, id, ...rest] = key.slice((kind === 'kept' ? KEPT : INSTANCES).length).split('/');

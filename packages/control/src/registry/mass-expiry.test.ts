@@ -11,7 +11,8 @@ import { RegistryError } from './errors.ts';
 import { NO_EXPIRY, decideExpiry, withoutInstance } from './mass-expiry.ts';
 import type { ExpiryState } from './mass-expiry.ts';
 import { openRegistry } from './registry.ts';
-import type { Lease, Registry } from './registry.ts';
+import type { Lease } from './lease.ts';
+import type { Registry } from './registry.ts';
 import type { Store } from './store.ts';
 
 const healthy = { health: 'healthy', reason: 'checks pass' } as const;

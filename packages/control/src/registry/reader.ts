@@ -82,3 +82,12 @@ export class Reader {
 export function invalid(path: string, rule: string): RegistryError {
   return new RegistryError('INVALID', `${path} ${rule}`);
 }
+
+/** Throws RegistryError INVALID. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new RegistryError('INVALID', 'the record is not JSON', error);
+  }
+}

@@ -1,24 +1,10 @@
-// What the store holds under a service's and an instance's key: JSON, checked by the same rules when it comes from the
+// What the store holds under an instance's key: JSON, checked by the same rules when it comes from the
 // network and when it is read back.
-import { VIRTUAL_NETWORK, isVirtualAddress, localityProblem, metadataProblem, portsProblem, serviceKey } from '@heddle/core';
-import type {
-  AttributeProblem,
-  BalancePolicy,
-  HealthCheckPolicy,
-  Instance,
-  InstanceHealth,
-  Locality,
-  OutboundPort,
-  Protocol,
-  RetryCondition,
-  Service,
-  ServiceRef,
-} from '@heddle/core';
-import { RegistryError } from './errors.ts';
+import { localityProblem, metadataProblem, portsProblem } from '@heddle/core';
+import type { AttributeProblem, Instance, InstanceHealth, Locality, OutboundPort, ServiceRef } from '@heddle/core';
 import { NAME_FORM } from './keys.ts';
 import type { RegistryLimits } from './limits.ts';
-import { Reader, invalid } from './reader.ts';
-import type { StoreEntry } from './store.ts';
+import { Reader, invalid, parseJson } from './reader.ts';
 
 /** An instance without the verdict and the revision, which are the registry's to give. */
 export type Registration = Omit<Instance, 'health' | 'healthReason' | 'revision'>;
@@ -45,10 +31,6 @@ export interface ReadRecord {
 
 const NAME_RULE = 'a name: 1 to 63 letters, digits, dots, dashes and underscores, a letter or digit at both ends';
 const HEALTHS: readonly InstanceHealth[] = ['starting', 'healthy', 'unhealthy', 'draining'];
-const PROTOCOLS: readonly Protocol[] = ['http', 'http2', 'grpc', 'tcp', 'tls', 'auto'];
-const POLICIES: readonly BalancePolicy[] = ['round-robin'];
-const RETRY_CONDITIONS: readonly RetryCondition[] = ['connect-failure', 'refused', 'reset'];
-const DURATION_MS_MAX = 86_400_000;
 
 /** Throws RegistryError INVALID that names the field. */
 export function readRegistration(value: unknown, limits: RegistryLimits): Registration {
@@ -86,63 +68,6 @@ export function readInstanceRecord(text: string, limits: RegistryLimits, known?:
   const registrationText = JSON.stringify(stored) ?? '';
   const registration = known?.registrationText === registrationText ? known.record.registration : readRegistration(stored, limits);
   return { record: { registration, own, outside, leaseTtlMs }, registrationText };
-}
-
-export function readService(text: string): Service {
-  const reader = new Reader(parseJson(text), 'service');
-  const retry = reader.object('retry');
-  const labels: Record<string, string> = {};
-  for (const [name, value] of reader.entries('labels', 256)) labels[name] = String(value);
-  return {
-    ...readRef(reader, 'name'),
-    port: reader.integer('port', 1, 65_535),
-    protocol: reader.oneOf('protocol', PROTOCOLS),
-    labels,
-    metadata: readAttributes(reader, 'metadata', metadataProblem),
-    ports: readAttributes(reader, 'ports', portsProblem),
-    health: readHealthCheck(reader.object('health')),
-    balance: reader.oneOf('balance', POLICIES),
-    timeoutMs: reader.integer('timeoutMs', 0, DURATION_MS_MAX),
-    connectTimeoutMs: reader.integer('connectTimeoutMs', 1, DURATION_MS_MAX),
-    retry: {
-      attempts: retry.integer('attempts', 0, 100),
-      on: retry.list('on', 16, (item, path) => new Reader({ condition: item }, path).oneOf('condition', RETRY_CONDITIONS)),
-    },
-    // A record of before there were any: the next declaration gives one.
-    ...(reader.has('virtualAddress') ? { virtualAddress: readVirtualAddress(reader) } : {}),
-  };
-}
-
-/** Virtual addresses that services have, by `<namespace>/<name>`. Records that cannot be read hold none. */
-export function heldAddresses(entries: readonly StoreEntry[]): Map<string, string> {
-  const held = new Map<string, string>();
-  for (const { value } of entries) {
-    try {
-      const service = readService(value);
-      if (service.virtualAddress !== undefined) held.set(serviceKey(service), service.virtualAddress);
-    } catch {
-      // The view has logged it; the declaration that is going on replaces it.
-    }
-  }
-  return held;
-}
-
-function readVirtualAddress(reader: Reader): string {
-  const address = reader.text('virtualAddress', 15);
-  if (!isVirtualAddress(address)) throw reader.fail('virtualAddress', `${address} is not one of ${VIRTUAL_NETWORK}`);
-  return address;
-}
-
-function readHealthCheck(reader: Reader): HealthCheckPolicy {
-  const kind = reader.oneOf('kind', ['http', 'tcp'] as const);
-  return {
-    kind,
-    ...(kind === 'http' ? { path: reader.text('path', 4_096) } : {}),
-    intervalMs: reader.integer('intervalMs', 1, DURATION_MS_MAX),
-    timeoutMs: reader.integer('timeoutMs', 1, DURATION_MS_MAX),
-    unhealthyAfter: reader.integer('unhealthyAfter', 1, 1_000),
-    healthyAfter: reader.integer('healthyAfter', 1, 1_000),
-  };
 }
 
 function readReport(reader: Reader, limits: RegistryLimits): HealthReport {
@@ -211,12 +136,4 @@ function readNode(reader: Reader, limits: RegistryLimits): string {
 
 function isWildcard(address: string): boolean {
   return address === '0.0.0.0' || /^[0:]+$/.test(address);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new RegistryError('INVALID', 'the record is not JSON', error);
-  }
 }

@@ -1,7 +1,7 @@
 // The typed registry over the Store: services of the mesh file, instances with leases, health merged from all who report.
 // Every write is a compare-and-set, so several control planes may share one store. Reads come from the view in memory.
 import { assignVirtualAddresses, serviceKey } from '@heddle/core';
-import type { Instance, Service } from '@heddle/core';
+import type { EgressHost, Instance, Service, VerdictReason } from '@heddle/core';
 import type { Clock, Logger, Random } from '@heddle/runtime';
 import { nodeClock, nodeRandom } from '@heddle/runtime/node';
 import type { EventSink } from '../events/sink.ts';
@@ -10,16 +10,30 @@ import { RegistryError } from './errors.ts';
 import { isPast, readHistories, withHistory } from './history.ts';
 import type { History } from './history.ts';
 import { Keeper } from './keeper.ts';
-import { HISTORIES_KEY, ROOT, instanceName, instanceStoreKey, keptStoreKey, parseStoreKey, serviceStoreKey } from './keys.ts';
+import {
+  HISTORIES_KEY,
+  ROOT,
+  egressStoreKey,
+  instanceName,
+  instanceStoreKey,
+  keptStoreKey,
+  parseStoreKey,
+  serviceStoreKey,
+} from './keys.ts';
 import type { InstanceRef } from './keys.ts';
+import { checkExpected, contended, expired, notFound, superseded } from './lease.ts';
+import type { Lease } from './lease.ts';
 import { REGISTRY_LIMITS, leaseTtlMs } from './limits.ts';
 import type { RegistryLimits } from './limits.ts';
-import { cleanReason, heldAddresses, readInstanceRecord, readRegistration } from './records.ts';
+import { cleanReason, readInstanceRecord, readRegistration } from './records.ts';
 import type { HealthReport, InstanceRecord, Registration } from './records.ts';
-import { tellInstance, tellService } from './story.ts';
+import { checkDeclaration, declarationOf } from './declaration.ts';
+import { heldAddresses } from './service-record.ts';
+import { tellEgress, tellInstance, tellService } from './story.ts';
 import { StoreError } from './store.ts';
 import type { Store, StoreEntry, StoreEvent, StoreOperation, StoreWatch } from './store.ts';
 import { TRANSACTION_LIMITS } from './transaction.ts';
+import { reasonsOf } from './verdict.ts';
 import { ViewBuilder } from './view.ts';
 import type { HeldInstance, RegistryChange, RegistryView, ServiceView } from './view.ts';
 
@@ -40,15 +54,6 @@ export type Missed =
   | { readonly known: true; readonly services: readonly string[] }
   /** `compacted`: too long ago. `ahead`: the registry has not got so far. `other-history`: it was restored from older data. */
   | { readonly known: false; readonly reason: 'compacted' | 'ahead' | 'other-history' };
-
-/** A live registration: what heartbeats are sent for. */
-export interface Lease {
-  readonly ref: InstanceRef;
-  readonly id: string;
-  readonly ttlMs: number;
-  /** The registry's revision at which the instance was there. */
-  readonly revision: number;
-}
 
 /** Tries of a compare-and-set against other writers of the same instance; they are at most a handful. */
 const ATTEMPTS_MAX = 16;
@@ -99,6 +104,11 @@ export class Registry {
       service: (key, before, after) => {
         const told = this.#watch === undefined ? undefined : tellService(before, after);
         if (told !== undefined) events.record(told.kind, key, told.message);
+      },
+      egress: (before, after) => {
+        const host = after ?? before;
+        const told = this.#watch === undefined ? undefined : tellEgress(before, after);
+        if (told !== undefined && host !== undefined) events.record(told.kind, `${host.host}:${host.port}`, told.message);
       },
       instance: (ref, before, after, hasExpired) => {
         this.#note(ref, before, after, hasExpired);
@@ -214,6 +224,17 @@ export class Registry {
     return this.#view.held(ref)?.instance;
   }
 
+  /** All that its verdict was made from, the worst first; undefined: there is no such instance. */
+  reasons(ref: InstanceRef): readonly VerdictReason[] | undefined {
+    const held = this.#view.held(ref);
+    return held === undefined ? undefined : reasonsOf(held.record, held.isKept);
+  }
+
+  /** Hosts outside the mesh that may be called through it, sorted. */
+  get egress(): readonly EgressHost[] {
+    return this.#view.egress;
+  }
+
   instancesOfNode(node: string): readonly Instance[] {
     return this.#view.instancesOfNode(node);
   }
@@ -224,18 +245,21 @@ export class Registry {
     return { close: () => this.#listeners.delete(listener) };
   }
 
-  /** Makes the declared services exactly these, each with its virtual address. Instances of a service that went are removed with it. */
-  async declareServices(services: readonly Service[]): Promise<void> {
+  /**
+   * Makes the declared services exactly these, each with its virtual address, and the hosts outside the mesh too. Instances of a service that
+   * went are removed with it. Throws RegistryError: INVALID, LIMIT (nothing was changed), UNAVAILABLE.
+   */
+  async declareServices(services: readonly Service[], egress: readonly EgressHost[] = []): Promise<void> {
+    checkDeclaration(services, egress);
     const wanted = new Map(services.map((service) => [serviceStoreKey(service), service]));
-    const operations: StoreOperation[] = [];
     const { entries } = await this.#call(() => this.#store.list(`${ROOT}services/`));
-    const present = new Map(entries.map((entry) => [entry.key, entry.value]));
+    const hosts = await this.#call(() => this.#store.list(`${ROOT}egress/`));
     const addresses = assignVirtualAddresses(services.map(serviceKey), heldAddresses(entries));
-    for (const [key, service] of wanted) {
-      const value = JSON.stringify({ ...service, virtualAddress: addresses.get(serviceKey(service)) });
-      if (present.get(key) !== value) operations.push({ kind: 'put', key, value });
-    }
-    for (const key of present.keys()) if (!wanted.has(key)) operations.push({ kind: 'delete', key });
+    const values = new Map<string, string>();
+    for (const [key, service] of wanted)
+      values.set(key, JSON.stringify({ ...service, virtualAddress: addresses.get(serviceKey(service)) }));
+    for (const host of egress) values.set(egressStoreKey(host), JSON.stringify(host));
+    const operations = declarationOf([...entries, ...hosts.entries], values);
     const leases: string[] = [];
     for (const { instance, lease, isKept } of this.#view.allHeld()) {
       if (wanted.has(serviceStoreKey(instance.service))) continue;
@@ -543,7 +567,7 @@ export class Registry {
       this.#waiting.delete(waiting);
       waiting.resolve();
     }
-    if (change.services.size === 0 && change.nodes.size === 0) return;
+    if (change.services.size === 0 && change.nodes.size === 0 && !change.egress) return;
     for (const listener of [...this.#listeners]) listener(change);
   }
 }
@@ -553,46 +577,12 @@ function servicesOf(events: readonly StoreEvent[]): Set<string> {
   const services = new Set<string>();
   for (const event of events) {
     const parsed = parseStoreKey(event.kind === 'put' ? event.entry.key : event.key);
-    if (parsed !== undefined) services.add(serviceKey(parsed.kind === 'service' ? parsed.ref : parsed.ref.service));
+    if (parsed !== undefined && parsed.kind !== 'egress')
+      services.add(serviceKey(parsed.kind === 'service' ? parsed.ref : parsed.ref.service));
   }
   return services;
 }
 
-/** Throws RegistryError CONFLICT. */
-function checkExpected(ref: InstanceRef, revision: number, expected: number | undefined): void {
-  if (expected === undefined || expected === revision) return;
-  const is = revision === 0 ? 'does not exist' : `is at revision ${revision}`;
-  const wanted = expected === 0 ? 'that it does not exist' : `revision ${expected}`;
-  throw new RegistryError(
-    'CONFLICT',
-    `${instanceName(ref)} ${is}, expected was ${wanted}; look at it again before changing it`,
-    undefined,
-    revision,
-  );
-}
-
 function sameReport(a: HealthReport, b: HealthReport): boolean {
   return a.health === b.health && a.reason === b.reason;
-}
-
-function expired(lease: Lease): RegistryError {
-  return new RegistryError(
-    'EXPIRED',
-    `${instanceName(lease.ref)} is no longer registered: its lease of ${lease.ttlMs} ms ended or it was deregistered; register again`,
-  );
-}
-
-function superseded(lease: Lease): RegistryError {
-  return new RegistryError(
-    'SUPERSEDED',
-    `another registration has taken the place of ${instanceName(lease.ref)}; if two processes use the same instance id, give one of them another`,
-  );
-}
-
-function notFound(ref: InstanceRef): RegistryError {
-  return new RegistryError('NOT_FOUND', `there is no instance ${instanceName(ref)}`);
-}
-
-function contended(ref: InstanceRef): RegistryError {
-  return new RegistryError('UNAVAILABLE', `${instanceName(ref)} is being changed by others all the time; try again`);
 }

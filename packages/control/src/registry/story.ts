@@ -1,6 +1,6 @@
 // What changes of the registry are to people: one event each, with what it was and what it is.
 import { formatLocality } from '@heddle/core';
-import type { Service, SocketAddress } from '@heddle/core';
+import type { EgressHost, Service, SocketAddress, TrafficRule } from '@heddle/core';
 import type { EventKind } from '../events/sink.ts';
 import type { HeldInstance } from './view.ts';
 
@@ -14,6 +14,12 @@ export function tellService(before: Service | undefined, after: Service | undefi
   if (before === undefined) return { kind: 'service-declared', message: `${after.protocol} on port ${after.port}` };
   const changes = differences(before, after);
   return changes.length === 0 ? undefined : { kind: 'service-changed', message: changes.join('; ') };
+}
+
+export function tellEgress(before: EgressHost | undefined, after: EgressHost | undefined): Told | undefined {
+  if (before?.protocol === after?.protocol) return undefined;
+  const message = after === undefined ? 'may not be called any more' : `may be called, by ${after.protocol}`;
+  return { kind: 'egress-changed', message };
 }
 
 export function tellInstance(before: HeldInstance | undefined, after: HeldInstance | undefined, hasExpired: boolean): Told | undefined {
@@ -43,9 +49,22 @@ function tellHealth(before: HeldInstance | undefined, after: HeldInstance): Told
 function differences(before: Service, after: Service): string[] {
   const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])] as (keyof Service)[];
   return keys.flatMap((key) => {
+    if (key === 'rules') return ruleDifferences(before.rules, after.rules);
     const [was, is] = [JSON.stringify(before[key]), JSON.stringify(after[key])];
     return was === is ? [] : [`${key} ${was === undefined ? 'none' : was} → ${is === undefined ? 'none' : is}`];
   });
+}
+
+/** By name: what they say has many lines. */
+function ruleDifferences(before: readonly TrafficRule[], after: readonly TrafficRule[]): string[] {
+  if (JSON.stringify(before) === JSON.stringify(after)) return [];
+  const was = new Map(before.map((rule) => [rule.name, JSON.stringify(rule)]));
+  const is = new Map(after.map((rule) => [rule.name, JSON.stringify(rule)]));
+  const steps = [
+    ...[...is].flatMap(([name, rule]) => (was.get(name) === rule ? [] : [`${name} ${was.has(name) ? 'changed' : 'added'}`])),
+    ...[...was.keys()].flatMap((name) => (is.has(name) ? [] : [`${name} removed`])),
+  ];
+  return [`rules: ${steps.length === 0 ? `in another order: ${[...is.keys()].join(', ')}` : steps.join(', ')}`];
 }
 
 function text({ address, port }: SocketAddress): string {

@@ -2,12 +2,13 @@
 // that did not change keep their identity, so that whoever derives something from them can keep the result. A change costs in
 // proportion to the instances of its service, never to all there are.
 import { serviceKey } from '@heddle/core';
-import type { Instance, Service } from '@heddle/core';
-import { instanceStoreKey, keptStoreKey, parseStoreKey, serviceStoreKey } from './keys.ts';
+import type { EgressHost, Instance, Service } from '@heddle/core';
+import { egressStoreKey, instanceStoreKey, keptStoreKey, parseStoreKey, serviceStoreKey } from './keys.ts';
 import type { InstanceRef } from './keys.ts';
 import type { RegistryLimits } from './limits.ts';
-import { readInstanceRecord, readService } from './records.ts';
+import { readInstanceRecord } from './records.ts';
 import type { InstanceRecord, ReadRecord } from './records.ts';
+import { readEgress, readService } from './service-record.ts';
 import { changedAt, withoutAt } from './sorted.ts';
 import type { StoreEntry, StoreEvent } from './store.ts';
 import { verdictOf } from './verdict.ts';
@@ -31,6 +32,8 @@ export interface RegistryChange {
   readonly services: ReadonlySet<string>;
   /** Data planes of which an instance came, changed or went. */
   readonly nodes: ReadonlySet<string>;
+  /** Whether a host outside the mesh came, changed or went. */
+  readonly egress: boolean;
 }
 
 export interface HeldInstance extends ReadRecord {
@@ -46,6 +49,7 @@ export interface ViewObserver {
   /** A record that cannot be read is left out. */
   invalid(key: string, error: unknown): void;
   service(key: string, before: Service | undefined, after: Service | undefined): void;
+  egress(before: EgressHost | undefined, after: EgressHost | undefined): void;
   /** `hasExpired`: it went because its lease ended. */
   instance(ref: InstanceRef, before: HeldInstance | undefined, after: HeldInstance | undefined, hasExpired: boolean): void;
 }
@@ -56,6 +60,10 @@ export class ViewBuilder {
   readonly #limits: RegistryLimits;
   readonly #observer: ViewObserver;
   readonly #services = new Map<string, Service>();
+  /** By its key in the store. */
+  readonly #egress = new Map<string, EgressHost>();
+  #egressList: readonly EgressHost[] = [];
+  #egressChanged = false;
   readonly #instances = new Map<string, Map<string, HeldInstance>>();
   readonly #byNode = new Map<string, Map<string, Instance>>();
   /** Lists made from `#byNode`, while they hold. */
@@ -86,6 +94,11 @@ export class ViewBuilder {
 
   service(key: string): ServiceView | undefined {
     return this.#views.get(key);
+  }
+
+  /** Hosts outside the mesh, sorted. */
+  get egress(): readonly EgressHost[] {
+    return this.#egressList;
   }
 
   held(ref: InstanceRef): HeldInstance | undefined {
@@ -132,6 +145,7 @@ export class ViewBuilder {
       if (!present.has(key)) gone.push({ kind: 'delete', key, revision, expired: false });
     };
     for (const service of this.#services.values()) drop(serviceStoreKey(service));
+    for (const host of this.#egress.values()) drop(egressStoreKey(host));
     for (const { instance, isKept } of this.allHeld()) drop(isKept ? keptStoreKey(instance) : instanceStoreKey(instance));
     this.take([...gone, ...entries.map((entry): StoreEvent => ({ kind: 'put', entry }))]);
     return this.commit(revision);
@@ -144,7 +158,8 @@ export class ViewBuilder {
       const parsed = parseStoreKey(key);
       if (parsed === undefined) continue;
       try {
-        if (parsed.kind === 'service')
+        if (parsed.kind === 'egress') this.#setEgress(key, event.kind === 'put' ? readEgress(event.entry.value) : undefined);
+        else if (parsed.kind === 'service')
           this.#setService(serviceKey(parsed.ref), event.kind === 'put' ? readService(event.entry.value) : undefined);
         else this.#takeInstance(parsed.ref, parsed.kind === 'kept', event);
       } catch (error) {
@@ -164,9 +179,12 @@ export class ViewBuilder {
   /** Makes what was taken the truth, and says what changed by it. */
   commit(revision: number): RegistryChange {
     const changed = this.#changed;
-    const change: RegistryChange = { revision, services: new Set(changed.keys()), nodes: this.#changedNodes };
+    const services = new Set(changed.keys());
+    const change: RegistryChange = { revision, services, nodes: this.#changedNodes, egress: this.#egressChanged };
     this.#changed = new Map();
     this.#changedNodes = new Set();
+    if (this.#egressChanged) this.#egressList = [...this.#egress].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, host]) => host);
+    this.#egressChanged = false;
     this.#revision = revision;
     this.#snapshot = undefined;
     for (const [key, ids] of changed) this.#rebuild(key, ids);
@@ -179,6 +197,14 @@ export class ViewBuilder {
     else this.#services.set(key, service);
     this.#idsOf(key);
     this.#observer.service(key, before, service);
+  }
+
+  #setEgress(key: string, host: EgressHost | undefined): void {
+    const before = this.#egress.get(key);
+    if (host === undefined) this.#egress.delete(key);
+    else this.#egress.set(key, host);
+    this.#egressChanged = true;
+    this.#observer.egress(before, host);
   }
 
   /** A live record stands before one that is kept. */

@@ -78,7 +78,7 @@ test('an address that was held stays with its service, also when it would draw a
 });
 
 test('the routes of the mesh name the address of a service, with and without its port', () => {
-  const route = compileMeshRoute([service('web', { port: 81, virtualAddress: '240.7.7.7' }), service('orders')]);
+  const route = compileMeshRoute([service('web', { port: 81, virtualAddress: '240.7.7.7' }), service('orders')], () => []);
   const domains = (name: string) => route.virtualHosts.find((host) => host.name === `outbound/default/${name}`)?.domains ?? [];
   assert.ok(domains('web').includes('240.7.7.7') && domains('web').includes('240.7.7.7:81'));
   assert.ok(!domains('orders').some((domain) => domain.startsWith('2')));

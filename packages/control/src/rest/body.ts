@@ -1,6 +1,7 @@
 // Bodies of requests: bounded while they are read, of a kind that is expected, and with the place of what is wrong in them.
 import type { Readable } from 'node:stream';
 import type { z } from 'zod';
+import { faultsOf } from '../schema/faults.ts';
 import { ProblemError } from './problems.ts';
 
 /** A registration with all its labels and ports has some 200 kB. */
@@ -115,7 +116,7 @@ function jsonFault(message: string, text: string): string {
 export function check<T extends z.ZodType>(schema: T, value: unknown, where: 'path' | 'query' | 'body'): z.output<T> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const errors = result.error.issues.flatMap(faults).slice(0, ERRORS_MAX);
+  const errors = result.error.issues.flatMap(faultsOf).slice(0, ERRORS_MAX);
   const [first = { path: '', message: 'is wrong' }] = errors;
   const place = first.path === '' ? where : `${where}: ${first.path}`;
   throw new ProblemError('INVALID', `${place}: ${first.message}${errors.length > 1 ? `; and ${errors.length - 1} more` : ''}`, { errors });
@@ -123,22 +124,3 @@ export function check<T extends z.ZodType>(schema: T, value: unknown, where: 'pa
 
 /** Of a large body that is wrong everywhere, more than anybody reads. */
 const ERRORS_MAX = 50;
-
-function faults(issue: z.core.$ZodIssue): { path: string; message: string }[] {
-  if (issue.code === 'unrecognized_keys')
-    return issue.keys.map((key) => ({ path: fieldPath([...issue.path, key]), message: 'there is no such field here' }));
-  if (issue.code === 'invalid_type' && issue.message.endsWith('received undefined'))
-    return [{ path: fieldPath(issue.path), message: `is missing; expected ${issue.expected}` }];
-  return [{ path: fieldPath(issue.path), message: plain(issue.message) }];
-}
-
-function plain(message: string): string {
-  const text = message.replace(/^Invalid (?:input|string|option): /, '').slice(0, 300);
-  return `${text.charAt(0).toLowerCase()}${text.slice(1)}`;
-}
-
-function fieldPath(path: readonly PropertyKey[]): string {
-  return path
-    .map((key, index) => (typeof key === 'number' ? `[${key}]` : `${index === 0 ? '' : '.'}${String(key).slice(0, 100)}`))
-    .join('');
-}

@@ -1,15 +1,14 @@
 // Operations on one instance: registration with a lease, verdicts, drain.
 import type { InstanceHealth } from '@heddle/core';
+import { putIntoRotation, takeOutOfRotation } from '../drain/operator.ts';
 import { RegistryError } from '../registry/errors.ts';
 import type { InstanceRef } from '../registry/keys.ts';
 import { instanceName } from '../registry/keys.ts';
 import type { HealthReport } from '../registry/records.ts';
 import type { Handlers, Reply, RestContext } from './handler.ts';
-import { presentInstance } from './present.ts';
+import { presentDrain, presentInstance } from './present.ts';
 import { ProblemError } from './problems.ts';
-
-/** The detector of the operator who takes an instance out of rotation. Others cannot have its name: it has a space. */
-const DRAIN_DETECTOR = 'the operator';
+import type { InstanceDetail } from './schema/instances.ts';
 
 type InstanceOperation =
   | 'getInstance'
@@ -22,8 +21,10 @@ type InstanceOperation =
 
 export const instanceHandlers: Pick<Handlers, InstanceOperation> = {
   getInstance: ({ path }, context) => {
-    const { revision, ...instance } = require(refOf(path), context);
-    return { status: 200, value: { ...instance, revision }, tag: String(revision) };
+    const ref = refOf(path);
+    const instance = require(ref, context);
+    const reasons = [...(context.registry.reasons(ref) ?? [])];
+    return { status: 200, value: { ...instance, reasons } satisfies InstanceDetail, tag: String(instance.revision) };
   },
   registerInstance: async ({ path, body }, { registry }, { expectedRevision }) => {
     const ref = refOf(path);
@@ -72,19 +73,21 @@ export const instanceHandlers: Pick<Handlers, InstanceOperation> = {
     await context.registry.reportHealth(ref, detector, { health, reason }, expectedRevision);
     return answer(ref, context);
   },
-  drainInstance: async ({ path, body }, context, { expectedRevision }) => {
+  drainInstance: async ({ path, query, body }, context, { expectedRevision }) => {
     const ref = refOf(path);
-    await context.registry.reportHealth(
-      ref,
-      DRAIN_DETECTOR,
-      { health: 'draining', reason: body.reason || 'taken out of rotation' },
-      expectedRevision,
-    );
-    return answer(ref, context);
+    await takeOutOfRotation(ref, body.reason, context.registry, expectedRevision);
+    const reply = answer(ref, context);
+    if (query.waitMs === undefined) return reply;
+    const drain = presentDrain(await context.proxies.drains.begin(ref, query.waitMs).done);
+    // It may have left by now, which is what was wanted.
+    const instance = context.registry.instance(ref);
+    if (instance === undefined) return { ...reply, value: { ...(reply.value as object), drain } };
+    const now = answer(ref, context);
+    return { ...now, value: { ...(now.value as object), drain } };
   },
   undrainInstance: async ({ path }, context, { expectedRevision }) => {
     const ref = refOf(path);
-    await context.registry.reportHealth(ref, DRAIN_DETECTOR, { health: 'healthy', reason: '' }, expectedRevision);
+    await putIntoRotation(ref, context.registry, expectedRevision);
     return answer(ref, context);
   },
 };

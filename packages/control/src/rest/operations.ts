@@ -4,10 +4,12 @@ import type { ProblemCode } from './problems.ts';
 import { EventList, EventQuery } from './schema/events.ts';
 import {
   Drain,
+  DrainAnswer,
+  DrainQuery,
   HealthReport,
   Heartbeat,
   HeartbeatAnswer,
-  Instance,
+  InstanceDetail,
   InstanceList,
   InstancePath,
   InstanceQuery,
@@ -163,10 +165,10 @@ export const OPERATIONS = {
     method: 'GET',
     url: ONE_INSTANCE,
     tag: 'instances',
-    summary: 'One instance',
+    summary: 'One instance, with all that its verdict was made from',
     path: InstancePath,
     tagged: true,
-    answers: { 200: { description: 'The instance.', schema: Instance } },
+    answers: { 200: { description: 'The instance.', schema: InstanceDetail } },
     problems: ['NOT_FOUND'],
   },
   registerInstance: {
@@ -225,12 +227,14 @@ export const OPERATIONS = {
     url: `${ONE_INSTANCE}/drain`,
     tag: 'instances',
     summary: 'Take an instance out of rotation',
-    description: 'It gets no new calls; those that run end. It stays so, also when it registers again, until it is put back.',
+    description:
+      'It gets no new calls; those that run end. It stays so, also when it registers again, until it is put back. With `waitMs` the answer comes when every data plane has acknowledged it, or with those that have not.',
     path: InstancePath,
+    query: DrainQuery,
     conditional: true,
     body: Drain,
     bodyOptional: true,
-    answers: INSTANCE_ANSWER,
+    answers: { 200: { description: 'The instance as it is then.', schema: DrainAnswer } },
     problems: ['NOT_FOUND', 'LIMIT'],
   },
   undrainInstance: {

@@ -2,12 +2,15 @@
 import type { LoggedEvent } from '../events/log.ts';
 import { stateHash } from '@heddle/api';
 import { serviceHostnames } from '@heddle/core';
-import type { Instance } from '@heddle/core';
+import type { Instance, Service as ModelService } from '@heddle/core';
+import type { DrainProgress } from '../drain/barrier.ts';
 import type { ServiceView } from '../registry/view.ts';
+import { POLICIES } from '../schema/service.ts';
+import type { PolicyName } from '../schema/service.ts';
 import type { ConnectedProxy, ReportedState } from '../xds-server/applied.ts';
 import type { Event } from './schema/events.ts';
 import type { ProxySource } from './sources.ts';
-import type { Instance as RestInstance } from './schema/instances.ts';
+import type { DrainProgress as RestDrainProgress, Instance as RestInstance } from './schema/instances.ts';
 import type { Proxy } from './schema/proxies.ts';
 import type { Service, ServiceDetail } from './schema/services.ts';
 
@@ -40,7 +43,6 @@ export function presentService({ service, instances }: ServiceView): Service {
 }
 
 export function presentServiceDetail(view: ServiceView, revision: number): ServiceDetail {
-  const { health, balance, timeoutMs, connectTimeoutMs, retry } = view.service;
   return {
     ...presentService(view),
     revision,
@@ -54,12 +56,16 @@ export function presentServiceDetail(view: ServiceView, revision: number): Servi
       labels,
       ...(locality === undefined ? {} : { locality }),
     })),
-    health,
-    balance,
-    timeoutMs,
-    connectTimeoutMs,
-    retry: { attempts: retry.attempts, on: [...retry.on] },
+    ...policiesOf(view.service),
   };
+}
+
+function policiesOf(service: ModelService): Pick<ModelService, PolicyName> {
+  const names = Object.keys(POLICIES) as PolicyName[];
+  return Object.fromEntries(names.filter((name) => service[name] !== undefined).map((name) => [name, service[name]])) as Pick<
+    ModelService,
+    PolicyName
+  >;
 }
 
 export function presentInstance(instance: Instance): RestInstance {
@@ -150,4 +156,8 @@ export function time(wallMs: number): string {
 
 export function eventText(event: LoggedEvent): string {
   return textOf(event, ({ id, timeMs, kind, subject, message }): Event => ({ id, time: time(timeMs), kind, subject, message }));
+}
+
+export function presentDrain({ stragglers, ...progress }: DrainProgress): RestDrainProgress {
+  return { ...progress, stragglers: stragglers.map((straggler) => ({ ...straggler })) };
 }

@@ -48,6 +48,10 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   '/heddle.admin.v1.Admin/ListEvents': 'operator',
   '/heddle.admin.v1.Admin/CreateToken': 'operator',
   '/heddle.admin.v1.Admin/Changes': 'operator',
+  '/heddle.admin.v1.Admin/DrainInstance': 'operator',
+  '/heddle.admin.v1.Admin/UndrainInstance': 'operator',
+  '/heddle.admin.v1.Admin/GetInstance': 'operator',
+  '/heddle.admin.v1.Admin/ListRoutes': 'operator',
 };
 
 export type Refusal = { readonly code: status.UNAUTHENTICATED | status.PERMISSION_DENIED; readonly details: string };

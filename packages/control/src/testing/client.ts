@@ -107,6 +107,12 @@ export class Registering {
     return response as Message;
   }
 
+  /** What comes next, unasked. */
+  async next(): Promise<Message> {
+    const [response] = await once(this.#call, 'data');
+    return response as Message;
+  }
+
   /** What ended the stream. */
   get ended(): ServiceError | undefined {
     return this.#ended;

@@ -50,6 +50,11 @@ export class TestDataPlane {
     return stateHash(this.#ads.status());
   }
 
+  /** As one does that calls nobody any more. */
+  forgetEndpoints(): void {
+    this.#ads.subscribe('endpoints', []);
+  }
+
   /** Stops reading; what the control plane sends waits there. */
   pause(): void {
     this.#call.pause();

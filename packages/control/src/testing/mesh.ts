@@ -1,5 +1,6 @@
 // A small mesh for tests: two HTTP services and one spoken over TCP.
-import type { Instance, MeshConfig, Service } from '@heddle/core';
+import { DEFAULT_RETRY_BUDGET, NO_BREAKER, NO_RETRY, SINGLE_BALANCE } from '@heddle/core';
+import type { EgressHost, Instance, MeshConfig, Service } from '@heddle/core';
 import type { Logger } from '@heddle/runtime';
 import type { Registration } from '../registry/records.ts';
 
@@ -14,11 +15,17 @@ export function service(name: string, over: Partial<Service> = {}): Service {
     labels: {},
     metadata: {},
     ports: {},
-    balance: 'round-robin',
+    balance: SINGLE_BALANCE,
     timeoutMs: 15_000,
     connectTimeoutMs: 1_000,
+    idleTimeoutMs: 0,
     health: { kind: 'http', path: '/healthz', intervalMs: 1_000, timeoutMs: 500, unhealthyAfter: 2, healthyAfter: 1 },
-    retry: { attempts: 2, on: ['connect-failure', 'refused'] },
+    retry: { ...NO_RETRY, attempts: 2, on: ['connect-failure', 'refused'] },
+    retryBudget: DEFAULT_RETRY_BUDGET,
+    breaker: NO_BREAKER,
+    hash: [],
+    rateLimits: [],
+    rules: [],
     ...over,
   };
 }
@@ -50,12 +57,13 @@ export const SERVICES: readonly Service[] = [
   service('cache', { port: 6379, protocol: 'tcp' }),
 ];
 
-export function mesh(services: readonly Service[] = SERVICES): MeshConfig {
+export function mesh(services: readonly Service[] = SERVICES, egress: readonly EgressHost[] = []): MeshConfig {
   return {
     name: 'shop',
     trustDomain: 'shop.test',
     anonymousCalls: 'operator',
     discovery: { keepOnMassExpiry: true },
     services: services.map((declared) => ({ service: declared, uses: [] })),
+    egress,
   };
 }

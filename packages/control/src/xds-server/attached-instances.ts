@@ -11,7 +11,8 @@ import { REGISTRY_LIMITS, leaseTtlMs } from '../registry/limits.ts';
 import { Reader } from '../registry/reader.ts';
 import { readRegistration } from '../registry/records.ts';
 import type { HealthReport, Registration } from '../registry/records.ts';
-import type { Lease, Registry } from '../registry/registry.ts';
+import type { Lease } from '../registry/lease.ts';
+import type { Registry } from '../registry/registry.ts';
 import type { Caller } from '../server/caller.ts';
 import type { NodeInfo } from './node-info.ts';
 

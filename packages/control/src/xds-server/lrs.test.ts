@@ -6,6 +6,7 @@ import { join as joinPath } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import { lrs } from '@heddle/api';
+import { ANY_REQUEST } from '@heddle/core';
 import { nodeClock, nodeRandom } from '@heddle/runtime/node';
 import { startControl } from '../start.ts';
 import type { RunningControl } from '../start.ts';
@@ -116,6 +117,26 @@ describe('load reports', () => {
     );
     stream.send({ clusterStats: [] });
     assert.equal((await stream.next('what is left')).clusters?.length, 2);
+    await control.setMesh(mesh());
+  });
+
+  test('what goes to some instances of a service by their labels goes to the service', async () => {
+    const [ordersService, ...others] = mesh().services.map(({ service }) => service);
+    const to = { service: { namespace: 'default', name: 'orders' }, labels: { version: 'v1' }, weight: 1 };
+    const rule = { name: 'all', matches: [ANY_REQUEST], action: { kind: 'forward' as const, to: [to] } };
+    await control.setMesh(mesh([...others, { ...(ordersService ?? assert.fail()), rules: [rule] }]));
+    const old = open(orders);
+    old.send({ node: { id: 'old' } });
+    assert.ok((await old.next('what to report')).clusters?.includes('outbound/default/orders{version=v1}'));
+    const stream = open(admin);
+    const parts = (issued: number) => ({ 'default/web': counts(issued) });
+    const part = { ...load('orders', counts(10, 2, 1), parts(4)), cluster: 'outbound/default/orders{version=v1}' };
+    stream.send(say('node-1', load('orders', counts(4), parts(2)), part));
+    await until('the report', async () => (await loads()).length === 2);
+    assert.deepEqual(await edges(), [
+      ['default/web', 'default/orders', 3, 0, 0, ['node-1']],
+      ['heddle-system/operator', 'default/orders', 4, 1, 1, ['node-1']],
+    ]);
     await control.setMesh(mesh());
   });
 

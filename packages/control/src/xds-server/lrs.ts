@@ -4,8 +4,10 @@ import { status } from '@grpc/grpc-js';
 import type { Server, ServerDuplexStream } from '@grpc/grpc-js';
 import { lrs } from '@heddle/api';
 import { LoadTable, serviceKey } from '@heddle/core';
-import type { Load, LoadContributor, LoadCounts } from '@heddle/core';
+import type { Load, LoadContributor, LoadCounts, Service } from '@heddle/core';
 import type { Clock, Logger } from '@heddle/runtime';
+import { subsetsOf } from '../compiler/labels.ts';
+import { outboundName, serviceOfCluster } from '../compiler/names.ts';
 import type { Registry } from '../registry/registry.ts';
 import { callerOf } from '../server/access.ts';
 import type { Caller } from '../server/caller.ts';
@@ -21,7 +23,6 @@ const REPORTS_PER_INTERVAL_MAX = 20;
 export const LOAD_INTERVAL_MS = 10_000;
 /** Reports are missed when a machine is busy; three in a row are not. */
 const EXPIRY_INTERVALS = 3.5;
-const CLUSTER_PREFIX = 'outbound/';
 
 export interface LoadServerOptions {
   readonly registry: Pick<Registry, 'snapshot' | 'service' | 'revision'>;
@@ -142,7 +143,7 @@ class LoadStream {
     this.#count(nowMs);
     if (stateHash !== undefined) this.reported = { hash: stateHash, ms: nowMs };
     const sinceMs = nowMs - (this.#lastMs ?? nowMs - this.#options.intervalMs);
-    for (const load of lrs.readLoad(request)) this.#take(load, Math.max(sinceMs, 1), nowMs);
+    for (const [destination, load] of byDestination(lrs.readLoad(request))) this.#take(destination, load, Math.max(sinceMs, 1), nowMs);
     this.#lastMs = nowMs;
     return this.#instruct();
   }
@@ -171,10 +172,8 @@ class LoadStream {
       );
   }
 
-  /** Clusters that lead to no service of the mesh are the data plane's own affair: its application, its control plane. */
-  #take({ cluster, bySource, intervalMs, ...counts }: lrs.ClusterLoad, sinceMs: number, nowMs: number): void {
+  #take(destination: string, { cluster: _, bySource, intervalMs, ...counts }: lrs.ClusterLoad, sinceMs: number, nowMs: number): void {
     const { caller, registry } = this.#options;
-    const destination = cluster.startsWith(CLUSTER_PREFIX) ? cluster.slice(CLUSTER_PREFIX.length) : '';
     if (registry.service(destination) === undefined) return;
     const rest = { ...counts };
     if (caller.kind === 'operator') {
@@ -206,12 +205,57 @@ class LoadStream {
     const { node, registry, intervalMs, caller } = this.#options;
     if (this.#toldAt !== undefined && (node.sendsAllClusters || this.#toldAt === registry.revision)) return undefined;
     this.#toldAt = registry.revision;
-    const clusters = node.sendsAllClusters ? ('all' as const) : [...registry.snapshot().services.keys()].map((key) => CLUSTER_PREFIX + key);
+    const clusters = node.sendsAllClusters
+      ? ('all' as const)
+      : clustersOf(Array.from(registry.snapshot().services.values(), ({ service }) => service));
     const told = clusters === 'all' ? clusters : clusters.join();
     if (told === this.#told) return undefined;
     this.#told = told;
     return lrs.instructionToMessage({ clusters, intervalMs, inParts: caller.kind === 'operator' });
   }
+}
+
+/** All that lead to a service, to some of its instances too. */
+function clustersOf(services: readonly Service[]): string[] {
+  const subsets = subsetsOf(services);
+  return services.flatMap((service) => [
+    outboundName(service),
+    ...Array.from(subsets.get(serviceKey(service))?.values() ?? [], (labels) => outboundName(service, labels)),
+  ]);
+}
+
+/**
+ * Clusters of the same service taken together, whichever of its instances they have. Those that lead to no service of the mesh are the data
+ * plane's own affair: its application, its control plane.
+ */
+function byDestination(loads: readonly lrs.ClusterLoad[]): Map<string, lrs.ClusterLoad> {
+  const all = new Map<string, lrs.ClusterLoad>();
+  for (const load of loads) {
+    const destination = serviceOfCluster(load.cluster);
+    if (destination === undefined) continue;
+    const other = all.get(destination);
+    all.set(destination, other === undefined ? load : sumOf(other, load));
+  }
+  return all;
+}
+
+function sumOf(a: lrs.ClusterLoad, b: lrs.ClusterLoad): lrs.ClusterLoad {
+  const bySource = new Map(a.bySource);
+  for (const [source, counts] of b.bySource) {
+    const other = bySource.get(source);
+    bySource.set(source, other === undefined ? counts : sumOfCounts(other, counts));
+  }
+  return { cluster: a.cluster, ...sumOfCounts(a, b), bySource, intervalMs: a.intervalMs ?? b.intervalMs };
+}
+
+function sumOfCounts(a: LoadCounts, b: LoadCounts): LoadCounts {
+  return {
+    issued: a.issued + b.issued,
+    succeeded: a.succeeded + b.succeeded,
+    failed: a.failed + b.failed,
+    inProgress: a.inProgress + b.inProgress,
+    dropped: a.dropped + b.dropped,
+  };
 }
 
 /** What is left when a part is told apart. A reporter whose parts are more than the whole has nothing left. */

@@ -27,6 +27,7 @@ class Mesh {
       snapshot: () => ({ revision: 0, services: this.#views }),
       service: (key: string) => this.#views.get(key),
       instancesOfNode,
+      egress: [],
     };
     this.#compiler = new Compiler({ source, trustDomain: 'shop.test', rootsPem: 'pem' });
     const logger = { ...silent, error: (_fields: object, text: string) => this.errors.push(text) };
@@ -49,7 +50,7 @@ class Mesh {
     const nodes = [...(this.#views.get(key)?.instances ?? []), ...(view?.instances ?? [])].map(({ node }) => node);
     if (view === undefined) this.#views.delete(key);
     else this.#views.set(key, view);
-    this.publisher.apply(this.#compiler.apply({ revision: 1, services: new Set([key]), nodes: new Set(nodes) }));
+    this.publisher.apply(this.#compiler.apply({ revision: 1, services: new Set([key]), nodes: new Set(nodes), egress: false }));
   }
 }
 

@@ -29,6 +29,14 @@ export class Publisher {
     for (const { publisher } of this.#flavours.values()) publisher.apply(change);
   }
 
+  /** The versions in which data planes of each flavour that is spoken get the resource now. */
+  *versions(kind: ResourceKind, name: string): Iterable<string> {
+    for (const { publisher } of this.#flavours.values()) {
+      const version = publisher.shared[kind].get(name)?.version;
+      if (version !== undefined) yield version;
+    }
+  }
+
   /** Kept until as many have been released as were acquired: a flavour that nobody speaks costs nothing. */
   acquire(flavour: DataPlaneFlavour): FlavourPublisher {
     let known = this.#flavours.get(flavour);

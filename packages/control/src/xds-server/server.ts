@@ -3,10 +3,12 @@ import { Metadata, status } from '@grpc/grpc-js';
 import type { Server, ServerDuplexStream } from '@grpc/grpc-js';
 import { AdsService, DeltaAdsSession, SotwAdsSession } from '@heddle/api';
 import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse } from '@heddle/api';
-import type { DataPlaneFlavour, Instance } from '@heddle/core';
+import type { DataPlaneFlavour, Instance, ServiceRef } from '@heddle/core';
 import type { Clock, Logger, Timer } from '@heddle/runtime';
 import { Compiler } from '../compiler/compiler.ts';
+import { outboundName } from '../compiler/names.ts';
 import { isOwn } from '../discovery-server/own.ts';
+import { DrainDesk } from '../drain/desk.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { Registry } from '../registry/registry.ts';
 import { callerOf } from '../server/access.ts';
@@ -44,7 +46,9 @@ export interface AdsServerOptions {
 
 interface Open {
   readonly stream: { due(): void; retryRefused(): void };
-  readonly session: Pick<Session<never, unknown>, 'node' | 'sync' | 'resources' | 'changed'>;
+  readonly session: Pick<Session<never, unknown>, 'node' | 'sync' | 'resources' | 'changed' | 'confirms' | 'hasAnswered' | 'subscription'>;
+  /** Empty until it has said it. */
+  node: string;
   readonly service: string;
   readonly identity: string;
   readonly connectedMs: number;
@@ -54,6 +58,8 @@ interface Open {
 }
 
 export class AdsServer {
+  /** Instances that wait until no data plane chooses them any more. */
+  readonly drains: DrainDesk;
   readonly #options: AdsServerOptions;
   readonly #compiler: Compiler;
   readonly #publisher: Publisher;
@@ -73,9 +79,16 @@ export class AdsServer {
     this.#events = new DataPlaneEvents(options.events);
     this.#compiler = new Compiler({ source: options.registry, trustDomain: options.trustDomain, rootsPem: options.rootsPem });
     this.#publisher = new Publisher({ compiler: this.#compiler, encode: { trustDomain: options.trustDomain }, logger: options.logger });
+    this.drains = new DrainDesk({
+      ...options,
+      streams: () => this.#open,
+      names: (service) => this.#endpointNames(service),
+      versions: (name) => this.#publisher.versions('endpoints', name),
+    });
     this.#subscription = options.registry.onChange((change) => {
       const compiled = this.#compiler.apply(change);
       this.#publisher.apply(compiled);
+      this.drains.changed(change.services);
       for (const node of compiled.nodes === 'all' ? this.#byNode.keys() : compiled.nodes)
         for (const source of this.#byNode.get(node) ?? []) source.ownChanged();
     });
@@ -108,6 +121,7 @@ export class AdsServer {
   }
 
   close(): void {
+    this.drains.close();
     this.#subscription.close();
     this.#retryTimer.cancel();
     this.#listeners.clear();
@@ -126,6 +140,7 @@ export class AdsServer {
       nowMs: () => Math.floor(clock.wallMs()),
       progressed: () => {
         open.attached?.progressed(session);
+        this.drains.progressed(open);
         this.#notify();
       },
       refused: (typeUrl, reason) => events.rejected(session.node?.id ?? '', typeUrl, reason, Math.floor(clock.wallMs())),
@@ -134,6 +149,7 @@ export class AdsServer {
         // Before anything else: who may not have the instance gets nothing of it.
         if (service.startsWith('ADS')) open.attached = this.#options.attached.attach(node, caller);
         open.scoped = this.#scope(open, caller, node);
+        open.node = node.id;
         logger.info(
           { node: node.id, identity: open.identity, flavour: node.flavour, agent: session.node?.userAgent },
           'data plane connected',
@@ -143,7 +159,10 @@ export class AdsServer {
       },
     });
     const identity = caller.kind === 'anonymous' ? '' : caller.uri;
-    const open: Open = { stream, session, service, identity, connectedMs, flavour: 'heddle', scoped: undefined, attached: undefined };
+    const open: Open = {
+      ...{ stream, session, service, identity, connectedMs, node: '' },
+      ...{ flavour: 'heddle', scoped: undefined, attached: undefined },
+    };
     let reason = '';
     streams.add(call, stream);
     try {
@@ -165,6 +184,7 @@ export class AdsServer {
       open.attached?.close();
       this.#open.delete(open);
       this.#due.delete(open);
+      this.drains.ended(open);
       if (open.scoped !== undefined) {
         this.#release(open.scoped);
         logger.info({ node: open.scoped.node }, 'data plane disconnected');
@@ -172,6 +192,12 @@ export class AdsServer {
       }
       this.#notify();
     }
+  }
+
+  /** Of the service as a whole, and of each of its subsets. */
+  *#endpointNames(service: ServiceRef): Iterable<string> {
+    const whole = outboundName(service);
+    for (const name of this.#compiler.shared.endpoints.keys()) if (name === whole || name.startsWith(`${whole}{`)) yield name;
   }
 
   #scope(open: Open, caller: Caller, { id, flavour, outboundProxy, identityDir }: NodeInfo): ScopedSource {

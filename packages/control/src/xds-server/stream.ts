@@ -5,6 +5,7 @@ import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { AdsProtocolError } from '@heddle/api';
 import type {
   AdsNode,
+  Confirmation,
   DeltaDiscoveryRequest,
   DiscoveryRequest,
   KindSync,
@@ -30,6 +31,9 @@ export interface Session<Request, Response> {
   retryRefused(): Response[];
   sync(): KindSync[];
   resources(): Iterable<SessionResource>;
+  confirms(kind: ResourceKind, name: string, accepts: (version: string) => boolean): Confirmation;
+  readonly hasAnswered: boolean;
+  subscription(kind: ResourceKind): object | undefined;
 }
 
 export interface StreamHost {

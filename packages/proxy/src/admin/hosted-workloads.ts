@@ -1,11 +1,11 @@
 // Which workloads this data plane was asked to host, and what became of it: what another process needs to host them in its place. A port
 // that the system chose stays the workload's port there, also when it is asked for as "any" again.
-import type { Agent } from '../agent/agent.ts';
+import type { Agent, LeaveWish } from '../agent/agent.ts';
 import type { WorkloadBinding } from '../agent/hosted-workload.ts';
 import { sameWorkload, type WorkloadSpec, workloadName } from '../agent/workload-spec.ts';
 import type { HandedWorkload } from '../workers/takeover.ts';
 
-export class HostedWorkloads implements Pick<Agent, 'list' | 'put' | 'remove'> {
+export class HostedWorkloads implements Pick<Agent, 'leave' | 'list' | 'put' | 'remove' | 'return'> {
   readonly #agent: Agent;
   readonly #hosted = new Map<string, Omit<HandedWorkload, 'verdict'>>();
   /** Those that the agent got with the ports they had, from another process. */
@@ -41,6 +41,14 @@ export class HostedWorkloads implements Pick<Agent, 'list' | 'put' | 'remove'> {
     this.#hosted.delete(name);
     this.#taken.delete(name);
     return this.#agent.remove(name);
+  }
+
+  leave(name: string, wish: LeaveWish): ReturnType<Agent['leave']> {
+    return this.#agent.leave(name, wish);
+  }
+
+  return(name: string): boolean {
+    return this.#agent.return(name);
   }
 
   /** What another process hosted. */

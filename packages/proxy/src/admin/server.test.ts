@@ -191,6 +191,27 @@ describe('the admin API', () => {
     again.close();
   });
 
+  it('takes a workload out of rotation and puts it back, however often it is asked to, and says how far that is', async () => {
+    const name = 'default/orders/orders-2';
+    assert.equal((await put(proxy, name, ADDRESSES)).status, 200);
+    const drain = (body?: object) =>
+      ask(proxy, 'POST', `/workloads/${name}/drain`, body === undefined ? {} : { body: JSON.stringify(body) });
+    const first = await drain();
+    assert.equal(first.status, 200);
+    assert.deepEqual([JSON.parse(first.text).phase, JSON.parse(first.text).outcome], ['telling', 'waiting']);
+    // It has no certificate, so there is nobody whom it could tell.
+    const left = JSON.parse((await drain({ tellMs: 1_000, finishMs: 0, waitMs: 30_000 })).text);
+    assert.deepEqual([left.phase, left.outcome, left.activeRequests], ['left', 'untold', 0]);
+    const { workloads } = JSON.parse((await ask(proxy, 'GET', '/workloads')).text);
+    assert.deepEqual(workloads[0].leave, left);
+    assert.equal((await ask(proxy, 'DELETE', `/workloads/${name}/drain`)).status, 200);
+    assert.equal(JSON.parse((await ask(proxy, 'GET', '/workloads')).text).workloads[0].leave, undefined);
+    for (const wrong of [{ tellMs: -1 }, { finishMs: 'soon' }, { forever: true }, { waitMs: 1e9 }])
+      assert.equal((await drain(wrong)).status, 400);
+    for (const method of ['POST', 'DELETE']) assert.equal((await ask(proxy, method, '/workloads/default/web/web-1/drain')).status, 404);
+    assert.equal((await ask(proxy, 'DELETE', `/workloads/${name}`)).status, 200);
+  });
+
   it('says 409 where a port is taken, by others or by its own workloads, and keeps nothing of the refused', async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));

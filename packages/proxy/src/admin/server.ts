@@ -7,11 +7,15 @@ import { type BoundSocket, bindSockets, listenOn } from '@heddle/runtime/node';
 import type { Agent } from '../agent/agent.ts';
 import { HostingError } from '../agent/hosting-error.ts';
 import { parseWorkloadSpec, workloadName, WorkloadSpecError } from '../agent/workload-spec.ts';
+import { parseLeaveWish } from '../agent/leave-wish.ts';
 import type { DataPlane } from '../data-plane.ts';
+import { explain, QuestionError, readQuestion } from '../explain/index.ts';
 import { AdminConnection, type AdminRequest, type AdminService, BODY_BYTES_MAX, type Reply } from './connection.ts';
 
 /** Whoever looks in keeps one or two open. */
 const CONNECTIONS_MAX = 256;
+
+type HostedByAgent = Pick<Agent, 'leave' | 'list' | 'put' | 'remove' | 'return'>;
 
 export interface AdminServerOptions {
   /** A socket of the process that this one replaces, or where to bind one. */
@@ -20,7 +24,7 @@ export interface AdminServerOptions {
   /** What is missing until every listener serves; empty when ready. */
   readonly missing: () => readonly string[];
   /** Absent where there is no control plane: then there are no pages for workloads. */
-  readonly workloads?: Pick<Agent, 'list' | 'put' | 'remove'>;
+  readonly workloads?: HostedByAgent;
   /** What is applied of a control plane's configuration. Absent where there is none. */
   readonly sync?: () => object;
   readonly dataPlane: Pick<DataPlane, 'configDump' | 'status'>;
@@ -97,6 +101,15 @@ function adminRoutes({ missing, workloads, sync, dataPlane, metrics, refresh, on
       handle: async () => ({ ...(await fresh(() => metrics.expose())), contentType: 'text/plain; version=0.0.4; charset=utf-8' }),
     },
     { method: 'GET', path: ['config_dump'], open: false, handle: () => fresh(() => dataPlane.configDump(), true) },
+    {
+      method: 'POST',
+      path: ['explain'],
+      open: false,
+      handle: (_, body) => {
+        const question = readQuestion(readJson(body));
+        return fresh(() => explain(dataPlane.configDump(), question), true);
+      },
+    },
     { method: 'GET', path: ['status'], open: false, handle: () => fresh(() => dataPlane.status()) },
     ...(sync === undefined ? [] : [{ method: 'GET', path: ['sync'], open: false, handle: () => ({ status: 200, body: sync() }) }]),
     ...(workloads === undefined ? [] : workloadRoutes(workloads)),
@@ -112,8 +125,11 @@ function adminRoutes({ missing, workloads, sync, dataPlane, metrics, refresh, on
   ];
 }
 
-function workloadRoutes(workloads: Pick<Agent, 'list' | 'put' | 'remove'>): AdminRoute[] {
+function workloadRoutes(workloads: HostedByAgent): AdminRoute[] {
   const path = ['workloads', '*', '*', '*'];
+  const drain = [...path, 'drain'];
+  const nameOf = ([, namespace = '', name = '', instance = '']: readonly string[]): string => workloadName({ namespace, name }, instance);
+  const notHosted = problem(404, 'this data plane hosts no such workload');
   return [
     { method: 'GET', path: ['workloads'], open: false, handle: () => ({ status: 200, body: { workloads: workloads.list() } }) },
     {
@@ -130,10 +146,24 @@ function workloadRoutes(workloads: Pick<Agent, 'list' | 'put' | 'remove'>): Admi
       path,
       open: false,
       handle: async (segments) => {
-        const [, namespace = '', name = '', instance = ''] = segments;
-        const existed = await workloads.remove(workloadName({ namespace, name }, instance));
-        return existed ? { status: 200, body: { removed: true } } : problem(404, 'this data plane hosts no such workload');
+        const existed = await workloads.remove(nameOf(segments));
+        return existed ? { status: 200, body: { removed: true } } : notHosted;
       },
+    },
+    {
+      method: 'POST',
+      path: drain,
+      open: false,
+      handle: async (segments, body) => {
+        const status = await workloads.leave(nameOf(segments), parseLeaveWish(body === undefined || body.length > 0 ? readJson(body) : {}));
+        return status === undefined ? notHosted : { status: 200, body: status };
+      },
+    },
+    {
+      method: 'DELETE',
+      path: drain,
+      open: false,
+      handle: (segments) => (workloads.return(nameOf(segments)) ? { status: 200, body: { returned: true } } : notHosted),
     },
   ];
 }
@@ -185,7 +215,7 @@ class Service implements AdminService {
 }
 
 function failure(error: unknown, logger: Logger): Reply {
-  if (error instanceof WorkloadSpecError) return problem(400, error.message);
+  if (error instanceof WorkloadSpecError || error instanceof QuestionError) return problem(400, error.message);
   if (error instanceof BodyTooLargeError) return problem(413, error.message);
   if (error instanceof HostingError) return problem(error.kind === 'draining' ? 503 : 409, error.message);
   if (error instanceof NetworkError) return problem(error.kind === 'address-in-use' ? 409 : 500, error.message);

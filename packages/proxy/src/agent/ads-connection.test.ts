@@ -170,6 +170,25 @@ test('after a broken stream what was applied stays in use, and only what changed
 /** As in use, for tests that cannot wait. */
 const QUICK: StreamWatchPolicy = { connectMs: 2_000, quietMs: 100, answerMs: 300 };
 
+test('one that says goodbye wants no endpoints any more, keeps what it has, and is not missed', async (t) => {
+  const peer = new AdsPeer([cluster, endpoints(1), secret]);
+  const port = await peer.listen();
+  t.after(() => peer.close());
+  const { connection, plane, lines } = connect(t, port);
+  await until('everything to be acknowledged', () => peer.session?.sync().find(({ kind }) => kind === 'endpoints')?.ackedVersion === '1');
+  await connection.goodbye();
+  assert.deepEqual([...(peer.session?.subscription('endpoints')?.names ?? ['none'])], []);
+  assert.equal(plane.wanted().endpoints.length, 1);
+  assert.equal(connection.status().connected, false);
+  assert.deepEqual(
+    lines.filter(({ level }) => level === 'warn'),
+    [],
+  );
+  assert.equal(peer.streams, 1);
+  // Without a stream there is nothing to say.
+  await connection.goodbye();
+});
+
 test('a stream whose handler has stopped, on a connection that is fine, is replaced', async (t) => {
   const peer = new AdsPeer([cluster, endpoints(1), secret]);
   const { connection, plane, metrics } = connect(t, await peer.listen(), QUICK);

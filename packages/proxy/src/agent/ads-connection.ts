@@ -66,6 +66,8 @@ interface Link {
 
 /** A stream that lasted so long was no failed attempt. One that is accepted and ended at once, again and again, does not count as success. */
 const STEADY_MS = 5_000;
+/** For the control plane to hear that: for one that only lost its stream it has to wait. */
+const GOODBYE_MS = 500;
 /** How long a try may wait to be answered. With one every 3 to 5 s there are at most seven. */
 const TRY_MS = 20_000;
 
@@ -165,6 +167,31 @@ export class AdsConnection {
 
   close(): void {
     this.#isClosed = true;
+    this.#leave();
+  }
+
+  /** This data plane calls nobody any more: it wants no endpoints, which the control plane learns before the stream ends. Never rejects. */
+  async goodbye(): Promise<void> {
+    const link = this.#link;
+    this.#isClosed = true;
+    if (link !== undefined) {
+      const { clock, onLink } = this.#options;
+      this.#machine.subscribe('endpoints', []);
+      // From here on it is nobody's: that it ends is no failure.
+      this.#link = undefined;
+      onLink?.(undefined);
+      this.#machine.disconnected();
+      await new Promise<void>((resolve) => {
+        const timer = clock.after(GOODBYE_MS, resolve);
+        const ended = (): void => {
+          timer.cancel();
+          resolve();
+        };
+        link.stream.on('end', ended).on('error', ended);
+        link.stream.end();
+      });
+      this.#giveUp(link);
+    }
     this.#leave();
   }
 

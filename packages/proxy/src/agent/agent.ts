@@ -10,14 +10,12 @@ import { HealthMonitor, type SendProbe, type Verdict } from './health-monitor.ts
 import { HostedWorkload, type HostingDeps, type WorkloadBinding, type WorkloadStatus } from './hosted-workload.ts';
 import { HostingError } from './hosting-error.ts';
 import { type Admission, ListenerAdmission, type ListenerUpdate } from './listener-admission.ts';
+import { type LeaveOutcome, type LeaveStatus, SETTLE_MS, TELL_MS } from './leave.ts';
 import type { ConfigurationKeeper } from './kept-configuration.ts';
 import { LoadReporter, type LoadSource } from './load-reporter.ts';
 import { type SyncReport, syncReport } from './sync-report.ts';
 import type { ResourceFollower } from './resource-follower.ts';
 import { sameSocket, sameWorkload, wantedSockets, type WorkloadSpec, workloadName } from './workload-spec.ts';
-
-/** Between telling everyone that the workloads are draining and closing the listeners. */
-const SPREAD_MS = 500;
 
 export interface AgentOptions extends HostingDeps {
   /** Whether the xDS stream waits for `useNodeIdentity`; otherwise it runs with the first certified workload's identity. */
@@ -35,6 +33,13 @@ export interface AgentOptions extends HostingDeps {
   readonly follower?: ResourceFollower;
   /** Absent: a process that starts while the control plane is away has no configuration until that is back. */
   readonly kept?: ConfigurationKeeper;
+}
+
+export interface LeaveWish {
+  /** How long data planes are waited for. Default: `TELL_MS`. */
+  readonly tellMs?: number;
+  readonly finishMs: number;
+  readonly waitMs: number;
 }
 
 /** What a control plane has to answer a new process in, before that begins with what an earlier one kept. */
@@ -153,14 +158,52 @@ export class Agent {
     return missing;
   }
 
-  /** Tells the mesh that the workloads are going, lets it spread, then lets the data plane finish. Never rejects. */
-  async drain(graceMs: number): Promise<void> {
+  /**
+   * Takes the workload out of rotation while it goes on answering, and tells how far that is: at once, or when it is done, at the latest
+   * after `waitMs`. Again: the same. Undefined when no such workload is hosted.
+   * @param finishMs what requests under way have, once every data plane has acknowledged
+   */
+  async leave(name: string, { tellMs = TELL_MS, finishMs, waitMs }: LeaveWish): Promise<LeaveStatus | undefined> {
+    const workload = this.#workloads.get(name);
+    if (workload === undefined) return undefined;
+    const leave = workload.leave(tellMs, finishMs, () => this.#activeRequests(name));
+    if (leave.status().phase !== 'left' && waitMs > 0)
+      await Promise.race([leave.done, new Promise<void>((resolve) => void this.#options.clock.after(waitMs, resolve))]);
+    return leave.status();
+  }
+
+  /** Back into rotation, once a check of the application has passed. False when no such workload is hosted. */
+  return(name: string): boolean {
+    const workload = this.#workloads.get(name);
+    if (workload === undefined) return false;
+    workload.return();
+    this.#monitor.restart(`local/${name}`);
+    return true;
+  }
+
+  async #activeRequests(name: string): Promise<number> {
+    const { load, dataPlane } = this.#options;
+    await load.refresh();
+    const { listeners } = dataPlane.status();
+    return listeners.find((listener) => listener.name === `inbound/${name}`)?.activeRequests ?? 0;
+  }
+
+  /**
+   * Tells the mesh that the workloads are going, waits until no data plane chooses them any more, then lets the data plane finish. Never
+   * rejects. @param tellMs how long data planes are waited for
+   */
+  async drain(graceMs: number, tellMs: number = TELL_MS): Promise<void> {
     this.#draining = true;
-    for (const workload of this.#workloads.values()) workload.drain();
-    if (this.#workloads.size > 0) await new Promise<void>((resolve) => this.#options.clock.after(SPREAD_MS, resolve));
-    // From here on the configuration is what it is: updates could only take away what requests in flight still need.
-    this.#ads.close();
-    await this.#options.dataPlane.drain(graceMs);
+    const told = await Promise.all([...this.#workloads.values()].map((workload) => this.#tell(workload, tellMs)));
+    // Where all have acknowledged, idle connections of callers bring nothing more.
+    const idleMs = told.length > 0 && told.every((outcome) => outcome === 'complete') ? SETTLE_MS : undefined;
+    // Endpoints are taken in to the end: requests under way may call others, which may stop at the same time.
+    await this.#options.dataPlane.drain(graceMs, 'inbound', idleMs);
+    await this.#ads.goodbye();
+  }
+
+  #tell(workload: HostedWorkload, tellMs: number): Promise<LeaveOutcome> {
+    return workload.leave(tellMs, 0, () => Promise.resolve(0)).told;
   }
 
   /** Whether another process is about to take the workloads over: that it registers them is then no mistake. False again: it has failed. */

@@ -1,6 +1,7 @@
 // The checks of a data plane's applications on a clock that the test moves; thresholds are those of core's ActiveCheck.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { DEFAULT_RETRY_BUDGET, NO_BREAKER, SINGLE_BALANCE } from '@heddle/core';
 import type { Cluster } from '@heddle/core';
 import { nodeRandom } from '@heddle/runtime/node';
 import { TestClock } from '../identity/testing/control.ts';
@@ -57,8 +58,10 @@ function cluster(name: string, change: { port?: number; intervalMs?: number; hea
     name,
     service: { namespace: 'default', name: 'orders' },
     endpoints: { kind: 'static', endpoints: [{ address: '127.0.0.1', port, health: 'healthy', weight: 1, instance: 'orders-1' }] },
-    balance: 'round-robin',
+    balance: SINGLE_BALANCE,
     connectTimeoutMs: 1_000,
+    breaker: NO_BREAKER,
+    retryBudget: DEFAULT_RETRY_BUDGET,
     http: 'http1',
     ...('health' in change ? {} : { health: { kind: 'tcp', intervalMs, timeoutMs: 400, unhealthyAfter: 2, healthyAfter: 1 } }),
   };
@@ -165,6 +168,21 @@ describe('the health monitor', () => {
       bench.next().end();
       assert.equal(bench.verdicts.at(-1), 'local/a healthy: checks pass');
     }
+  });
+
+  it('begins anew when it is told to: what was found before counts no more', () => {
+    const bench = new Bench();
+    bench.monitor.update([cluster('local/a')]);
+    bench.next().end();
+    assert.equal(bench.verdicts.at(-1), 'local/a healthy: checks pass');
+    const old = bench.next();
+    bench.monitor.restart('local/a');
+    bench.monitor.restart('local/unknown');
+    assert.ok(old.abandoned);
+    assert.equal(bench.verdicts.at(-1), 'local/a starting: no check has ended yet');
+    bench.next().end();
+    assert.equal(bench.verdicts.at(-1), 'local/a healthy: checks pass');
+    assert.equal(bench.clock.sleepers, 1);
   });
 
   it('stops with the cluster, begins anew when it comes back, and leaves no timer behind when closed', () => {

@@ -60,6 +60,14 @@ export class HealthMonitor {
     }
   }
 
+  /** What was found counts no more: the check of the cluster begins anew. */
+  restart(clusterName: string): void {
+    const running = this.#checks.get(clusterName);
+    if (running === undefined) return;
+    this.#stop(clusterName, running);
+    this.#start(running.cluster);
+  }
+
   close(): void {
     for (const [name, running] of this.#checks) this.#stop(name, running);
   }

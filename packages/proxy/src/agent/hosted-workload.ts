@@ -7,6 +7,7 @@ import type { DataPlane } from '../data-plane.ts';
 import { type ControlAddress, type HeldIdentity, IdentityKeeper, type IdentityStore, type JoinErrorCode } from '../identity/index.ts';
 import type { Verdict } from './health-monitor.ts';
 import { controlCredentials } from './control-credentials.ts';
+import { Leave, type LeaveStatus } from './leave.ts';
 import { Registration, type RegistrationClient } from './registration.ts';
 import { wantedSockets, type WorkloadSpec, WorkloadSpecError, workloadName } from './workload-spec.ts';
 
@@ -41,6 +42,8 @@ export interface WorkloadStatus {
   readonly registered: boolean;
   readonly health: Verdict['state'];
   readonly healthReason: string;
+  /** On its way out of rotation, or out of it; absent when it is in rotation. */
+  readonly leave?: LeaveStatus;
   /** What keeps the workload from serving; empty when nothing does. */
   readonly problem: string;
 }
@@ -56,6 +59,7 @@ export class HostedWorkload {
   #verdict: Verdict = { state: 'starting', reason: 'no check has ended yet' };
   #hasToken = false;
   #isVerdictHanded = false;
+  #leave: Leave | undefined;
 
   /** Binds the sockets. Throws NetworkError, or WorkloadSpecError for a bad token, and then keeps nothing. */
   static async open(
@@ -131,9 +135,24 @@ export class HostedWorkload {
     this.#registration.report(verdict);
   }
 
-  /** Callers stop choosing the instance, which still answers. */
-  drain(): void {
-    this.#registration.drain();
+  /** Callers stop choosing the instance, which still answers; then requests under way may end. Again: goes on as it is. */
+  leave(tellMs: number, finishMs: number, activeRequests: () => Promise<number>): Leave {
+    const { clock, logger } = this.#deps;
+    const registration = this.#registration;
+    this.#leave ??= new Leave({
+      ...{ registration, tellMs, finishMs, activeRequests, clock },
+      logger: logger.child({ workload: this.name }),
+    });
+    return this.#leave;
+  }
+
+  /** Back into rotation as soon as a check has passed. */
+  return(): void {
+    this.#leave?.cancel();
+    this.#leave = undefined;
+    this.#isVerdictHanded = false;
+    this.#verdict = { state: 'starting', reason: 'no check has ended yet' };
+    this.#registration.undrain(this.#verdict);
   }
 
   /** The control plane answers. */
@@ -163,6 +182,7 @@ export class HostedWorkload {
       registered: this.#registration.state.registered,
       health: this.#verdict.state,
       healthReason: this.#verdict.reason,
+      ...(this.#leave === undefined ? {} : { leave: this.#leave.status() }),
       problem: this.#problem(health, reason),
     };
   }
@@ -190,7 +210,8 @@ export class HostedWorkload {
   }
 
   #certified(held: HeldIdentity): void {
-    this.#deps.dataPlane.setIdentity(this.name, held);
+    const { locality } = this.spec;
+    this.#deps.dataPlane.setIdentity(this.name, { ...held, ...(locality && { locality }) });
     this.#registration.use(() => registrationClient(this.#deps.control, held));
     this.#onIdentity(held);
   }

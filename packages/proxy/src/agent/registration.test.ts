@@ -38,6 +38,8 @@ class Registry {
   readonly #server = new Server();
   port = 0;
   answers = true;
+  /** What answers say of a drain. */
+  drain: discovery.DrainProgressMessage | undefined;
 
   async start(t: TestContext): Promise<this> {
     const notHere = (_call: unknown, callback: (error: { code: status }) => void): void => callback({ code: status.UNIMPLEMENTED });
@@ -68,12 +70,17 @@ class Registry {
     return clientOf(this.port);
   }
 
+  /** Unasked, or in answer. */
+  say(call: number): void {
+    this.calls[call]?.write({ leaseTtlMs: TTL_MS, revision: 1, instanceRevision: 1, drain: this.drain });
+  }
+
   #take(call: Call): void {
     const index = this.calls.push(call) - 1;
     call.on('error', () => {});
     call.on('data', ({ instance, health, healthReason }: discovery.RegisterRequest) => {
       this.messages.push({ call: index, registers: instance !== undefined, health, reason: healthReason });
-      if (this.answers) call.write({ leaseTtlMs: TTL_MS, revision: 1, instanceRevision: 1 });
+      if (this.answers) this.say(index);
     });
   }
 }
@@ -187,7 +194,7 @@ test('reports as draining from then on, whatever the checks say', async (t) => {
   const run = await bench(t);
   run.registration.use(run.registry.client());
   await until('registered', () => run.registration.state.registered);
-  run.registration.drain();
+  run.registration.drain(30_000);
   await run.heard(2);
   run.registration.report(HEALTHY);
   await run.heard(3);
@@ -196,6 +203,44 @@ test('reports as draining from then on, whatever the checks say', async (t) => {
     run.registry.messages.slice(1).map(({ health }) => health),
     Array(3).fill(discovery.Health.HEALTH_DRAINING),
   );
+});
+
+test('learns who may still choose the instance, also unasked, until it is back with a verdict of its own', async (t) => {
+  const run = await bench(t);
+  const { registration, registry } = run;
+  registration.use(registry.client());
+  await until('registered', () => registration.state.registered);
+  registration.report(HEALTHY);
+  await run.heard(2);
+  const progress = { dataPlanes: 2, acknowledged: 1, gone: 0, stragglers: [{ node: 'n2', reason: 'unacknowledged' }], stragglerCount: 1 };
+  registry.drain = { outcome: discovery.DrainOutcome.DRAIN_OUTCOME_WAITING, ...progress };
+  registration.drain(30_000);
+  await until('the answer', () => registration.drainNews !== undefined);
+  const numbers = { dataPlanes: 2, acknowledged: 1, gone: 0 };
+  assert.deepEqual(registration.drainNews, { outcome: 'waiting', ...numbers, stragglers: ['n2'] });
+  registry.drain = { outcome: discovery.DrainOutcome.DRAIN_OUTCOME_TIMED_OUT, ...progress };
+  registry.say(0);
+  await until('the end', () => registration.drainNews !== 'unsupported' && registration.drainNews?.outcome === 'timed-out');
+  registration.undrain({ state: 'starting', reason: 'anew' });
+  assert.equal(registration.drainNews, undefined);
+  await run.heard(4);
+  assert.deepEqual(
+    registry.messages.map(({ health }) => health),
+    [discovery.Health.HEALTH_STARTING, discovery.Health.HEALTH_HEALTHY, discovery.Health.HEALTH_DRAINING, discovery.Health.HEALTH_STARTING],
+  );
+});
+
+test('notices a control plane that does not tell who may still choose the instance', async (t) => {
+  const run = await bench(t);
+  run.registration.use(run.registry.client());
+  await until('registered', () => run.registration.state.registered);
+  let told = 0;
+  run.registration.onDrainNews = () => {
+    told += 1;
+  };
+  run.registration.drain(30_000);
+  await until('the answer', () => run.registration.drainNews === 'unsupported');
+  assert.equal(told, 1);
 });
 
 test('registers again, with what is known of the application, when the stream breaks', async (t) => {

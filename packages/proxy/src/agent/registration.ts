@@ -22,6 +22,19 @@ export interface RegistrationClient {
   close(): void;
 }
 
+/** Who may still choose an instance that is draining, as the control plane says. */
+export interface DrainReport {
+  readonly outcome: 'waiting' | 'complete' | 'timed-out' | 'returned';
+  readonly dataPlanes: number;
+  readonly acknowledged: number;
+  readonly gone: number;
+  /** Names of data planes. */
+  readonly stragglers: readonly string[];
+}
+
+/** `unsupported`: a control plane that says nothing of this. */
+export type DrainNews = DrainReport | 'unsupported';
+
 export interface RegistrationState {
   readonly registered: boolean;
   /** Why not, when not. */
@@ -56,6 +69,12 @@ export class Registration {
   #ttlMs = DEFAULT_TTL_MS;
   #verdict: Verdict = { state: 'starting', reason: 'no check has ended yet' };
   #draining = false;
+  #drainTimeoutMs = 0;
+  #drainNews: DrainNews | undefined;
+  /** Messages that have not been answered. */
+  #unanswered = 0;
+  /** Called when `drainNews` or `state` is another. */
+  onDrainNews: (() => void) | undefined;
   /** Another data plane has registered the same instance since: it is theirs now. */
   #superseded = false;
   /** That is meant to happen. */
@@ -93,10 +112,24 @@ export class Registration {
     this.#beat();
   }
 
-  /** From now on the instance is reported as draining: callers stop choosing it while it still answers. */
-  drain(): void {
+  /** From now on the instance is reported as draining: callers stop choosing it while it still answers. `timeoutMs`: how long they are waited for. */
+  drain(timeoutMs: number): void {
     this.#draining = true;
+    this.#drainTimeoutMs = timeoutMs;
+    this.#drainNews = undefined;
     this.#beat();
+  }
+
+  /** It is no longer; the verdict is anew, as what was checked before may be another process by now. */
+  undrain(verdict: Verdict): void {
+    this.#draining = false;
+    this.#drainNews = undefined;
+    this.report(verdict);
+  }
+
+  /** Undefined: the instance is not draining, or the control plane has not said anything yet. */
+  get drainNews(): DrainNews | undefined {
+    return this.#drainNews;
   }
 
   /** Whether another process is about to register the instance in this one's place. False again: it has failed, and the instance is taken back. */
@@ -150,6 +183,7 @@ export class Registration {
     this.#client = this.#newClient();
     const stream = this.#client.client.register();
     this.#stream = stream;
+    this.#unanswered = 0;
     this.#upMs = undefined;
     this.#startedMs = clock.nowMs();
     const watch = new StreamWatch(this.#policy(), this.#startedMs);
@@ -158,18 +192,36 @@ export class Registration {
       if (this.#stream !== stream) return;
       this.#upMs ??= clock.nowMs();
       this.#heard(response);
+      this.#hearOfDrain(response);
       // That may be a new stream under a registration that stands: the certificate was renewed.
       if (this.#state.registered) return;
       logger.info({ ttlMs: this.#ttlMs }, 'registered');
       this.#state = { registered: true, reason: '' };
+      this.onDrainNews?.();
     });
     stream.on('error', (error: ServiceError) => {
       if (error.code === status.ABORTED) this.#lost(stream, error.details);
       else this.#broken(stream, error.message, this.#upMs === undefined ? 'unreachable' : 'broken');
     });
     stream.on('end', () => this.#broken(stream, 'the control plane ended the stream', 'broken'));
-    stream.write({ instance: discovery.instanceToMessage(this.#options.instance), ...this.#health(), leaseTtlMs: 0, expected: undefined });
+    this.#write(discovery.instanceToMessage(this.#options.instance));
     this.#arm(watch);
+  }
+
+  #write(instance: discovery.InstanceMessage | undefined): void {
+    const drainTimeoutMs = this.#draining ? this.#drainTimeoutMs : 0;
+    this.#unanswered += 1;
+    this.#stream?.write({ instance, ...this.#health(), leaseTtlMs: 0, expected: undefined, drainTimeoutMs });
+  }
+
+  /** Answers come in order: the last one knows all that was said. What comes unasked always has news. */
+  #hearOfDrain({ drain }: discovery.RegisterResponse): void {
+    this.#unanswered = Math.max(0, this.#unanswered - 1);
+    if (!this.#draining) return;
+    const news = drain === undefined ? (this.#unanswered === 0 ? 'unsupported' : undefined) : reportOf(drain);
+    if (news === undefined) return;
+    this.#drainNews = news;
+    this.onDrainNews?.();
   }
 
   #heard({ leaseTtlMs }: discovery.RegisterResponse): void {
@@ -217,6 +269,7 @@ export class Registration {
     logger[this.#attempt === 0 ? 'warn' : 'debug']({ reason, delayMs: Math.round(delayMs) }, 'registration broke; will register again');
     this.#attempt += 1;
     this.#state = { registered: false, reason };
+    this.onDrainNews?.();
     this.#timer = clock.after(delayMs, () => this.#connect());
   }
 
@@ -233,7 +286,7 @@ export class Registration {
   /** Messages of a stream are taken in order, so a beat may follow the registration before that is answered. */
   #beat(): void {
     if (this.#stream === undefined) return;
-    this.#stream.write({ instance: undefined, ...this.#health(), leaseTtlMs: 0, expected: undefined });
+    this.#write(undefined);
     this.#watch?.asked(this.#options.clock.nowMs());
     this.#arm(this.#watch);
   }
@@ -257,3 +310,13 @@ export class Registration {
     this.#client = undefined;
   }
 }
+
+function reportOf({ outcome, dataPlanes, acknowledged, gone, stragglers }: discovery.DrainProgressMessage): DrainReport {
+  return { outcome: OUTCOMES[outcome] ?? 'waiting', dataPlanes, acknowledged, gone, stragglers: stragglers.map(({ node }) => node) };
+}
+
+const OUTCOMES: Readonly<Record<number, DrainReport['outcome']>> = {
+  [discovery.DrainOutcome.DRAIN_OUTCOME_COMPLETE]: 'complete',
+  [discovery.DrainOutcome.DRAIN_OUTCOME_TIMED_OUT]: 'timed-out',
+  [discovery.DrainOutcome.DRAIN_OUTCOME_RETURNED]: 'returned',
+};

@@ -49,8 +49,8 @@ function meshName(key: string, { domains, routes }: VirtualHost): MeshName | und
   if (port === 0) return undefined;
   const virtualAddress = [...hosts].find(isVirtualAddress);
   if (virtualAddress !== undefined) hosts.delete(virtualAddress);
-  const carriesBytes = routes.some(({ connect }) => connect !== undefined);
-  const carriesRequests = routes.some(({ connect }) => connect === undefined);
+  const carriesBytes = routes.some(({ match }) => match.kind === 'connect');
+  const carriesRequests = routes.some(({ match }) => match.kind !== 'connect');
   const srvWords = [...(carriesRequests ? ['http', 'http2', 'grpc'] : []), ...(carriesBytes ? ['tcp', 'tls'] : [])];
   return { namespace, name, hostnames: [...hosts], port, srvWords, virtualAddress };
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { DEFAULT_LIMITS, type EndpointSet, type RouteConfig, type VirtualHost } from '@heddle/core';
+import { ANY_REQUEST, DEFAULT_LIMITS, forwardTo } from '@heddle/core';
+import type { EndpointSet, Route, RouteConfig, VirtualHost } from '@heddle/core';
 import type { Clock, Logger } from '@heddle/runtime';
 import type { WantedResources } from '../data-plane.ts';
 import { MESH_ROUTE, meshNames } from './mesh-names.ts';
@@ -10,9 +11,8 @@ const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: ()
 const NOTHING: WantedResources = { routes: [], endpoints: [], secrets: [] };
 
 function host(name: string, domains: readonly string[], carries: 'requests' | 'bytes' | 'both' = 'requests'): VirtualHost {
-  const retry = { attempts: 0, on: [] };
-  const request = { prefix: '/', cluster: name, timeoutMs: 0, retry };
-  const connect = { prefix: '', connect: 'forward' as const, cluster: name, timeoutMs: 0, retry };
+  const request: Route = { name: 'requests', match: ANY_REQUEST, action: forwardTo(name) };
+  const connect: Route = { name: 'bytes', match: { kind: 'connect' }, action: { kind: 'tunnel', how: 'forward', cluster: name } };
   return { name, domains, routes: carries === 'requests' ? [request] : carries === 'bytes' ? [connect] : [connect, request] };
 }
 

@@ -7,10 +7,11 @@ import { HTTP2_ERROR, Http2ResponseHead } from '@heddle/wire';
 import type { Http2RequestHead, Http2Server, Http2Stream } from '@heddle/wire';
 import type { Context } from '../stack/context.ts';
 import type { Http2Link } from '../stack/http2-link.ts';
+import { tunnelOf } from '../stack/routes.ts';
 import { StreamConnection } from '../stack/stream-connection.ts';
 import type { Entry } from './entry.ts';
 import type { HttpService } from './http-service.ts';
-import { errorText } from './local-response.ts';
+import { errorText } from '../stack/local-answer.ts';
 import { TcpStream } from './tcp-stream.ts';
 
 /** The connection, as its CONNECT streams see it. */
@@ -27,6 +28,8 @@ export interface ConnectStreamOwner extends Http2Link {
 export class ConnectStream extends StreamConnection {
   private readonly context: Context;
   private readonly connection: ConnectStreamOwner;
+  /** What it has of the load of the instance; -1: nothing. */
+  private arrivedAt = -1;
 
   constructor(context: Context, connection: ConnectStreamOwner, stream: Http2Stream) {
     super(NOBODY, connection.remoteAddress, connection.remotePort);
@@ -55,8 +58,8 @@ export class ConnectStream extends StreamConnection {
       this.handler = service.nested(this, workload);
       return;
     }
-    const tunnel = stack.route.connect === 'forward' ? head.authority : undefined;
-    const stream = new TcpStream(context, this, { cluster, tunnel, workload }, service.streamMetrics, {
+    const target = { cluster, workload, ...tunnelOf(stack, head.authority) };
+    const stream = new TcpStream(context, this, target, service.streamMetrics, {
       onEstablished: () => this.accept(),
       onUnreachable: (code, detail) => {
         entry.refused(code);
@@ -64,12 +67,16 @@ export class ConnectStream extends StreamConnection {
       },
     });
     this.handler = stream;
+    this.arrivedAt = service.load?.begin() ?? -1;
     stream.start();
   }
 
   protected override close(error: Parameters<ConnectionHandler['onClose']>[0]): void {
     super.close(error);
-    this.connection.settle();
+    const { connection, arrivedAt } = this;
+    this.arrivedAt = -1;
+    if (arrivedAt !== -1) connection.service.load?.end(arrivedAt, undefined, this.context.clock.nowMs());
+    connection.settle();
   }
 
   private accept(): void {

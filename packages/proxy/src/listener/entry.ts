@@ -1,18 +1,40 @@
 // The way of a request from its head to its exchange: who calls, by which route, to which cluster. One object per downstream connection,
 // which keeps what nearly always is the same for the next request.
-import type { ErrorCode } from '@heddle/core';
+import { hashRequest } from '@heddle/core';
+import type { ErrorCode, HashResult, HashSource, HeaderFacts } from '@heddle/core';
 import type { Connection } from '@heddle/runtime';
 import { grpcKindOf, RequestHead } from '@heddle/wire';
+import { serviceOfWorkload } from '../stack/context.ts';
+import type { RequestSink } from '../stack/ends.ts';
+import type { Destination } from '../stack/exchange.ts';
 import { Forwarding, FORWARDED_FOR, FORWARDED_PROTO, listOf, REQUEST_ID_HEADER } from '../stack/forwarding.ts';
+import type { HeaderRewrite } from '../stack/header-rewrite.ts';
+import { errorAnswer } from '../stack/local-answer.ts';
+import type { AnsweringRoute, LocalAnswer } from '../stack/local-answer.ts';
 import type { AnyRequestHead } from '../stack/messages.ts';
-import type { RouteStack } from '../stack/routes.ts';
+import type { Mirror } from '../stack/mirror.ts';
+import { HeadView } from '../stack/request-view.ts';
+import type { RouteGate } from '../stack/route-gate.ts';
+import type { MirrorTarget, RouteStack, RouteTarget } from '../stack/routes.ts';
 import type { RequestMetrics } from '../telemetry/requests.ts';
 import type { UpstreamCluster } from '../upstream/cluster.ts';
 import type { HttpService } from './http-service.ts';
+import { isOutside } from './outside.ts';
 
 const PROXY_AUTHORIZATION = 'proxy-authorization';
+const NO_FACTS: HeaderFacts = { requestId: '', sourceIdentity: '', sourceAddress: '' };
+/** Of a request that nobody waits for. */
+const NO_WISHES = {
+  hash: undefined,
+  cookies: undefined,
+  responseChanges: undefined,
+  facts: NO_FACTS,
+  delayMs: 0,
+  abort: undefined,
+  mirrors: undefined,
+} as const;
 
-export class Entry {
+export class Entry implements Destination {
   readonly service: HttpService;
   /** The request is a CONNECT to a service that speaks HTTP: what comes in the tunnel is HTTP that is handled here. */
   isTunnelledHttp = false;
@@ -20,15 +42,31 @@ export class Entry {
   workload = '';
   stack!: RouteStack;
   cluster!: UpstreamCluster;
+  hash: number | undefined;
+  cookies: readonly string[] | undefined;
+  responseChanges: HeaderRewrite | undefined;
+  facts: HeaderFacts = NO_FACTS;
+  delayMs = 0;
+  abort: LocalAnswer | undefined;
+  mirrors: readonly RequestSink[] | undefined;
+  /** What the request is answered in place of being passed on, where `find` found nothing because of a rule. */
+  answer: LocalAnswer | undefined;
   /** Why `find` found nothing. */
   code: ErrorCode = 'BAD_REQUEST';
   detail = '';
+  private target!: RouteTarget;
+  /** What a rule has left behind is to be forgotten before the next request. */
+  private hasRules = false;
+  /** In place of the received one. */
+  private path: string | undefined;
   private readonly knownWorkload: string | undefined;
   private readonly remoteAddress: string;
   /** `<namespace>/<service>` of the peer, on inbound listeners. */
   private readonly source: string;
   private readonly version: 'http1' | 'http2';
   private readonly peerId: string;
+  private readonly view: HeadView;
+  private readonly result: HashResult = { hash: undefined, setCookie: '' };
   private lastCluster: UpstreamCluster | undefined;
   private lastWorkload = '';
   private lastMetrics: RequestMetrics | undefined;
@@ -41,6 +79,7 @@ export class Entry {
     this.peerId = connection.peerId;
     this.source = service.sourceOf(connection.peerId);
     this.version = version;
+    this.view = new HeadView(service.useRemoteAddress ? connection.remoteAddress : '', connection.peerId);
   }
 
   /** One for each request that can be under way at the same time. */
@@ -53,6 +92,7 @@ export class Entry {
   find(head: AnyRequestHead): boolean {
     const { service } = this;
     service.requests += 1;
+    if (this.hasRules) this.forgetRules();
     const isHttp1 = head instanceof RequestHead;
     const credential = isHttp1 ? head.proxyAuthorization : head.get(PROXY_AUTHORIZATION);
     const workload = this.knownWorkload ?? service.workloadOf(credential);
@@ -70,32 +110,54 @@ export class Entry {
       return this.refuse('NOT_IMPLEMENTED', 'https through the proxy without CONNECT; use http://, the mesh encrypts by itself');
     if (head.contentLength > service.requestBodyBytesMax && grpcKindOf(head.get('content-type')) === undefined)
       return this.refuse('BODY_TOO_LARGE', `it is to have ${head.contentLength} bytes, more than ${service.requestBodyBytesMax}`);
-    const stack = isConnect ? table.matchConnect(head.authority) : table.match(head.authority, head.path);
-    const isHttp = isConnect && stack === undefined && table.match(head.authority, '/') !== undefined;
+    const { view } = this;
+    view.head = head;
+    const stack = isConnect ? table.matchConnect(head.authority) : table.match(view);
+    const isHttp = isConnect && stack === undefined && table.hasHost(head.authority);
     this.isTunnelledHttp = isHttp && service.direction === 'outbound';
     if (this.isTunnelledHttp) return true;
     if (isHttp) return this.refuse('NOT_IMPLEMENTED', `CONNECT ${head.authority}: this instance takes requests, not connections`);
     if (stack === undefined) return this.noRoute(head, isConnect);
-    const { cluster } = stack.slot;
-    if (cluster === undefined) return this.refuse('NO_HEALTHY_INSTANCE', `the cluster "${stack.slot.name}" has not arrived yet`);
+    const { hashing } = stack;
+    if (hashing !== undefined) this.hashBy(hashing);
+    else if (this.hash !== undefined || this.cookies !== undefined) this.forgetHash();
     this.stack = stack;
+    this.hasRules = !stack.isPlain;
+    if (stack.answering !== undefined) return this.answerBy(stack, stack.answering);
+    const target = stack.targetFor(this.hash, service.random);
+    const { cluster, name } = target.slot;
+    if (cluster === undefined) return this.refuse('NO_HEALTHY_INSTANCE', `the cluster "${name}" has not arrived yet`);
+    this.target = target;
     this.cluster = cluster;
-    return true;
+    return (stack.gate === undefined || this.passes(stack.gate)) && (stack.rewrite === undefined || this.rewrites(stack.rewrite, head));
   }
 
-  /** Fills what the passed-on request gets besides what was received. */
-  mark(head: AnyRequestHead, forwarding: Forwarding): void {
-    const { service } = this;
+  /** Fills what the passed-on request gets besides what was received, and sends its copies on their way. `complete`: it has no body. */
+  mark(head: AnyRequestHead, forwarding: Forwarding, complete: boolean): void {
+    const { service, target, stack } = this;
     const isOutbound = service.direction === 'outbound';
     const requestId = isOutbound && !head.has(REQUEST_ID_HEADER) ? service.nextRequestId() : '';
-    if (!service.useRemoteAddress) return forwarding.begin(requestId, '', '');
-    const before = listOf(head, FORWARDED_FOR);
-    const forwardedFor = before === '' ? this.remoteAddress : `${before}, ${this.remoteAddress}`;
-    forwarding.begin(requestId, forwardedFor, head.has(FORWARDED_PROTO) ? '' : service.scheme);
+    this.responseChanges = target.responseChanges;
+    if (target.requestChanges?.isFixed === false || target.responseChanges?.isFixed === false) this.facts = this.factsOf(head, requestId);
+    this.fill(forwarding, head, requestId);
+    if (stack.mirrors !== undefined) this.mirror(stack.mirrors, head, requestId, complete);
+  }
+
+  private fill(forwarding: Forwarding, head: AnyRequestHead, requestId: string): void {
+    const { service, target, stack } = this;
+    if (service.useRemoteAddress) {
+      const before = listOf(head, FORWARDED_FOR);
+      const forwardedFor = before === '' ? this.remoteAddress : `${before}, ${this.remoteAddress}`;
+      forwarding.begin(requestId, forwardedFor, head.has(FORWARDED_PROTO) ? '' : service.scheme);
+    } else forwarding.begin(requestId, '', '');
+    if (target.requestChanges !== undefined) forwarding.rewrite(target.requestChanges, this.facts);
+    if (stack.rewrite === undefined) return;
+    forwarding.path = this.path;
+    forwarding.authority = stack.rewrite.authority;
   }
 
   /** Of what `find` found. */
-  metrics(): RequestMetrics {
+  get metrics(): RequestMetrics {
     const { cluster, workload } = this;
     if (cluster !== this.lastCluster || workload !== this.lastWorkload) {
       this.lastCluster = cluster;
@@ -110,8 +172,103 @@ export class Entry {
     this.service.refused(this.source, code);
   }
 
+  /** The same of one that a rule answers. */
+  answered({ code, status }: LocalAnswer): void {
+    if (this.stack.answering === undefined) this.metrics.ended(status, code ?? '', 0);
+    else this.service.answered(this.source, code, status);
+  }
+
+  /** Always false: there is nothing to pass on. */
+  private answerBy({ answerChanges }: RouteStack, answering: AnsweringRoute): false {
+    const { view, service } = this;
+    const answer = answering.answer(view, service.scheme);
+    if (answerChanges === undefined) this.answer = answer;
+    else {
+      const own = answerChanges.headers(this.factsOf(view.head, ''));
+      this.answer = { ...answer, headers: [...answer.headers.filter(([name]) => !answerChanges.drop.includes(name)), ...own] };
+    }
+    return false;
+  }
+
+  /** False: `answer` says why not. */
+  private passes(gate: RouteGate): boolean {
+    const { service, view, workload } = this;
+    const identity = service.direction === 'inbound' ? view.sourceIdentity : serviceOfWorkload(workload);
+    const refusal = gate.limit(view, identity, service.nowMs());
+    if (refusal !== undefined) {
+      this.answer = refusal;
+      return false;
+    }
+    this.delayMs = gate.drawDelayMs(service.random);
+    const abort = gate.drawAbort(service.random);
+    if (abort === undefined || this.delayMs > 0) {
+      this.abort = abort;
+      return true;
+    }
+    this.answer = abort;
+    return false;
+  }
+
+  private rewrites({ path }: NonNullable<RouteStack['rewrite']>, head: AnyRequestHead): boolean {
+    if (path === undefined) return true;
+    this.path = path.rewrite(head.path);
+    if (this.path === undefined) this.answer = errorAnswer('BAD_REQUEST', 'the path that the rule makes of it would be too long', 414);
+    return this.path !== undefined;
+  }
+
+  private factsOf(head: AnyRequestHead, requestId: string): HeaderFacts {
+    const { view, cluster, service, workload } = this;
+    const isInbound = service.direction === 'inbound';
+    return {
+      requestId: requestId === '' ? (head.get(REQUEST_ID_HEADER) ?? '') : requestId,
+      sourceIdentity: isInbound ? view.sourceIdentity : (cluster?.identityOf(workload) ?? ''),
+      sourceAddress: view.sourceAddress,
+    };
+  }
+
+  private mirror(mirrors: readonly MirrorTarget[], head: AnyRequestHead, requestId: string, complete: boolean): void {
+    const { service } = this;
+    const started: Mirror[] = [];
+    for (const { slot, share, stack } of mirrors) {
+      const { cluster } = slot;
+      if (cluster === undefined || service.random() >= share) continue;
+      const forwarding = this.createForwarding();
+      this.fill(forwarding, head, requestId);
+      const mirror = service.mirror(forwarding);
+      const metrics = cluster.requestsFrom(service.sourceName(this.source, this.workload), 'mirror');
+      mirror.start(head, complete, { ...NO_WISHES, stack, cluster, workload: this.workload, metrics });
+      if (!complete) started.push(mirror);
+    }
+    this.mirrors = started.length === 0 ? undefined : started;
+  }
+
+  private hashBy(sources: readonly HashSource[]): void {
+    const { result } = this;
+    hashRequest(sources, this.view, this.service.random, result);
+    this.hash = result.hash;
+    this.cookies = result.setCookie === '' ? undefined : [result.setCookie];
+  }
+
+  /** Of the request before. */
+  private forgetRules(): void {
+    this.hasRules = false;
+    this.facts = NO_FACTS;
+    this.delayMs = 0;
+    this.abort = undefined;
+    this.mirrors = undefined;
+    this.answer = undefined;
+    this.path = undefined;
+  }
+
+  private forgetHash(): void {
+    this.hash = undefined;
+    this.cookies = undefined;
+  }
+
   private noRoute({ authority }: AnyRequestHead, isConnect: boolean): false {
     if (authority === '') return this.refuse('NO_SUCH_SERVICE', 'the request names no authority');
+    if (this.service.isShared && isOutside(authority))
+      return this.refuse('EGRESS_REFUSED', isConnect ? `CONNECT ${authority}` : `asked for ${authority}`);
     return this.refuse('NO_SUCH_SERVICE', isConnect ? `CONNECT ${authority}: no service has this name and port` : `asked for ${authority}`);
   }
 

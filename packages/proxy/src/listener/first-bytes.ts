@@ -41,6 +41,10 @@ export class FirstBytes extends Timed implements ConnectionHandler, AdmittedConn
     context.deadlines.set(this, context.clock.nowMs() + context.limits.protocolDetectionTimeoutMs);
   }
 
+  get activeRequests(): number {
+    return this.stream === undefined ? 0 : 1;
+  }
+
   /** A request may be on its way. */
   closeAfterRequest(): void {}
 

@@ -2,13 +2,14 @@
 import { ERRORS, parseSpiffeId, serviceKey } from '@heddle/core';
 import type { ErrorCode, Listener } from '@heddle/core';
 import type { Connection, ConnectionHandler } from '@heddle/runtime';
-import { HeaderNames } from '@heddle/wire';
 import type { Http1Limits, Http2Limits } from '@heddle/wire';
 import { serviceOfWorkload } from '../stack/context.ts';
 import type { Context } from '../stack/context.ts';
-import { FORWARDED_FOR, PEER_HEADER } from '../stack/forwarding.ts';
+import { DroppedHeaders, FORWARDED_FOR, PEER_HEADER } from '../stack/forwarding.ts';
+import type { Forwarding } from '../stack/forwarding.ts';
+import type { InstanceLoad } from '../stack/instance-load.ts';
+import { Mirror } from '../stack/mirror.ts';
 import type { RouteSlot } from '../stack/routes.ts';
-import { HTTP1_SWITCH_HEADERS } from '../stack/websocket.ts';
 import { StreamMetrics } from '../telemetry/connections.ts';
 import { RequestMetrics } from '../telemetry/requests.ts';
 import type { Credentials } from './credentials.ts';
@@ -17,12 +18,8 @@ import type { Credentials } from './credentials.ts';
 const PROXY_AUTHORIZATION = 'proxy-authorization';
 /** :method, :scheme, :authority, :path, which HTTP/1.1 has in its request line, or once as Host. */
 const PSEUDO_FIELDS = 4;
-const DROPPED = dropped([PEER_HEADER, PROXY_AUTHORIZATION]);
-const DROPPED_WITH_FORWARDED = dropped([PEER_HEADER, FORWARDED_FOR, PROXY_AUTHORIZATION]);
-
-function dropped(names: readonly string[]): { readonly always: HeaderNames; readonly onSwitch: HeaderNames } {
-  return { always: new HeaderNames(names), onSwitch: new HeaderNames([...names, ...HTTP1_SWITCH_HEADERS]) };
-}
+const DROPPED = new DroppedHeaders([PEER_HEADER, PROXY_AUTHORIZATION]);
+const DROPPED_WITH_FORWARDED = new DroppedHeaders([PEER_HEADER, FORWARDED_FOR, PROXY_AUTHORIZATION]);
 
 /** What a service needs of the data plane around it. */
 export interface HttpServiceWorld {
@@ -31,6 +28,8 @@ export interface HttpServiceWorld {
 
 /** What the listener asks of the connections that it has admitted. */
 export interface AdmittedConnection {
+  /** Requests and streams on it that have not ended. */
+  readonly activeRequests: number;
   /** The next response is the last one and says so. Idle connections are left open: a request may be on its way on them. */
   closeAfterRequest(): void;
   /** No further request: idle connections are closed now, the others after their response. */
@@ -41,6 +40,8 @@ export interface AdmittedConnection {
 
 /** The listener, as its services see it. */
 export interface HttpServiceOwner {
+  /** Of the instance that it leads to; undefined: it leads to others. */
+  readonly load: InstanceLoad | undefined;
   connectionOpened(): void;
   connectionClosed(service: HttpService): void;
   /** A connection inside another one, made by CONNECT: HTTP of either version on behalf of this workload. */
@@ -49,6 +50,8 @@ export interface HttpServiceOwner {
 
 export class HttpService {
   readonly direction: Listener['direction'];
+  /** The HTTP proxy of all workloads: every service of the mesh is called through it, and hosts outside. */
+  readonly isShared: boolean;
   /** See HttpFilter. */
   readonly useRemoteAddress: boolean;
   /** What clients of this listener speak: a data plane before it is not meant. */
@@ -57,9 +60,12 @@ export class HttpService {
   readonly parserLimits: Partial<Http1Limits>;
   readonly http2Limits: Partial<Http2Limits>;
   readonly requestBodyBytesMax: number;
-  readonly droppedRequestHeaders: ReturnType<typeof dropped>;
+  readonly droppedRequestHeaders: DroppedHeaders;
   readonly streamMetrics: StreamMetrics;
+  readonly load: InstanceLoad | undefined;
   readonly connections = new Set<AdmittedConnection>();
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
   requests = 0;
   private readonly context: Context;
   private readonly world: HttpServiceWorld;
@@ -73,8 +79,10 @@ export class HttpService {
   constructor(context: Context, world: HttpServiceWorld, listener: Listener, routes: RouteSlot, owner: HttpServiceOwner) {
     const { limits } = context;
     this.context = context;
+    this.random = () => context.random.next();
     this.world = world;
     this.direction = listener.direction;
+    this.isShared = listener.direction === 'outbound' && listener.workload === undefined;
     this.useRemoteAddress = listener.filter.kind === 'http' && listener.filter.useRemoteAddress === true;
     // Between data planes TLS is the mesh's affair.
     this.scheme = listener.tls !== undefined && listener.direction === 'outbound' ? 'https' : 'http';
@@ -84,6 +92,7 @@ export class HttpService {
     this.listenerName = listener.name;
     this.routes = routes;
     this.owner = owner;
+    this.load = owner.load;
     this.parserLimits = {
       requestLineBytesMax: limits.requestLineBytesMax,
       headBytesMax: limits.headerBytesMax,
@@ -158,8 +167,22 @@ export class HttpService {
       .add(1);
   }
 
+  nowMs(): number {
+    return this.context.clock.nowMs();
+  }
+
+  /** For a copy of a request. */
+  mirror(forwarding: Forwarding): Mirror {
+    return new Mirror(this.context, forwarding);
+  }
+
   /** A request that was refused before a route was found. */
   refused(source: string, code: ErrorCode): void {
+    this.answered(source, code, ERRORS[code].httpStatus);
+  }
+
+  /** A request that is not passed on. */
+  answered(source: string, code: ErrorCode | undefined, status: number): void {
     let metrics = this.refusals.get(source);
     if (metrics === undefined) {
       metrics = new RequestMetrics(this.context.metrics, {
@@ -169,6 +192,6 @@ export class HttpService {
       });
       this.refusals.set(source, metrics);
     }
-    metrics.ended(ERRORS[code].httpStatus, code, 0);
+    metrics.ended(status, code ?? '', 0);
   }
 }

@@ -8,6 +8,7 @@ import {
   CHUNK_END,
   chunkHeader,
   framingFor,
+  headerLines,
   HeaderNames,
   lastChunk,
   renderResponseHead,
@@ -30,15 +31,19 @@ import { Timed } from '../stack/deadlines.ts';
 import type { Downstream } from '../stack/ends.ts';
 import { Exchange } from '../stack/exchange.ts';
 import type { Forwarding } from '../stack/forwarding.ts';
+import type { OwnHeader } from '../stack/header-rewrite.ts';
+import { errorAnswer } from '../stack/local-answer.ts';
+import type { LocalAnswer } from '../stack/local-answer.ts';
 import { trailerLines } from '../stack/messages.ts';
 import type { AnyResponseHead, AnyTrailers } from '../stack/messages.ts';
+import { tunnelOf } from '../stack/routes.ts';
 import { Gather } from '../stack/turn.ts';
 import type { GatherOwner } from '../stack/turn.ts';
 import { HTTP1_SWITCH_HEADERS, switchingLines } from '../stack/websocket.ts';
 import { Entry } from './entry.ts';
 import { Http2Connection } from './http2-connection.ts';
 import type { AdmittedConnection, HttpService } from './http-service.ts';
-import { codeOfViolation, renderError } from './local-response.ts';
+import { codeOfViolation, renderAnswer } from './local-response.ts';
 import { TcpStream } from './tcp-stream.ts';
 
 /**
@@ -113,10 +118,15 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
     this.connection = connection;
     this.gather = new Gather(context.turn, connection, this);
     this.parser = new RequestParser(new RequestEvents(this), service.parserLimits);
-    this.exchange = new Exchange(context, this);
+    this.exchange = new Exchange(context, this, service.load);
     this.entry = new Entry(service, connection, 'http1', workload);
     this.forwarding = this.entry.createForwarding();
     context.deadlines.set(this, context.clock.nowMs() + context.limits.downstreamIdleTimeoutMs);
+  }
+
+  get activeRequests(): number {
+    const { phase } = this;
+    return phase === 'idle' || phase === 'linger' || phase === 'closed' ? 0 : 1;
   }
 
   closeAfterRequest(): void {
@@ -179,7 +189,7 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
   onDeadline(nowMs: number): void {
     if (this.exchange.active) this.exchange.onDeadline(nowMs);
     else if (this.phase === 'head')
-      this.refuse('CLIENT_TIMEOUT', `no complete request head within ${this.context.limits.requestHeadTimeoutMs} ms`);
+      this.refuseWith('CLIENT_TIMEOUT', `no complete request head within ${this.context.limits.requestHeadTimeoutMs} ms`);
     else this.destroy();
     this.context.turn.end();
   }
@@ -218,7 +228,7 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
     this.gather.text(renderResponseHead(this.asHttp1(head, true), rendering));
   }
 
-  respond(received: AnyResponseHead, endStream: boolean, drop: HeaderNames | undefined): void {
+  respond(received: AnyResponseHead, endStream: boolean, drop: HeaderNames | undefined, own: readonly OwnHeader[] | undefined): void {
     const { minorVersion, keepAlive } = this.parser.head;
     const head = this.asHttp1(received, endStream);
     this.responseFraming = framingFor(head, minorVersion);
@@ -228,7 +238,7 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
     rendering.connection = !this.keepAlive ? 'close' : minorVersion === 0 ? 'keep-alive' : undefined;
     rendering.forwardUpgrade = false;
     rendering.drop = drop;
-    rendering.add = undefined;
+    rendering.add = own && headerLines(own);
     this.gather.text(renderResponseHead(head, rendering));
   }
 
@@ -278,7 +288,11 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
   }
 
   respondError(code: ErrorCode, detail: string): void {
-    this.answer(code, detail, undefined);
+    this.answer(errorAnswer(code, detail));
+  }
+
+  answerLocally(answer: LocalAnswer): void {
+    this.answer(answer);
   }
 
   responseDone(nowMs: number): void {
@@ -311,14 +325,14 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
     this.phase = 'exchange';
     const { entry } = this;
     if (head.upgrade.toLowerCase() === H2C && !head.isConnect && this.takesH2c(head)) return;
-    if (!entry.find(head)) return this.refuse(entry.code, entry.detail);
+    if (!entry.find(head)) return this.refuse();
     if (head.isConnect) return entry.isTunnelledHttp ? this.handOver(entry.workload) : this.connect(head.authority);
     const complete = head.framing === 'none' || head.contentLength === 0;
     // RFC 9110 §7.8: an upgrade may be ignored; the new protocol would begin only behind the body.
     if (!complete) head.upgrade = '';
     const isUpgrade = head.upgrade !== '';
-    entry.mark(head, this.forwarding);
-    this.exchange.start(head, complete, isUpgrade, entry.stack, entry.cluster, entry.workload, entry.metrics());
+    entry.mark(head, this.forwarding, complete);
+    this.exchange.start(head, complete, isUpgrade, entry);
   }
 
   /** @internal */
@@ -345,7 +359,7 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
     if (exchange.active) exchange.cancel();
     else if (this.phase === 'discard') return this.finish(this.context.clock.nowMs());
     if (this.phase === 'exchange' && exchange.responseStarted) return this.abort();
-    this.answer(codeOfViolation(error), error.message, error.httpStatus);
+    this.answer(errorAnswer(codeOfViolation(error), error.message, error.httpStatus));
   }
 
   // --- own
@@ -411,18 +425,29 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
   }
 
   /** An error before there is an exchange. */
-  private refuse(code: ErrorCode, detail: string): void {
-    this.answer(code, detail, undefined);
+  private refuseWith(code: ErrorCode, detail: string): void {
+    this.answer(errorAnswer(code, detail));
     this.entry.refused(code);
   }
 
-  private answer(code: ErrorCode, detail: string, httpStatus: number | undefined): void {
+  /** The entry has found no way for the request, or has the answer itself. */
+  private refuse(): void {
+    const { entry } = this;
+    const { answer } = entry;
+    if (answer === undefined) this.refuseWith(entry.code, entry.detail);
+    else {
+      this.answer(answer);
+      entry.answered(answer);
+    }
+  }
+
+  private answer(answer: LocalAnswer): void {
     const { head, state } = this.parser;
     const bodyToCome = state !== 'complete' && (head.framing === 'chunked' || (head.framing === 'length' && head.contentLength !== 0));
     const broken = this.phase === 'head' || this.phase === 'idle' || state === 'failed';
     // What is still to come of the request would have to be read first; a new connection is cheaper.
     const keepAlive = !broken && !bodyToCome && head.keepAlive && !this.closing;
-    const bytes = renderError({ code, detail, close: !keepAlive, toHead: !broken && head.method === 'HEAD', httpStatus });
+    const bytes = renderAnswer(answer, !keepAlive, !broken && head.method === 'HEAD');
     this.gather.bytes(bytes, 0, bytes.length);
     this.keepAlive = keepAlive;
     this.responseDone(this.context.clock.nowMs());
@@ -474,9 +499,9 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
   /** CONNECT (RFC 9110 §9.3.6). */
   private connect(authority: string): void {
     const { cluster, stack, workload } = this.entry;
-    const tunnel = stack.route.connect === 'forward' ? authority : undefined;
+    const target = { cluster, workload, ...tunnelOf(stack, authority) };
     this.phase = 'connecting';
-    const stream = new TcpStream(this.context, this.connection, { cluster, tunnel, workload }, this.service.streamMetrics, {
+    const stream = new TcpStream(this.context, this.connection, target, this.service.streamMetrics, {
       onEstablished: () => {
         this.phase = 'stream';
         this.gather.text(TUNNEL_OPEN);
@@ -492,7 +517,7 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
         this.phase = 'exchange';
         this.stream = undefined;
         this.connection.resume();
-        this.refuse(code, detail);
+        this.refuseWith(code, detail);
         this.context.turn.end();
       },
     });

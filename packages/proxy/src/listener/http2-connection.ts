@@ -31,7 +31,9 @@ export class Http2Connection extends Http2Link implements Http2ServerHandler, Ad
     super(context, connection, 'server');
     this.service = service;
     this.entry = new Entry(service, connection, 'http2', workload);
-    this.codec = new Http2Server(this, { limits: service.http2Limits, huffman: false, ...COPY_ALL });
+    // Nobody outside the mesh is told.
+    const answersLoad = service.load !== undefined && connection.peerId !== '';
+    this.codec = new Http2Server(this, { limits: service.http2Limits, huffman: false, answersLoad, ...COPY_ALL });
     context.deadlines.set(this, context.clock.nowMs() + context.limits.requestHeadTimeoutMs);
     this.touch();
   }
@@ -49,6 +51,10 @@ export class Http2Connection extends Http2Link implements Http2ServerHandler, Ad
     const stream = this.codec.acceptUpgrade(settings, head.method === 'HEAD');
     this.touch();
     this.upgraded = stream === undefined ? undefined : { stream, head };
+  }
+
+  get activeRequests(): number {
+    return this.codec.streamCount;
   }
 
   closeAfterRequest(): void {
@@ -92,6 +98,12 @@ export class Http2Connection extends Http2Link implements Http2ServerHandler, Ad
     this.upgraded = undefined;
     if (upgraded?.stream.isClosed === false) this.open(upgraded.stream, upgraded.head, true);
     else this.settle();
+  }
+
+  override onLoadQuestion(number: number): void {
+    const { inFlight, latencyMs } = this.service.load!.signal(this.context.clock.nowMs());
+    // 0 would say that it is not known.
+    this.codec.answerLoad(number, inFlight, Math.ceil(latencyMs * 1_000));
   }
 
   override onGoaway(): void {

@@ -1,5 +1,5 @@
 // One request of an HTTP/2 connection, from its head to the end of its stream. Used again for other streams of the connection.
-import { ERRORS, ERROR_HEADER } from '@heddle/core';
+import { ERROR_HEADER } from '@heddle/core';
 import type { ErrorCode } from '@heddle/core';
 import { encodeGrpcMessage, grpcKindOf, HeaderNames, HTTP2_ERROR, Http2RequestHead, Http2ResponseHead } from '@heddle/wire';
 import type { Http2ResponseRendering, Http2Server, Http2Stream, Http2Trailers, RequestHead } from '@heddle/wire';
@@ -7,12 +7,15 @@ import type { Context } from '../stack/context.ts';
 import type { Downstream } from '../stack/ends.ts';
 import { Exchange } from '../stack/exchange.ts';
 import type { Forwarding } from '../stack/forwarding.ts';
+import type { OwnHeader } from '../stack/header-rewrite.ts';
+import { errorAnswer } from '../stack/local-answer.ts';
+import type { LocalAnswer } from '../stack/local-answer.ts';
 import type { Http2Link } from '../stack/http2-link.ts';
+import { ownFields } from '../stack/messages.ts';
 import type { AnyRequestHead, AnyResponseHead, AnyTrailers } from '../stack/messages.ts';
 import { StreamEnd } from '../stack/stream-end.ts';
 import { acceptFields, HTTP1_SWITCH_HEADERS } from '../stack/websocket.ts';
 import type { Entry } from './entry.ts';
-import { errorText } from './local-response.ts';
 
 const DROPPED_ON_SWITCH = new HeaderNames([...HTTP1_SWITCH_HEADERS, ERROR_HEADER]);
 
@@ -22,6 +25,18 @@ export interface Http2RequestOwner extends Http2Link {
   readonly entry: Entry;
   /** The object may be used for another stream. */
   requestEnded(request: Http2Request): void;
+}
+
+/** gRPC's "trailers only": status and message in the head of a response that has nothing else. */
+function trailersOnly({ code, headers, body }: LocalAnswer, grpcStatus: number): Http2ResponseHead {
+  const head = new Http2ResponseHead();
+  head.status = 200;
+  if (code !== undefined) head.add(ERROR_HEADER, code);
+  for (const [name, value] of headers) if (name.startsWith('grpc-')) head.add(name, value);
+  return head
+    .add('content-type', 'application/grpc')
+    .add('grpc-status', String(grpcStatus))
+    .add('grpc-message', encodeGrpcMessage(body.trim()));
 }
 
 export class Http2Request extends StreamEnd implements Downstream {
@@ -45,7 +60,7 @@ export class Http2Request extends StreamEnd implements Downstream {
     this.context = context;
     this.connection = connection;
     this.forwarding = connection.entry.createForwarding();
-    this.exchange = new Exchange(context, this);
+    this.exchange = new Exchange(context, this, connection.entry.service.load);
   }
 
   /** `head` was kept. `endStream`: it has no body. */
@@ -57,13 +72,18 @@ export class Http2Request extends StreamEnd implements Downstream {
     this.head = head;
     const { entry } = this.connection;
     this.switchesBy2xx = head instanceof Http2RequestHead && head.protocol !== '';
-    if (!entry.find(head)) {
-      this.respondError(entry.code, entry.detail);
-      entry.refused(entry.code);
-      return;
-    }
-    entry.mark(head, this.forwarding);
-    this.exchange.start(head, endStream, this.switchesBy2xx, entry.stack, entry.cluster, entry.workload, entry.metrics());
+    if (!entry.find(head)) return this.refuse();
+    entry.mark(head, this.forwarding, endStream);
+    this.exchange.start(head, endStream, this.switchesBy2xx, entry);
+  }
+
+  /** The entry has found no way for the request, or has the answer itself. */
+  private refuse(): void {
+    const { entry } = this.connection;
+    const { answer, code, detail } = entry;
+    this.answerLocally(answer ?? errorAnswer(code, detail));
+    if (answer === undefined) entry.refused(code);
+    else entry.answered(answer);
   }
 
   override onDeadline(nowMs: number): void {
@@ -97,12 +117,14 @@ export class Http2Request extends StreamEnd implements Downstream {
     this.connection.touch();
   }
 
-  respond(head: AnyResponseHead, endStream: boolean, drop: HeaderNames | undefined): void {
+  respond(head: AnyResponseHead, endStream: boolean, drop: HeaderNames | undefined, own: readonly OwnHeader[] | undefined): void {
     const { stream, rendering } = this;
     if (stream === undefined || !stream.isSending) return;
     rendering.drop = drop;
     rendering.status = undefined;
+    rendering.add = own && ownFields(own);
     this.connection.codec.respond(stream, head, endStream, rendering);
+    rendering.add = undefined;
     this.connection.touch();
   }
 
@@ -131,32 +153,31 @@ export class Http2Request extends StreamEnd implements Downstream {
   }
 
   respondError(code: ErrorCode, detail: string): void {
+    this.answerLocally(errorAnswer(code, detail));
+  }
+
+  answerLocally(answer: LocalAnswer): void {
     const { stream, connection } = this;
     if (stream !== undefined && stream.isSending && !stream.headSent) {
-      const head = new Http2ResponseHead();
-      const text = errorText(code, detail);
-      const isGrpc = grpcKindOf(this.head.get('content-type')) === 'grpc';
-      head.status = isGrpc ? 200 : ERRORS[code].httpStatus;
-      head.add(ERROR_HEADER, code);
-      if (isGrpc) {
-        // The protocol's "trailers only": status and message in the head of a response that has nothing else.
-        head.add('content-type', 'application/grpc');
-        head.add('grpc-status', String(ERRORS[code].grpcStatus));
-        head.add('grpc-message', encodeGrpcMessage(text.trim()));
-        connection.codec.respond(stream, head, true);
-      } else {
-        const body = Buffer.from(text, 'utf8');
-        head.add('content-type', 'text/plain; charset=utf-8');
-        head.add('content-length', String(body.length));
-        if (head.status === 407) head.add('proxy-authenticate', 'Basic realm="heddle"');
-        if (head.status === 503) head.add('retry-after', '1');
-        const isBodyless = this.head.method === 'HEAD';
-        connection.codec.respond(stream, head, isBodyless);
-        if (!isBodyless) this.send(body, 0, body.length, true);
-      }
+      const isGrpc = answer.grpcStatus !== undefined && grpcKindOf(this.head.get('content-type')) === 'grpc';
+      if (isGrpc) connection.codec.respond(stream, trailersOnly(answer, answer.grpcStatus), true);
+      else this.answerHttp(stream, answer);
       connection.touch();
     }
     this.responseDone();
+  }
+
+  private answerHttp(stream: Http2Stream, { status, headers, contentType, body }: LocalAnswer): void {
+    const head = new Http2ResponseHead();
+    head.status = status;
+    for (const [name, value] of headers) head.add(name, value);
+    const bytes = Buffer.from(body, 'utf8');
+    if (bytes.length > 0) head.add('content-type', contentType);
+    // RFC 9110 §8.6: never with 204, and with 304 it would be that of another answer.
+    if (status !== 204 && status !== 304) head.add('content-length', String(bytes.length));
+    const isBodyless = bytes.length === 0 || this.head.method === 'HEAD' || status === 204 || status === 304;
+    this.connection.codec.respond(stream, head, isBodyless);
+    if (!isBodyless) this.send(bytes, 0, bytes.length, true);
   }
 
   responseDone(): void {

@@ -1,11 +1,12 @@
 // A listener at run time: a bound socket, the configuration applied to it, and the connections that came in by it. A new version serves
 // new connections; open ones keep the filter they began with, while routes and clusters change under them.
 import { ALPN_HTTP1, ALPN_HTTP2 } from '@heddle/core';
-import type { DownstreamTls, HttpFilter, Listener, TcpFilter } from '@heddle/core';
+import type { DownstreamTls, HttpFilter, Listener, LoadSignal, TcpFilter } from '@heddle/core';
 import type { CertificateAndKey, Connection, ConnectionHandler, ListeningSocket, TlsContext } from '@heddle/runtime';
 import { NetworkError } from '@heddle/runtime';
 import type { ListenerStatus } from '../data-plane-types.ts';
 import type { Context } from '../stack/context.ts';
+import { InstanceLoad } from '../stack/instance-load.ts';
 import type { ClusterSlots, RouteSlots } from '../stack/routes.ts';
 import { DownstreamMetrics, StreamMetrics } from '../telemetry/connections.ts';
 import type { Identities } from '../upstream/identities.ts';
@@ -27,6 +28,7 @@ export interface ListenerWorld extends HttpServiceWorld {
 export class ActiveListener implements HttpServiceOwner {
   config: Listener;
   readonly socket: ListeningSocket;
+  readonly load: InstanceLoad | undefined;
   private readonly context: Context;
   private readonly world: ListenerWorld;
   private readonly metrics: DownstreamMetrics;
@@ -50,6 +52,7 @@ export class ActiveListener implements HttpServiceOwner {
     this.world = world;
     this.config = config;
     this.socket = socket;
+    this.load = config.direction === 'inbound' ? new InstanceLoad() : undefined;
     this.metrics = new DownstreamMetrics(context.metrics, config.name);
     this.streamMetrics = new StreamMetrics(context.metrics, config.name);
     this.countedRefusals = socket.refusedHandshakes;
@@ -117,8 +120,13 @@ export class ActiveListener implements HttpServiceOwner {
     for (const first of this.undecided) first.destroy();
   }
 
+  /** What the instance says of its load to those who ask. */
+  describeLoad(): { readonly load?: LoadSignal } {
+    return this.load === undefined ? {} : { load: this.load.signal(this.context.clock.nowMs()) };
+  }
+
   status(): ListenerStatus {
-    const { config, socket, state, reason, openConnections } = this;
+    const { config, socket, state, reason, openConnections, activeRequests } = this;
     return {
       name: config.name,
       address: socket.address,
@@ -126,8 +134,16 @@ export class ActiveListener implements HttpServiceOwner {
       state,
       reason,
       openConnections,
+      activeRequests,
       refusedHandshakes: socket.refusedHandshakes,
     };
+  }
+
+  /** Requests and streams that have not ended. Counted when it is asked for. */
+  private get activeRequests(): number {
+    let active = this.streams.size;
+    for (const service of this.services) for (const connection of service.connections) active += connection.activeRequests;
+    return active;
   }
 
   get connectionCount(): number {
@@ -305,7 +321,8 @@ export class ActiveListener implements HttpServiceOwner {
         failed();
       },
     };
-    const target = { cluster, tunnel: filter.tunnel, workload: config.workload ?? this.world.credentials.anonymousWorkload ?? '' };
+    const workload = config.workload ?? this.world.credentials.anonymousWorkload ?? '';
+    const target = { cluster, tunnel: filter.tunnel, workload, idleTimeoutMs: filter.idleTimeoutMs };
     return new TcpStream(context, connection, target, this.streamMetrics, owner);
   }
 

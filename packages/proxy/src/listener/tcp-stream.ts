@@ -1,11 +1,13 @@
 // Opaque bytes between one downstream connection and one connection to an endpoint, half-closes included. Until the connection is there
 // nothing is read, so another endpoint can be tried without losing a byte.
-import type { ErrorCode } from '@heddle/core';
+import { tryResultOf } from '@heddle/core';
+import type { ErrorCode, TryResult } from '@heddle/core';
 import type { Connection, ConnectionHandler, NetworkError } from '@heddle/runtime';
 import type { Context } from '../stack/context.ts';
 import { Timed } from '../stack/deadlines.ts';
 import type { StreamMetrics } from '../telemetry/connections.ts';
 import type { StreamLoad } from '../telemetry/stream-load.ts';
+import type { ClusterCaller } from '../upstream/callers.ts';
 import type { UpstreamCluster } from '../upstream/cluster.ts';
 import type { UpstreamHost } from '../upstream/host.ts';
 import { connectErrorCode } from '../upstream/pool.ts';
@@ -27,6 +29,8 @@ export interface StreamTarget {
   /** Authority to ask the endpoint for by CONNECT; undefined: the bytes go to the endpoint itself. */
   readonly tunnel: string | undefined;
   readonly workload: string;
+  /** Without a byte in either direction; 0 or absent: the data plane's own limit. */
+  readonly idleTimeoutMs?: number | undefined;
 }
 
 export class TcpStream extends Timed implements ConnectionHandler {
@@ -38,7 +42,15 @@ export class TcpStream extends Timed implements ConnectionHandler {
   private readonly metrics: StreamMetrics;
   private readonly load: StreamLoad;
   private readonly owner: StreamOwner;
+  private readonly caller: ClusterCaller;
+  private readonly idleMs: number;
   private readonly tried: UpstreamHost[] = [];
+  /** What it has of the cluster's breaker. */
+  private isAdmitted = false;
+  /** Where the stream goes, once a connection is being made. */
+  private host: UpstreamHost | undefined;
+  private startedMs = 0;
+  private connectedAfterMs = 0;
   /** Called last, with the close of the downstream connection. */
   onClosed: ((error: NetworkError | undefined) => void) | undefined = undefined;
   /** The upstream has said something. */
@@ -60,6 +72,8 @@ export class TcpStream extends Timed implements ConnectionHandler {
     this.cluster = target.cluster;
     this.tunnel = target.tunnel;
     this.workload = target.workload;
+    this.caller = target.cluster.caller(target.workload);
+    this.idleMs = target.idleTimeoutMs !== undefined && target.idleTimeoutMs > 0 ? target.idleTimeoutMs : context.limits.tcpIdleTimeoutMs;
     this.metrics = metrics;
     this.load = target.cluster.streamsFrom(target.workload);
     this.owner = owner;
@@ -72,7 +86,10 @@ export class TcpStream extends Timed implements ConnectionHandler {
     this.load.total.add(1);
     this.load.open.add(1);
     this.downstream.pause();
-    this.dispatch();
+    const verdict = this.cluster.breaker.admitRequest();
+    this.isAdmitted = verdict === 'admitted';
+    if (verdict === 'admitted') this.dispatch();
+    else this.unreachable('CIRCUIT_OPEN', this.cluster.refused(verdict));
   }
 
   /** Bytes that came before the stream began. */
@@ -138,7 +155,7 @@ export class TcpStream extends Timed implements ConnectionHandler {
       this.lastWrite.destroy();
     } else if (this.moved) {
       this.moved = false;
-      this.context.deadlines.set(this, nowMs + this.context.limits.tcpIdleTimeoutMs);
+      this.context.deadlines.set(this, nowMs + this.idleMs);
     } else {
       this.destroy();
     }
@@ -146,30 +163,57 @@ export class TcpStream extends Timed implements ConnectionHandler {
 
   private dispatch(): void {
     const { cluster, context } = this;
-    const host = cluster.pick(this.workload, { nowMs: context.clock.nowMs(), hash: 0, avoid: this.tried });
-    if (host === undefined) return this.unreachable('NO_HEALTHY_INSTANCE', `no instance of ${cluster.destination} is healthy`);
+    const nowMs = context.clock.nowMs();
+    const host = this.pick(nowMs);
+    if (host === undefined) return;
     const tls = cluster.tls.of(this.workload);
     if (cluster.tls.isNeeded && tls === undefined) return this.unreachable('NO_IDENTITY', cluster.tls.missing(this.workload));
     const side = new UpstreamSide(this, host);
+    this.host = host;
+    this.startedMs = nowMs;
+    cluster.started(this.caller, host, nowMs);
+    if (this.tunnel === undefined) host.streams += 1;
     const timeoutMs = cluster.config.connectTimeoutMs;
     if (this.tunnel === undefined) {
       this.upstream = context.network.connect({ address: host.address, port: host.port, tls, timeoutMs }, side);
       return;
     }
     const upstream = host.openTunnel(this.workload, this.tunnel, side, timeoutMs);
-    if (upstream === undefined)
+    if (upstream === undefined) {
+      this.leave('cancelled', nowMs);
       return this.unreachable('UPSTREAM_PROTOCOL', `${cluster.destination} is reached by HTTP/1.1, which carries no tunnels`);
+    }
     // It may have been refused at once, and the next endpoint be in its place.
     if (side.isClosed) return;
     this.upstream = upstream;
   }
 
+  /** Undefined: there is none, which has been told. */
+  private pick(nowMs: number): UpstreamHost | undefined {
+    const { cluster, tried, tunnel } = this;
+    const { connections } = cluster.config.breaker;
+    const request = { nowMs, hash: cluster.streamHash(this.downstream.remoteAddress), avoid: tried };
+    // Tunnels share connections, whose number the pool bounds.
+    const isFull = (host: UpstreamHost) => tunnel === undefined && connections > 0 && host.streams >= connections;
+    let host = cluster.pick(this.caller, request);
+    if (host === undefined) this.unreachable('NO_HEALTHY_INSTANCE', cluster.whyNone());
+    else if (isFull(host)) {
+      host = cluster.find((other) => !tried.includes(other) && !isFull(other));
+      if (host === undefined) this.unreachable('CIRCUIT_OPEN', cluster.refused('connections'));
+    }
+    return host;
+  }
+
   /** @internal */
   connected(): void {
-    this.cluster.metrics.opened.add(1);
-    this.cluster.metrics.open.add(1);
+    const { cluster, host, context } = this;
+    const nowMs = context.clock.nowMs();
+    cluster.metrics.opened.add(1);
+    cluster.metrics.open.add(1);
     this.established = true;
-    this.context.deadlines.set(this, this.context.clock.nowMs() + this.context.limits.tcpIdleTimeoutMs);
+    this.connectedAfterMs = nowMs - this.startedMs;
+    if (host !== undefined) cluster.streamReached(host, 'success', this.connectedAfterMs, nowMs);
+    context.deadlines.set(this, nowMs + this.idleMs);
     this.owner.onEstablished();
     for (const bytes of this.early.splice(0)) this.upstream?.write(bytes);
     if (this.downstreamEnded) this.upstream?.end();
@@ -183,11 +227,13 @@ export class TcpStream extends Timed implements ConnectionHandler {
     this.cluster.metrics.connectFailed(error?.kind ?? 'other');
     this.tried.push(host);
     const { cluster } = this;
-    if (this.tried.length < TRIES_MAX && cluster.healthyCount(this.workload) > this.tried.length) return this.dispatch();
-    this.unreachable(
-      error instanceof TunnelRefused ? error.code : connectErrorCode(error, cluster.tls.isNeeded),
-      `${host.instance} at ${host.address}:${host.port}: ${error?.message ?? 'the connection was closed'}`,
-    );
+    const nowMs = this.context.clock.nowMs();
+    const code = error instanceof TunnelRefused ? error.code : connectErrorCode(error, cluster.tls.isNeeded);
+    const result = tryResultOf(code, 0, undefined);
+    cluster.streamReached(host, result, nowMs - this.startedMs, nowMs);
+    this.leave(result, nowMs);
+    if (this.tried.length < TRIES_MAX && cluster.healthyCount(this.caller) > this.healthyTried()) return this.dispatch();
+    this.unreachable(code, `${host.instance} at ${host.address}:${host.port}: ${error?.message ?? 'the connection was closed'}`);
   }
 
   /** @internal */
@@ -222,6 +268,19 @@ export class TcpStream extends Timed implements ConnectionHandler {
     else if (!this.downstreamEnded) this.downstream.end();
   }
 
+  private healthyTried(): number {
+    return this.tried.filter(({ health }) => health === 'healthy').length;
+  }
+
+  /** The stream no longer loads the host that it was to go to. */
+  private leave(result: TryResult, nowMs: number): void {
+    const { host, cluster, established } = this;
+    this.host = undefined;
+    if (host === undefined) return;
+    if (this.tunnel === undefined) host.streams -= 1;
+    cluster.streamEnded(this.caller, host, result, established ? this.connectedAfterMs : nowMs - this.startedMs, nowMs);
+  }
+
   private unreachable(code: ErrorCode, detail: string): void {
     this.load.failed.add(1);
     this.finish();
@@ -231,6 +290,8 @@ export class TcpStream extends Timed implements ConnectionHandler {
   private finish(): void {
     if (this.done) return;
     this.done = true;
+    if (this.isAdmitted) this.cluster.breaker.requestEnded();
+    this.leave(this.established ? 'success' : 'cancelled', this.context.clock.nowMs());
     this.context.active.count -= 1;
     this.metrics.open.add(-1);
     this.load.open.add(-1);

@@ -1,5 +1,5 @@
 // What every part of the data path shares: ports, limits, the timer wheel, the gathering of writes, and the count of work under way.
-import type { Limits } from '@heddle/core';
+import type { CallerZone, Limits, Locality } from '@heddle/core';
 import type { Clock, Logger, Metrics, Network, Random } from '@heddle/runtime';
 import type { ConnectFailures } from '../upstream/connect-failures.ts';
 import type { Deadlines } from './deadlines.ts';
@@ -18,6 +18,10 @@ export interface Context {
   readonly active: { count: number };
   /** Connections to endpoints that should be healthy. */
   readonly connectFailures: ConnectFailures;
+  /** Where this data plane runs; absent: not known. */
+  readonly locality?: Locality;
+  /** Where the instances of the workload's service run, as far as it is known: with it they call the others. */
+  readonly zonesOf?: (workload: string) => readonly CallerZone[];
 }
 
 /** `<namespace>/<service>` of a workload name `<namespace>/<service>/<instance>`. */

@@ -4,6 +4,8 @@
 import type { ErrorCode } from '@heddle/core';
 import type { HeaderNames } from '@heddle/wire';
 import type { Forwarding } from './forwarding.ts';
+import type { OwnHeader } from './header-rewrite.ts';
+import type { LocalAnswer } from './local-answer.ts';
 import type { AnyRequestHead, AnyResponseHead, AnyTrailers } from './messages.ts';
 
 /** What the exchange uses of the side that asked. */
@@ -19,8 +21,8 @@ export interface Downstream {
   setDeadline(deadlineMs: number): void;
   /** A 1xx response. */
   interim(head: AnyResponseHead, drop: HeaderNames | undefined): void;
-  /** The final head. `endStream`: nothing follows but `end`. */
-  respond(head: AnyResponseHead, endStream: boolean, drop: HeaderNames | undefined): void;
+  /** The final head. `endStream`: nothing follows but `end`. `own`: what it gets besides. */
+  respond(head: AnyResponseHead, endStream: boolean, drop: HeaderNames | undefined, own: readonly OwnHeader[] | undefined): void;
   /** The upstream has agreed to the upgrade that was asked for: bytes are opaque from now on, in both directions. */
   switchProtocols(head: AnyResponseHead, drop: HeaderNames | undefined): void;
   /** After the switch: the upstream has ended its direction. */
@@ -30,6 +32,8 @@ export interface Downstream {
   end(trailers: AnyTrailers | undefined): void;
   /** Answers in place of the upstream; calls `responseDone` by itself. */
   respondError(code: ErrorCode, detail: string): void;
+  /** The same with an answer of a rule. */
+  answerLocally(answer: LocalAnswer): void;
   /** The exchange is over and its object may be used again. */
   responseDone(nowMs: number): void;
   /** The response broke off: the client must see that. */
@@ -40,6 +44,8 @@ export interface Downstream {
 export interface UpstreamCall {
   /** Any byte of the response has come. */
   readonly gotBytes: boolean;
+  /** It was refused because the instance had not said yet how few requests it takes at once. */
+  readonly isSurplus: boolean;
   /** Bytes of the request wait: `UpstreamUser.onUpstreamDrained` follows. */
   readonly isBlocked: boolean;
   /** Once. `endStream`: nothing follows. */
@@ -54,6 +60,14 @@ export interface UpstreamCall {
   release(requestComplete: boolean): void;
   /** The user gives up in the middle. */
   abort(): void;
+}
+
+/** Where the body of a request goes besides: what is said of it is as an exchange is told. */
+export interface RequestSink {
+  requestBody(bytes: Buffer, start: number, end: number, isLast: boolean): void;
+  requestEnd(trailers: AnyTrailers | undefined): void;
+  /** The client is gone in the middle. */
+  cancel(): void;
 }
 
 export interface UpstreamUser {

@@ -1,112 +1,137 @@
-// One request from its head to the end of its response: cluster, balancer, connection, tries, timeout. Which versions of HTTP the two ends
-// speak, it does not know. Used again for the next request of the same connection.
-import { backoffMs, decideRetry, ERROR_HEADER, ERRORS, isIdempotent, RETRY_BACKOFF } from '@heddle/core';
-import type { ErrorCode } from '@heddle/core';
+// One request from its head to the end of its response: what the client sends goes to the try that is under way, and the answer of the one
+// that is not rejected goes to the client. Which versions of HTTP the two ends speak, it does not know. Used again for the next request of
+// the same connection.
+import { deadlineError, deadlineOf, ERROR_HEADER, ERRORS, tryResultOf } from '@heddle/core';
+import type { ErrorCode, HeaderFacts } from '@heddle/core';
 import type { Timer } from '@heddle/runtime';
-import { grpcKindOf, HeaderNames } from '@heddle/wire';
-import type { Http2Trailers } from '@heddle/wire';
+import { grpcKindOf, HeaderNames, readGrpcStatus } from '@heddle/wire';
 import type { RequestMetrics } from '../telemetry/requests.ts';
 import type { UpstreamCluster } from '../upstream/cluster.ts';
-import type { UpstreamHost } from '../upstream/host.ts';
-import type { Pool, PoolUser } from '../upstream/pool.ts';
 import type { Context } from './context.ts';
-import type { Downstream, UpstreamCall, UpstreamUser } from './ends.ts';
+import type { Downstream, RequestSink } from './ends.ts';
+import type { HeaderRewrite } from './header-rewrite.ts';
+import { REPORT_HEADERS, RequestLoad } from './instance-load.ts';
+import type { InstanceLoad } from './instance-load.ts';
+import type { LocalAnswer } from './local-answer.ts';
 import { keptTrailers } from './messages.ts';
 import type { AnyRequestHead, AnyResponseHead, AnyTrailers } from './messages.ts';
-import { ReplayBody } from './replay.ts';
 import type { RouteStack } from './routes.ts';
+import { Tries } from './tries.ts';
+import type { Try } from './try.ts';
 
 /** Applications must not speak with a data plane's voice. */
-const FORGED_RESPONSE_HEADERS = new HeaderNames([ERROR_HEADER]);
+const FORGED_NAMES = [ERROR_HEADER];
+const FORGED_RESPONSE_HEADERS = new HeaderNames(FORGED_NAMES);
+/** What is not passed on from the instance that this data plane stands beside. */
+const NOT_FROM_INSTANCE = [...FORGED_NAMES, ...REPORT_HEADERS];
+const INSTANCE_HEADERS = new HeaderNames(NOT_FROM_INSTANCE);
 const EVENT_STREAM = 'text/event-stream';
 
-export class Exchange implements UpstreamUser, PoolUser {
+/** What was found out about a request. Read by `start` alone: the object may be used for the next request. */
+export interface Destination {
+  /** Of a route that passes requests on. */
+  readonly stack: RouteStack;
+  readonly cluster: UpstreamCluster;
+  readonly workload: string;
+  readonly metrics: RequestMetrics;
+  /** Of what consistent hashing looks at; undefined: the request has nothing of it, or nobody asks. */
+  readonly hash: number | undefined;
+  /** Values of `set-cookie` that the response gets. */
+  readonly cookies: readonly string[] | undefined;
+  readonly responseChanges: HeaderRewrite | undefined;
+  /** Of what the values of changed headers speak. */
+  readonly facts: HeaderFacts;
+  /** A rule holds the request back so long; and then answers it so, in place of the service. */
+  readonly delayMs: number;
+  readonly abort: LocalAnswer | undefined;
+  /** Where the body goes besides. */
+  readonly mirrors: readonly RequestSink[] | undefined;
+}
+
+export class Exchange extends Tries {
   /** From `start` until the response is done or given up. */
   active = false;
   /** Bytes pass unchanged after the switch to another protocol. */
   isTunnel = false;
-  /** Part of the response, if only its head, has been passed on. */
-  responseStarted = false;
-  private readonly context: Context;
-  private readonly downstream: Downstream;
-  private readonly body: ReplayBody;
-  private readonly tried: UpstreamHost[] = [];
-  private readonly pickRequest = { nowMs: 0, hash: 0, avoid: this.tried };
-  private head!: AnyRequestHead;
-  private stack!: RouteStack;
-  private cluster!: UpstreamCluster;
-  private metrics!: RequestMetrics;
-  private workload = '';
-  private host: UpstreamHost | undefined;
-  private pool: Pool | undefined;
-  private upstream: UpstreamCall | undefined;
-  private backoff: Timer | undefined;
-  private isReused = false;
-  private tries = 0;
-  private staleTries = 0;
-  /** A try beyond the first has begun: it counts against the cluster's limit until the request ends. */
-  private isRepeat = false;
+  private cookies: readonly string[] | undefined;
+  private responseChanges: HeaderRewrite | undefined;
+  private facts!: HeaderFacts;
+  private mirrors: readonly RequestSink[] | undefined;
+  /** A rule holds the request back. */
+  private held: Timer | undefined;
   private startedMs = 0;
-  private tryStartedMs = 0;
-  private deadlineMs = Infinity;
-  private isUpgrade = false;
+  private readonly load: RequestLoad | undefined;
   /** How much of a body may still come; Infinity for what has no end by its nature. */
   private bodyLeft = Infinity;
-  private requestComplete = false;
-  private requestTrailers: Http2Trailers | undefined;
+  /** Without a byte in either direction. */
+  private idleMs = 0;
   /** Of a tunnel: the directions that have ended. */
   private downstreamEnded = false;
   private upstreamEnded = false;
   private status = 0;
-  private peerError: ErrorCode | '' = '';
   /** A byte moved since the idle deadline was set. */
   private moved = false;
 
-  constructor(context: Context, downstream: Downstream) {
-    this.context = context;
-    this.downstream = downstream;
-    this.body = new ReplayBody(context.limits.bodyReplayBytesMax);
+  /** @param load of the instance that the requests are for; absent: they go to others. */
+  constructor(context: Context, downstream: Downstream, load?: InstanceLoad) {
+    super(context, downstream);
+    this.load = load && new RequestLoad(load);
   }
 
   /** `complete`: the request has no body. `isUpgrade`: it asks for another protocol. The head must stay as it is until `responseDone`. */
-  start(
-    head: AnyRequestHead,
-    complete: boolean,
-    isUpgrade: boolean,
-    stack: RouteStack,
-    cluster: UpstreamCluster,
-    workload: string,
-    metrics: RequestMetrics,
-  ): void {
-    const nowMs = this.context.clock.nowMs();
+  start(head: AnyRequestHead, complete: boolean, isUpgrade: boolean, to: Destination): void {
+    const { context } = this;
+    const nowMs = context.clock.nowMs();
+    const forward = to.stack.forward!;
+    const grpcKind = head.method === 'POST' ? grpcKindOf(head.get('content-type')) : undefined;
     this.active = true;
-    this.context.active.count += 1;
+    context.active.count += 1;
     this.head = head;
-    this.stack = stack;
-    this.cluster = cluster;
-    this.workload = workload;
-    this.metrics = metrics;
-    metrics.active.add(1);
+    this.forward = forward;
+    this.cluster = to.cluster;
+    this.metrics = to.metrics;
+    this.cookies = to.cookies;
+    this.responseChanges = to.responseChanges;
+    this.facts = to.facts;
+    this.mirrors = to.mirrors;
+    to.metrics.active.add(1);
+    this.load?.begin(complete, nowMs);
     this.isTunnel = false;
     this.isUpgrade = isUpgrade;
-    this.tries = 0;
-    this.staleTries = 0;
+    this.isGrpc = grpcKind === 'grpc';
     this.startedMs = nowMs;
     this.requestComplete = complete;
     this.requestTrailers = undefined;
     // gRPC streams are one request for as long as they live, and so are tunnels.
-    this.bodyLeft = complete || isUpgrade || isGrpc(head) ? Infinity : this.context.limits.requestBodyBytesMax;
+    this.bodyLeft = complete || isUpgrade || grpcKind !== undefined ? Infinity : context.limits.requestBodyBytesMax;
     this.responseStarted = false;
     this.downstreamEnded = false;
     this.upstreamEnded = false;
     this.status = 0;
-    this.peerError = '';
     this.body.reset();
-    const { timeoutMs } = stack.route;
-    this.deadlineMs = timeoutMs === 0 ? Infinity : nowMs + timeoutMs;
+    this.readCallerTime(head);
+    this.deadlineMs = deadlineOf(nowMs, forward.timeoutMs, this.callerMs);
+    this.idleMs = forward.idleTimeoutMs > 0 ? forward.idleTimeoutMs : context.limits.streamIdleTimeoutMs;
     this.moved = false;
-    this.downstream.setDeadline(timeoutMs === 0 ? nowMs + this.context.limits.streamIdleTimeoutMs : this.deadlineMs);
-    this.dispatch(nowMs);
+    this.setDeadline(nowMs);
+    if (this.deadlineMs <= nowMs) this.giveUp('DEADLINE_EXCEEDED', 'the caller left no time', nowMs);
+    else if (to.delayMs > 0) this.hold(to);
+    else this.beginTries(to.workload, to.hash, nowMs);
+  }
+
+  /** Until a rule lets it go on. What comes of the body meanwhile waits like that of a request without a connection. */
+  private hold({ delayMs, abort, workload, hash }: Destination): void {
+    const { clock, turn } = this.context;
+    this.held = clock.after(delayMs, () => {
+      this.held = undefined;
+      const nowMs = clock.nowMs();
+      if (abort === undefined) this.beginTries(workload, hash, nowMs);
+      else {
+        this.ended(abort.status, abort.code ?? '', nowMs);
+        this.downstream.answerLocally(abort);
+      }
+      turn.end();
+    });
   }
 
   // --- from downstream
@@ -114,10 +139,11 @@ export class Exchange implements UpstreamUser, PoolUser {
   /** `isLast`: `requestEnd` without trailers follows. */
   requestBody(bytes: Buffer, start: number, end: number, isLast: boolean): void {
     this.moved = true;
-    const { upstream } = this;
+    const { upstream } = this.current;
     this.metrics.requestBytes.add(end - start);
     this.bodyLeft -= end - start;
     if (this.bodyLeft < 0) return this.refuseBody();
+    if (this.mirrors !== undefined) for (const mirror of this.mirrors) mirror.requestBody(bytes, start, end, isLast);
     // Before the protocol is switched nothing may be sent in it.
     if (upstream === undefined || (this.isUpgrade && !this.isTunnel)) {
       this.body.keep(bytes.subarray(start, end));
@@ -130,41 +156,38 @@ export class Exchange implements UpstreamUser, PoolUser {
   }
 
   private refuseBody(): void {
-    const { upstream } = this;
-    this.letGo();
-    this.upstream = undefined;
-    upstream?.abort();
     const { clock, limits } = this.context;
-    this.giveUp('BODY_TOO_LARGE', `more than ${limits.requestBodyBytesMax} bytes`, clock.nowMs());
+    const nowMs = clock.nowMs();
+    this.dropTries('cancelled', nowMs);
+    this.giveUp('BODY_TOO_LARGE', `more than ${limits.requestBodyBytesMax} bytes`, nowMs);
   }
 
   requestEnd(trailers: AnyTrailers | undefined): void {
     if (this.requestComplete) return;
     this.requestComplete = true;
+    this.load?.whole(this.context.clock.nowMs());
+    if (this.mirrors !== undefined) for (const mirror of this.mirrors) mirror.requestEnd(trailers);
     if (this.isTunnel) {
       this.tunnelEnd();
       return;
     }
     if (this.isUpgrade) return;
     if (trailers !== undefined && !this.responseStarted) this.requestTrailers = keptTrailers(trailers);
-    this.upstream?.end(trailers);
+    this.current.upstream?.end(trailers);
   }
 
   /** The client has ended its direction after an upgrade. */
   tunnelEnd(): void {
     if (this.downstreamEnded) return;
     this.downstreamEnded = true;
-    this.upstream?.end(undefined);
+    this.current.upstream?.end(undefined);
     if (this.upstreamEnded) this.tunnelClosed();
   }
 
   /** The client is gone. */
   cancel(): void {
-    this.letGo();
-    const { upstream } = this;
-    this.upstream = undefined;
-    upstream?.abort();
     const nowMs = this.context.clock.nowMs();
+    this.dropTries(this.isTunnel ? 'success' : 'cancelled', nowMs);
     if (this.isTunnel) this.ended(this.status, '', nowMs);
     else this.ended(0, 'CLIENT_GONE', nowMs);
   }
@@ -173,259 +196,164 @@ export class Exchange implements UpstreamUser, PoolUser {
     if (nowMs < this.deadlineMs && this.moved) {
       // Only the idle limit has passed; a byte in the meantime starts it anew.
       this.moved = false;
-      this.downstream.setDeadline(nowMs + this.idleMs);
+      this.setDeadline(nowMs);
       return;
     }
-    const { upstream, tries } = this;
-    this.letGo();
-    this.upstream = undefined;
-    upstream?.abort();
+    const isIdle = nowMs < this.deadlineMs;
+    const code = isIdle ? 'IDLE_TIMEOUT' : deadlineError(this.forward.timeoutMs, this.callerMs);
+    this.dropTries(this.isOwnDelay ? 'cancelled' : tryResultOf(code, 0, undefined), nowMs);
+    const { triesMade } = this;
+    const tries = `${triesMade} ${triesMade === 1 ? 'try' : 'tries'}`;
     this.giveUp(
-      'REQUEST_TIMEOUT',
-      `no complete response within ${Math.round(nowMs - this.startedMs)} ms after ${tries} ${tries === 1 ? 'try' : 'tries'}`,
+      code,
+      isIdle
+        ? `not a byte in either direction for ${Math.round(this.idleMs)} ms`
+        : `no complete response within ${Math.round(nowMs - this.startedMs)} ms after ${tries}`,
       nowMs,
     );
   }
 
+  /** What the time is lost on is the client: it does not send, or does not read. */
+  private get isOwnDelay(): boolean {
+    return this.isTunnel || !this.requestComplete || (this.responseStarted && this.downstream.isBlocked);
+  }
+
   onDownstreamBlocked(): void {
-    this.upstream?.pauseReading();
+    this.current.upstream?.pauseReading();
   }
 
   onDownstreamDrained(): void {
-    this.upstream?.resumeReading();
+    this.current.upstream?.resumeReading();
   }
 
-  // --- from the pool
+  // --- from the tries
 
-  onReady(upstream: UpstreamCall, reused: boolean): void {
-    const { head, body, downstream, requestComplete, isUpgrade } = this;
-    this.pool = undefined;
-    this.upstream = upstream;
-    this.isReused = reused;
-    const { chunks } = body;
-    const trailers = this.requestTrailers;
-    upstream.start(this, head, downstream.forwarding, requestComplete && !isUpgrade && chunks.length === 0 && trailers === undefined);
-    // It may have failed at once, and another try have begun.
-    if (isUpgrade || this.upstream !== upstream) return;
-    const last = requestComplete && trailers === undefined ? chunks.length - 1 : -1;
-    for (let at = 0; at < chunks.length; at++) upstream.body(chunks[at]!, 0, chunks[at]!.length, at === last);
-    body.sent();
-    // What was begun may have failed at once.
-    if (this.upstream !== upstream) return;
-    if (requestComplete) upstream.end(trailers);
-    else if (!upstream.isBlocked) downstream.resumeRequest();
-  }
-
-  onNoConnection(code: ErrorCode, detail: string): void {
-    this.pool = undefined;
-    if (code !== 'OVERLOADED') return this.tryFailed(code, detail);
-    // The line that is full is the whole cluster's: another endpoint has no other, and waiting is what it was to prevent.
-    const nowMs = this.context.clock.nowMs();
-    this.tryEnded(false, nowMs);
-    this.giveUp(code, detail, nowMs);
-  }
-
-  // --- from upstream
-
-  onInterim(head: AnyResponseHead): void {
+  override answerInterim(_one: Try, head: AnyResponseHead): void {
+    // Whose it is does not matter to the client, but that there is one answer.
+    if (this.hasRivals) return;
     this.body.lose();
     this.downstream.interim(head, FORGED_RESPONSE_HEADERS);
   }
 
-  onResponseHead(head: AnyResponseHead, endStream: boolean): void {
+  override answerHead(one: Try, head: AnyResponseHead, endStream: boolean): void {
+    const nowMs = this.context.clock.nowMs();
     this.moved = true;
+    one.answered(nowMs);
+    if (this.isRejected(one, head, endStream)) return;
+    const { downstream, cluster } = this;
     const { status } = head;
-    const trusted = this.cluster.tls.provesPeers;
-    // Our own answers: errors of HTTP, and those of gRPC, which are heads alone.
-    if (trusted && (status >= 400 || endStream) && this.repeatedFor(head)) return;
-    const { downstream } = this;
+    this.settleOn(one);
     if (this.isUpgrade && downstream.switchesBy2xx && status < 300)
-      return this.refuseAnswer('did not switch protocols, but answered as if it had');
+      return this.refuseAnswer(one, 'did not switch protocols, but answered as if it had');
     this.responseStarted = true;
     this.status = status;
     this.body.lose();
     if (this.deadlineMs !== Infinity && !endStream && isEndless(head)) this.liftDeadline();
-    downstream.respond(head, endStream, trusted ? undefined : FORGED_RESPONSE_HEADERS);
+    const { sessions } = cluster;
+    if (sessions !== undefined && one.host !== this.sessionHost) this.addCookie(sessions.cookieOf(one.host!));
+    if (this.load !== undefined) this.load.answered(head, !this.isUpgrade && !isEndless(head), nowMs);
+    const drop = this.droppedHeaders;
+    if (this.responseChanges === undefined && this.cookies === undefined) downstream.respond(head, endStream, drop, undefined);
+    else this.respondChanged(head, endStream, drop);
   }
 
-  onSwitched(head: AnyResponseHead): void {
-    const { downstream, upstream, body } = this;
-    if (!this.isUpgrade) return this.refuseAnswer('switched protocols without being asked to');
+  private respondChanged(head: AnyResponseHead, endStream: boolean, drop: HeaderNames | undefined): void {
+    const { responseChanges, cookies = [], facts } = this;
+    const own = [...cookies.map((cookie) => ['set-cookie', cookie] as const), ...(responseChanges?.headers(facts) ?? [])];
+    const all =
+      responseChanges === undefined
+        ? drop
+        : responseChanges.dropping(drop, drop === INSTANCE_HEADERS ? NOT_FROM_INSTANCE : drop === undefined ? [] : FORGED_NAMES);
+    this.downstream.respond(head, endStream, all, own);
+  }
+
+  /** Of what was received. */
+  private get droppedHeaders(): HeaderNames | undefined {
+    if (this.load !== undefined) return INSTANCE_HEADERS;
+    return this.cluster.tls.provesPeers ? undefined : FORGED_RESPONSE_HEADERS;
+  }
+
+  private addCookie(cookie: string): void {
+    this.cookies = this.cookies === undefined ? [cookie] : [...this.cookies, cookie];
+  }
+
+  override answerSwitched(one: Try, head: AnyResponseHead): void {
+    const { downstream, body, context } = this;
+    if (!this.isUpgrade) return this.refuseAnswer(one, 'switched protocols without being asked to');
+    const nowMs = context.clock.nowMs();
+    one.answered(nowMs);
+    this.settleOn(one);
     this.responseStarted = true;
     this.isTunnel = true;
     this.status = head.status;
     this.deadlineMs = Infinity;
-    const nowMs = this.context.clock.nowMs();
-    this.tryEnded(true, nowMs);
-    for (const chunk of body.chunks) upstream!.body(chunk, 0, chunk.length, false);
+    for (const chunk of body.chunks) one.upstream!.body(chunk, 0, chunk.length, false);
     body.lose();
-    downstream.switchProtocols(head, this.cluster.tls.provesPeers ? undefined : FORGED_RESPONSE_HEADERS);
-    downstream.setDeadline(nowMs + this.idleMs);
+    downstream.switchProtocols(head, this.droppedHeaders);
+    if (this.forward.idleTimeoutMs === 0) this.idleMs = context.limits.tcpIdleTimeoutMs;
+    this.setDeadline(nowMs);
     if (downstream.switchesBy2xx && this.requestComplete) this.tunnelEnd();
   }
 
-  onResponseBody(bytes: Buffer, start: number, end: number, isLast: boolean): void {
+  override answerBody(one: Try, bytes: Buffer, start: number, end: number, isLast: boolean): void {
     this.moved = true;
     const { downstream } = this;
     this.metrics.responseBytes.add(end - start);
     downstream.body(bytes, start, end, isLast && !this.isTunnel);
-    if (downstream.isBlocked) this.upstream?.pauseReading();
+    if (downstream.isBlocked) one.upstream?.pauseReading();
   }
 
-  onResponseEnd(trailers: AnyTrailers | undefined): void {
-    if (this.isTunnel) return this.onTunnelEnd();
-    const { upstream, downstream } = this;
+  override answerEnd(one: Try, trailers: AnyTrailers | undefined): void {
+    if (this.isTunnel) return this.tunnelEndOf(one);
+    const { downstream } = this;
+    const { upstream } = one;
     downstream.end(trailers);
-    this.upstream = undefined;
     const nowMs = this.context.clock.nowMs();
-    this.tryEnded(true, nowMs);
+    const grpcStatus = this.isGrpc && trailers?.has('grpc-status') === true ? readGrpcStatus(trailers.get('grpc-status')) : this.grpcStatus;
+    const result = tryResultOf(this.peerError, this.status, grpcStatus);
+    one.end(result, nowMs);
+    this.load?.end(trailers, result === 'success', nowMs);
     upstream!.release(this.requestComplete);
-    this.ended(this.status, this.peerError, nowMs);
+    this.ended(this.status, this.peerError ?? '', nowMs);
     downstream.responseDone(nowMs);
   }
 
-  onTunnelEnd(): void {
+  override tunnelEndOf(_one: Try): void {
     if (this.upstreamEnded) return;
     this.upstreamEnded = true;
     this.downstream.endTunnel();
     if (this.downstreamEnded) this.tunnelClosed();
   }
 
-  onUpstreamBlocked(): void {
-    if (!this.requestComplete || this.isTunnel) this.downstream.pauseRequest();
+  override tryBlocked(one: Try): void {
+    if (one === this.current && (!this.requestComplete || this.isTunnel)) this.downstream.pauseRequest();
   }
 
-  onUpstreamDrained(): void {
-    this.downstream.resumeRequest();
+  override tryDrained(one: Try): void {
+    if (one === this.current) this.downstream.resumeRequest();
   }
 
-  onUpstreamFailed(code: ErrorCode, detail: string): void {
-    const { upstream, host } = this;
-    const untouched = upstream?.gotBytes === false;
-    this.upstream = undefined;
-    if (this.isTunnel) {
-      if (this.upstreamEnded) return this.tunnelClosed();
-      // A stream that breaks off must not look like one that ended.
-      this.ended(this.status, code, this.context.clock.nowMs());
-      this.downstream.abort();
-      return;
-    }
-    // RFC 9110 §9.2.2, RFC 9112 §9.3.1: a kept connection that the peer closed while we wrote says nothing about the peer's health, so this
-    // try does not count; but the peer may have read the request, so only idempotent ones go out again by themselves.
-    const isStale = this.isReused && untouched && code === 'UPSTREAM_RESET' && isIdempotent(this.head.method);
-    // RFC 9113 §8.7: a refused stream was not looked at. Often the instance had only not said yet how many it takes at once.
-    const isRefused = code === 'STREAM_REFUSED';
-    if ((isStale || isRefused) && this.staleTries === 0 && host !== undefined && !this.body.isLost) {
-      this.staleTries = 1;
-      this.pool = host.pool(this.workload);
-      this.pool.acquire(this, isStale);
-      return;
-    }
-    this.tryFailed(code, `${host?.instance ?? ''}: ${detail}`);
-  }
-
-  // --- tries
-
-  private dispatch(nowMs: number): void {
-    const { cluster, pickRequest } = this;
-    this.tries += 1;
-    this.tryStartedMs = nowMs;
-    pickRequest.nowMs = nowMs;
-    const host = cluster.pick(this.workload, pickRequest);
-    if (host === undefined) {
-      this.host = undefined;
-      const count = cluster.endpointCount;
-      this.giveUp(
-        'NO_HEALTHY_INSTANCE',
-        count === 0 ? `${cluster.destination} has no instances` : `none of the ${count} instances of ${cluster.destination} is healthy`,
-        nowMs,
-      );
-      return;
-    }
-    this.host = host;
-    cluster.started(this.workload, host, nowMs);
-    const pool = host.pool(this.workload);
-    this.pool = pool;
-    pool.acquire(this, false);
-  }
-
-  /** The try ended without a response head for the client. */
-  private tryFailed(code: ErrorCode, detail: string): void {
+  override tryBroke(one: Try, code: ErrorCode, detail: string, isUntouched: boolean): void {
+    if (!this.isTunnel) return super.tryBroke(one, code, detail, isUntouched);
+    if (this.upstreamEnded) return this.tunnelClosed();
+    // A stream that breaks off must not look like one that ended.
     const nowMs = this.context.clock.nowMs();
-    this.tryEnded(false, nowMs);
-    if (this.mayRepeat(code, nowMs)) this.repeat(code, nowMs);
-    else this.giveUp(code, detail, nowMs);
-  }
-
-  private mayRepeat(error: ErrorCode, nowMs: number): boolean {
-    if (!this.isRepeat && this.cluster.repeats >= this.context.limits.retriesPerClusterMax) return false;
-    return (
-      decideRetry({
-        policy: this.stack.route.retry,
-        error,
-        method: this.head.method,
-        triesMade: this.tries,
-        bodyReplayable: !this.body.isLost,
-        responseStarted: this.responseStarted,
-        nowMs,
-        deadlineMs: this.deadlineMs,
-      }) === 'retry'
-    );
-  }
-
-  /** At another endpoint while there is one; only then at once. */
-  private repeat(code: ErrorCode, nowMs: number): void {
-    const { host, tried, context } = this;
-    if (host !== undefined && !tried.includes(host)) tried.push(host);
-    this.metrics.retried(code);
-    if (!this.isRepeat) {
-      this.isRepeat = true;
-      this.cluster.repeats += 1;
-    }
-    if (this.cluster.healthyCount(this.workload) > tried.length) {
-      this.dispatch(nowMs);
-      return;
-    }
-    const waitMs = backoffMs(RETRY_BACKOFF, this.tries - 1, () => context.random.next());
-    this.backoff = context.clock.after(waitMs, () => {
-      this.backoff = undefined;
-      this.dispatch(context.clock.nowMs());
-      context.turn.end();
-    });
-  }
-
-  /** The called data plane answered in place of its application, and another try is due. */
-  private repeatedFor(head: AnyResponseHead): boolean {
-    const code = head.get(ERROR_HEADER);
-    if (code === undefined || !Object.hasOwn(ERRORS, code)) return false;
-    this.peerError = code as ErrorCode;
-    const nowMs = this.context.clock.nowMs();
-    if (!this.mayRepeat(this.peerError, nowMs)) return false;
-    const { upstream } = this;
-    this.upstream = undefined;
-    this.tryEnded(false, nowMs);
-    upstream!.abort();
-    this.repeat(this.peerError, nowMs);
-    this.peerError = '';
-    return true;
+    one.end('success', nowMs);
+    this.ended(this.status, code, nowMs);
+    this.downstream.abort();
   }
 
   /** What the instance answered must not be passed on. */
-  private refuseAnswer(detail: string): void {
-    const { upstream, host } = this;
-    this.upstream = undefined;
-    upstream!.abort();
+  private refuseAnswer(one: Try, detail: string): void {
+    const { host } = one;
     const nowMs = this.context.clock.nowMs();
-    this.tryEnded(false, nowMs);
+    this.dropTries(tryResultOf('UPSTREAM_PROTOCOL', 0, undefined), nowMs);
     this.giveUp('UPSTREAM_PROTOCOL', `${host?.instance ?? ''} ${detail}`, nowMs);
   }
 
-  private tryEnded(succeeded: boolean, nowMs: number): void {
-    if (this.host !== undefined) this.cluster.finished(this.workload, this.host, succeeded, nowMs - this.tryStartedMs, nowMs);
-  }
+  // --- the end
 
-  /** No further try: answer, or cut the response off. */
-  private giveUp(code: ErrorCode, detail: string, nowMs: number): void {
+  protected override giveUp(code: ErrorCode, detail: string, nowMs: number): void {
     const { responseStarted, downstream } = this;
     this.ended(responseStarted ? this.status : ERRORS[code].httpStatus, code, nowMs);
     if (responseStarted) downstream.abort();
@@ -435,52 +363,46 @@ export class Exchange implements UpstreamUser, PoolUser {
   private ended(status: number, error: ErrorCode | 'CLIENT_GONE' | '', nowMs: number): void {
     this.active = false;
     this.context.active.count -= 1;
-    if (this.isRepeat) this.cluster.repeats -= 1;
-    this.isRepeat = false;
+    this.forgetTries();
+    this.load?.end(undefined, false, nowMs);
     this.metrics.active.add(-1);
     this.metrics.ended(status, error, nowMs - this.startedMs);
     this.body.reset();
-    this.tried.length = 0;
-    this.upstream = undefined;
-    this.host = undefined;
     this.requestTrailers = undefined;
+    this.cookies = undefined;
+    this.held?.cancel();
+    this.held = undefined;
+    // A copy of half a request is no use.
+    if (this.mirrors !== undefined && !this.requestComplete) for (const mirror of this.mirrors) mirror.cancel();
+    this.mirrors = undefined;
   }
 
-  /** Of whatever is being waited for. */
-  private letGo(): void {
-    this.pool?.cancel(this);
-    this.pool = undefined;
-    this.backoff?.cancel();
-    this.backoff = undefined;
-    if (this.active && !this.isTunnel) this.tryEnded(false, this.context.clock.nowMs());
+  private setDeadline(nowMs: number): void {
+    const { deadlineMs, forward } = this;
+    // What has a limit of its own may be silent for so long, unless the route says otherwise.
+    const idleAtMs = deadlineMs === Infinity || forward.idleTimeoutMs > 0 ? nowMs + this.idleMs : Infinity;
+    this.downstream.setDeadline(idleAtMs < deadlineMs ? idleAtMs : deadlineMs);
   }
 
-  private get idleMs(): number {
-    return this.isTunnel ? this.context.limits.tcpIdleTimeoutMs : this.context.limits.streamIdleTimeoutMs;
-  }
-
-  /** From now on only the idle limit holds. */
+  /** From now on the route's limit does not hold, only the idle limit and the caller's. */
   private liftDeadline(): void {
-    this.deadlineMs = Infinity;
-    this.downstream.setDeadline(this.context.clock.nowMs() + this.idleMs);
+    this.deadlineMs = this.callerMs === undefined ? Infinity : this.startedMs + this.callerMs;
+    this.setDeadline(this.context.clock.nowMs());
   }
 
   private tunnelClosed(): void {
-    const { upstream, downstream } = this;
-    this.upstream = undefined;
+    const { downstream, current, upstreamEnded } = this;
+    const { upstream } = current;
     const nowMs = this.context.clock.nowMs();
+    current.end('success', nowMs);
     if (upstream !== undefined) {
-      if (this.upstreamEnded) upstream.release(true);
+      if (upstreamEnded) upstream.release(true);
       else upstream.abort();
     }
     this.ended(this.status, '', nowMs);
-    if (!this.upstreamEnded) downstream.endTunnel();
+    if (!upstreamEnded) downstream.endTunnel();
     downstream.responseDone(nowMs);
   }
-}
-
-function isGrpc(head: AnyRequestHead): boolean {
-  return grpcKindOf(head.get('content-type')) !== undefined;
 }
 
 /** Server-sent events have no end that a time limit for the whole response could mean. */

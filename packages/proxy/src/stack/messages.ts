@@ -1,6 +1,7 @@
 // Heads and trailers as an exchange passes them on: of either version, never converted unless the other side speaks the other one.
 import type { Http2RequestHead, Http2ResponseHead, RequestHead, ResponseHead } from '@heddle/wire';
-import { Http2Trailers, renderTrailers, toHttp1Trailers, Trailers } from '@heddle/wire';
+import type { OwnHeader } from './header-rewrite.ts';
+import { HeaderField, Http2Trailers, renderTrailers, toHttp1Trailers, Trailers } from '@heddle/wire';
 
 export type AnyRequestHead = RequestHead | Http2RequestHead;
 export type AnyResponseHead = ResponseHead | Http2ResponseHead;
@@ -26,4 +27,9 @@ export function trailerLines(trailers: AnyTrailers): string {
   const converted = new Trailers();
   toHttp1Trailers(trailers, converted);
   return renderTrailers(converted);
+}
+
+/** Headers of our own as fields of HTTP/2. As lines of HTTP/1.1: `headerLines`. */
+export function ownFields(headers: readonly OwnHeader[]): HeaderField[] {
+  return headers.map(([name, value]) => new HeaderField(name, value, false));
 }

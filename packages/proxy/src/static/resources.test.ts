@@ -1,6 +1,7 @@
 // What a static proxy's file becomes in the data plane.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { DEFAULT_OUTLIER, DEFAULT_RETRY_BUDGET, forwardTo, NO_BREAKER, NO_RETRY, SINGLE_BALANCE } from '@heddle/core';
 import type { StaticConfig, StaticListener, StaticService } from '@heddle/core';
 import { checkCluster, checkListener } from '../data-plane-resources.ts';
 import { bundlesOf, certificatesOf, clusterOf, listenerOf, nameListeners, nowhere, routesOf } from './resources.ts';
@@ -9,11 +10,15 @@ const CERTIFICATE = { certificatePem: 'a certificate', keyPem: 'a private key' }
 const service = (name: string, change: Partial<StaticService> = {}): StaticService => ({
   name,
   protocol: 'http',
-  endpoints: [{ address: '127.0.0.1', port: 9_000 }],
-  balance: 'round-robin',
+  endpoints: [{ address: '127.0.0.1', port: 9_000, weight: 1 }],
+  balance: SINGLE_BALANCE,
   timeoutMs: 15_000,
   connectTimeoutMs: 1_000,
-  retry: { attempts: 0, on: [] },
+  idleTimeoutMs: 0,
+  retry: NO_RETRY,
+  retryBudget: DEFAULT_RETRY_BUDGET,
+  breaker: NO_BREAKER,
+  hash: [],
   ...change,
 });
 const listener = (change: Partial<StaticListener>): StaticListener => ({
@@ -23,7 +28,7 @@ const listener = (change: Partial<StaticListener>): StaticListener => ({
   service: 'a',
   ...change,
 });
-const compiled = (change: Partial<StaticListener>) => listenerOf(nameListeners([listener(change)])[0]!, 9_100, 'node');
+const compiled = (change: Partial<StaticListener>) => listenerOf(nameListeners([listener(change)])[0]!, 9_100, 'node', []);
 
 describe('listeners of a static proxy', () => {
   test('carry requests, bytes, or what they find', () => {
@@ -91,6 +96,25 @@ describe('services of a static proxy', () => {
       services.map((each) => clusterOf(each, () => 'healthy').http),
       ['http1', 'http2', 'http2', 'http1', 'http1', 'http1'],
     );
+  });
+
+  test('are called by the policies of the file', () => {
+    const policies = {
+      retryBudget: { percent: 10, minPerSecond: 1 },
+      breaker: { connections: 1, pending: 2, requests: 3 },
+      adaptiveConcurrency: { minRequests: 1, maxRequests: 9 },
+      outlier: DEFAULT_OUTLIER,
+      session: { cookie: 'sid', ttlMs: 0 },
+    };
+    const perRoute = { hash: [{ kind: 'source' }], hedge: { afterMs: 5, attempts: 1 }, idleTimeoutMs: 7_000, timeoutMs: 9 } as const;
+    const all = service('a', { ...policies, ...perRoute, endpoints: [{ address: '127.0.0.1', port: 9_000, weight: 3 }] });
+    const cluster = clusterOf(all, () => 'healthy');
+    for (const [name, policy] of Object.entries(policies)) assert.deepEqual(cluster[name as keyof typeof cluster], policy);
+    assert.ok(cluster.endpoints.kind === 'static' && cluster.endpoints.endpoints[0]?.weight === 3);
+    const action = routesOf({ listeners: [], services: [all] })[0]?.virtualHosts[0]?.routes[0]?.action;
+    assert.deepEqual(action, { ...forwardTo('static/a'), ...perRoute, retry: all.retry });
+    const bytes = listenerOf(nameListeners([listener({ protocol: 'tcp' })])[0]!, 9_100, 'node', [all]);
+    assert.deepEqual(bytes.filter, { kind: 'tcp', cluster: 'static/a', idleTimeoutMs: 7_000 });
   });
 
   test('are reached by TLS for their name, with HTTP/2 agreed on where it is spoken', () => {

@@ -1,17 +1,28 @@
 // A static configuration as the resources that a data plane takes. Names are stable from one version of the file to the next, so that
 // what stays is not disturbed.
 import { createHash } from 'node:crypto';
-import { ALPN_HTTP2, DEFAULT_NAMESPACE, SYSTEM_NAMESPACE } from '@heddle/core';
+import {
+  ALPN_HTTP2,
+  ANY_REQUEST,
+  DEFAULT_NAMESPACE,
+  DEFAULT_RETRY_BUDGET,
+  forwardTo,
+  NO_BREAKER,
+  SINGLE_BALANCE,
+  SYSTEM_NAMESPACE,
+} from '@heddle/core';
 import type {
   Cluster,
   DownstreamTls,
   Endpoint,
   HttpVersion,
   Listener,
+  Route,
   RouteConfig,
   SocketAddress,
   StaticCertificate,
   StaticConfig,
+  StaticEndpoint,
   StaticListener,
   StaticListenerTls,
   StaticService,
@@ -42,8 +53,9 @@ export function nameListeners(listeners: readonly StaticListener[]): NamedListen
 }
 
 /** @param port the real one. */
-export function listenerOf(listener: NamedListener, port: number, node: string): Listener {
+export function listenerOf(listener: NamedListener, port: number, node: string, services: readonly StaticService[]): Listener {
   const { name, address, tls, serverNames } = listener;
+  const bytesTo = (service: string) => tcpFilter(service, services);
   return {
     name,
     direction: 'outbound',
@@ -51,34 +63,41 @@ export function listenerOf(listener: NamedListener, port: number, node: string):
     port,
     workload: `${SYSTEM_NAMESPACE}/proxy/${node}`,
     ...(tls && { tls: downstreamTls(tls) }),
-    ...(serverNames && { serverNames: serverNames.map((route) => ({ names: [route.name], filter: tcpFilter(route.service) })) }),
-    filter: filterOf(listener),
+    ...(serverNames && { serverNames: serverNames.map((route) => ({ names: [route.name], filter: bytesTo(route.service) })) }),
+    filter: filterOf(listener, bytesTo),
   };
 }
 
-function filterOf({ protocol, service }: StaticListener): Listener['filter'] {
+function filterOf({ protocol, service }: StaticListener, bytesTo: (service: string) => TcpFilter): Listener['filter'] {
   // Connections for no listed name lead nowhere.
   if (service === undefined) return { kind: 'tcp', cluster: NOWHERE };
-  if (protocol === 'tcp' || protocol === 'tls') return tcpFilter(service);
-  const otherwise = protocol === 'auto' ? tcpFilter(service) : undefined;
+  if (protocol === 'tcp' || protocol === 'tls') return bytesTo(service);
+  const otherwise = protocol === 'auto' ? bytesTo(service) : undefined;
   return { kind: 'http', routeConfigName: resourceName(service), useRemoteAddress: true, ...(otherwise && { otherwise }) };
 }
 
-function tcpFilter(service: string): TcpFilter {
-  return { kind: 'tcp', cluster: resourceName(service) };
+function tcpFilter(name: string, services: readonly StaticService[]): TcpFilter {
+  const idleTimeoutMs = services.find((service) => service.name === name)?.idleTimeoutMs ?? 0;
+  return { kind: 'tcp', cluster: resourceName(name), ...(idleTimeoutMs > 0 && { idleTimeoutMs }) };
 }
 
 export function routesOf({ services }: StaticConfig): RouteConfig[] {
   return services
     .filter(({ protocol }) => protocol !== 'tcp' && protocol !== 'tls')
-    .map(({ name, timeoutMs, retry }) => {
-      const route = { prefix: '/', cluster: resourceName(name), timeoutMs, retry };
-      return { name: resourceName(name), virtualHosts: [{ name, domains: ['*'], routes: [route] }] };
-    });
+    .map((service) => ({
+      name: resourceName(service.name),
+      virtualHosts: [{ name: service.name, domains: ['*'], routes: [routeOf(service)] }],
+    }));
+}
+
+function routeOf({ name, timeoutMs, idleTimeoutMs, retry, hedge, hash }: StaticService): Route {
+  const action = { ...forwardTo(resourceName(name)), hash, timeoutMs, idleTimeoutMs, retry, ...(hedge && { hedge }) };
+  return { name, match: ANY_REQUEST, action };
 }
 
 export function clusterOf(service: StaticService, healthOf: (endpoint: SocketAddress) => Endpoint['health']): Cluster {
-  const { name, protocol, endpoints, balance, connectTimeoutMs, health, tls } = service;
+  const { name, protocol, endpoints, balance, connectTimeoutMs, breaker, retryBudget, health, tls } = service;
+  const { adaptiveConcurrency, outlier, session } = service;
   const http = protocol === 'http2' || protocol === 'grpc' ? 'http2' : 'http1';
   return {
     name: resourceName(name),
@@ -86,6 +105,11 @@ export function clusterOf(service: StaticService, healthOf: (endpoint: SocketAdd
     endpoints: { kind: 'static', endpoints: endpoints.map((endpoint) => asEndpoint(endpoint, healthOf(endpoint))) },
     balance,
     connectTimeoutMs,
+    breaker,
+    retryBudget,
+    ...(adaptiveConcurrency && { adaptiveConcurrency }),
+    ...(outlier && { outlier }),
+    ...(session && { session }),
     http,
     ...(health && { health }),
     ...(tls && { tls: upstreamTls(tls, http) }),
@@ -97,7 +121,18 @@ export function nowhere({ listeners }: StaticConfig): Cluster[] {
   if (listeners.every(({ service }) => service !== undefined)) return [];
   const service = { namespace: SYSTEM_NAMESPACE, name: 'no-such-server-name' };
   const endpoints = { kind: 'static', endpoints: [] } as const;
-  return [{ name: NOWHERE, service, endpoints, balance: 'round-robin', connectTimeoutMs: 1, http: 'http1' }];
+  return [
+    {
+      name: NOWHERE,
+      service,
+      endpoints,
+      balance: SINGLE_BALANCE,
+      connectTimeoutMs: 1,
+      breaker: NO_BREAKER,
+      retryBudget: DEFAULT_RETRY_BUDGET,
+      http: 'http1',
+    },
+  ];
 }
 
 function downstreamTls({ certificate, rootsPem }: StaticListenerTls): DownstreamTls {
@@ -161,8 +196,8 @@ export function formatAddress({ address, port }: SocketAddress): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-function asEndpoint({ address, port }: SocketAddress, health: Endpoint['health']): Endpoint {
-  return { address, port, health, weight: 1, instance: formatAddress({ address, port }) };
+function asEndpoint({ address, port, weight }: StaticEndpoint, health: Endpoint['health']): Endpoint {
+  return { address, port, health, weight, instance: formatAddress({ address, port }) };
 }
 
 /** Of a service's cluster and routes. */

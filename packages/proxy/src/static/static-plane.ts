@@ -51,7 +51,7 @@ export class StaticPlane {
     this.#monitor = new HealthMonitor({
       clock,
       random,
-      sendProbe: (cluster, onEnd) => sendProbe({ network }, cluster, onEnd),
+      sendProbe: (cluster, onEnd) => sendProbe({ network, clock }, cluster, onEnd),
       onVerdict: (check, verdict) => this.#verdict(check, verdict),
     });
   }
@@ -100,7 +100,7 @@ export class StaticPlane {
         const wanted = port === 0 ? (this.#bound.get(name) ?? { address, port }) : { address, port };
         reserved.set(name, await dataPlane.reserve(wanted));
       }
-      const listeners = named.map((listener) => listenerOf(listener, reserved.get(listener.name)?.port ?? 0, node));
+      const listeners = named.map((listener) => listenerOf(listener, reserved.get(listener.name)?.port ?? 0, node, config.services));
       // Where the file names a port that the system chose for another of its listeners.
       const conflict = checkConflicts(listeners);
       if (conflict !== undefined) throw new NetworkError('address-in-use', conflict);

@@ -41,6 +41,24 @@ export class UpstreamMetrics {
     this.pending = metrics.gauge('heddle_upstream_pending_requests', 'Requests waiting for an upstream connection.', { cluster });
   }
 
+  /** A request was refused because of this limit of the cluster. */
+  refused(limit: string): void {
+    this.metrics
+      .counter('heddle_breaker_refusals_total', 'Requests and streams that were refused because a limit of the upstream was reached.', {
+        cluster: this.cluster,
+        limit,
+      })
+      .add(1);
+  }
+
+  concurrency(limit: number): void {
+    this.metrics
+      .gauge('heddle_concurrency_limit', 'Requests that may be under way at present, where the limit finds itself.', {
+        cluster: this.cluster,
+      })
+      .set(limit);
+  }
+
   connectFailed(reason: string): void {
     this.metrics
       .counter('heddle_upstream_connect_failures_total', 'Upstream connections that could not be made, by reason.', {

@@ -1,12 +1,13 @@
 // Metrics of requests between one pair of services: handles are bound once per pair, so that a request costs three additions.
-import type { ErrorCode } from '@heddle/core';
+import type { ErrorCode, RetryVerdict } from '@heddle/core';
 import type { Counter, Gauge, Histogram, Metrics } from '@heddle/runtime';
 
 /** Seconds; from a local cache hit to the longest timeout that people set. */
 const DURATION_BOUNDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 export interface RequestLabels {
-  readonly direction: 'inbound' | 'outbound';
+  /** `mirror`: copies that nobody waits for. */
+  readonly direction: 'inbound' | 'outbound' | 'mirror';
   /** `<namespace>/<service>` of the caller; `unknown` where it was not established. */
   readonly source: string;
   readonly destination: string;
@@ -17,7 +18,7 @@ export class RequestMetrics {
   private readonly labels: RequestLabels;
   private readonly byClass: Counter[];
   private readonly byError = new Map<string, Counter>();
-  private readonly byRetryReason = new Map<ErrorCode, Counter>();
+  private readonly events = new Map<string, Counter>();
   private readonly duration: Histogram;
   /** Requests under way. */
   readonly active: Gauge;
@@ -58,14 +59,36 @@ export class RequestMetrics {
     counter.add(1);
   }
 
-  retried(reason: ErrorCode): void {
-    let counter = this.byRetryReason.get(reason);
+  /** `reason`: the code of the error, or the status of the answer. */
+  retried(reason: string): void {
+    this.count('heddle_retries_total', 'Tries that were repeated, by the reason of the failed one.', 'reason', reason);
+  }
+
+  /** What was decided about a failed try. */
+  decided(verdict: RetryVerdict): void {
+    this.count('heddle_retry_decisions_total', 'Failed tries, by what was decided: retry, or why not.', 'verdict', verdict);
+  }
+
+  tryTimedOut(): void {
+    this.count('heddle_try_timeouts_total', 'Tries that got no answer within the time of one try.');
+  }
+
+  /** A try was begun beside the one under way. */
+  hedged(): void {
+    this.count('heddle_hedges_total', 'Tries that were begun beside others that were slow.');
+  }
+
+  hedgeWon(): void {
+    this.count('heddle_hedges_won_total', 'Hedges that were answered first.');
+  }
+
+  /** Of what happens seldom: the series is made when it does. */
+  private count(name: string, help: string, label = '', value = ''): void {
+    const key = `${name} ${value}`;
+    let counter = this.events.get(key);
     if (counter === undefined) {
-      counter = this.metrics.counter('heddle_retries_total', 'Tries that were repeated, by the reason of the failed one.', {
-        ...this.labels,
-        reason,
-      });
-      this.byRetryReason.set(reason, counter);
+      counter = this.metrics.counter(name, help, label === '' ? { ...this.labels } : { ...this.labels, [label]: value });
+      this.events.set(key, counter);
     }
     counter.add(1);
   }

@@ -1,7 +1,8 @@
 // Two data planes back to back on real sockets, with real certificates: `web` calls `orders` (http) and `store` (tcp). Tests only.
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Cluster, Endpoint, Limits, Listener, Route, RouteConfig } from '@heddle/core';
+import { ANY_REQUEST, forwardTo, NO_BREAKER, NO_RETRY, SINGLE_BALANCE } from '@heddle/core';
+import type { Cluster, Endpoint, ForwardAction, Limits, Listener, RetryPolicy, Route, RouteConfig } from '@heddle/core';
 import { createLogger, createMetrics, nodeClock, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
 import type { Metrics } from '@heddle/runtime';
 import { createDataPlane } from '../data-plane.ts';
@@ -9,7 +10,16 @@ import type { DataPlane } from '../data-plane.ts';
 import { TestAuthority } from './certificates.ts';
 
 export const TRUST_DOMAIN = 'shop.test';
-const RETRY_ALL = { attempts: 2, on: ['connect-failure', 'refused', 'reset'] } as const;
+const RETRY_ALL: RetryPolicy = { ...NO_RETRY, attempts: 2, on: ['connect-failure', 'refused', 'reset'] };
+/** No test is about it but those that say so. */
+const AMPLE_BUDGET = { percent: 0, minPerSecond: 1_000 };
+
+/** What a test says about the one route: parts of its action, and of the route around it. */
+export interface RouteOptions extends Partial<Omit<ForwardAction, 'kind' | 'retry'>>, Partial<Omit<Route, 'action'>> {
+  readonly retry?: Partial<RetryPolicy>;
+  /** In place of forwarding: a route for CONNECT. */
+  readonly connect?: 'forward' | 'terminate';
+}
 
 export interface Plane {
   readonly plane: DataPlane;
@@ -38,8 +48,10 @@ export function meshCluster(service: string, extra: Partial<Cluster> = {}): Clus
     name: `outbound/default/${service}`,
     service: { namespace: 'default', name: service },
     endpoints: { kind: 'eds' },
-    balance: 'round-robin',
+    balance: SINGLE_BALANCE,
     connectTimeoutMs: 1_000,
+    breaker: NO_BREAKER,
+    retryBudget: AMPLE_BUDGET,
     http: 'http2',
     tls: {
       certificateName: 'workload',
@@ -55,19 +67,32 @@ export function localCluster(service: string, instance: string, port: number): C
   return {
     name: `local/default/${service}/${instance}`,
     service: { namespace: 'default', name: service },
-    balance: 'round-robin',
+    balance: SINGLE_BALANCE,
     connectTimeoutMs: 1_000,
+    breaker: NO_BREAKER,
+    retryBudget: AMPLE_BUDGET,
     http: 'http1',
     endpoints: { kind: 'static', endpoints: [endpoint(port, instance)] },
     health: { kind: 'tcp', intervalMs: 1_000, timeoutMs: 500, unhealthyAfter: 2, healthyAfter: 1 },
   };
 }
 
-export function routeConfig(name: string, cluster: string, domains: readonly string[] = ['*'], route: Partial<Route> = {}): RouteConfig {
-  return {
-    name,
-    virtualHosts: [{ name: 'all', domains, routes: [{ prefix: '/', cluster, timeoutMs: 5_000, retry: RETRY_ALL, ...route }] }],
+export function routeConfig(name: string, cluster: string, domains: readonly string[] = ['*'], options?: RouteOptions): RouteConfig {
+  return { name, virtualHosts: [{ name: 'all', domains, routes: [routeOf(cluster, options)] }] };
+}
+
+/** Every request goes to the cluster, with retries, within 5 s. */
+export function routeOf(cluster: string, options: RouteOptions = {}): Route {
+  const { name = 'all', match, connect, requestHeaders, responseHeaders, fault, rateLimits, retry, ...action } = options;
+  const around = {
+    ...(requestHeaders && { requestHeaders }),
+    ...(responseHeaders && { responseHeaders }),
+    ...(fault && { fault }),
+    ...(rateLimits && { rateLimits }),
   };
+  if (connect !== undefined) return { name, match: { kind: 'connect' }, action: { kind: 'tunnel', how: connect, cluster }, ...around };
+  const forward: ForwardAction = { ...forwardTo(cluster), timeoutMs: 5_000, ...action, retry: { ...RETRY_ALL, ...retry } };
+  return { name, match: match ?? ANY_REQUEST, action: forward, ...around };
 }
 
 export async function mustApply(plane: DataPlane, update: Parameters<DataPlane['apply']>[0]): Promise<void> {
@@ -115,7 +140,7 @@ export class TestMesh {
     service: string,
     instance: string,
     applicationPort: number,
-    options: { tcp?: boolean; identity?: string; route?: Partial<Route>; local?: Partial<Cluster> } = {},
+    options: { tcp?: boolean; identity?: string; route?: RouteOptions; local?: Partial<Cluster> } = {},
   ): Promise<number> {
     const { tcp = false, identity = service, route, local } = options;
     const workload = `default/${service}/${instance}`;
@@ -128,8 +153,9 @@ export class TestMesh {
       kind: 'route',
       upserts: [
         routeConfig(name, `local/${workload}`, ['*'], {
-          retry: { attempts: 0, on: [] },
-          ...(tcp ? { prefix: '', connect: 'terminate' } : {}),
+          retry: NO_RETRY,
+          timeoutMs: 0,
+          ...(tcp && { connect: 'terminate' }),
           ...route,
         }),
       ],
@@ -152,7 +178,7 @@ export class TestMesh {
     plane: DataPlane,
     service: string,
     endpoints: readonly Endpoint[],
-    options: { tcp?: boolean; route?: Partial<Route>; cluster?: Partial<Cluster>; workload?: string } = {},
+    options: { tcp?: boolean; route?: RouteOptions; cluster?: Partial<Cluster>; workload?: string } = {},
   ): Promise<number> {
     const { tcp = false, route, cluster, workload = 'default/web/web-1' } = options;
     const bind = await plane.reserve({ address: '127.0.0.1', port: 0 });

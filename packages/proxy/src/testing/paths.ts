@@ -3,15 +3,19 @@
 import http from 'node:http';
 import http2 from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
-import type { Cluster, Limits, Route } from '@heddle/core';
+import type { Cluster, Limits } from '@heddle/core';
 import { createClient } from './clients.ts';
 import type { Client, Version } from './clients.ts';
 import { endpoint } from './mesh.ts';
-import type { Plane, TestMesh } from './mesh.ts';
+import type { Plane, RouteOptions, TestMesh } from './mesh.ts';
 
 export interface PathOptions {
   readonly limits?: Partial<Limits>;
-  readonly route?: Partial<Route>;
+  readonly route?: RouteOptions;
+  /** Of the cluster that the client's requests go to. */
+  readonly cluster?: Partial<Cluster>;
+  /** Of the clusters that lead to the applications behind the second data plane. */
+  readonly local?: Partial<Cluster>;
 }
 
 /** Requests of either version look the same in node's compatibility interface. */
@@ -73,18 +77,27 @@ function wayOf(mesh: TestMesh, port: number, planes: readonly Plane[]): Way {
 /** One data plane; its upstream is the application. */
 export async function single(mesh: TestMesh, http: Version, applicationPorts: readonly number[], options: PathOptions = {}): Promise<Way> {
   const web = mesh.plane('web', options.limits);
-  const cluster: Partial<Cluster> = { http, tls: undefined };
+  const cluster: Partial<Cluster> = { http, tls: undefined, ...options.cluster };
   const endpoints = applicationPorts.map((port, index) => endpoint(port, `orders-${index + 1}`));
   const port = await mesh.outbound(web.plane, 'orders', endpoints, { route: options.route, cluster });
   return wayOf(mesh, port, [web]);
 }
 
-/** Two data planes, HTTP/2 with mutual TLS between them. */
-export async function pair(mesh: TestMesh, http: Version, applicationPort: number, options: PathOptions = {}): Promise<Way> {
+/** Two data planes, HTTP/2 with mutual TLS between them; the second hosts all instances. */
+export async function pair(
+  mesh: TestMesh,
+  http: Version,
+  applicationPorts: number | readonly number[],
+  options: PathOptions = {},
+): Promise<Way> {
   const web = mesh.plane('web', options.limits);
   const orders = mesh.plane('orders', options.limits);
-  const inbound = await mesh.inbound(orders.plane, 'orders', 'orders-1', applicationPort, { local: { http } });
-  const port = await mesh.outbound(web.plane, 'orders', [endpoint(inbound, 'orders-1')], { route: options.route });
+  const endpoints = [];
+  for (const [index, applicationPort] of [applicationPorts].flat().entries()) {
+    const instance = `orders-${index + 1}`;
+    endpoints.push(endpoint(await mesh.inbound(orders.plane, 'orders', instance, applicationPort, { local: { http, ...options.local } }), instance));
+  }
+  const port = await mesh.outbound(web.plane, 'orders', endpoints, { route: options.route, cluster: options.cluster });
   return wayOf(mesh, port, [web, orders]);
 }
 
@@ -95,10 +108,10 @@ export function startWay(
   mesh: TestMesh,
   hops: (typeof HOPS)[number],
   version: Version,
-  applicationPort: number,
+  applicationPorts: number | readonly number[],
   options?: PathOptions,
 ): Promise<Way> {
-  return hops === 'single' ? single(mesh, version, [applicationPort], options) : pair(mesh, version, applicationPort, options);
+  return hops === 'single' ? single(mesh, version, [applicationPorts].flat(), options) : pair(mesh, version, applicationPorts, options);
 }
 
 /** Nothing is under way any more, on any of the data planes. */

@@ -1,6 +1,7 @@
 // Which certificate is shown to a cluster's endpoints, and when a context is made anew.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { SYSTEM_ROOTS } from '@heddle/core';
 import type { UpstreamTls } from '@heddle/core';
 import { type ClientTlsOptions, type Network, NetworkError } from '@heddle/runtime';
 import { ClusterTls } from './cluster-tls.ts';
@@ -54,6 +55,12 @@ describe('TLS towards a cluster', () => {
     assert.ok(tls.isNeeded && !tls.showsWorkload);
     assert.equal(tls.of('a/b/1'), tls.of('a/b/2'));
     assert.deepEqual(made, [{ rootsPem: 'r', peerIds: [], serverName: 'db.example', alpn: [] }]);
+  });
+
+  test('trusts what the platform trusts where the configuration says so, without waiting for roots', () => {
+    const { made, tls } = setUp({ ...NAMED, trustBundleName: SYSTEM_ROOTS });
+    assert.ok(tls.of('a/b/1') !== undefined);
+    assert.deepEqual(made, [{ peerIds: [], serverName: 'db.example', alpn: [] }]);
   });
 
   test('shows a certificate that was given by name, whoever calls', () => {

@@ -1,6 +1,6 @@
 // TLS contexts towards one cluster, made on first use and shared by all its connections: one per calling workload where that shows its
 // own certificate, else one for all.
-import { WORKLOAD_CERTIFICATE } from '@heddle/core';
+import { SYSTEM_ROOTS, WORKLOAD_CERTIFICATE } from '@heddle/core';
 import type { UpstreamTls } from '@heddle/core';
 import { NetworkError } from '@heddle/runtime';
 import type { Network, TlsContext } from '@heddle/runtime';
@@ -35,12 +35,13 @@ export class ClusterTls {
     if (known !== undefined) return known;
     const { certificateName, trustBundleName, peerIds, serverName, alpn } = options;
     const identity = certificateName === undefined ? undefined : this.identities.resolve(certificateName, workload);
-    const rootsPem = this.identities.roots(trustBundleName);
-    if ((certificateName !== undefined && identity === undefined) || rootsPem === undefined) return undefined;
+    const isOfPlatform = trustBundleName === SYSTEM_ROOTS;
+    const rootsPem = isOfPlatform ? undefined : this.identities.roots(trustBundleName);
+    if ((certificateName !== undefined && identity === undefined) || (rootsPem === undefined && !isOfPlatform)) return undefined;
     try {
       const made = this.network.clientTls({
         ...(identity !== undefined && { identity }),
-        rootsPem,
+        ...(rootsPem !== undefined && { rootsPem }),
         peerIds,
         ...(serverName !== undefined && { serverName }),
         alpn,
@@ -60,7 +61,8 @@ export class ClusterTls {
     const { certificateName, trustBundleName } = options;
     if (certificateName !== undefined && this.identities.resolve(certificateName, workload) === undefined)
       return this.identities.missing(certificateName, workload);
-    if (this.identities.roots(trustBundleName) === undefined) return `the trust bundle "${trustBundleName}" has not arrived`;
+    if (trustBundleName !== SYSTEM_ROOTS && this.identities.roots(trustBundleName) === undefined)
+      return `the trust bundle "${trustBundleName}" has not arrived`;
     const whose =
       certificateName === undefined
         ? 'the roots'

@@ -1,15 +1,29 @@
 // A cluster at run time: its endpoints, the balancer over them, its TLS contexts, its metrics. Endpoints that stay keep their pools and
 // their place in the rotation when lists change.
-import { createBalancer, serviceKey } from '@heddle/core';
-import type { Balancer, Cluster, Endpoint, PickRequest } from '@heddle/core';
+import {
+  AdaptiveLimit,
+  Breaker,
+  createBalancer,
+  formatSpiffeId,
+  hashText,
+  parseSpiffeId,
+  RetryBudgetMeter,
+  serviceKey,
+} from '@heddle/core';
+import type { Balancer, Cluster, Endpoint, PickRequest, TryResult } from '@heddle/core';
 import type { Http1Limits, Http2Limits } from '@heddle/wire';
 import { type Context, serviceOfWorkload } from '../stack/context.ts';
 import { RequestMetrics } from '../telemetry/requests.ts';
+import type { RequestLabels } from '../telemetry/requests.ts';
 import { UpstreamMetrics } from '../telemetry/connections.ts';
 import { StreamLoad } from '../telemetry/stream-load.ts';
-import { CallerBalancers } from './caller-balancers.ts';
+import { ClusterCallers } from './callers.ts';
+import type { ClusterCaller } from './callers.ts';
 import { UpstreamHost } from './host.ts';
+import { LoadProbes } from './load-probe.ts';
+import { ClusterOutliers } from './outliers.ts';
 import type { PoolCluster } from './pool.ts';
+import { Sessions } from './sessions.ts';
 import { ClusterTls } from './cluster-tls.ts';
 import type { Identities } from './identities.ts';
 
@@ -18,16 +32,21 @@ export class UpstreamCluster implements PoolCluster {
   readonly name: string;
   readonly destination: string;
   readonly metrics: UpstreamMetrics;
+  readonly loadProbes: LoadProbes;
   readonly parserLimits: Partial<Http1Limits>;
   readonly http2Limits: Partial<Http2Limits>;
   tls: ClusterTls;
   /** Requests under way that are at their second try or beyond. */
   repeats = 0;
-  pending = 0;
+  readonly retryBudget: RetryBudgetMeter;
+  readonly breaker: Breaker;
+  adaptive: AdaptiveLimit | undefined;
+  sessions: Sessions | undefined;
   private readonly context: Context;
   private readonly identities: Identities;
   private hosts = new Map<string, UpstreamHost>();
-  private readonly balancers: CallerBalancers;
+  private readonly callers: ClusterCallers;
+  private outliers: ClusterOutliers | undefined;
   private readonly requestMetrics = new Map<string, RequestMetrics>();
   private readonly streamLoads = new Map<string, StreamLoad>();
 
@@ -38,6 +57,7 @@ export class UpstreamCluster implements PoolCluster {
     this.name = config.name;
     this.destination = serviceKey(config.service);
     this.metrics = new UpstreamMetrics(context.metrics, config.name);
+    this.loadProbes = new LoadProbes(context.metrics, config.name);
     this.parserLimits = {
       headBytesMax: context.limits.headerBytesMax,
       headersMax: context.limits.headerCountMax,
@@ -50,28 +70,56 @@ export class UpstreamCluster implements PoolCluster {
       connectionWindowBytes: context.limits.peerWindowBytes,
     };
     this.tls = new ClusterTls(context.network, identities, config.tls);
-    this.balancers = new CallerBalancers(this.balancerOf(config));
-    if (config.endpoints.kind === 'static') this.setEndpoints(config.endpoints.endpoints);
+    this.callers = new ClusterCallers(context.clock, this.balancerOf(config));
+    this.retryBudget = new RetryBudgetMeter(config.retryBudget);
+    this.breaker = new Breaker(config.breaker);
+    this.usePolicies(undefined, config);
+    const endpoints = ownEndpoints(config);
+    if (endpoints !== undefined) this.setEndpoints(endpoints);
   }
 
-  private balancerOf({ balance }: Cluster): () => Balancer<UpstreamHost> {
-    return () => createBalancer<UpstreamHost>(balance, () => this.context.random.next());
+  private balancerOf({ balance }: Cluster): (workload: string) => Balancer<UpstreamHost> {
+    const { random, locality, zonesOf } = this.context;
+    return (workload) => {
+      const local = this.identities.localityOf(workload) ?? locality;
+      const callers = zonesOf && (() => zonesOf(workload));
+      return createBalancer(balance, { random: () => random.next(), ...(local && { local }), ...(callers && { callers }) });
+    };
+  }
+
+  /** What is measured under a policy that stays goes on. */
+  private usePolicies(before: Cluster | undefined, { adaptiveConcurrency, outlier, session }: Cluster): void {
+    const { random, clock } = this.context;
+    if (adaptiveConcurrency === undefined) this.adaptive = undefined;
+    else if (this.adaptive !== undefined) this.adaptive.setPolicy(adaptiveConcurrency);
+    else this.adaptive = new AdaptiveLimit(adaptiveConcurrency, () => random.next(), clock.nowMs());
+    if (!isSame(before?.outlier, outlier)) {
+      this.outliers?.close();
+      this.outliers = outlier && new ClusterOutliers(this.context, this.name, outlier, () => this.callers.update([...this.hosts.values()]));
+      this.outliers?.update([...this.hosts.values()], clock.nowMs());
+    }
+    if (!isSame(before?.session, session)) {
+      this.sessions = session && new Sessions(session);
+      this.sessions?.update(this.hosts.values());
+    }
   }
 
   /** A new version of the same cluster. */
   update(config: Cluster): void {
     const before = this.config;
     this.config = config;
-    if (before.balance !== config.balance) {
-      this.balancers.replace(this.balancerOf(config));
-    }
+    this.retryBudget.setPolicy(config.retryBudget);
+    this.breaker.setPolicy(config.breaker);
+    this.usePolicies(before, config);
+    if (!isSame(before.balance, config.balance)) this.callers.replace(this.balancerOf(config));
     if (before.http !== config.http) for (const host of this.hosts.values()) host.renewPools();
-    if (JSON.stringify(before.tls) !== JSON.stringify(config.tls)) {
+    if (!isSame(before.tls, config.tls)) {
       this.tls = new ClusterTls(this.context.network, this.identities, config.tls);
       for (const host of this.hosts.values()) host.dropIdle();
     }
-    if (config.endpoints.kind === 'static') this.setEndpoints(config.endpoints.endpoints);
-    else if (before.endpoints.kind === 'static') this.setEndpoints([]);
+    const endpoints = ownEndpoints(config);
+    if (endpoints !== undefined) this.setEndpoints(endpoints);
+    else if (before.endpoints.kind !== 'eds') this.setEndpoints([]);
   }
 
   setEndpoints(endpoints: readonly Endpoint[]): void {
@@ -84,38 +132,105 @@ export class UpstreamCluster implements PoolCluster {
     }
     const before = this.hosts;
     this.hosts = next;
-    this.balancers.update([...next.values()]);
+    const hosts = [...next.values()];
+    this.outliers?.update(hosts, this.context.clock.nowMs());
+    this.sessions?.update(hosts);
+    this.callers.update(hosts);
     for (const [key, host] of before) if (!next.has(key)) host.remove();
   }
 
-  pick(workload: string, request: PickRequest<UpstreamHost>): UpstreamHost | undefined {
-    return this.balancers.of(workload).pick(request);
+  caller(workload: string): ClusterCaller {
+    return this.callers.of(workload);
   }
 
-  started(workload: string, host: UpstreamHost, nowMs: number): void {
-    this.balancers.of(workload).started(host, nowMs);
+  pick({ workload, balancer }: ClusterCaller, request: PickRequest<UpstreamHost>): UpstreamHost | undefined {
+    const { nowMs } = request;
+    const host = balancer.pick(request);
+    let asked = balancer.probeDue?.(nowMs);
+    while (asked !== undefined) {
+      asked.probeLoad(workload, balancer, nowMs);
+      asked = balancer.probeDue!(nowMs);
+    }
+    return host;
   }
 
-  finished(workload: string, host: UpstreamHost, succeeded: boolean, elapsedMs: number, nowMs: number): void {
-    this.balancers.of(workload).finished(host, succeeded, elapsedMs, nowMs);
+  /** Any healthy host that fits, where the picked one does not. Looks at all. */
+  find(fits: (host: UpstreamHost) => boolean): UpstreamHost | undefined {
+    for (const host of this.hosts.values()) if (host.health === 'healthy' && fits(host)) return host;
+    return undefined;
   }
 
-  healthyCount(workload: string): number {
-    return this.balancers.of(workload).healthyCount;
+  started({ balancer }: ClusterCaller, host: UpstreamHost, nowMs: number): void {
+    balancer.started(host, nowMs);
   }
 
-  get endpointCount(): number {
-    return this.hosts.size;
+  /** `elapsedMs`: until the head of the answer, as the rest goes at the pace of the client; without an answer, until the end. */
+  finished({ balancer }: ClusterCaller, host: UpstreamHost, result: TryResult, elapsedMs: number, nowMs: number): void {
+    balancer.finished(host, result, elapsedMs, nowMs);
+    if (this.adaptive !== undefined) this.adaptive.ended(result, elapsedMs, nowMs);
+    if (this.outliers !== undefined) this.outliers.ended(host, result, elapsedMs, nowMs);
+  }
+
+  /** An opaque stream has a connection, or none could be made: what that says about the host is not to wait for the end of the stream. */
+  streamReached(host: UpstreamHost, result: TryResult, elapsedMs: number, nowMs: number): void {
+    this.outliers?.ended(host, result, elapsedMs, nowMs);
+  }
+
+  /** `elapsedMs`: until the connection was there. */
+  streamEnded({ balancer }: ClusterCaller, host: UpstreamHost, result: TryResult, elapsedMs: number, nowMs: number): void {
+    balancer.finished(host, result, elapsedMs, nowMs);
+  }
+
+  /** What the balancers of byte streams hash, which have nothing else to tell clients apart. */
+  streamHash(clientAddress: string): number | undefined {
+    const { algorithm } = this.config.balance;
+    return algorithm === 'ring-hash' || algorithm === 'maglev' ? hashText(clientAddress) : undefined;
+  }
+
+  /** Counts a refusal, and says why in words for people. */
+  refused(limit: 'requests' | 'pending' | 'connections' | 'concurrency'): string {
+    this.metrics.refused(limit);
+    switch (limit) {
+      case 'connections':
+        return `each instance of ${this.destination} has ${this.config.breaker.connections} connections, as breaker.connections allows`;
+      case 'concurrency':
+        return `${this.adaptive?.inFlight} requests to ${this.destination} are under way; more were not answered well lately (concurrency)`;
+      default:
+        return this.breaker.describe(limit, this.destination);
+    }
+  }
+
+  healthyCount({ balancer }: ClusterCaller): number {
+    return balancer.healthyCount;
+  }
+
+  /** Why there is no host to pick. */
+  whyNone(): string {
+    const { destination } = this;
+    const count = this.hosts.size;
+    return count === 0 ? `${destination} has no instances` : `none of the ${count} instances of ${destination} is healthy`;
   }
 
   /** Identities or roots have changed. */
   identityChanged(): void {
     this.tls.forget();
-    if (this.tls.showsWorkload) this.balancers.retain((workload) => this.identities.of(workload) !== undefined);
+    if (this.tls.showsWorkload) this.callers.retain((workload) => this.identities.of(workload) !== undefined);
     if (this.tls.isNeeded) for (const host of this.hosts.values()) host.dropIdle();
   }
 
-  requestsFrom(source: string, direction: 'inbound' | 'outbound'): RequestMetrics {
+  /** Values that are cheaper to read now than to keep current. */
+  beforeExpose(): void {
+    if (this.adaptive !== undefined) this.metrics.concurrency(this.adaptive.limit);
+  }
+
+  /** SPIFFE id by which the workload calls; empty: the cluster does not lead into the mesh. */
+  identityOf(workload: string): string {
+    const trustDomain = parseSpiffeId(this.config.tls?.peerIds[0] ?? '')?.trustDomain;
+    const [namespace = '', name = ''] = serviceOfWorkload(workload).split('/');
+    return trustDomain === undefined ? '' : formatSpiffeId({ trustDomain, namespace, name });
+  }
+
+  requestsFrom(source: string, direction: RequestLabels['direction']): RequestMetrics {
     const key = `${direction} ${source}`;
     let metrics = this.requestMetrics.get(key);
     if (metrics === undefined) {
@@ -137,9 +252,45 @@ export class UpstreamCluster implements PoolCluster {
   /** The cluster is no longer configured: requests in flight finish. */
   remove(): void {
     this.setEndpoints([]);
+    this.outliers?.close();
   }
 
   describe(): object {
-    return { ...this.config, hosts: [...this.hosts.values()].map((host) => host.describe()) };
+    const { adaptive, breaker } = this;
+    return {
+      ...this.config,
+      underWay: breaker.requests,
+      pending: breaker.pending,
+      ...(adaptive && { concurrency: adaptive.describe() }),
+      hosts: [...this.hosts.values()].map((host) => this.describeHost(host)),
+    };
   }
+
+  /** With what each calling workload's balancer goes by. */
+  private describeHost(host: UpstreamHost): object {
+    const nowMs = this.context.clock.nowMs();
+    const outlier = this.outliers?.describe(host);
+    const balancers = Object.fromEntries([...this.callers].map(({ workload, balancer }) => [workload, balancer.describe(host, nowMs)]));
+    return { ...host.describe(), ...(outlier && { outlier }), balancers };
+  }
+}
+
+/** Endpoints that the cluster has by itself; undefined where they come by EDS. */
+function ownEndpoints({ endpoints }: Cluster): readonly Endpoint[] | undefined {
+  switch (endpoints.kind) {
+    case 'static':
+      return endpoints.endpoints;
+    case 'dns':
+      // Looked up with each connection: the name is its address.
+      return [
+        { address: endpoints.host, port: endpoints.port, health: 'healthy', weight: 1, instance: `${endpoints.host}:${endpoints.port}` },
+      ];
+    default:
+      return undefined;
+  }
+}
+
+/** Of plain data, by what it says. */
+function isSame(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }

@@ -1,18 +1,26 @@
 // One endpoint of a cluster, as the balancer sees it, with a pool per calling workload: connections carry the caller's identity.
-import type { BalancedHost, Endpoint } from '@heddle/core';
+import type { BalancedHost, Endpoint, Locality } from '@heddle/core';
 import type { ConnectionHandler } from '@heddle/runtime';
 import type { Context } from '../stack/context.ts';
 import { Http1Pool } from './http1-pool.ts';
 import { Http2Pool } from './http2-pool.ts';
+import type { LoadAsker } from './load-probe.ts';
 import type { Pool, PoolCluster, PoolHost } from './pool.ts';
 import type { Tunnel } from './tunnel.ts';
 
 export class UpstreamHost implements BalancedHost, PoolHost {
   readonly address: string;
   readonly port: number;
+  /** What the data plane is told of it. */
+  listed: Endpoint;
+  /** As listed, but for one that is left out on our own evidence: that counts as unhealthy. */
   health: Endpoint['health'];
   weight: number;
+  locality: Locality | undefined;
   instance: string;
+  /** Opaque streams that have a connection of their own to it. */
+  streams = 0;
+  private isEjected = false;
   private readonly context: Context;
   private readonly cluster: PoolCluster;
   private readonly pools = new Map<string, Pool>();
@@ -21,10 +29,12 @@ export class UpstreamHost implements BalancedHost, PoolHost {
   constructor(context: Context, cluster: PoolCluster, endpoint: Endpoint) {
     this.context = context;
     this.cluster = cluster;
+    this.listed = endpoint;
     this.address = endpoint.address;
     this.port = endpoint.port;
     this.health = endpoint.health;
     this.weight = endpoint.weight;
+    this.locality = endpoint.locality;
     this.instance = endpoint.instance;
   }
 
@@ -51,11 +61,31 @@ export class UpstreamHost implements BalancedHost, PoolHost {
   }
 
   update(endpoint: Endpoint): void {
-    this.health = endpoint.health;
+    this.listed = endpoint;
+    this.health = this.isEjected && endpoint.health === 'healthy' ? 'unhealthy' : endpoint.health;
     this.weight = endpoint.weight;
+    this.locality = endpoint.locality;
     this.instance = endpoint.instance;
     // What is not picked any more need not hold connections open.
-    if (endpoint.health !== 'healthy') this.dropIdle();
+    if (this.health !== 'healthy') this.dropIdle();
+  }
+
+  /** True when that changes something. */
+  setEjected(isEjected: boolean): boolean {
+    if (isEjected === this.isEjected) return false;
+    this.isEjected = isEjected;
+    this.update(this.listed);
+    return true;
+  }
+
+  /** How loaded it is, for the balancer of the workload: an answer goes to its `loadReported`, a question without one to `probeFailed`. */
+  probeLoad(workload: string, asker: LoadAsker, nowMs: number): void {
+    const { loadProbes, tls } = this.cluster;
+    // Only data planes of the mesh answer; others need not be connected to for that.
+    const pool = tls.provesPeers ? this.pool(workload) : undefined;
+    if (!(pool instanceof Http2Pool)) return loadProbes.unsupported(this, asker, nowMs);
+    pool.askLoad(this, asker, nowMs);
+    this.forgetIfUnused(workload, pool);
   }
 
   /** The endpoint is no longer listed: requests in flight finish, nothing else goes there. */
@@ -71,7 +101,7 @@ export class UpstreamHost implements BalancedHost, PoolHost {
   /** @internal Of an endpoint that is known to be ill it says nothing new. */
   connectFailed(): void {
     const { config } = this.cluster;
-    if (!this.removed && this.health === 'healthy' && config.endpoints.kind === 'eds') this.context.connectFailures.add(config.name);
+    if (!this.removed && this.listed.health === 'healthy' && config.endpoints.kind === 'eds') this.context.connectFailures.add(config.name);
   }
 
   /** @internal */
@@ -81,12 +111,17 @@ export class UpstreamHost implements BalancedHost, PoolHost {
 
   describe(): object {
     const connections = { open: 0, idle: 0, pending: 0 };
-    for (const { counts } of this.pools.values()) {
+    const loads: Record<string, object> = {};
+    const nowMs = this.context.clock.nowMs();
+    for (const [workload, pool] of this.pools) {
+      const { counts } = pool;
       connections.open += counts.open;
       connections.idle += counts.idle;
       connections.pending += counts.pending;
+      const load = pool instanceof Http2Pool ? pool.describeLoad(nowMs) : undefined;
+      if (load !== undefined) loads[workload] = load;
     }
-    const { instance, address, port, health, weight } = this;
-    return { instance, address, port, health, weight, connections };
+    const { instance, address, port, health, weight, locality } = this;
+    return { instance, address, port, health, weight, ...(locality && { locality }), connections, loads };
   }
 }

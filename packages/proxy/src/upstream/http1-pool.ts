@@ -63,7 +63,7 @@ export class Http1Pool extends WaitingLine<PoolUser> implements UpstreamOwner {
   }
 
   protected override connectIfNeeded(): void {
-    while (this.pending.length > this.connecting && this.open < this.context.limits.connectionsPerEndpointMax) {
+    while (this.pending.length > this.connecting && this.hasRoom) {
       if (this.retired) return;
       const fault = this.identityFault();
       if (fault === undefined) this.openOne();

@@ -60,6 +60,7 @@ export class Http1Upstream extends Timed implements ConnectionHandler, GatherOwn
   private readonly parser: ResponseParser;
   /** Any byte of the current response has come. */
   gotBytes = false;
+  readonly isSurplus = false;
   /** Requests begun on it. */
   requests = 0;
   isConnected = false;
@@ -106,6 +107,8 @@ export class Http1Upstream extends Timed implements ConnectionHandler, GatherOwn
     const rendering = this.requestRendering;
     rendering.drop = forwarding.drop;
     rendering.add = forwarding.lines();
+    rendering.target = forwarding.path;
+    rendering.host = forwarding.authority;
     rendering.forwardUpgrade = upgrade !== '' && head === received;
     if (upgrade !== '' && head !== received) {
       rendering.drop = forwarding.dropOnSwitch;

@@ -28,6 +28,8 @@ export interface Http2CallOwner extends Http2Link {
   awaitSettings(call: Http2Call): void;
   forgetAwaiting(call: Http2Call): void;
   streamOpened(): void;
+  /** A call was refused. True: it was begun before the settings said that fewer are taken. */
+  takeSurplus(): boolean;
   /** It takes no further calls. */
   retire(): void;
   /** The call may be used again. */
@@ -36,6 +38,7 @@ export interface Http2CallOwner extends Http2Link {
 
 export class Http2Call extends StreamEnd implements UpstreamCall, ClientStream {
   gotBytes = false;
+  isSurplus = false;
   private readonly context: Context;
   private readonly upstream: Http2CallOwner;
   private readonly rendering: Http2RequestRendering = {};
@@ -57,10 +60,13 @@ export class Http2Call extends StreamEnd implements UpstreamCall, ClientStream {
     const protocol = isHttp1 ? firstProtocol(head.upgrade) : head.protocol;
     this.isUpgrade = protocol !== '';
     this.gotBytes = false;
+    this.isSurplus = false;
     this.isFinishing = false;
     rendering.drop = this.isUpgrade ? forwarding.dropOnSwitch : forwarding.drop;
     rendering.add = forwarding.http2Fields();
     rendering.protocol = this.isUpgrade ? protocol : undefined;
+    rendering.path = forwarding.path;
+    rendering.authority = forwarding.authority;
     this.user = user;
     // RFC 9110 §7.8: an upgrade to nothing that could be asked for is ignored. It has no body.
     if (!this.isUpgrade) return this.request(head, endStream || (isHttp1 && head.upgrade !== ''));
@@ -180,8 +186,10 @@ export class Http2Call extends StreamEnd implements UpstreamCall, ClientStream {
     if (violation !== undefined) this.fail('UPSTREAM_PROTOCOL', `broke HTTP/2 (${violation})`);
     else if (upstream.codec.state === 'closed') this.fail('UPSTREAM_RESET', upstream.reason);
     // RFC 9113 §8.7: the instance did nothing with it.
-    else if (errorCode === HTTP2_ERROR.refusedStream) this.fail('STREAM_REFUSED', 'took no more requests on this connection');
-    else this.fail('UPSTREAM_RESET', `reset the stream (${errorName(errorCode)})`);
+    else if (errorCode === HTTP2_ERROR.refusedStream) {
+      this.isSurplus = upstream.takeSurplus();
+      this.fail('STREAM_REFUSED', 'took no more requests on this connection');
+    } else this.fail('UPSTREAM_RESET', `reset the stream (${errorName(errorCode)})`);
   }
 
   private fail(code: ErrorCode, detail: string): void {

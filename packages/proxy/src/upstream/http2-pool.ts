@@ -1,10 +1,12 @@
 // HTTP/2 connections to one endpoint for one calling workload. As few as possible: a connection is used until it has no room, since what
 // many requests say together costs one write and one TLS record. Requests wait only while a connection is being made.
-import type { ErrorCode } from '@heddle/core';
+import type { BalancedHost, ErrorCode } from '@heddle/core';
 import type { ConnectionHandler, NetworkError, TlsContext } from '@heddle/runtime';
-import type { Http2Limits } from '@heddle/wire';
+import type { Http2Limits, LoadAnswer } from '@heddle/wire';
 import { Http2Upstream } from './http2-upstream.ts';
 import type { Http2PoolUser, Http2UpstreamOwner } from './http2-upstream.ts';
+import { LoadProbe } from './load-probe.ts';
+import type { LoadAsker, ProbedPool } from './load-probe.ts';
 import type { PoolUser } from './pool.ts';
 import { Tunnel } from './tunnel.ts';
 import type { TunnelPool } from './tunnel.ts';
@@ -27,9 +29,12 @@ class WaitingCall implements Http2PoolUser {
   }
 }
 
-export class Http2Pool extends WaitingLine<Http2PoolUser> implements Http2UpstreamOwner, TunnelPool {
+export class Http2Pool extends WaitingLine<Http2PoolUser> implements Http2UpstreamOwner, TunnelPool, ProbedPool {
   /** Those that take calls, the oldest first: it is filled before the next one is used. */
-  private readonly usable: Http2Upstream[] = [];
+  readonly usable: Http2Upstream[] = [];
+  private probe: LoadProbe | undefined;
+  /** The first of the connections there are was opened for a question. */
+  private isForProbe = false;
 
   get http2Limits(): Partial<Http2Limits> {
     return this.cluster.http2Limits;
@@ -52,6 +57,34 @@ export class Http2Pool extends WaitingLine<Http2PoolUser> implements Http2Upstre
     if (upstream !== undefined) tunnel.onConnection(upstream);
     else this.wait(tunnel);
     return tunnel;
+  }
+
+  /** How loaded the endpoint is. */
+  askLoad(host: BalancedHost, asker: LoadAsker, nowMs: number): void {
+    this.probe ??= new LoadProbe(this.context, this, this.cluster.loadProbes);
+    this.probe.ask(host, asker, nowMs);
+  }
+
+  /** The newest answer. */
+  describeLoad(nowMs: number): object | undefined {
+    return this.probe?.describe(nowMs);
+  }
+
+  /** @internal */
+  loadAnswered(answer: LoadAnswer): void {
+    this.probe?.answered(answer);
+  }
+
+  /** @internal */
+  connectForProbe(): boolean {
+    if (this.connecting > 0) return true;
+    if (this.retired || !this.hasRoom || this.identityFault() !== undefined) return false;
+    if (this.open === 0) {
+      if (!this.cluster.loadProbes.admitConnection()) return false;
+      this.isForProbe = true;
+    }
+    this.openOne();
+    return true;
   }
 
   cancel(user: PoolUser): void {
@@ -86,8 +119,16 @@ export class Http2Pool extends WaitingLine<Http2PoolUser> implements Http2Upstre
     for (const waiting of this.takePending()) waiting.onNoConnection(code, detail);
   }
 
+  protected override closedOne(): void {
+    super.closedOne();
+    if (!this.isForProbe || this.open > 0) return;
+    this.isForProbe = false;
+    this.cluster.loadProbes.connectionEnded();
+  }
+
   /** @internal */
   changed(upstream: Http2Upstream): void {
+    this.probe?.send();
     if (upstream.isRetired) this.drop(upstream);
     else if (this.isWorn(upstream)) {
       this.drop(upstream);
@@ -106,7 +147,7 @@ export class Http2Pool extends WaitingLine<Http2PoolUser> implements Http2Upstre
   /** One at a time: what it brings is room for many. */
   protected override connectIfNeeded(): void {
     if (this.pending.length === 0 || this.connecting > 0 || this.retired) return;
-    if (this.open >= this.context.limits.connectionsPerEndpointMax) return;
+    if (!this.hasRoom) return;
     const fault = this.identityFault();
     if (fault === undefined) this.openOne();
     else for (const waiting of this.takePending()) waiting.onNoConnection('NO_IDENTITY', fault);

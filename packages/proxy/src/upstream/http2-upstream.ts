@@ -4,7 +4,7 @@ import type { ErrorCode } from '@heddle/core';
 import { NOBODY } from '@heddle/runtime';
 import type { NetworkError, TlsContext } from '@heddle/runtime';
 import { Http2Client } from '@heddle/wire';
-import type { Http2ClientHandler, Http2Limits, Http2ResponseHead, Http2Stream } from '@heddle/wire';
+import type { Http2ClientHandler, Http2Limits, Http2ResponseHead, Http2Stream, LoadAnswer } from '@heddle/wire';
 import type { Context } from '../stack/context.ts';
 import { COPY_ALL, Http2Link } from '../stack/http2-link.ts';
 import { Http2Call } from './http2-call.ts';
@@ -19,6 +19,7 @@ export interface Http2UpstreamOwner {
   connectFailed(upstream: Http2Upstream, error: NetworkError | undefined): void;
   /** A call has ended, or the peer allows more of them, or no more. */
   changed(upstream: Http2Upstream): void;
+  loadAnswered(answer: LoadAnswer): void;
   closed(upstream: Http2Upstream): void;
 }
 
@@ -41,6 +42,8 @@ export class Http2Upstream extends Http2Link implements Http2ClientHandler, Http
   isRetired = false;
   private readonly owner: Http2UpstreamOwner;
   hasSettings = false;
+  /** Calls that were begun before its settings said that it takes fewer. */
+  private surplus = 0;
   /** Upgrades that wait for them. */
   private readonly awaitingSettings: Http2Call[] = [];
   /** Calls that have ended and are used again. */
@@ -84,6 +87,10 @@ export class Http2Upstream extends Http2Link implements Http2ClientHandler, Http
     deadlines.set(this, this.owner.mayPing ? clock.nowMs() + limits.pingAfterMs : Infinity);
   }
 
+  takeSurplus(): boolean {
+    return this.surplus > 0 && this.surplus-- > 0;
+  }
+
   callEnded(call: Http2Call): void {
     if (this.spare.length < this.context.limits.streamsPerConnectionMax) this.spare.push(call);
     this.streamClosed();
@@ -121,8 +128,22 @@ export class Http2Upstream extends Http2Link implements Http2ClientHandler, Http
 
   override onSettings(): void {
     this.hasChanged = true;
+    if (!this.hasSettings) this.surplus = Math.max(0, this.codec.streamCount - this.codec.peerSettings.maxConcurrentStreams);
     this.hasSettings = true;
     for (const call of this.awaitingSettings.splice(0)) call.settingsArrived();
+  }
+
+  /** False: this server does not answer such, or the connection is about to end. Questions keep no idle connection open. */
+  askLoad(number: number): boolean {
+    if (!this.codec.askLoad(number)) return false;
+    // It may be closed by now, like any other that is kept.
+    if (this.requests === 0) this.requests = 1;
+    this.touch();
+    return true;
+  }
+
+  override onLoadAnswer(answer: LoadAnswer): void {
+    this.owner.loadAnswered(answer);
   }
 
   /** @internal */

@@ -1,12 +1,14 @@
 // Certificates of the workloads, certificates that were given a name, and roots, as they are now. Whoever made a TLS context from them is
 // told when they change. Keys leave this object towards TLS contexts only.
 import { WORKLOAD_CERTIFICATE } from '@heddle/core';
+import type { Locality } from '@heddle/core';
 import type { CertificateAndKey } from '@heddle/runtime';
 
 export class Identities {
   /** Called after every change. */
   onChange: () => void = () => {};
   private readonly byWorkload = new Map<string, CertificateAndKey>();
+  private readonly localities = new Map<string, Locality>();
   private readonly byName = new Map<string, CertificateAndKey>();
   private readonly bundles = new Map<string, string>();
 
@@ -35,12 +37,20 @@ export class Identities {
     return this.bundles.get(bundleName);
   }
 
-  set(workload: string, identity: CertificateAndKey): void {
+  /** Where the workload runs; undefined: not known. */
+  localityOf(workload: string): Locality | undefined {
+    return this.localities.get(workload);
+  }
+
+  set(workload: string, identity: CertificateAndKey & { readonly locality?: Locality }): void {
+    if (identity.locality === undefined) this.localities.delete(workload);
+    else this.localities.set(workload, identity.locality);
     this.byWorkload.set(workload, { certificatePem: identity.certificatePem, keyPem: identity.keyPem });
     this.onChange();
   }
 
   remove(workload: string): void {
+    this.localities.delete(workload);
     if (this.byWorkload.delete(workload)) this.onChange();
   }
 

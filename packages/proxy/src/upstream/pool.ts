@@ -1,10 +1,11 @@
 // What the pools of both versions have in common: who uses them, whom they belong to, and what a failed connection is called.
-import type { Cluster, ErrorCode } from '@heddle/core';
+import type { Breaker, Cluster, ErrorCode } from '@heddle/core';
 import type { NetworkError } from '@heddle/runtime';
 import type { Http1Limits, Http2Limits } from '@heddle/wire';
 import type { UpstreamCall } from '../stack/ends.ts';
 import type { UpstreamMetrics } from '../telemetry/connections.ts';
 import type { ClusterTls } from './cluster-tls.ts';
+import type { LoadProbes } from './load-probe.ts';
 
 export interface PoolUser {
   /** `reused`: the connection carried requests before, so it may turn out to be closed. */
@@ -32,10 +33,13 @@ export interface PoolCluster {
   readonly config: Cluster;
   readonly tls: ClusterTls;
   readonly metrics: UpstreamMetrics;
+  readonly loadProbes: LoadProbes;
   readonly parserLimits: Partial<Http1Limits>;
   readonly http2Limits: Partial<Http2Limits>;
-  /** Requests that wait for a connection, in all pools of the cluster. */
-  pending: number;
+  /** Counts who waits for a connection, in all pools of the cluster. */
+  readonly breaker: Breaker;
+  /** A limit of the breaker was reached: why, in words for people. */
+  refused(limit: 'pending'): string;
 }
 
 /** The endpoint that the pool's connections lead to. */

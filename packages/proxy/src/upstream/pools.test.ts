@@ -1,7 +1,7 @@
 // The pools against a real server that misbehaves.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DEFAULT_LIMITS } from '@heddle/core';
+import { Breaker, DEFAULT_LIMITS, NO_BREAKER } from '@heddle/core';
 import { createLogger, createMetrics, nodeClock, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
 import type { Context } from '../stack/context.ts';
 import { Deadlines } from '../stack/deadlines.ts';
@@ -13,6 +13,7 @@ import { Http1Pool } from './http1-pool.ts';
 import type { Http1Upstream } from './http1-upstream.ts';
 import { Http2Pool } from './http2-pool.ts';
 import { ConnectFailures } from './connect-failures.ts';
+import { LoadProbes } from './load-probe.ts';
 import type { PoolCluster, PoolHost } from './pool.ts';
 
 type Kind<P> = new (context: Context, cluster: PoolCluster, host: PoolHost, workload: string) => P;
@@ -35,9 +36,11 @@ function poolTo<P>(kind: Kind<P>, port: number, limits = DEFAULT_LIMITS): { read
     config: localCluster('orders', 'orders-1', port),
     tls: { isNeeded: false, of: () => undefined, missing: () => '' } as unknown as PoolCluster['tls'],
     metrics: new UpstreamMetrics(context.metrics, 'orders'),
+    loadProbes: new LoadProbes(context.metrics, 'orders'),
     parserLimits: {},
     http2Limits: {},
-    pending: 0,
+    breaker: new Breaker(NO_BREAKER),
+    refused: () => '',
   };
   const host = { instance: 'orders-1', address: '127.0.0.1', port, forgetIfUnused: () => {}, connectFailed: () => {} };
   return { pool: new kind(context, cluster, host, ''), deadlines };

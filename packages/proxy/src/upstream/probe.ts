@@ -1,30 +1,19 @@
-// One probe of an application: HTTP with our own codec, or TCP. When to probe, and how long to wait, is decided elsewhere (core's ActiveCheck).
-import type { Cluster } from '@heddle/core';
-import type { Connection, ConnectionHandler, Network, NetworkError } from '@heddle/runtime';
+// One probe of an application: HTTP/1.1 with our own codec, TCP, or gRPC (grpc-probe.ts). When to probe, and how long to wait, is decided elsewhere (core's ActiveCheck).
+import type { Cluster, HealthCheckPolicy } from '@heddle/core';
+import type { Clock, Connection, ConnectionHandler, Network, NetworkError } from '@heddle/runtime';
 import { renderRequest, ResponseParser } from '@heddle/wire';
 import type { RemoteProtocolError, ResponseHandler, ResponseHead } from '@heddle/wire';
-
-interface ProbeTarget {
-  readonly kind: 'http' | 'tcp';
-  readonly address: string;
-  readonly port: number;
-  readonly path?: string;
-  /** For connecting; the caller abandons a probe that takes too long afterwards. */
-  readonly timeoutMs: number;
-}
-
-export interface RunningProbe {
-  /** Drops the probe; its end is not reported. */
-  abandon(): void;
-}
+import { GrpcProbe } from './grpc-probe.ts';
+import { reasonOf } from './probe-target.ts';
+import type { ProbeTarget, RunningProbe } from './probe-target.ts';
 
 /**
  * Sends the probe that the cluster's health policy asks for to its first static endpoint. `onEnd` is called once: with undefined when the
- * application answered (HTTP: with 2xx), else with the reason, which completes "checks fail: …". Throws Error for a cluster without a health
+ * application answered as the policy asks (HTTP: with one of its statuses, gRPC: with SERVING), else with the reason, which completes "checks fail: …". Throws Error for a cluster without a health
  * policy or a static endpoint.
  */
 export function sendProbe(
-  deps: { readonly network: Network },
+  { network, clock }: { readonly network: Network; readonly clock: Pick<Clock, 'nowMs'> },
   cluster: Cluster,
   onEnd: (failure: string | undefined) => void,
 ): RunningProbe {
@@ -32,12 +21,13 @@ export function sendProbe(
   const endpoint = endpoints.kind === 'static' ? endpoints.endpoints[0] : undefined;
   if (health === undefined || endpoint === undefined)
     throw new Error(`cluster "${cluster.name}" has no health check or no address to send it to`);
-  return new Probe(
-    deps.network,
-    { kind: health.kind, path: health.path, address: endpoint.address, port: endpoint.port, timeoutMs: health.timeoutMs },
-    onEnd,
-  );
+  const { kind, path, statuses, grpcService, timeoutMs, port = endpoint.port } = health;
+  const target: ProbeTarget = { kind, path, statuses, grpcService, address: endpoint.address, port, timeoutMs };
+  return kind === 'grpc' ? new GrpcProbe(network, clock, target, onEnd) : new Probe(network, target, onEnd);
 }
+
+/** RFC 9110 §15.3: the class of statuses that says yes. */
+const PASSING: NonNullable<HealthCheckPolicy['statuses']> = [[200, 299]];
 
 class Probe implements RunningProbe, ConnectionHandler {
   private readonly target: ProbeTarget;
@@ -48,7 +38,7 @@ class Probe implements RunningProbe, ConnectionHandler {
   constructor(network: Network, target: ProbeTarget, onEnd: (failure: string | undefined) => void) {
     this.target = target;
     this.onResult = onEnd;
-    this.parser = new ResponseParser(new ProbeAnswer((failure) => this.end(failure)));
+    this.parser = new ResponseParser(new ProbeAnswer(target.statuses ?? PASSING, (failure) => this.end(failure)));
     this.connection = network.connect({ address: target.address, port: target.port, timeoutMs: target.timeoutMs }, this);
   }
 
@@ -89,16 +79,19 @@ class Probe implements RunningProbe, ConnectionHandler {
 
 /** The status decides; the body is not waited for. */
 class ProbeAnswer implements ResponseHandler {
+  private readonly passing: NonNullable<HealthCheckPolicy['statuses']>;
   private readonly end: (failure: string | undefined) => void;
 
-  constructor(end: (failure: string | undefined) => void) {
+  constructor(passing: NonNullable<HealthCheckPolicy['statuses']>, end: (failure: string | undefined) => void) {
+    this.passing = passing;
     this.end = end;
   }
 
   onInterim(): void {}
 
   onHead(head: ResponseHead): void {
-    this.end(head.status >= 200 && head.status < 300 ? undefined : `answered ${head.status}`);
+    const passes = this.passing.some(([from, to]) => head.status >= from && head.status <= to);
+    this.end(passes ? undefined : `answered ${head.status}`);
   }
 
   onBody(): void {}
@@ -107,18 +100,5 @@ class ProbeAnswer implements ResponseHandler {
 
   onError(error: RemoteProtocolError): void {
     this.end(`answered with something that is not HTTP: ${error.message}`);
-  }
-}
-
-function reasonOf(error: NetworkError | undefined, { address, port, timeoutMs }: ProbeTarget): string {
-  switch (error?.kind) {
-    case 'refused':
-      return `nothing listens on ${address}:${port}`;
-    case 'timeout':
-      return `no connection to ${address}:${port} within ${timeoutMs} ms`;
-    case 'reset':
-      return 'the application reset the connection';
-    default:
-      return error?.message ?? 'the application closed the connection without an answer';
   }
 }

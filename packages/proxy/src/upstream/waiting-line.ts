@@ -50,36 +50,38 @@ export abstract class WaitingLine<User extends Waiting> implements Pool {
 
   protected wait(user: User): void {
     const { cluster } = this;
-    if (cluster.pending >= this.context.limits.pendingRequestsPerClusterMax) {
+    const { breaker } = cluster;
+    if (breaker.pending >= this.context.limits.pendingRequestsPerClusterMax) {
       user.onNoConnection(
         'OVERLOADED',
-        `${cluster.pending} requests wait for a connection to ${serviceKey(cluster.config.service)} already`,
+        `${breaker.pending} requests wait for a connection to ${serviceKey(cluster.config.service)} already`,
       );
       return;
     }
+    if (breaker.admitWait() !== 'admitted') return user.onNoConnection('CIRCUIT_OPEN', cluster.refused('pending'));
+    cluster.metrics.pending.add(1);
     this.pending.push(user);
-    this.countPending(1);
     this.connectIfNeeded();
   }
 
   /** The first in line, who no longer waits. */
   protected next(): User | undefined {
     const user = this.pending.shift();
-    if (user !== undefined) this.countPending(-1);
+    if (user !== undefined) this.waitEnded(1);
     return user;
   }
 
   /** Everybody: nobody waits any more. */
   protected takePending(): User[] {
     const all = this.pending.splice(0);
-    this.countPending(-all.length);
+    this.waitEnded(all.length);
     return all;
   }
 
   protected forget(at: number): void {
     if (at === -1) return;
     this.pending.splice(at, 1);
-    this.countPending(-1);
+    this.waitEnded(1);
   }
 
   protected failNext(code: ErrorCode, detail: string): void {
@@ -90,6 +92,13 @@ export abstract class WaitingLine<User extends Waiting> implements Pool {
   protected identityFault(): string | undefined {
     const { tls } = this.cluster;
     return tls.isNeeded && tls.of(this.workload) === undefined ? tls.missing(this.workload) : undefined;
+  }
+
+  /** One more connection may be made. */
+  protected get hasRoom(): boolean {
+    const { connections } = this.cluster.config.breaker;
+    const max = this.context.limits.connectionsPerEndpointMax;
+    return this.open < (connections > 0 && connections < max ? connections : max);
   }
 
   protected openOne(): void {
@@ -123,8 +132,9 @@ export abstract class WaitingLine<User extends Waiting> implements Pool {
     this.host.forgetIfUnused(this.workload, this);
   }
 
-  private countPending(change: number): void {
-    this.cluster.pending += change;
-    this.cluster.metrics.pending.add(change);
+  private waitEnded(count: number): void {
+    const { breaker, metrics } = this.cluster;
+    for (let ended = 0; ended < count; ended++) breaker.waitEnded();
+    metrics.pending.add(-count);
   }
 }

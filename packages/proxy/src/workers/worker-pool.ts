@@ -112,7 +112,8 @@ export class WorkerPool implements DataPlane {
   }
 
   async apply(update: ResourceUpdate): Promise<string | undefined> {
-    const reason = await this.template.apply(update);
+    // The primary's own is closed by then; what it has checked in general is that endpoints are no more than addresses.
+    const reason = this.isEnding && update.kind === 'endpoints' ? undefined : await this.template.apply(update);
     if (reason !== undefined) return reason;
     this.told.apply(update);
     await this.askAll({ type: 'apply', update });
@@ -206,8 +207,9 @@ export class WorkerPool implements DataPlane {
           listeners.filter(({ name, address, port }) => name === listener.name && address === listener.address && port === listener.port),
         );
         const openConnections = same.reduce((total, each) => total + each.openConnections, 0);
+        const activeRequests = same.reduce((total, each) => total + each.activeRequests, 0);
         const refusedHandshakes = same.reduce((total, each) => total + each.refusedHandshakes, 0);
-        return { ...listener, openConnections, refusedHandshakes };
+        return { ...listener, openConnections, activeRequests, refusedHandshakes };
       }),
       openConnections: sum(({ openConnections }) => openConnections),
       activeRequests: sum(({ activeRequests }) => activeRequests),

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader';
+import { DEFAULT_RETRY_BUDGET, NO_BREAKER, SINGLE_BALANCE } from '@heddle/core';
 import type { Cluster, Listener, ResourceKind, ResourceTypes, RouteConfig } from '@heddle/core';
 import { encodeResource } from './index.ts';
 
@@ -155,8 +156,10 @@ describe("by Envoy's contract", () => {
       name: 'far',
       service: { namespace: 'default', name: 'far' },
       endpoints: { kind: 'static', endpoints: [] },
-      balance: 'round-robin',
+      balance: SINGLE_BALANCE,
       connectTimeoutMs: 1_000,
+      breaker: NO_BREAKER,
+      retryBudget: DEFAULT_RETRY_BUDGET,
       http: 'http2',
       tls: { trustBundleName: 'public', peerIds: [], serverName: 'far.example', alpn: ['h2'] },
     };
@@ -186,7 +189,7 @@ describe("by Envoy's contract", () => {
   });
 
   test('routes for CONNECT hand the tunnel on, or take the bytes out of it', () => {
-    const none = { timeoutMs: 0, retry: { attempts: 0, on: [] } };
+    const match = { kind: 'connect' } as const;
     const config: RouteConfig = {
       name: 'r',
       virtualHosts: [
@@ -194,8 +197,8 @@ describe("by Envoy's contract", () => {
           name: 'v',
           domains: ['db:5432'],
           routes: [
-            { prefix: '', connect: 'forward', cluster: 'a', ...none },
-            { prefix: '', connect: 'terminate', cluster: 'b', ...none },
+            { name: 'on', match, action: { kind: 'tunnel', how: 'forward', cluster: 'a' } },
+            { name: 'out', match, action: { kind: 'tunnel', how: 'terminate', cluster: 'b' } },
           ],
         },
       ],
@@ -207,8 +210,13 @@ describe("by Envoy's contract", () => {
           name: 'v',
           domains: ['db:5432'],
           routes: [
-            { match: { connect_matcher: {} }, route: { cluster: 'a', timeout: {}, upgrade_configs: [{ upgrade_type: 'CONNECT' }] } },
             {
+              name: 'on',
+              match: { connect_matcher: {} },
+              route: { cluster: 'a', timeout: {}, upgrade_configs: [{ upgrade_type: 'CONNECT' }] },
+            },
+            {
+              name: 'out',
               match: { connect_matcher: {} },
               route: { cluster: 'b', timeout: {}, upgrade_configs: [{ upgrade_type: 'CONNECT', connect_config: {} }] },
             },

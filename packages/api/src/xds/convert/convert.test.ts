@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Cluster, Listener, ResourceKind, ResourceTypes, RouteConfig } from '@heddle/core';
+import { ANY_REQUEST, DEFAULT_RETRY_BUDGET, forwardTo, NO_BREAKER, NO_RETRY, SINGLE_BALANCE } from '@heddle/core';
+import type { Cluster, Listener, ResourceKind, ResourceTypes, Route, RouteConfig } from '@heddle/core';
 import fc from 'fast-check';
 import { Cluster as ClusterMessage, Cluster_LbPolicy } from '../../gen/envoy/envoy/config/cluster/v3/cluster.ts';
 import { ClusterLoadAssignment } from '../../gen/envoy/envoy/config/endpoint/v3/endpoint.ts';
 import { Listener as ListenerMessage } from '../../gen/envoy/envoy/config/listener/v3/listener.ts';
 import { RouteConfiguration } from '../../gen/envoy/envoy/config/route/v3/route.ts';
+import type { Route as RouteMessage } from '../../gen/envoy/envoy/config/route/v3/route_components.ts';
 import { RESOURCES } from '../../testing/arbitraries.ts';
 import { MAKE_ORDER, TYPE_URLS } from '../kinds.ts';
 import { decodeResource, encodeResource, XdsRejection } from './index.ts';
@@ -24,8 +26,10 @@ const ORDERS: Cluster = {
   name: 'outbound/default/orders',
   service: { namespace: 'default', name: 'orders' },
   endpoints: { kind: 'eds' },
-  balance: 'round-robin',
+  balance: SINGLE_BALANCE,
   connectTimeoutMs: 1_000,
+  breaker: NO_BREAKER,
+  retryBudget: DEFAULT_RETRY_BUDGET,
   http: 'http2',
   tls: {
     certificateName: 'workload',
@@ -41,7 +45,13 @@ const MESH: RouteConfig = {
     {
       name: 'orders',
       domains: ['orders', 'orders.mesh.internal'],
-      routes: [{ prefix: '/', cluster: ORDERS.name, timeoutMs: 0, retry: { attempts: 2, on: ['connect-failure', 'refused'] } }],
+      routes: [
+        {
+          name: 'all',
+          match: ANY_REQUEST,
+          action: { ...forwardTo(ORDERS.name), retry: { ...NO_RETRY, attempts: 2, on: ['connect-failure', 'refused'] } },
+        },
+      ],
     },
   ],
 };
@@ -187,9 +197,12 @@ describe('nothing is ignored: a resource is rejected', () => {
 
   test('for a balancing policy that Heddle would not follow', () => {
     const value = altered(ClusterMessage, cluster, (message) => {
-      message.lbPolicy = Cluster_LbPolicy.MAGLEV;
+      message.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;
     });
-    assert.equal(rejection('cluster', value), "Cluster 'x': lb_policy: only ROUND_ROBIN is supported, not 5");
+    assert.equal(
+      rejection('cluster', value),
+      "Cluster 'x': lb_policy: only ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH and MAGLEV are supported, not CLUSTER_PROVIDED",
+    );
   });
 
   test('for metadata that it does not read', () => {
@@ -299,15 +312,27 @@ describe('nothing is ignored: a resource is rejected', () => {
   });
 
   test('for a tunnel with a time limit, retries or a path, and upgrades of a route for requests', () => {
-    const tunnel = { prefix: '', connect: 'forward', cluster: 'db', timeoutMs: 0, retry: { attempts: 0, on: [] } } as const;
+    const tunnel: Route = { name: 'db', match: { kind: 'connect' }, action: { kind: 'tunnel', how: 'forward', cluster: 'db' } };
     const config = (change: object): RouteConfig => ({
       name: 'r',
       virtualHosts: [{ name: 'v', domains: ['*'], routes: [{ ...tunnel, ...change }] }],
     });
-    assert.throws(() => encodeResource('route', config({ prefix: '/' })), /match: prefix: must be empty in a route for CONNECT/);
-    assert.throws(() => encodeResource('route', config({ timeoutMs: 1 })), /routes\[0\]: route: timeout: must be 0 in a route for CONNECT/);
-    assert.throws(
-      () => encodeResource('route', config({ retry: { attempts: 1, on: ['reset'] } })),
+    const together = /routes\[0\]: requests for CONNECT need a tunnel, and only they can have one/;
+    assert.throws(() => encodeResource('route', config({ match: ANY_REQUEST })), together);
+    assert.throws(() => encodeResource('route', config({ action: forwardTo('db') })), together);
+    const action = (change: (message: NonNullable<RouteMessage['action']>['value']) => void): string =>
+      rejection(
+        'route',
+        altered(RouteConfiguration, encodeResource('route', config({})).any.value, (message) =>
+          change(message.virtualHosts![0]!.routes![0]!.action!.value),
+        ),
+      );
+    assert.match(
+      action((value) => (value.timeout = { seconds: 1, nanos: 0 })),
+      /routes\[0\]: route: timeout: must be 0 in a route for CONNECT/,
+    );
+    assert.match(
+      action((value) => (value.retryPolicy = { retryOn: 'reset', numRetries: 1 })),
       /retry_policy: is not supported in a route for/,
     );
     const changed = (resource: RouteConfig, upgrades: { upgradeType: string }[]): string =>
@@ -355,9 +380,14 @@ test('fields that a foreign control plane leaves out mean what the contract says
     assert.ok(action);
     action.timeout = undefined;
     action.retryPolicy = { retryOn: 'reset' };
+    message.virtualHosts![0]!.routes![0]!.name = '';
   });
   const { routes: decoded } = decodeResource('route', { typeUrl: TYPE_URLS.route, value: routes }).virtualHosts[0] ?? { routes: [] };
-  assert.deepEqual(decoded[0], { prefix: '/', cluster: ORDERS.name, timeoutMs: 15_000, retry: { attempts: 1, on: ['reset'] } });
+  assert.deepEqual(decoded[0], {
+    name: 'route 1',
+    match: ANY_REQUEST,
+    action: { ...forwardTo(ORDERS.name), timeoutMs: 15_000, retry: { ...NO_RETRY, attempts: 1, on: ['reset'] } },
+  });
 
   const bare = ClusterLoadAssignment.encode({
     clusterName: 'c',

@@ -9,7 +9,7 @@ import {
 import { TcpProxy } from '../../gen/envoy/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.ts';
 import type { At } from './rejection.ts';
 import { pack, unpack } from './strict.ts';
-import { adsSource, exactlyOne, mustBe, mustBeAds, required, requiredText } from './values.ts';
+import { adsSource, decodePositiveDuration, encodeDuration, exactlyOne, mustBe, mustBeAds, required, requiredText } from './values.ts';
 
 const HTTP_FILTER_NAME = 'envoy.filters.network.http_connection_manager';
 const TCP_FILTER_NAME = 'envoy.filters.network.tcp_proxy';
@@ -35,11 +35,12 @@ function encodeHttp(filter: HttpFilter, statPrefix: string): Filter {
   return { name: HTTP_FILTER_NAME, configType: { $case: 'typedConfig', value: pack(HttpConnectionManager, manager) } };
 }
 
-function encodeTcp({ cluster, tunnel }: TcpFilter, statPrefix: string): Filter {
+function encodeTcp({ cluster, tunnel, idleTimeoutMs }: TcpFilter, statPrefix: string): Filter {
   const proxy: TcpProxy = {
     statPrefix,
     clusterSpecifier: { $case: 'cluster', value: cluster },
     ...(tunnel !== undefined && { tunnelingConfig: { hostname: tunnel } }),
+    ...(idleTimeoutMs !== undefined && { idleTimeout: encodeDuration(idleTimeoutMs) }),
   };
   return { name: TCP_FILTER_NAME, configType: { $case: 'typedConfig', value: pack(TcpProxy, proxy) } };
 }
@@ -73,12 +74,14 @@ export function decodeTcp(message: Filter, listener: string, at: At): TcpFilter 
   const proxy = unpack(TcpProxy, message.configType?.value, inside);
   statPrefixIs(listener, proxy.statPrefix, inside);
   const cluster = requiredText(proxy.clusterSpecifier?.value, inside.field('cluster'));
-  if (proxy.tunnelingConfig === undefined) return { kind: 'tcp', cluster };
+  const idle = proxy.idleTimeout;
+  const limits = idle === undefined ? {} : { idleTimeoutMs: decodePositiveDuration(idle, inside.field('idle_timeout')) };
+  if (proxy.tunnelingConfig === undefined) return { kind: 'tcp', cluster, ...limits };
   const hostname = inside.field('tunneling_config').field('hostname');
   const tunnel = requiredText(proxy.tunnelingConfig.hostname, hostname);
   // Envoy would put something else in their place.
   if (tunnel.includes('%')) hostname.reject(`${JSON.stringify(tunnel)}: command operators are not supported`);
-  return { kind: 'tcp', cluster, tunnel };
+  return { kind: 'tcp', cluster, tunnel, ...limits };
 }
 
 /** Names metrics in Envoy. Heddle's metrics carry the listener's name, so anything else would be ignored. */

@@ -11,7 +11,7 @@ import { decodeCluster, encodeCluster } from './cluster.ts';
 import { type EncodedResource, type PackedResource, sealed } from './encoded.ts';
 import { decodeEndpoints, encodeEndpoints } from './endpoints.ts';
 import { decodeListener, encodeListener } from './listener.ts';
-import { At } from './rejection.ts';
+import { At, XdsRejection } from './rejection.ts';
 import { decodeRouteConfig, encodeRouteConfig } from './route.ts';
 import { decodeTrustBundle, encodeTrustBundle } from './secret.ts';
 import { decodeStrict, type MessageType, pack } from './strict.ts';
@@ -53,9 +53,20 @@ const CONVERTERS: { readonly [K in ResourceKind]: Converter<K> } = {
 export function encodeResource<K extends ResourceKind>(kind: K, resource: ResourceTypes[K]): EncodedResource {
   const { toBytes, fromBytes } = CONVERTERS[kind];
   const name = resourceName(kind, resource);
-  const value = toBytes(resource);
-  fromBytes(value, new At(`${KIND_TITLES[kind]} '${name}'`));
+  const at = new At(`${KIND_TITLES[kind]} '${name}'`);
+  const value = bytesOf(() => toBytes(resource), at);
+  fromBytes(value, at);
   return sealed(kind, name, value);
+}
+
+/** A number that its field cannot carry (below 0, part of a whole, too large) is the writer's error; it does not say where. */
+function bytesOf(encode: () => Uint8Array, at: At): Uint8Array {
+  try {
+    return encode();
+  } catch (error) {
+    if (error instanceof XdsRejection) throw error;
+    return at.reject(`cannot be encoded: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 /**

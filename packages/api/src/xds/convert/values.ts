@@ -78,9 +78,19 @@ export function encodeMetadata(values: Readonly<Record<string, unknown>>): Metad
 
 /**
  * The values under `dev.heddle`, of which only these keys may be there. Metadata for other readers is rejected as well: Heddle
- * cannot know whether something depends on it.
+ * cannot know whether something depends on it. `isExtended`: there may be a message of ours, too (see extension.ts).
  */
-export function decodeMetadata(message: Metadata | undefined, keys: readonly string[], at: At): Readonly<Record<string, unknown>> {
+export function decodeMetadata(
+  message: Metadata | undefined,
+  keys: readonly string[],
+  at: At,
+  isExtended = false,
+): Readonly<Record<string, unknown>> {
+  const typed = Object.keys(message?.typedFilterMetadata ?? {}).find((name) => !isExtended || name !== METADATA_NAMESPACE);
+  if (typed !== undefined)
+    at.field('typed_filter_metadata').reject(
+      `${JSON.stringify(typed)} is not supported${isExtended ? `; only ${METADATA_NAMESPACE} is` : ' here'}`,
+    );
   const all = message?.filterMetadata ?? {};
   const foreign = Object.keys(all).find((name) => name !== METADATA_NAMESPACE);
   const inside = at.field('filter_metadata');

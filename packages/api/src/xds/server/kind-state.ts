@@ -93,6 +93,9 @@ export interface ResourceSync {
   readonly refusal: { readonly version: string; readonly reason: string; readonly ms: number } | undefined;
 }
 
+/** Whether a data plane can have nothing else of a resource than what is accepted; if not, why. */
+export type Confirmation = 'yes' | 'unacknowledged' | 'refused';
+
 /** `Held`: what is remembered of a resource that was sent. */
 export class KindState<Held extends { readonly version: string } = { readonly version: string }> {
   readonly kind: ResourceKind;
@@ -369,6 +372,27 @@ export class KindState<Held extends { readonly version: string } = { readonly ve
   /** Offers what was refused once more although it has not changed, one by one: the reason may have gone. */
   retryRefused(): void {
     if (this.#refusals.retry()) this.owesAnswer = true;
+  }
+
+  /** It has acknowledged or refused something. */
+  get hasAnswered(): boolean {
+    return this.#ackedMs > 0 || this.#refusedMs > 0;
+  }
+
+  /**
+   * Whether the data plane can have no other version of the resource than `accepts` takes; also where it has none. What was sent and is not
+   * answered may be in use or not; one that asks anew may go on with anything it had before. `exists`: there is something to be sent.
+   */
+  confirms(name: string, accepts: (version: string) => boolean, exists: boolean): Confirmation {
+    const why = this.#refusals.has(name) ? 'refused' : 'unacknowledged';
+    const change = this.inFlight?.changes.get(name);
+    const held = change === undefined ? this.sent.get(name) : change.before;
+    if (held !== undefined) {
+      if (!accepts(held.version)) return why;
+      return change?.offered === undefined || accepts(change.offered) ? 'yes' : 'unacknowledged';
+    }
+    if (change !== undefined) return change.wasAbsent && (change.offered === undefined || accepts(change.offered)) ? 'yes' : why;
+    return !this.wants(name) || this.absent.has(name) || !exists ? 'yes' : why;
   }
 
   sync(): KindSync {

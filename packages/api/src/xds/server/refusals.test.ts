@@ -14,6 +14,7 @@ import {
   listenerNamed,
   routeNamed,
   snapshotOf,
+  targetOf,
 } from '../../testing/resources.ts';
 import { decodeResource } from '../convert/index.ts';
 import { isWildcardKind, kindOfTypeUrl, MAKE_ORDER, TYPE_URLS } from '../kinds.ts';
@@ -35,7 +36,7 @@ function isBad(resource: AnyResource): boolean {
   if ('connectTimeoutMs' in resource) return resource.connectTimeoutMs === BAD;
   if ('port' in resource) return resource.port === BAD;
   if ('rootsPem' in resource) return resource.rootsPem === `pem ${BAD}`;
-  if ('virtualHosts' in resource) return resource.virtualHosts[0]?.routes[0]?.cluster === `target-${BAD}`;
+  if ('virtualHosts' in resource) return targetOf(resource) === `target-${BAD}`;
   return resource.endpoints[0]?.port === BAD;
 }
 

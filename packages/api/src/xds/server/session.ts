@@ -6,7 +6,7 @@ import type { Node } from '../../gen/envoy/envoy/config/core/v3/base.ts';
 import type { EncodedResource } from '../convert/index.ts';
 import { kindOfTypeUrl, TYPE_URLS } from '../kinds.ts';
 import { AdsProtocolError } from '../protocol-error.ts';
-import { type Difference, type Due, KindState, type KindSync, type ResourceSync } from './kind-state.ts';
+import { type Confirmation, type Difference, type Due, KindState, type KindSync, type ResourceSync } from './kind-state.ts';
 import type { ResourceSource } from './snapshot.ts';
 
 /** Names one stream may ask for, per kind: ten times the largest mesh aimed at. */
@@ -168,6 +168,18 @@ export abstract class AdsSession<Request extends AdsRequest, Response, Held exte
       const typeUrl = TYPE_URLS[state.kind];
       for (const resource of state.resources()) yield { ...resource, kind: state.kind, typeUrl, present: known?.get(resource.name) };
     }
+  }
+
+  /** It has acknowledged or refused something: then all that it asked for at the start of the stream has been read. */
+  get hasAnswered(): boolean {
+    for (const state of this.#states.values()) if (state.hasAnswered) return true;
+    return false;
+  }
+
+  /** Whether the data plane can have no other version of the resource than `accepts` takes; also where it has none. Looks at the one name. */
+  confirms(kind: ResourceKind, name: string, accepts: (version: string) => boolean): Confirmation {
+    const exists = this.#source?.resources[kind].has(name) ?? true;
+    return this.#states.get(kind)?.confirms(name, accepts, exists) ?? 'yes';
   }
 
   /** Undefined: it has not asked for this kind. */

@@ -66,27 +66,49 @@ const example = {
   revision: 41,
 };
 
-export const Instance = z
+const reasonExample = { source: 'check', health: 'healthy', text: 'checks pass' };
+
+const VerdictReason = z
   .strictObject({
-    namespace: namespaceName,
-    service: serviceName,
-    instance: instanceId,
-    health: Health,
-    healthReason: z.string().meta({ description: 'All reasons for the verdict.' }),
-    node,
-    inbound: SocketAddress.meta({ description: 'Where peers reach it: the inbound port of its data plane.' }),
-    application: SocketAddress.meta({ description: 'Where the application listens, seen from its data plane.' }),
-    outbounds: z.array(Outbound),
-    version,
-    labels: Labels,
-    metadata: Metadata,
-    ports: NamedPorts,
-    locality: Locality.optional().meta({ description: 'Absent: not known.' }),
-    weight,
-    revision: revision.meta({ description: 'Revision at which it was last written; also its entity tag.' }),
+    source: z.enum(['draining', 'lease', 'check', 'report']).meta({
+      description:
+        '`draining`: it is leaving. `lease`: whether its data plane is heard of. `check`: what its data plane finds. `report`: what an outside detector says.',
+    }),
+    detector: z.string().optional().meta({ description: 'Only with `report`.' }),
+    health: Health.meta({ description: 'What the instance would be if only this counted.' }),
+    text: z.string(),
   })
-  .meta({ id: 'Instance', examples: [example] });
+  .meta({ id: 'VerdictReason', description: 'One piece of the evidence about an instance.', examples: [reasonExample] });
+
+const instanceFields = {
+  namespace: namespaceName,
+  service: serviceName,
+  instance: instanceId,
+  health: Health,
+  healthReason: z.string().meta({ description: 'All reasons for the verdict.' }),
+  node,
+  inbound: SocketAddress.meta({ description: 'Where peers reach it: the inbound port of its data plane.' }),
+  application: SocketAddress.meta({ description: 'Where the application listens, seen from its data plane.' }),
+  outbounds: z.array(Outbound),
+  version,
+  labels: Labels,
+  metadata: Metadata,
+  ports: NamedPorts,
+  locality: Locality.optional().meta({ description: 'Absent: not known.' }),
+  weight,
+  revision: revision.meta({ description: 'Revision at which it was last written; also its entity tag.' }),
+};
+
+export const Instance = z.strictObject(instanceFields).meta({ id: 'Instance', examples: [example] });
 export type Instance = z.infer<typeof Instance>;
+
+export const InstanceDetail = z
+  .strictObject({
+    ...instanceFields,
+    reasons: z.array(VerdictReason).meta({ description: 'All that the verdict was made from, the worst first.' }),
+  })
+  .meta({ id: 'InstanceDetail', examples: [{ ...example, reasons: [reasonExample] }] });
+export type InstanceDetail = z.infer<typeof InstanceDetail>;
 
 export const InstanceList = page(Instance, 'InstanceList', 'instances', example);
 
@@ -171,3 +193,47 @@ export const HealthReport = z
   .meta({ id: 'HealthReport', examples: [{ detector: 'prober', health: 'unhealthy', reason: 'answers are wrong' }] });
 
 export const Drain = z.strictObject({ reason: reason.default('') }).meta({ id: 'Drain', examples: [{ reason: 'machine is replaced' }] });
+
+export const DrainQuery = z.strictObject({
+  waitMs: z.coerce
+    .number()
+    .pipe(z.int().min(0).max(50_000))
+    .optional()
+    .meta({
+      description:
+        'How long to wait until no data plane chooses the instance any more, at most 50 s. Absent: it is answered at once, while data planes are being told.',
+      examples: [30_000],
+    }),
+});
+
+const drainExample = {
+  outcome: 'timed-out',
+  dataPlanes: 12,
+  acknowledged: 11,
+  gone: 0,
+  stragglers: [{ node: 'laptop-3', reason: 'unacknowledged' }],
+};
+
+export const DrainProgress = z
+  .strictObject({
+    outcome: z.enum(['waiting', 'complete', 'timed-out', 'returned']).meta({
+      description:
+        '`complete`: no data plane chooses the instance any more. `timed-out`: the stragglers may. `returned`: it is in rotation again.',
+    }),
+    dataPlanes: z.int().min(0).meta({ description: 'Those that were told of the instance as one to be chosen.' }),
+    acknowledged: z.int().min(0).meta({ description: 'Of these, those that have acknowledged a state without it.' }),
+    gone: z.int().min(0).meta({ description: 'And those that have ended, or have been away for 15 s.' }),
+    stragglers: z
+      .array(z.strictObject({ node, reason: z.enum(['unacknowledged', 'refused', 'disconnected']) }))
+      .meta({ description: 'The others, by name.' }),
+  })
+  .meta({ id: 'DrainProgress', description: 'Who may still choose an instance that is draining.', examples: [drainExample] });
+export type DrainProgress = z.infer<typeof DrainProgress>;
+
+export const DrainAnswer = z
+  .strictObject({
+    revision,
+    instance: Instance,
+    drain: DrainProgress.optional().meta({ description: 'How the waiting ended; absent where there was none.' }),
+  })
+  .meta({ id: 'DrainAnswer', examples: [{ revision: 44, instance: { ...example, health: 'draining' }, drain: drainExample }] });

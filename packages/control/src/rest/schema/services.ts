@@ -1,5 +1,8 @@
 // The REST API's schema: services.
+import type { Service as ModelService } from '@heddle/core';
 import { z } from 'zod';
+import { POLICIES, PROTOCOLS } from '../../schema/service.ts';
+import type { PolicyName } from '../../schema/service.ts';
 import {
   cursor,
   Health,
@@ -23,7 +26,7 @@ const summary = {
   namespace: namespaceName,
   name: serviceName,
   port: z.int().min(1).max(65_535).meta({ description: 'The port that callers name.' }),
-  protocol: z.enum(['http', 'http2', 'grpc', 'tcp', 'tls', 'auto']),
+  protocol: z.enum(PROTOCOLS),
   virtualAddress: z
     .string()
     .optional()
@@ -67,18 +70,7 @@ export const ServiceDetail = z
     revision,
     hostnames: z.array(z.string()).meta({ description: 'Names by which it is called.' }),
     endpoints: z.array(ServiceEndpoint).meta({ description: 'All instances of the service, at most 5,000.' }),
-    health: z.strictObject({
-      kind: z.enum(['http', 'tcp']),
-      path: z.string().optional(),
-      intervalMs: z.int(),
-      timeoutMs: z.int(),
-      unhealthyAfter: z.int(),
-      healthyAfter: z.int(),
-    }),
-    balance: z.string(),
-    timeoutMs: z.int().meta({ description: 'Time for a whole request; 0: no limit.' }),
-    connectTimeoutMs: z.int(),
-    retry: z.strictObject({ attempts: z.int(), on: z.array(z.string()) }),
+    ...POLICIES,
   })
   .meta({
     id: 'ServiceDetail',
@@ -91,14 +83,28 @@ export const ServiceDetail = z
           { instance: 'orders-1', inbound: { address: '127.0.0.1', port: 20001 }, health: 'healthy', weight: 1, version: 'v1', labels: {} },
         ],
         health: { kind: 'http', path: '/healthz', intervalMs: 2_000, timeoutMs: 1_000, unhealthyAfter: 2, healthyAfter: 1 },
-        balance: 'round-robin',
+        balance: { algorithm: 'probing', locality: 'zone-aware', slowStartMs: 0, panicPercent: 0 },
         timeoutMs: 15_000,
         connectTimeoutMs: 1_000,
-        retry: { attempts: 2, on: ['connect-failure', 'refused'] },
+        idleTimeoutMs: 0,
+        retry: {
+          attempts: 2,
+          on: ['connect-failure', 'refused'],
+          perTryMs: 0,
+          statuses: [],
+          nonIdempotent: false,
+          backoff: { baseMs: 25, maxMs: 250 },
+        },
+        retryBudget: { percent: 20, minPerSecond: 3 },
+        breaker: { connections: 0, pending: 0, requests: 0 },
+        hash: [],
+        rateLimits: [],
+        rules: [],
       },
     ],
   });
-export type ServiceDetail = z.infer<typeof ServiceDetail>;
+/** The policies as the registry has them. */
+export type ServiceDetail = Omit<z.infer<typeof ServiceDetail>, PolicyName> & Pick<ModelService, PolicyName>;
 
 export const ServiceList = page(Service, 'ServiceList', 'services', example);
 export const ServiceQuery = z.strictObject({

@@ -115,6 +115,7 @@ describe('a watch', () => {
     connected = [];
     proxiesChanged = () => {};
     const proxies: ProxySource = {
+      drains: { begin: () => assert.fail('nobody drains here') },
       proxies: () => connected,
       onProxiesChange: (listener) => {
         proxiesChanged = listener;

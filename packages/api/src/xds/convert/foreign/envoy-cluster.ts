@@ -1,25 +1,25 @@
-// A cluster for Envoy: balanced, limited and kept alive as our own data planes do it. Envoy's defaults differ: it sends to unhealthy
-// endpoints when many are (panic), keeps idle connections for an hour, and lets three retries run at once.
+// A cluster for Envoy: balanced, limited and kept alive as our own data planes do it, as far as it can (envoy-balance.ts). Envoy's defaults
+// differ: it sends to unhealthy endpoints when many are (panic) and keeps idle connections for an hour.
 import { type Cluster, DEFAULT_LIMITS, ERROR_HEADER } from '@heddle/core';
 import {
   Cluster_DiscoveryType,
-  Cluster_LbPolicy,
+  Cluster_DnsLookupFamily,
   type Cluster as ClusterMessage,
 } from '../../../gen/foreign/envoy/config/cluster/v3/cluster.ts';
-import type { CircuitBreakers } from '../../../gen/foreign/envoy/config/cluster/v3/circuit_breaker.ts';
 import type { Http1ProtocolOptions, Http2ProtocolOptions } from '../../../gen/foreign/envoy/config/core/v3/protocol.ts';
 import { HeaderMutation } from '../../../gen/foreign/envoy/extensions/filters/http/header_mutation/v3/header_mutation.ts';
 import { UpstreamCodec } from '../../../gen/foreign/envoy/extensions/filters/http/upstream_codec/v3/upstream_codec.ts';
 import { HttpProtocolOptions } from '../../../gen/foreign/envoy/extensions/upstreams/http/v3/http_protocol_options.ts';
+import { encodeHost } from '../cluster.ts';
 import { encodeEndpoints } from '../endpoints.ts';
+import type { At } from '../rejection.ts';
 import { pack } from '../strict.ts';
-import { encodeUpstreamTls } from '../tls.ts';
 import { adsSource, encodeDuration, encodeMetadata } from '../values.ts';
+import { envoyBalance, envoyLimits, envoyOutlier } from './envoy-balance.ts';
+import { envoyUpstreamTls } from './envoy-tls.ts';
 
 /** Envoy looks the options of an upstream protocol up by this key. */
 const HTTP_OPTIONS_KEY = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
-/** UInt32Value: no limit of Envoy's own. */
-const UNLIMITED = 4_294_967_295;
 
 /** Options that a data plane of the mesh and an application speak by. */
 export const HTTP1: Http1ProtocolOptions = { acceptHttp10: true, enableTrailers: true };
@@ -31,17 +31,16 @@ export const HTTP2: Http2ProtocolOptions = {
   initialConnectionWindowSize: DEFAULT_LIMITS.peerWindowBytes,
 };
 
-export function encodeEnvoyCluster(cluster: Cluster): ClusterMessage {
+export function encodeEnvoyCluster(cluster: Cluster, at: At): ClusterMessage {
   return {
     name: cluster.name,
     ...encodeSource(cluster),
     connectTimeout: encodeDuration(cluster.connectTimeoutMs),
-    lbPolicy: Cluster_LbPolicy.ROUND_ROBIN,
-    // Only healthy instances get traffic. Of the application itself there is but one, and who called gets its answer.
-    commonLbConfig: { healthyPanicThreshold: { value: 0 } },
-    circuitBreakers: encodeLimits(),
+    ...envoyBalance(cluster.balance),
+    circuitBreakers: envoyLimits(cluster.breaker, cluster.retryBudget),
+    ...(cluster.outlier !== undefined && { outlierDetection: envoyOutlier(cluster.outlier) }),
     typedExtensionProtocolOptions: { [HTTP_OPTIONS_KEY]: pack(HttpProtocolOptions, encodeHttp(cluster)) },
-    ...(cluster.tls === undefined ? {} : { transportSocket: encodeUpstreamTls(cluster.tls) }),
+    ...(cluster.tls === undefined ? {} : { transportSocket: envoyUpstreamTls(cluster.tls, at) }),
     perConnectionBufferLimitBytes: DEFAULT_LIMITS.connectionBufferBytesMax,
     metadata: encodeMetadata({ namespace: cluster.service.namespace, service: cluster.service.name }),
   };
@@ -51,27 +50,22 @@ export function encodeEnvoyCluster(cluster: Cluster): ClusterMessage {
  * The application's health check is left out on purpose: it travels by the health discovery service, which brings the verdict to the
  * registry. A check of the cluster's own would only turn answers of the application into errors of Envoy.
  */
-function encodeSource({ name, endpoints }: Cluster): Pick<ClusterMessage, 'clusterDiscoveryType' | 'edsClusterConfig' | 'loadAssignment'> {
+function encodeSource({
+  name,
+  endpoints,
+}: Cluster): Pick<ClusterMessage, 'clusterDiscoveryType' | 'edsClusterConfig' | 'loadAssignment' | 'dnsLookupFamily'> {
   if (endpoints.kind === 'eds')
     return { clusterDiscoveryType: { $case: 'type', value: Cluster_DiscoveryType.EDS }, edsClusterConfig: { edsConfig: adsSource() } };
+  if (endpoints.kind === 'dns')
+    return {
+      clusterDiscoveryType: { $case: 'type', value: Cluster_DiscoveryType.LOGICAL_DNS },
+      loadAssignment: encodeHost(name, endpoints.host, endpoints.port),
+      // The address that answers first, of either family (RFC 8305).
+      dnsLookupFamily: Cluster_DnsLookupFamily.ALL,
+    };
   return {
     clusterDiscoveryType: { $case: 'type', value: Cluster_DiscoveryType.STATIC },
     loadAssignment: encodeEndpoints({ cluster: name, endpoints: endpoints.endpoints }),
-  };
-}
-
-function encodeLimits(): CircuitBreakers {
-  const { pendingRequestsPerClusterMax, retriesPerClusterMax, connectionsPerEndpointMax } = DEFAULT_LIMITS;
-  return {
-    thresholds: [
-      {
-        maxConnections: UNLIMITED,
-        maxPendingRequests: pendingRequestsPerClusterMax,
-        maxRequests: UNLIMITED,
-        maxRetries: retriesPerClusterMax,
-      },
-    ],
-    perHostThresholds: [{ maxConnections: connectionsPerEndpointMax }],
   };
 }
 

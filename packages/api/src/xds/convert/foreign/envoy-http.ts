@@ -14,6 +14,7 @@ import { HeaderMutation } from '../../../gen/foreign/envoy/extensions/http/early
 import { pack } from '../strict.ts';
 import { adsSource, encodeDuration } from '../values.ts';
 import { HTTP1, HTTP2 } from './envoy-cluster.ts';
+import { routeFilters } from './envoy-filters.ts';
 import { localReplies } from './envoy-local-replies.ts';
 
 const PEER_HEADER = 'x-heddle-peer';
@@ -47,6 +48,7 @@ export function encodeEnvoyHttp({ routeConfigName, useRemoteAddress }: HttpFilte
     statPrefix: name,
     routeSpecifier: { $case: 'rds', value: { configSource: adsSource(), routeConfigName } },
     httpFilters: [
+      ...routeFilters(),
       { name: 'envoy.filters.http.router', configType: { $case: 'typedConfig', value: pack(Router, { suppressEnvoyHeaders: true }) } },
     ],
     commonHttpProtocolOptions: { idleTimeout: encodeDuration(limits.downstreamIdleTimeoutMs), maxHeadersCount: limits.headerCountMax },

@@ -44,12 +44,12 @@ function encodeFilter(filter: HttpFilter | TcpFilter, listener: Listener): Filte
   return filter.kind === 'http' ? encodeEnvoyHttp(filter, listener) : encodeTcp(filter, listener.name);
 }
 
-function encodeTcp({ cluster, tunnel }: TcpFilter, statPrefix: string): Filter {
+function encodeTcp({ cluster, tunnel, idleTimeoutMs }: TcpFilter, statPrefix: string): Filter {
   const proxy: TcpProxy = {
     statPrefix,
     clusterSpecifier: { $case: 'cluster', value: cluster },
     ...(tunnel !== undefined && { tunnelingConfig: { hostname: tunnel } }),
-    idleTimeout: encodeDuration(DEFAULT_LIMITS.tcpIdleTimeoutMs),
+    idleTimeout: encodeDuration(idleTimeoutMs ?? DEFAULT_LIMITS.tcpIdleTimeoutMs),
     maxConnectAttempts: TCP_TRIES_MAX,
   };
   return { name: 'envoy.filters.network.tcp_proxy', configType: { $case: 'typedConfig', value: pack(TcpProxy, proxy) } };

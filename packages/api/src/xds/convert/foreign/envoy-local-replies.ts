@@ -11,17 +11,25 @@ import type {
 const OUTBOUND: readonly (readonly [ErrorCode, readonly string[]])[] = [
   ['NO_SUCH_SERVICE', ['NR', 'NC']],
   ['NO_HEALTHY_INSTANCE', ['UH']],
-  ['OVERLOADED', ['UO', 'OM']],
+  ['RATE_LIMITED', ['RL']],
+  ['FAULT_INJECTED', ['FI']],
+  ['CIRCUIT_OPEN', ['UO']],
+  ['OVERLOADED', ['OM']],
   ['CONNECT_FAILED', ['UF']],
-  ['REQUEST_TIMEOUT', ['UT', 'SI', 'DT', 'UMSDR']],
+  ['REQUEST_TIMEOUT', ['UT', 'DT', 'UMSDR']],
+  ['IDLE_TIMEOUT', ['SI']],
   ['UPSTREAM_PROTOCOL', ['UPE']],
   ['UPSTREAM_RESET', ['UC', 'UR', 'LR']],
   ['BAD_REQUEST', ['DPE']],
 ];
-/** On the way in, what cannot be reached is the application. */
-const INBOUND: typeof OUTBOUND = OUTBOUND.map(([code, flags]) => [code === 'CONNECT_FAILED' ? 'APPLICATION_REFUSED' : code, flags]);
-/** Too large a head has a status of its own, which must stay. */
-const OWN_STATUS: readonly ErrorCode[] = ['BAD_REQUEST'];
+/** On the way in, what cannot be reached is the application, and a limit is that of this instance: another one may have room. */
+const INBOUND_CODES: Partial<Readonly<Record<ErrorCode, ErrorCode>>> = {
+  CONNECT_FAILED: 'APPLICATION_REFUSED',
+  CIRCUIT_OPEN: 'OVERLOADED',
+};
+const INBOUND: typeof OUTBOUND = OUTBOUND.map(([code, flags]) => [INBOUND_CODES[code] ?? code, flags]);
+/** Too large a head has a status of its own, and a fault that of its rule, which must stay. */
+const OWN_STATUS: readonly ErrorCode[] = ['BAD_REQUEST', 'FAULT_INJECTED'];
 
 export function localReplies(direction: Listener['direction']): LocalReplyConfig {
   return { mappers: (direction === 'inbound' ? INBOUND : OUTBOUND).map(([code, flags]) => mapper(code, flags)) };

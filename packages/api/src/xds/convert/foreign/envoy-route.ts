@@ -1,113 +1,175 @@
 // Routes for Envoy. One route of ours becomes several: after a reset only idempotent methods are tried again, upgraded connections may be
-// silent for longer, and event streams have no time limit, all of which Envoy decides by route.
-import { DEFAULT_LIMITS, ERROR_HEADER, ERRORS, RETRY_BACKOFF, retryCondition } from '@heddle/core';
-import type { ErrorCode, RetryCondition, RetryPolicy, Route, RouteConfig } from '@heddle/core';
+// silent for longer, and event streams have no time limit, all of which Envoy decides by route. A route that Envoy cannot follow answers
+// NOT_IMPLEMENTED, so that the others are told and nobody gets past it.
+import { DEFAULT_LIMITS, ERROR_HEADER, ERRORS } from '@heddle/core';
+import type { ForwardAction, RequestMatch, Route, RouteConfig, TunnelAction, VirtualHost } from '@heddle/core';
 import { type HeaderValueOption, HeaderValueOption_HeaderAppendAction } from '../../../gen/foreign/envoy/config/core/v3/base.ts';
 import type { RouteConfiguration } from '../../../gen/foreign/envoy/config/route/v3/route.ts';
 import type {
   HeaderMatcher,
-  RetryPolicy as RetryMessage,
   RouteAction,
-  RouteMatch,
   Route as RouteMessage,
+  VirtualHost as VirtualHostMessage,
 } from '../../../gen/foreign/envoy/config/route/v3/route_components.ts';
-import { PreviousHostsPredicate } from '../../../gen/foreign/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.ts';
-import type { At } from '../rejection.ts';
-import { pack } from '../strict.ts';
+import { type At, XdsRejection } from '../rejection.ts';
 import { encodeDuration } from '../values.ts';
+import { changesByCluster, envoyForward, envoyRedirect, envoyResponse } from './envoy-action.ts';
+import { answerRateLimit, EnvoyRateLimits, routeSettings } from './envoy-filters.ts';
+import { type Direction, type EnvoyHeaderChanges, envoyHeaderChanges } from './envoy-headers.ts';
+import { envoyMatch, matching } from './envoy-match.ts';
+import { envoyRetry, repeatsByMethod } from './envoy-retry.ts';
+import type { EncodeOptions } from './options.ts';
 
-/** Envoy's words; see `retryPolicy` for what a called data plane says by a header. */
-const CONDITION_WORDS: Readonly<Record<RetryCondition, string>> = {
-  'connect-failure': 'connect-failure',
-  refused: 'refused-stream',
-  reset: 'reset',
-};
 const UPGRADE: HeaderMatcher = { name: 'upgrade', headerMatchSpecifier: { $case: 'presentMatch', value: true } };
 /** Server-sent events have no end that a time limit for the whole response could mean. */
 const EVENT_STREAM = matching('accept', '.*text/event-stream.*');
 /** RFC 9110 §9.2.2, as `isIdempotent` has it. */
 const IDEMPOTENT = matching(':method', 'GET|HEAD|OPTIONS|TRACE|PUT|DELETE');
+const { ADD_IF_ABSENT, OVERWRITE_IF_EXISTS_OR_ADD } = HeaderValueOption_HeaderAppendAction;
 /** 16 bytes, as RFC 6455 §4.1 asks for: what came over HTTP/2 need not have a key (RFC 8441 §5), and the application asks for one. */
 const WEBSOCKET_KEY: HeaderValueOption = {
   header: { key: 'sec-websocket-key', value: Buffer.from('heddle-websocket').toString('base64') },
-  appendAction: HeaderValueOption_HeaderAppendAction.ADD_IF_ABSENT,
+  appendAction: ADD_IF_ABSENT,
 };
-/** Picks that may fall on an instance which was tried already, before one of these is taken all the same. */
-const PICKS_MAX = 5;
 /** Added by Envoy on its way in; applications of ours never see them. */
 const ENVOY_HEADERS = ['x-envoy-internal', 'x-envoy-external-address', 'x-envoy-expected-rq-timeout-ms', 'x-envoy-original-path'];
+/** Names of route configurations say which way they are for. */
+const INBOUND = 'inbound/';
 
-export function encodeEnvoyRoutes({ name, virtualHosts }: RouteConfig, at: At): RouteConfiguration {
+type Rest = Omit<RouteMessage, 'match' | 'action'>;
+
+export function encodeEnvoyRoutes({ name, virtualHosts }: RouteConfig, options: EncodeOptions, at: At): RouteConfiguration {
+  const direction = name.startsWith(INBOUND) ? 'inbound' : 'outbound';
   return {
     name,
-    virtualHosts: virtualHosts.map((host, index) => {
-      const inside = at.item('virtual_hosts', index);
-      host.domains.forEach((domain, position) => {
-        // Envoy would read it as a pattern.
-        if (domain !== '*' && domain.includes('*')) inside.item('domains', position).reject(`${JSON.stringify(domain)} is a pattern`);
-      });
-      return { name: host.name, domains: [...host.domains], routes: host.routes.flatMap((route) => encodeRoute(route)) };
-    }),
+    virtualHosts: virtualHosts.map((host, index) => encodeHost(host, direction, options, at.item('virtual_hosts', index))),
     requestHeadersToRemove: ENVOY_HEADERS,
   };
 }
 
-function encodeRoute({ cluster, prefix, connect, timeoutMs, retry }: Route): RouteMessage[] {
-  const to = (match: RouteMatch, action: RouteAction): RouteMessage => ({
-    match,
-    action: { $case: 'route', value: { clusterSpecifier: { $case: 'cluster', value: cluster }, ...action } },
+function encodeHost(host: VirtualHost, direction: Direction, options: EncodeOptions, at: At): VirtualHostMessage {
+  host.domains.forEach((domain, position) => {
+    // Envoy would read it as another pattern.
+    if (domain !== '*' && domain.replace(/^\*\./, '').includes('*'))
+      at.item('domains', position).reject(`${JSON.stringify(domain)} is a pattern that Envoy reads in another way`);
   });
-  const endless = { timeout: encodeDuration(0), idleTimeout: encodeDuration(DEFAULT_LIMITS.tcpIdleTimeoutMs) };
-  if (connect !== undefined) {
-    // With a `connect_config` Envoy takes the bytes out of the tunnel, without one it asks upstream for the same tunnel.
-    const upgrade = { upgradeType: 'CONNECT', ...(connect === 'terminate' && { connectConfig: {} }) };
-    return [to({ pathSpecifier: { $case: 'connectMatcher', value: {} } }, { ...endless, upgradeConfigs: [upgrade] })];
-  }
-  const on = (...headers: HeaderMatcher[]): RouteMatch => ({ pathSpecifier: { $case: 'prefix', value: prefix }, headers });
-  const once = retryPolicy(retry, false);
-  const twice = retryPolicy(retry, true);
-  const timeout = encodeDuration(timeoutMs);
-  return [
-    { ...to(on(UPGRADE), { ...endless, ...once }), requestHeadersToAdd: [WEBSOCKET_KEY] },
-    // Our own data planes see it by the response, which Envoy's routes cannot.
-    ...(timeoutMs > 0 ? [to(on(EVENT_STREAM), { timeout: encodeDuration(0), ...twice })] : []),
-    ...(retry.on.includes('reset') && retry.attempts > 0 ? [to(on(IDEMPOTENT), { timeout, ...twice })] : []),
-    to(on(), { timeout, ...once }),
-  ];
+  const limits = new EnvoyRateLimits(direction);
+  const routes = host.routes.flatMap((route, index) => encodeOrRefuse(route, limits, direction, options, at.item('routes', index)));
+  return { name: host.name, domains: [...host.domains], routes, typedPerFilterConfig: limits.settings() };
 }
 
-/**
- * What a called data plane could not deliver it says by `x-heddle-error`: such answers count like the failures that they report. `repeatable`:
- * the application may see the request twice.
- */
-function retryPolicy({ attempts, on }: RetryPolicy, repeatable: boolean): { retryPolicy?: RetryMessage } {
-  const conditions = on.filter((condition) => condition !== 'reset' || repeatable);
-  if (attempts === 0 || conditions.length === 0) return {};
-  const codes = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => {
-    const condition = retryCondition(code);
-    return condition !== undefined && conditions.includes(condition) && (repeatable || ERRORS[code].neverDelivered);
+function encodeOrRefuse(
+  route: Route,
+  limits: EnvoyRateLimits,
+  direction: Direction,
+  options: EncodeOptions,
+  at: At,
+): readonly RouteMessage[] {
+  try {
+    return encodeRoute(route, limits, direction, at);
+  } catch (error) {
+    if (!(error instanceof XdsRejection) || route.match.kind !== 'request') throw error;
+    options.onRefused?.(error);
+    return [refusal(route.name, route.match, error)];
+  }
+}
+
+/** The message is for whoever called: it names the route, and what about it Envoy has no words for. */
+function refusal(name: string, match: RequestMatch, { message }: XdsRejection): RouteMessage {
+  const code = 'NOT_IMPLEMENTED';
+  const { responseHeadersToAdd, ...response } = envoyResponse({
+    status: ERRORS[code].httpStatus,
+    body: `${code}: route ${JSON.stringify(name)} cannot be followed here. ${message}\n`.slice(0, BODY_LENGTH_MAX),
+    contentType: 'text/plain; charset=utf-8',
   });
+  const error = { header: { key: ERROR_HEADER, value: code }, appendAction: OVERWRITE_IF_EXISTS_OR_ADD };
+  return { name, match: envoyMatch(match), ...response, responseHeadersToAdd: [...(responseHeadersToAdd ?? []), error] };
+}
+
+/** Envoy takes 4,096 bytes; three for a character is as many as one can have in the plane that matters. */
+const BODY_LENGTH_MAX = 1_024;
+
+function encodeRoute(route: Route, limits: EnvoyRateLimits, direction: Direction, at: At): readonly RouteMessage[] {
+  const { name, match, action, fault, rateLimits = [] } = route;
+  const changes = routeChanges(route, direction, at);
+  if (match.kind === 'connect') {
+    if (action.kind !== 'tunnel') return at.reject('requests for CONNECT need a tunnel');
+    return [
+      encodeTunnel(name, action, limits.add(name, rateLimits), { ...changes, typedPerFilterConfig: routeSettings(fault, undefined) }),
+    ];
+  }
+  if (action.kind === 'tunnel') return at.reject('a tunnel is for CONNECT alone');
+  if (action.kind === 'forward') {
+    const forward = envoyForward(route, action, match.path, direction, at.field('forward'));
+    const rest = { name, ...changes, typedPerFilterConfig: routeSettings(fault, action.session) };
+    return forwardRoutes(match, action, { ...forward, rateLimits: limits.add(name, rateLimits) }, rest);
+  }
+  const typedPerFilterConfig = { ...routeSettings(fault, undefined), ...answerRateLimit(rateLimits, direction, at.field('rate_limits')) };
+  const rest = { name, match: envoyMatch(match), typedPerFilterConfig, ...changes };
+  if (action.kind === 'redirect')
+    return [{ ...rest, action: { $case: 'redirect', value: envoyRedirect(action, match.path, at.field('redirect')) } }];
+  const { responseHeadersToAdd = [], ...response } = envoyResponse(action);
+  return [{ ...rest, ...response, responseHeadersToAdd: [...responseHeadersToAdd, ...(changes.responseHeadersToAdd ?? [])] }];
+}
+
+/** Those of a cluster count as well; where there are several, each has them all by itself. */
+function routeChanges(route: Route, direction: Direction, at: At): EnvoyHeaderChanges {
+  const { action } = route;
+  if (action.kind !== 'forward') return envoyHeaderChanges([route], direction, at);
+  if (changesByCluster(action)) return {};
+  return envoyHeaderChanges([route, ...action.clusters.slice(0, 1)], direction, at);
+}
+
+function encodeTunnel(
+  name: string,
+  { how, cluster, idleTimeoutMs }: TunnelAction,
+  rateLimits: NonNullable<RouteAction['rateLimits']>,
+  rest: Rest,
+): RouteMessage {
+  // With a `connect_config` Envoy takes the bytes out of the tunnel, without one it asks upstream for the same tunnel.
+  const upgrade = { upgradeType: 'CONNECT', ...(how === 'terminate' && { connectConfig: {} }) };
   return {
-    retryPolicy: {
-      retryOn: [...conditions.map((condition) => CONDITION_WORDS[condition]), 'retriable-headers'].join(','),
-      numRetries: attempts,
-      retriableHeaders: codes.map((code) => ({
-        name: ERROR_HEADER,
-        headerMatchSpecifier: { $case: 'stringMatch', value: { matchPattern: { $case: 'exact', value: code } } },
-      })),
-      retryHostPredicate: [
-        {
-          name: 'envoy.retry_host_predicates.previous_hosts',
-          configType: { $case: 'typedConfig', value: pack(PreviousHostsPredicate, {}) },
-        },
-      ],
-      hostSelectionRetryMaxAttempts: PICKS_MAX,
-      retryBackOff: { baseInterval: encodeDuration(RETRY_BACKOFF.baseMs), maxInterval: encodeDuration(RETRY_BACKOFF.maxMs) },
+    ...rest,
+    name,
+    match: { pathSpecifier: { $case: 'connectMatcher', value: {} } },
+    action: {
+      $case: 'route',
+      value: {
+        clusterSpecifier: { $case: 'cluster', value: cluster },
+        ...endless(idleTimeoutMs ?? 0),
+        rateLimits,
+        upgradeConfigs: [upgrade],
+      },
     },
   };
 }
 
-/** The whole value. */
-function matching(name: string, regex: string): HeaderMatcher {
-  return { name, headerMatchSpecifier: { $case: 'stringMatch', value: { matchPattern: { $case: 'safeRegex', value: { regex } } } } };
+/** Bytes have no end that could be waited for; they may be silent for longer than requests. */
+function endless(idleTimeoutMs: number): Pick<RouteAction, 'timeout' | 'idleTimeout'> {
+  const idleMs = idleTimeoutMs > 0 ? idleTimeoutMs : DEFAULT_LIMITS.tcpIdleTimeoutMs;
+  return { timeout: encodeDuration(0), idleTimeout: encodeDuration(idleMs) };
+}
+
+function forwardRoutes(match: RequestMatch, action: ForwardAction, common: RouteAction, rest: Rest): readonly RouteMessage[] {
+  const { timeoutMs, idleTimeoutMs, retry, hedge } = action;
+  const to = (headers: readonly HeaderMatcher[], own: RouteAction): RouteMessage => ({
+    ...rest,
+    match: envoyMatch(match, headers),
+    action: { $case: 'route', value: { ...common, ...own } },
+  });
+  const idle = idleTimeoutMs > 0 ? { idleTimeout: encodeDuration(idleTimeoutMs) } : {};
+  const limits = { timeout: encodeDuration(timeoutMs), ...idle };
+  const once = envoyRetry(retry, undefined, false);
+  const twice = envoyRetry(retry, hedge, true);
+  const byMethod = (headers: readonly HeaderMatcher[], own: RouteAction): RouteMessage[] => [
+    ...(repeatsByMethod(retry, hedge) ? [to([...headers, IDEMPOTENT], { ...own, ...twice })] : []),
+    to(headers, { ...own, ...once }),
+  ];
+  const upgraded = to([UPGRADE], { ...endless(idleTimeoutMs), ...once });
+  return [
+    { ...upgraded, requestHeadersToAdd: [...(rest.requestHeadersToAdd ?? []), WEBSOCKET_KEY] },
+    // Our own data planes see it by the response, which Envoy's routes cannot.
+    ...(timeoutMs > 0 ? byMethod([EVENT_STREAM], { timeout: encodeDuration(0), ...idle }) : []),
+    ...byMethod([], limits),
+  ];
 }

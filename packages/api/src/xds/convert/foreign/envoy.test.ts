@@ -1,12 +1,11 @@
 // What an Envoy is told. That the real one takes it and does it is shown by tests/interop/envoy.test.ts.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ALPN_HTTP2, type Cluster, ERROR_HEADER, type Listener, type Route, type RouteConfig } from '@heddle/core';
-import { Cluster as ClusterMessage } from '../../../gen/foreign/envoy/config/cluster/v3/cluster.ts';
+import { ALPN_HTTP2, DEFAULT_OUTLIER, DEFAULT_RETRY_BUDGET, ERROR_HEADER, NO_BREAKER, SINGLE_BALANCE } from '@heddle/core';
+import type { Cluster, Listener } from '@heddle/core';
+import { Cluster as ClusterMessage, Cluster_LbPolicy } from '../../../gen/foreign/envoy/config/cluster/v3/cluster.ts';
 import { Listener as ListenerMessage } from '../../../gen/foreign/envoy/config/listener/v3/listener.ts';
 import type { Filter } from '../../../gen/foreign/envoy/config/listener/v3/listener_components.ts';
-import { RouteConfiguration } from '../../../gen/foreign/envoy/config/route/v3/route.ts';
-import type { Route as RouteMessage } from '../../../gen/foreign/envoy/config/route/v3/route_components.ts';
 import { HttpConnectionManager } from '../../../gen/foreign/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
 import { TcpProxy } from '../../../gen/foreign/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.ts';
 import { HeaderMutation } from '../../../gen/foreign/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation.ts';
@@ -39,37 +38,26 @@ const CLUSTER: Cluster = {
     name: 'outbound/default/orders',
     service: { namespace: 'default', name: 'orders' },
     endpoints: { kind: 'eds' },
-    balance: 'round-robin',
+    balance: { algorithm: 'probing', locality: 'zone-aware', slowStartMs: 0, panicPercent: 0 },
   },
-  ...{ connectTimeoutMs: 1_500, http: 'http2' },
+  ...{ connectTimeoutMs: 1_500, http: 'http2', breaker: NO_BREAKER, retryBudget: DEFAULT_RETRY_BUDGET },
   tls: {
     ...{ certificateName: 'workload', trustBundleName: 'trust-bundle' },
     ...{ peerIds: ['spiffe://shop/ns/default/svc/orders'], alpn: [ALPN_HTTP2] },
   },
 };
 const LOCAL: Cluster = {
-  ...{ name: 'local/default/orders/orders-1', service: { namespace: 'default', name: 'orders' }, balance: 'round-robin' },
+  ...{ name: 'local/default/orders/orders-1', service: { namespace: 'default', name: 'orders' }, balance: SINGLE_BALANCE },
   endpoints: { kind: 'static', endpoints: [{ address: '127.0.0.1', port: 8081, health: 'healthy', weight: 1, instance: 'orders-1' }] },
-  ...{ connectTimeoutMs: 1_500, http: 'http1' },
+  ...{ connectTimeoutMs: 1_500, http: 'http1', breaker: NO_BREAKER, retryBudget: DEFAULT_RETRY_BUDGET },
   health: { kind: 'http', path: '/healthz', intervalMs: 1_000, timeoutMs: 1_000, unhealthyAfter: 2, healthyAfter: 1 },
 };
-const ROUTE: Route = {
-  prefix: '/',
-  cluster: CLUSTER.name,
-  timeoutMs: 2_000,
-  retry: { attempts: 2, on: ['connect-failure', 'refused', 'reset'] },
-};
-
 /** Without what the decoder notes for itself. */
 const plain = (message: unknown): unknown =>
   JSON.parse(JSON.stringify(message, (key, value: unknown) => (key === '$type' ? undefined : value)));
 const listenerOf = (listener: Listener): ListenerMessage =>
   ListenerMessage.decode(encodeForEnvoy('listener', listener, OPTIONS)[0]!.any.value);
 const clusterOf = (cluster: Cluster): ClusterMessage => ClusterMessage.decode(encodeForEnvoy('cluster', cluster, OPTIONS)[0]!.any.value);
-const routesOf = (...routes: readonly Route[]): RouteMessage[] => {
-  const config: RouteConfig = { name: 'r', virtualHosts: [{ name: 'v', domains: ['*'], routes }] };
-  return RouteConfiguration.decode(encodeForEnvoy('route', config, OPTIONS)[0]!.any.value).virtualHosts?.[0]?.routes ?? [];
-};
 const bytesOf = (filter: Filter | undefined): Uint8Array => filter?.configType?.value.value ?? new Uint8Array();
 const managerOf = (filter: Filter | undefined): HttpConnectionManager => HttpConnectionManager.decode(bytesOf(filter));
 const changesOf = (manager: HttpConnectionManager): string[] => {
@@ -120,6 +108,9 @@ describe('listeners for Envoy', () => {
     };
     assert.ok(codes(INBOUND).includes('APPLICATION_REFUSED'));
     assert.ok(codes(OUTBOUND).includes('CONNECT_FAILED') && codes(OUTBOUND).includes('NO_HEALTHY_INSTANCE'));
+    assert.ok(
+      codes(INBOUND).includes('OVERLOADED') && !codes(INBOUND).includes('CIRCUIT_OPEN') && codes(OUTBOUND).includes('CIRCUIT_OPEN'),
+    );
   });
 
   it('pass TLS on by its name, HTTP to routes, and all else through a tunnel', () => {
@@ -142,56 +133,6 @@ describe('listeners for Envoy', () => {
     assert.throws(
       () => encodeForEnvoy('listener', open, OPTIONS),
       (error) => error instanceof XdsRejection && /^Listener 'inbound.*' for Envoy: tls: clients of any name/.test(error.message),
-    );
-  });
-});
-
-describe('routes for Envoy', () => {
-  it('repeat after a reset only what is idempotent', () => {
-    const [upgrade, events, idempotent, other] = routesOf(ROUTE);
-    const retryOf = (route: RouteMessage | undefined): string =>
-      route?.action?.$case === 'route' ? (route.action.value.retryPolicy?.retryOn ?? '') : '';
-    assert.equal(upgrade?.match?.headers?.[0]?.name, 'upgrade');
-    assert.equal(events?.match?.headers?.[0]?.name, 'accept');
-    assert.deepEqual(plain(events.action?.$case === 'route' && events.action.value.timeout), { seconds: 0, nanos: 0 });
-    assert.equal(retryOf(idempotent), 'connect-failure,refused-stream,reset,retriable-headers');
-    assert.equal(retryOf(other), 'connect-failure,refused-stream,retriable-headers');
-    assert.deepEqual(plain(idempotent?.match?.headers?.[0]?.headerMatchSpecifier), {
-      $case: 'stringMatch',
-      value: { matchPattern: { $case: 'safeRegex', value: { regex: 'GET|HEAD|OPTIONS|TRACE|PUT|DELETE' } } },
-    });
-    const { retryPolicy, timeout } = other?.action?.$case === 'route' ? other.action.value : {};
-    assert.deepEqual(plain(timeout), { seconds: 2, nanos: 0 });
-    assert.equal(retryPolicy?.numRetries, 2);
-    const codes = retryPolicy?.retriableHeaders?.map(
-      ({ headerMatchSpecifier: by }) => by?.$case === 'stringMatch' && by.value.matchPattern?.value,
-    );
-    assert.deepEqual(codes?.sort(), [
-      ...['APPLICATION_REFUSED', 'CONNECT_FAILED', 'CONNECT_TIMEOUT', 'DRAINING', 'OVERLOADED', 'PEER_NOT_TRUSTED', 'STREAM_REFUSED'],
-    ]);
-  });
-
-  it('repeat nothing where retries are off', () => {
-    const routes = routesOf({ ...ROUTE, retry: { attempts: 0, on: ['reset'] } });
-    assert.equal(routes.length, 3);
-    for (const { action } of routes) assert.ok(action?.$case === 'route' && action.value.retryPolicy === undefined);
-  });
-
-  it('end tunnels at the application, or ask an instance for the same tunnel', () => {
-    const upgradesOf = (connect: 'forward' | 'terminate'): unknown => {
-      const [route] = routesOf({ prefix: '', connect, cluster: 'c', timeoutMs: 0, retry: { attempts: 0, on: [] } });
-      assert.equal(route?.match?.pathSpecifier?.$case, 'connectMatcher');
-      return plain(route?.action?.$case === 'route' && route.action.value.upgradeConfigs);
-    };
-    assert.deepEqual(upgradesOf('terminate'), [{ upgradeType: 'CONNECT', connectConfig: {} }]);
-    assert.deepEqual(upgradesOf('forward'), [{ upgradeType: 'CONNECT' }]);
-  });
-
-  it('take no domain that Envoy would read as a pattern', () => {
-    const config: RouteConfig = { name: 'r', virtualHosts: [{ name: 'v', domains: ['*.shop'], routes: [ROUTE] }] };
-    assert.throws(
-      () => encodeForEnvoy('route', config, OPTIONS),
-      /RouteConfiguration 'r' for Envoy: virtual_hosts\[0\]: domains\[0\]: "\*\.shop" is a pattern/,
     );
   });
 });
@@ -222,6 +163,72 @@ describe('clusters for Envoy', () => {
     );
     assert.ok(Buffer.from(httpFilters?.[0]?.configType?.value?.value as Uint8Array).includes(ERROR_HEADER));
     assert.deepEqual(plain(commonHttpProtocolOptions?.idleTimeout), { seconds: 4, nanos: 0 });
+  });
+});
+
+describe('balancing, limits and ejection for Envoy', () => {
+  const balanced = (over: Partial<Cluster['balance']>): ClusterMessage =>
+    clusterOf({ ...CLUSTER, balance: { ...CLUSTER.balance, ...over } });
+  const outlierOf = (over: object): Record<string, unknown> =>
+    plain(clusterOf({ ...CLUSTER, outlier: { ...DEFAULT_OUTLIER, ...over } }).outlierDetection) as Record<string, unknown>;
+
+  it('choose the nearest that Envoy has: the fewest requests under way in place of probes and response times', () => {
+    const { LEAST_REQUEST, MAGLEV, ROUND_ROBIN } = Cluster_LbPolicy;
+    assert.equal(balanced({}).lbPolicy, LEAST_REQUEST);
+    assert.equal(balanced({ algorithm: 'least-response-time' }).lbPolicy, LEAST_REQUEST);
+    assert.equal(balanced({ algorithm: 'weighted' }).lbPolicy, ROUND_ROBIN);
+    assert.equal(balanced({ algorithm: 'maglev' }).lbPolicy, MAGLEV);
+    const { lbConfig, commonLbConfig } = balanced({ slowStartMs: 30_000, panicPercent: 30 });
+    assert.deepEqual(plain(lbConfig), {
+      $case: 'leastRequestLbConfig',
+      value: { choiceCount: 2, slowStartConfig: { slowStartWindow: { seconds: 30, nanos: 0 } } },
+    });
+    assert.equal(commonLbConfig?.healthyPanicThreshold?.value, 30);
+  });
+
+  it('keep the breaker within the limits of a data plane, and retries within the budget', () => {
+    const { circuitBreakers } = clusterOf({ ...CLUSTER, breaker: { connections: 7, pending: 8, requests: 9 } });
+    const [limits] = circuitBreakers?.thresholds ?? [];
+    assert.deepEqual([limits?.maxPendingRequests, limits?.maxRequests], [8, 9]);
+    assert.deepEqual(plain(limits?.retryBudget), { budgetPercent: { value: 20 }, minRetryConcurrency: 30 });
+    assert.equal(circuitBreakers?.perHostThresholds?.[0]?.maxConnections, 7);
+    const unlimited = clusterOf({ ...CLUSTER, breaker: { connections: 1_000_000, pending: 0, requests: 0 } }).circuitBreakers;
+    assert.equal(unlimited?.thresholds?.[0]?.maxRequests, 4_294_967_295);
+    assert.ok((unlimited?.perHostThresholds?.[0]?.maxConnections ?? 0) < 1_000_000);
+  });
+
+  it('eject by the detectors that are on, and only by these', () => {
+    const outlier = outlierOf({ failurePercent: 85, successRateFactor: 1.9 });
+    assert.deepEqual([outlier['consecutive5xx'], outlier['enforcingConsecutive5xx']], [5, 100]);
+    assert.equal(outlier['enforcingConsecutiveGatewayFailure'], 0);
+    assert.deepEqual([outlier['failurePercentageThreshold'], outlier['enforcingFailurePercentage']], [85, 100]);
+    assert.deepEqual([outlier['successRateStdevFactor'], outlier['enforcingSuccessRate']], [1_900, 100]);
+    assert.equal(outlierOf({})['enforcingSuccessRate'], 0);
+    assert.equal(clusterOf(CLUSTER).outlierDetection, undefined);
+  });
+
+  it('count local failures among all errors, unless by themselves they come first', () => {
+    assert.equal(outlierOf({})['splitExternalLocalOriginErrors'], false);
+    const split = outlierOf({ consecutiveLocalErrors: 2 });
+    assert.deepEqual([split['splitExternalLocalOriginErrors'], split['enforcingConsecutiveLocalOriginFailure']], [true, 100]);
+    assert.equal(outlierOf({ consecutiveErrors: 0 })['splitExternalLocalOriginErrors'], true);
+  });
+
+  it('look hosts outside the mesh up, and trust what the system trusts', () => {
+    const outside: Cluster = {
+      ...CLUSTER,
+      endpoints: { kind: 'dns', host: 'api.example.com', port: 443 },
+      tls: { trustBundleName: 'system-roots', peerIds: [], serverName: 'api.example.com', alpn: ['h2'] },
+    };
+    const cluster = clusterOf(outside);
+    assert.deepEqual([cluster.clusterDiscoveryType?.value, cluster.dnsLookupFamily], [2, 4]);
+    const tls = UpstreamTlsContext.decode(cluster.transportSocket?.configType?.value.value ?? new Uint8Array());
+    assert.ok(tls.commonTlsContext?.validationContextType?.$case === 'validationContext');
+    assert.match(JSON.stringify(tls.commonTlsContext.validationContextType.value), /ca-certificates\.crt.*"api\.example\.com"/);
+    assert.throws(
+      () => clusterOf({ ...outside, tls: { ...outside.tls!, serverName: undefined } as Cluster['tls'] & object }),
+      /Cluster 'outbound.*' for Envoy: tls: the name of the server is needed/,
+    );
   });
 });
 

@@ -26,13 +26,16 @@ import { encodeCertificateFiles } from './envoy-secret.ts';
 import type { EncodeOptions } from './options.ts';
 
 interface Encoders {
-  readonly [kind: string]: (resource: never) => Uint8Array;
+  readonly [kind: string]: (resource: never, options: EncodeOptions) => Uint8Array;
 }
+
+type Encode<K extends ResourceKind> = (resource: PublishedTypes[K], options: EncodeOptions) => Uint8Array;
 
 const ENCODERS = {
   listener: (listener: Listener) => ListenerMessage.encode(encodeEnvoyListener(listener, at('listener', listener.name))).finish(),
-  route: (config: RouteConfig) => RouteConfiguration.encode(encodeEnvoyRoutes(config, at('route', config.name))).finish(),
-  cluster: (cluster: Cluster) => ClusterMessage.encode(encodeEnvoyCluster(cluster)).finish(),
+  route: (config: RouteConfig, options: EncodeOptions) =>
+    RouteConfiguration.encode(encodeEnvoyRoutes(config, options, at('route', config.name))).finish(),
+  cluster: (cluster: Cluster) => ClusterMessage.encode(encodeEnvoyCluster(cluster, at('cluster', cluster.name))).finish(),
   endpoints: (set: EndpointSet) => encodeResource('endpoints', set).any.value,
   secret: (secret: TrustBundle | CertificateFiles) =>
     'certificateFiles' in secret ? Secret.encode(encodeCertificateFiles(secret)).finish() : encodeResource('secret', secret).any.value,
@@ -42,12 +45,12 @@ const ENCODERS = {
 export function encodeForEnvoy<K extends ResourceKind>(
   kind: K,
   resource: PublishedTypes[K],
-  _options: EncodeOptions,
+  options: EncodeOptions,
 ): readonly EncodedResource[] {
   if (isClientListener(resource)) return [];
-  const encode = ENCODERS[kind] as (resource: PublishedTypes[K]) => Uint8Array;
+  const encode = ENCODERS[kind] as Encode<K>;
   const name = 'name' in resource ? resource.name : resource.cluster;
-  return [sealed(kind, name, encode(resource))];
+  return [sealed(kind, name, encode(resource, options))];
 }
 
 /** What gRPC clients ask for by name is nothing that Envoy could listen on. */

@@ -5,9 +5,13 @@ import { TrafficDirection } from '../../../gen/foreign/envoy/config/core/v3/base
 import { ApiVersion, type ConfigSource } from '../../../gen/foreign/envoy/config/core/v3/config_source.ts';
 import type { Listener as ListenerMessage } from '../../../gen/foreign/envoy/config/listener/v3/listener.ts';
 import { Router } from '../../../gen/foreign/envoy/extensions/filters/http/router/v3/router.ts';
-import { HttpConnectionManager } from '../../../gen/foreign/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
+import {
+  HttpConnectionManager,
+  type HttpFilter,
+} from '../../../gen/foreign/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
 import { pack } from '../strict.ts';
 import { encodeAddress } from '../values.ts';
+import { faultFilter } from './envoy-filters.ts';
 import { grpcDownstreamTls } from './grpc-tls.ts';
 
 const HTTP_FILTER_NAME = 'envoy.filters.network.http_connection_manager';
@@ -23,7 +27,7 @@ export function fromAds(): ConfigSource {
 export function grpcClientListener({ name, routeConfigName }: ClientListener): ListenerMessage {
   return {
     name,
-    apiListener: { apiListener: manager(name, { $case: 'rds', value: { configSource: fromAds(), routeConfigName } }) },
+    apiListener: { apiListener: manager(name, { $case: 'rds', value: { configSource: fromAds(), routeConfigName } }, [faultFilter()]) },
   };
 }
 
@@ -41,7 +45,7 @@ export function grpcServerListener({ name, direction, address, port, tls, filter
     filterChains: [
       {
         name,
-        filters: [{ name: HTTP_FILTER_NAME, configType: { $case: 'typedConfig', value: manager(name, inline) } }],
+        filters: [{ name: HTTP_FILTER_NAME, configType: { $case: 'typedConfig', value: manager(name, inline, []) } }],
         ...(tls !== undefined && { transportSocket: grpcDownstreamTls(tls, name) }),
       },
     ],
@@ -49,8 +53,12 @@ export function grpcServerListener({ name, direction, address, port, tls, filter
   };
 }
 
-function manager(statPrefix: string, routeSpecifier: RouteSpecifier): { typeUrl: string; value: Uint8Array } {
+function manager(
+  statPrefix: string,
+  routeSpecifier: RouteSpecifier,
+  filters: readonly HttpFilter[],
+): { typeUrl: string; value: Uint8Array } {
   // gRFC A39: the router must be named, and be the last.
-  const httpFilters = [{ name: ROUTER_NAME, configType: { $case: 'typedConfig' as const, value: pack(Router, {}) } }];
+  const httpFilters = [...filters, { name: ROUTER_NAME, configType: { $case: 'typedConfig' as const, value: pack(Router, {}) } }];
   return pack(HttpConnectionManager, { statPrefix, routeSpecifier, httpFilters });
 }

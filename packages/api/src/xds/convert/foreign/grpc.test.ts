@@ -4,12 +4,24 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader';
-import type { Cluster, Endpoint, Listener, PublishedTypes, ResourceKind, Route, RouteConfig } from '@heddle/core';
+import { ANY_REQUEST, DEFAULT_OUTLIER, DEFAULT_RETRY_BUDGET, forwardTo, NO_BREAKER, NO_RETRY, SINGLE_BALANCE } from '@heddle/core';
+import type {
+  Cluster,
+  Endpoint,
+  ForwardAction,
+  Listener,
+  PublishedTypes,
+  RequestMatch,
+  ResourceKind,
+  Route,
+  RouteConfig,
+} from '@heddle/core';
 import { encodeForGrpc } from './grpc.ts';
 
 const EXTENSIONS = 'type.googleapis.com/envoy.extensions';
 const FROM_ADS = { ads: {}, resource_api_version: 'V3' };
 const PROVIDER = { instance_name: 'heddle' };
+const FAULT = { name: 'envoy.filters.http.fault', typed_config: { '@type': `${EXTENSIONS}.filters.http.fault.v3.HTTPFault` } };
 const ROUTER = { name: 'envoy.filters.http.router', typed_config: { '@type': `${EXTENSIONS}.filters.http.router.v3.Router` } };
 
 const deps = join(dirname(createRequire(import.meta.url).resolve('@grpc/grpc-js-xds')), '../../deps');
@@ -19,7 +31,11 @@ const contract = loadSync(
     'config/route/v3/route.proto',
     'config/cluster/v3/cluster.proto',
     'extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto',
+    'extensions/filters/http/fault/v3/fault.proto',
     'extensions/filters/http/router/v3/router.proto',
+    'extensions/load_balancing_policies/least_request/v3/least_request.proto',
+    'extensions/load_balancing_policies/round_robin/v3/round_robin.proto',
+    'extensions/load_balancing_policies/wrr_locality/v3/wrr_locality.proto',
     'extensions/transport_sockets/tls/v3/tls.proto',
   ].map((file) => `envoy/${file}`),
   {
@@ -31,12 +47,12 @@ const contract = loadSync(
   },
 );
 
-function encoded<K extends ResourceKind>(kind: K, resource: PublishedTypes[K]) {
-  return encodeForGrpc(kind, resource, { trustDomain: 'shop' });
+function encoded<K extends ResourceKind>(kind: K, resource: PublishedTypes[K], refused: string[] = []) {
+  return encodeForGrpc(kind, resource, { trustDomain: 'shop', onRefused: ({ message }) => refused.push(message) });
 }
 
-function seen<K extends ResourceKind>(kind: K, resource: PublishedTypes[K]): unknown {
-  const [one, ...more] = encoded(kind, resource);
+function seen<K extends ResourceKind>(kind: K, resource: PublishedTypes[K], refused: string[] = []): unknown {
+  const [one, ...more] = encoded(kind, resource, refused);
   assert.ok(one !== undefined && more.length === 0);
   const type = contract[one.any.typeUrl.replace('type.googleapis.com/', '')] as MessageTypeDefinition<object, object>;
   return JSON.parse(JSON.stringify(type.deserialize(Buffer.from(one.any.value))));
@@ -46,8 +62,10 @@ const cluster: Cluster = {
   name: 'outbound/default/orders',
   service: { namespace: 'default', name: 'orders' },
   endpoints: { kind: 'eds' },
-  balance: 'round-robin',
+  balance: SINGLE_BALANCE,
   connectTimeoutMs: 1_000,
+  breaker: NO_BREAKER,
+  retryBudget: DEFAULT_RETRY_BUDGET,
   http: 'http2',
   tls: {
     certificateName: 'workload',
@@ -76,7 +94,7 @@ describe('what a gRPC client is told', () => {
           '@type': `${EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
           stat_prefix: 'orders.mesh.internal:8081',
           rds: { config_source: FROM_ADS, route_config_name: 'outbound/default/orders' },
-          http_filters: [ROUTER],
+          http_filters: [FAULT, ROUTER],
         },
       },
     });
@@ -87,6 +105,7 @@ describe('what a gRPC client is told', () => {
       name: 'outbound/default/orders',
       type: 'EDS',
       eds_cluster_config: { eds_config: FROM_ADS },
+      circuit_breakers: { thresholds: [{ max_requests: { value: 4_294_967_295 } }] },
       lrs_server: { self: {}, resource_api_version: 'V3' },
       transport_socket: {
         name: 'envoy.transport_sockets.tls',
@@ -104,6 +123,50 @@ describe('what a gRPC client is told', () => {
     });
   });
 
+  test('balancing as far as a library knows it: by load, by hash, or one after another', () => {
+    const balanced = (algorithm: Cluster['balance']['algorithm']) =>
+      seen('cluster', { ...cluster, balance: { ...SINGLE_BALANCE, algorithm } }) as { lb_policy?: string; load_balancing_policy?: unknown };
+    for (const algorithm of ['round-robin', 'random', 'weighted'] as const)
+      assert.deepEqual([balanced(algorithm).lb_policy, balanced(algorithm).load_balancing_policy], [undefined, undefined]);
+    for (const algorithm of ['ring-hash', 'maglev'] as const) assert.equal(balanced(algorithm).lb_policy, 'RING_HASH');
+    const typed = (name: string, type: string, config: object = {}) => ({
+      typed_extension_config: { name, typed_config: { '@type': `${EXTENSIONS}.load_balancing_policies.${type}`, ...config } },
+    });
+    const policies = [
+      typed('LeastRequest', 'least_request.v3.LeastRequest', { choice_count: { value: 2 } }),
+      typed('RoundRobin', 'round_robin.v3.RoundRobin'),
+    ];
+    for (const algorithm of ['probing', 'least-response-time', 'least-request'] as const)
+      assert.deepEqual(balanced(algorithm).load_balancing_policy, {
+        policies: [typed('WrrLocality', 'wrr_locality.v3.WrrLocality', { endpoint_picking_policy: { policies } })],
+      });
+  });
+
+  test('a limit of calls, and ejection by shares, the only one that the libraries have', () => {
+    const { circuit_breakers: limits, outlier_detection: none } = seen('cluster', {
+      ...cluster,
+      breaker: { connections: 1, pending: 2, requests: 3 },
+      outlier: DEFAULT_OUTLIER,
+    }) as Record<string, unknown>;
+    assert.deepEqual(limits, { thresholds: [{ max_requests: { value: 3 } }] });
+    assert.equal(none, undefined);
+    const judged = seen('cluster', { ...cluster, outlier: { ...DEFAULT_OUTLIER, failurePercent: 85 } }) as Record<string, unknown>;
+    assert.deepEqual(judged['outlier_detection'], {
+      interval: { seconds: 10 },
+      base_ejection_time: { seconds: 10 },
+      max_ejection_time: { seconds: 300 },
+      max_ejection_percent: { value: 50 },
+      enforcing_success_rate: {},
+      success_rate_stdev_factor: {},
+      success_rate_minimum_hosts: { value: 3 },
+      success_rate_request_volume: { value: 50 },
+      enforcing_failure_percentage: { value: 100 },
+      failure_percentage_threshold: { value: 85 },
+      failure_percentage_minimum_hosts: { value: 3 },
+      failure_percentage_request_volume: { value: 50 },
+    });
+  });
+
   test('a cluster whose peers are known by a certificate of somebody else is refused, by its name', () => {
     const foreign: Cluster = { ...cluster, tls: { trustBundleName: 'their-roots', peerIds: [], serverName: 'api.example.com', alpn: [] } };
     assert.throws(() => encoded('cluster', foreign), /outbound\/default\/orders.*"their-roots"/);
@@ -115,44 +178,131 @@ describe('what a gRPC client is told', () => {
 
   test('the application behind a proxy, local ports and secrets mean nothing to it', () => {
     assert.deepEqual(encoded('cluster', { ...cluster, endpoints: { kind: 'static', endpoints: [] } }), []);
+    assert.deepEqual(encoded('cluster', { ...cluster, endpoints: { kind: 'dns', host: 'api.example.com', port: 443 } }), []);
     assert.deepEqual(encoded('listener', { ...inbound, direction: 'outbound' }), []);
     assert.deepEqual(encoded('secret', { name: 'trust-bundle', rootsPem: 'PEM' }), []);
   });
 });
 
 describe('routes for gRPC clients', () => {
-  const route: Route = { prefix: '/', cluster: 'outbound/default/orders', timeoutMs: 0, retry: { attempts: 0, on: [] } };
-  const config = (...routes: Route[]): RouteConfig => ({ name: 'r', virtualHosts: [{ name: 'v', domains: ['*'], routes }] });
-  const action = (over: Partial<Route>): unknown =>
-    (seen('route', config({ ...route, ...over })) as { virtual_hosts: { routes: { route: unknown }[] }[] }).virtual_hosts[0]?.routes[0]
-      ?.route;
+  const target = 'outbound/default/orders';
+  const route: Route = { name: 'all', match: ANY_REQUEST, action: forwardTo(target) };
+  const config = (...routes: Route[]): RouteConfig => ({ name: target, virtualHosts: [{ name: 'v', domains: ['*'], routes }] });
+  const routes = (refused: string[], ...all: Route[]): Record<string, unknown>[] =>
+    (seen('route', config(...all), refused) as { virtual_hosts: { routes: Record<string, unknown>[] }[] }).virtual_hosts[0]?.routes ?? [];
+  const action = (over: Partial<ForwardAction>): unknown =>
+    routes([], { ...route, action: { ...forwardTo(target), ...over } })[0]?.['route'];
+  const matches = (over: Partial<RequestMatch>): unknown[] =>
+    routes([], { ...route, match: { ...ANY_REQUEST, ...over } }, route)
+      .slice(0, -1)
+      .map(({ match }) => match);
 
   test('a plain one', () => {
     assert.deepEqual(seen('route', config(route)), {
-      name: 'r',
-      virtual_hosts: [{ name: 'v', domains: ['*'], routes: [{ match: { prefix: '/' }, route: { cluster: 'outbound/default/orders' } }] }],
+      name: target,
+      virtual_hosts: [{ name: 'v', domains: ['*'], routes: [{ name: 'all', match: { prefix: '/' }, route: { cluster: target } }] }],
     });
   });
 
   test('the time limit is that of the whole call', () => {
     assert.deepEqual(action({ timeoutMs: 1_500 }), {
-      cluster: 'outbound/default/orders',
+      cluster: target,
       max_stream_duration: { max_stream_duration: { seconds: 1, nanos: 500_000_000 } },
     });
   });
 
-  test('UNAVAILABLE is repeated only where tries after a reset are allowed, because it may mean that', () => {
-    assert.deepEqual(action({ retry: { attempts: 2, on: ['connect-failure', 'refused'] } }), { cluster: 'outbound/default/orders' });
-    assert.deepEqual(action({ retry: { attempts: 2, on: ['reset'] } }), {
-      cluster: 'outbound/default/orders',
-      retry_policy: { retry_on: 'unavailable', num_retries: { value: 2 } },
+  test('a status is repeated only where calls may be executed twice: UNAVAILABLE may mean that the connection broke', () => {
+    const retry = { ...NO_RETRY, attempts: 2 };
+    assert.deepEqual(action({ retry: { ...retry, on: ['connect-failure', 'refused'], nonIdempotent: true } }), { cluster: target });
+    assert.deepEqual(action({ retry: { ...retry, on: ['reset', 'grpc-unavailable'] } }), { cluster: target });
+    assert.deepEqual(action({ retry: { ...retry, on: ['reset', 'grpc-internal', '5xx'], nonIdempotent: true } }), {
+      cluster: target,
+      retry_policy: {
+        retry_on: 'unavailable,internal',
+        num_retries: { value: 2 },
+        retry_back_off: { base_interval: { nanos: 25_000_000 }, max_interval: { nanos: 250_000_000 } },
+      },
     });
     // A library refuses a policy of 0 retries.
-    assert.deepEqual(action({ retry: { attempts: 0, on: ['reset'] } }), { cluster: 'outbound/default/orders' });
+    assert.deepEqual(action({ retry: { ...retry, attempts: 0, on: ['reset'], nonIdempotent: true } }), { cluster: target });
+  });
+
+  test('shares, and hashes of what a call can have', () => {
+    const clusters = [10, 90].map((weight) => ({ cluster: `v${weight}`, weight }));
+    const hash = [{ kind: 'cookie', name: 'u' }, { kind: 'header', name: 'x-user' }, { kind: 'source' }] as const;
+    assert.deepEqual(action({ clusters, hash }), {
+      weighted_clusters: {
+        clusters: [
+          { name: 'v10', weight: { value: 10 } },
+          { name: 'v90', weight: { value: 90 } },
+        ],
+      },
+      hash_policy: [
+        { header: { header_name: 'x-user' }, terminal: true },
+        { filter_state: { key: 'io.grpc.channel_id' }, terminal: true },
+      ],
+    });
+  });
+
+  test('paths and headers', () => {
+    assert.deepEqual(matches({ path: { kind: 'exact', value: '/shop.Orders/Get' } }), [{ path: '/shop.Orders/Get' }]);
+    assert.deepEqual(matches({ path: { kind: 'segments', value: '/shop.Orders' } }), [{ safe_regex: { regex: '/shop\\.Orders(/.*)?' } }]);
+    assert.deepEqual(matches({ headers: [{ name: 'x-a', match: { kind: 'prefix', value: 'v' } }] }), [
+      { prefix: '/', headers: [{ name: 'x-a', string_match: { prefix: 'v' } }] },
+    ]);
+  });
+
+  test('what is inverted fits where it is missing too, which takes a route of its own', () => {
+    assert.deepEqual(matches({ headers: [{ name: 'x-a', match: { kind: 'exact', value: '1' }, invert: true }] }), [
+      { prefix: '/', headers: [{ name: 'x-a', string_match: { exact: '1' }, invert_match: true }] },
+      { prefix: '/', headers: [{ name: 'x-a', present_match: true, invert_match: true }] },
+    ]);
+  });
+
+  test('a call is a POST without a query: a route for anything else takes none', () => {
+    assert.deepEqual(matches({ methods: ['GET'] }), []);
+    assert.deepEqual(matches({ query: [{ name: 'q' }] }), []);
+    assert.deepEqual(matches({ methods: ['GET', 'POST'], query: [{ name: 'q', invert: true }] }), [{ prefix: '/' }]);
+  });
+
+  test('what the libraries cannot follow fails, and is told to whoever asks; the other routes work', () => {
+    const changes = { set: { 'x-a': '1' }, add: {}, remove: [] };
+    const refusal = (over: Partial<Route>): string => {
+      const refused: string[] = [];
+      const [failing, good] = routes(refused, { ...route, name: 'bad', ...over }, route);
+      assert.deepEqual(failing?.['route'], { cluster: target });
+      assert.deepEqual(failing['typed_per_filter_config'], {
+        'envoy.filters.http.fault': {
+          ...FAULT.typed_config,
+          abort: { grpc_status: 12, percentage: { numerator: 1_000_000, denominator: 'MILLION' } },
+        },
+      });
+      assert.equal(good?.['name'], 'all');
+      assert.equal(refused.length, 1);
+      return refused[0] ?? '';
+    };
+    const place = `RouteConfiguration '${target}' for gRPC: virtual_hosts[0]: routes[0]: `;
+    const forward = (over: Partial<ForwardAction>): Partial<Route> => ({ action: { ...forwardTo(target), ...over } });
+    assert.equal(refusal({ requestHeaders: changes }), `${place}gRPC libraries cannot change headers`);
+    assert.equal(refusal({ action: { kind: 'respond', status: 200, body: '', contentType: '' } }), `${place}gRPC libraries cannot respond`);
+    assert.match(refusal(forward({ rewrite: { authority: 'x' } })), /forward: rewrite: gRPC libraries cannot call another/);
+    const clusters = ['a', target].map((cluster) => ({ cluster, weight: 1 })).reverse();
+    assert.match(
+      refusal(forward({ clusters, splitByHash: true, hash: [{ kind: 'source' }] })),
+      /split_by_hash: gRPC libraries split by chance/,
+    );
+    assert.match(
+      refusal({ rateLimits: [{ requests: 1, perMs: 1, burst: 1, by: { kind: 'all' } }] }),
+      /rate_limits: gRPC libraries cannot limit rates/,
+    );
+    assert.match(
+      refusal({ match: { ...ANY_REQUEST, authority: { kind: 'exact', value: 'x' } } }),
+      /match: authority: gRPC libraries do not look at the authority/,
+    );
   });
 
   test('CONNECT is left out, and a configuration of nothing else is not sent', () => {
-    const tunnel: Route = { ...route, prefix: '', connect: 'forward' };
+    const tunnel: Route = { name: 't', match: { kind: 'connect' }, action: { kind: 'tunnel', how: 'forward', cluster: target } };
     assert.deepEqual(seen('route', config(tunnel, route)), seen('route', config(route)));
     assert.deepEqual(encoded('route', config(tunnel)), []);
   });

@@ -5,7 +5,9 @@ import { Cluster as ClusterMessage } from '../../../gen/foreign/envoy/config/clu
 import { ClusterLoadAssignment } from '../../../gen/foreign/envoy/config/endpoint/v3/endpoint.ts';
 import { Listener as ListenerMessage } from '../../../gen/foreign/envoy/config/listener/v3/listener.ts';
 import { RouteConfiguration } from '../../../gen/foreign/envoy/config/route/v3/route.ts';
+import { KIND_TITLES } from '../../kinds.ts';
 import { type EncodedResource, sealed } from '../encoded.ts';
+import { At } from '../rejection.ts';
 import { grpcCluster } from './grpc-cluster.ts';
 import { grpcEndpoints } from './grpc-endpoints.ts';
 import { grpcClientListener, grpcServerListener } from './grpc-listener.ts';
@@ -18,20 +20,20 @@ type Published = PublishedTypes[ResourceKind];
 export function encodeForGrpc<K extends ResourceKind>(
   kind: K,
   resource: PublishedTypes[K],
-  _options: EncodeOptions,
+  options: EncodeOptions,
 ): readonly EncodedResource[] {
-  return ENCODERS[kind](resource);
+  return ENCODERS[kind](resource, options);
 }
 
-const ENCODERS: { readonly [K in ResourceKind]: (resource: Published) => readonly EncodedResource[] } = {
+const ENCODERS: { readonly [K in ResourceKind]: (resource: Published, options: EncodeOptions) => readonly EncodedResource[] } = {
   listener: (resource) => {
     const listener = resource as PublishedTypes['listener'];
     const message = isClientListener(listener) ? grpcClientListener(listener) : grpcServerListener(listener);
     return message === undefined ? [] : [sealed('listener', listener.name, ListenerMessage.encode(message).finish())];
   },
-  route: (resource) => {
+  route: (resource, options) => {
     const config = resource as PublishedTypes['route'];
-    const message = grpcRoutes(config);
+    const message = grpcRoutes(config, options, new At(`${KIND_TITLES.route} '${config.name}' for gRPC`));
     return message === undefined ? [] : [sealed('route', config.name, RouteConfiguration.encode(message).finish())];
   },
   cluster: (resource) => {
