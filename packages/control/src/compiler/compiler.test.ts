@@ -12,7 +12,14 @@ import { Compiler } from './compiler.ts';
 import type { NodeScope } from './compiler.ts';
 import { compileInstance } from './instance-resources.ts';
 import { compileRequestRoutes } from './request-routes.ts';
-import { compileCluster, compileEndpoints, compileMeshRoute, compileServerNames, compileServiceRoute } from './service-resources.ts';
+import {
+  compileCluster,
+  compileEndpoints,
+  compileMeshRoute,
+  compileServerNames,
+  tunnelFilter,
+  compileServiceRoute,
+} from './service-resources.ts';
 
 const orders = service('orders', { port: 8081, timeoutMs: 2_000 });
 const cache = service('cache', { port: 6379, protocol: 'tcp' });
@@ -150,6 +157,14 @@ describe('resources of a service', () => {
     assert.deepEqual(matcher.matchConnect('cache:6379'), tunnel('forward', 'outbound/default/cache'));
     assert.equal(matcher.matchConnect('cache:6380'), undefined);
     assert.equal(matcher.match(request('cache:6379', '/')), undefined);
+  });
+
+  test('bytes that stand still are closed after the idle time of the service', () => {
+    const idle = { ...cache, idleTimeoutMs: 60_000 };
+    const [host] = compileMeshRoute([idle]).virtualHosts;
+    assert.deepEqual(host?.routes[0]?.action, { kind: 'tunnel', how: 'forward', cluster: 'outbound/default/cache', idleTimeoutMs: 60_000 });
+    assert.equal(tunnelFilter(idle).idleTimeoutMs, 60_000);
+    assert.equal('idleTimeoutMs' in tunnelFilter(cache), false);
   });
 
   test('connections to tls services pass by every name of theirs, and to no others', () => {

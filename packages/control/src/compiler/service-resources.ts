@@ -145,7 +145,8 @@ export function compileServerNames(services: Iterable<Service>): ServerNameRoute
 /** Bytes to a service, as the data plane of the called instance asks for them. */
 export function tunnelFilter(service: Service): TcpFilter {
   const { namespace, name, port } = service;
-  return { kind: 'tcp', cluster: outboundName(service), tunnel: `${name}.${namespace}.${MESH_DOMAIN}:${port}`.toLowerCase() };
+  const tunnel = `${name}.${namespace}.${MESH_DOMAIN}:${port}`.toLowerCase();
+  return { kind: 'tcp', cluster: outboundName(service), tunnel, ...idleTimeout(service) };
 }
 
 /**
@@ -173,5 +174,11 @@ export function hostnamesOf(services: Iterable<Service>): Map<Service, string[]>
 }
 
 function tunnelRoute(service: Service): Route {
-  return { name: TUNNEL_ROUTE, match: { kind: 'connect' }, action: { kind: 'tunnel', how: 'forward', cluster: outboundName(service) } };
+  const action = { kind: 'tunnel', how: 'forward', cluster: outboundName(service), ...idleTimeout(service) } as const;
+  return { name: TUNNEL_ROUTE, match: { kind: 'connect' }, action };
+}
+
+/** Of bytes; the caller's side closes what stands still. */
+function idleTimeout({ idleTimeoutMs }: Service): { idleTimeoutMs?: number } {
+  return idleTimeoutMs === 0 ? {} : { idleTimeoutMs };
 }

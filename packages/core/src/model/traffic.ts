@@ -53,7 +53,7 @@ export type ServiceRateLimit = RouteRateLimit;
 
 /** A host outside the mesh that workloads may call through it. */
 export interface EgressHost {
-  /** A name, or `*.` and a name for all below it, or an address. */
+  /** A name or an address. */
   readonly host: string;
   readonly port: number;
   /** `http`: requests are routed and measured. `https`: the same, encrypted by the data plane. `tcp`: bytes, by CONNECT; TLS is the application's. */

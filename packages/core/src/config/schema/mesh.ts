@@ -35,8 +35,8 @@ const discovery = z
 const egressHost = z
   .strictObject({
     host: text('a host name, or an IP address', /^[\x21-\x7e]{1,255}$/, {
-      description: 'A name, an IP address, or "*." and a name for all names below it.',
-      examples: ['api.example.com', '*.example.com'],
+      description: 'A name or an IP address.',
+      examples: ['api.example.com', '192.0.2.7'],
     }),
     port: port({ description: 'Its port. Default: 80 with http, 443 with https.', examples: [443] }).optional(),
     protocol: choice(['http', 'https', 'tcp'], {

@@ -21,6 +21,14 @@ export function checkEgress(egress: unknown, services: readonly string[]): Fault
       faults.push(keyFault([...path, 'port'], 'is missing; with protocol "tcp" no port is the usual one', 'add "port: 443"'));
     if (typeof host !== 'string' || host === '') return faults;
     faults.push(...checkHost(host, services, [...path, 'host']));
+    if (protocol === 'https' && ipBytes(host) !== undefined)
+      faults.push(
+        valueFault(
+          [...path, 'protocol'],
+          `a certificate is checked against a name, and ${host} is an address`,
+          'use the name of the host, or protocol "tcp" with TLS of the application',
+        ),
+      );
     const key = `${host.toLowerCase()} ${String(port)}`;
     const first = seen.get(key);
     if (first !== undefined)
@@ -32,8 +40,9 @@ export function checkEgress(egress: unknown, services: readonly string[]): Fault
 
 function checkHost(written: string, services: readonly string[], path: Path): Fault[] {
   const host = written.toLowerCase();
-  const name = host.startsWith('*.') ? host.slice(2) : host;
-  if (ipBytes(host) === undefined && !isServerName(name)) return [valueFault(path, `${shown(written)} is not a host`, mendHost(written))];
+  if (host.startsWith('*.') && isServerName(host.slice(2)))
+    return [valueFault(path, `${shown(written)} stands for many hosts, and each host has to be looked up by its name`, 'list each host')];
+  if (ipBytes(host) === undefined && !isServerName(host)) return [valueFault(path, `${shown(written)} is not a host`, mendHost(written))];
   if (host === 'localhost')
     return [valueFault(path, '"localhost" is the machine itself, which is never asked for through the mesh', 'remove it')];
   const own = ownName(host, services);
@@ -41,18 +50,11 @@ function checkHost(written: string, services: readonly string[], path: Path): Fa
   return [valueFault(path, `${shown(written)} is a name of the mesh: ${own}`, 'remove it; services of the mesh can be called anyway')];
 }
 
-/** Why the host, or one that the pattern takes, belongs to the mesh. */
+/** Why the host belongs to the mesh. */
 function ownName(host: string, services: readonly string[]): string | undefined {
-  const isBelow = (name: string, parent: string): boolean => name === parent || name.endsWith(`.${parent}`);
-  const parent = host.startsWith('*.') ? host.slice(2) : host;
-  if (isBelow(parent, MESH_DOMAIN) || (host.startsWith('*.') && isBelow(MESH_DOMAIN, parent)))
-    return `all names below "${MESH_DOMAIN}" are`;
-  const service = services.find((name) => serviceHostnames({ namespace: DEFAULT_NAMESPACE, name }).some((own) => takes(host, own)));
+  if (host === MESH_DOMAIN || host.endsWith(`.${MESH_DOMAIN}`)) return `all names below "${MESH_DOMAIN}" are`;
+  const service = services.find((name) => serviceHostnames({ namespace: DEFAULT_NAMESPACE, name }).includes(host));
   return service === undefined ? undefined : `it leads to the service "${service}"`;
-}
-
-function takes(host: string, name: string): boolean {
-  return host.startsWith('*.') ? name.endsWith(host.slice(1)) : name === host;
 }
 
 function mendHost(written: string): string {
@@ -60,6 +62,6 @@ function mendHost(written: string): string {
   const bare = (host ?? '').replace(/[[\]]/g, '');
   if (bare !== written && (isServerName(bare.toLowerCase()) || ipBytes(bare) !== undefined))
     return `write "host: ${bare}"${port === undefined ? '' : ` and "port: ${port}"`}`;
-  if (written.includes('*')) return 'write "*." and a name, for all names below it; "*" stands nowhere else';
+  if (written.includes('*')) return 'list each host';
   return 'write a name such as "api.example.com", or an IP address';
 }
