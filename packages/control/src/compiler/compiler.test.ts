@@ -161,7 +161,7 @@ describe('resources of a service', () => {
 
   test('bytes that stand still are closed after the idle time of the service', () => {
     const idle = { ...cache, idleTimeoutMs: 60_000 };
-    const [host] = compileMeshRoute([idle]).virtualHosts;
+    const [host] = compileMeshRoute([idle], routesOf).virtualHosts;
     assert.deepEqual(host?.routes[0]?.action, { kind: 'tunnel', how: 'forward', cluster: 'outbound/default/cache', idleTimeoutMs: 60_000 });
     assert.equal(tunnelFilter(idle).idleTimeoutMs, 60_000);
     assert.equal('idleTimeoutMs' in tunnelFilter(cache), false);
