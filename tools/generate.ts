@@ -15,6 +15,9 @@ import {
   type DescriptorProto,
   type EnumDescriptorProto,
   type FieldDescriptorProto,
+  FieldDescriptorProto_Label,
+  FieldDescriptorProto_Type,
+  FieldDescriptorProtoSchema,
   type FileDescriptorProto,
   FileDescriptorProtoSchema,
   FileDescriptorSetSchema,
@@ -65,14 +68,27 @@ const FOREIGN_OPTIONS = [
 ];
 const ENVOY_SUBSET = 'envoy-subset.json';
 const FOREIGN_SUBSET = 'foreign-subset.json';
+/** Envoy's contracts import it, and the copy beside them lacks it. Expressions are sent as text: nothing of it is needed but its name. */
+const EXPRESSIONS = 'google/api/expr/v1alpha1/syntax.proto';
 
 interface Subset {
   /** The file it comes from, for errors. */
   readonly source: string;
   readonly files: readonly string[];
   readonly messages: Readonly<Record<string, readonly string[]>>;
+  /** Fields that Envoy has got since the copy of its contracts that is compiled here, by message. */
+  readonly newer?: Readonly<Record<string, readonly NewerField[]>>;
   /** What a control plane serves, with the methods that it has, for reflection. */
   readonly services?: Readonly<Record<string, readonly string[]>>;
+}
+
+interface NewerField {
+  readonly name: string;
+  readonly number: number;
+  /** A message. */
+  readonly type: string;
+  readonly repeated?: true;
+  readonly oneof?: string;
 }
 
 interface Tools {
@@ -108,7 +124,18 @@ export async function generate(): Promise<'fresh' | 'generated'> {
 async function generateOwn(tools: Tools, work: string, result: string): Promise<void> {
   const sources = protoFiles(PROTO);
   const files = await compile(tools, [PROTO], sources, join(work, 'own.pb'));
-  await runPlugin(tools, files, sources, OWN_OPTIONS, join(result, 'own'));
+  // What travels inside of Envoy's resources is read as strictly as they are.
+  const isExtension = (source: string): boolean => source.startsWith('heddle/config/');
+  await Promise.all([
+    runPlugin(
+      tools,
+      files,
+      sources.filter((source) => !isExtension(source)),
+      OWN_OPTIONS,
+      join(result, 'own'),
+    ),
+    runPlugin(tools, files, sources.filter(isExtension), ENVOY_OPTIONS, join(result, 'own')),
+  ]);
   writeFileSync(join(result, 'descriptors.ts'), descriptorsModule(files));
 }
 
@@ -138,7 +165,10 @@ async function generateSubset(
   const overlay = join(work, 'overlay');
   mkdirSync(join(overlay, 'validate'), { recursive: true });
   writeFileSync(join(overlay, 'validate/validate.proto'), patchValidate(readFileSync(tools.validate, 'utf8')));
+  mkdirSync(join(overlay, dirname(EXPRESSIONS)), { recursive: true });
+  writeFileSync(join(overlay, EXPRESSIONS), 'syntax = "proto3"; package google.api.expr.v1alpha1; message Expr {}');
   const all = await compile(tools, [overlay, ...tools.envoy], subset.files, join(work, 'contracts.pb'));
+  addNewer(all, subset);
   const kept = prune(all, subset);
   const own = kept.filter((file) => file.messageType.length + file.enumType.length > 0).map((file) => file.name);
   const targets = own.filter((name) => !name.startsWith('google/protobuf/'));
@@ -300,6 +330,32 @@ function patchValidate(source: string): string {
   return source.replace(/^message (\w+)Rules \{/gm, (line, kind: string) =>
     without.has(kind) ? line : `${line}\n    optional bool ignore_empty = ${numbers[kind] ?? 8};`,
   );
+}
+
+function addNewer(files: readonly FileDescriptorProto[], { newer = {}, source }: Subset): void {
+  const known = new Map<string, DescriptorProto>();
+  for (const file of files) collectMessages(file.messageType, file.package, known);
+  for (const [messageName, fields] of Object.entries(newer)) {
+    const message = known.get(messageName);
+    if (message === undefined) throw new Error(`${source}: there is no message ${messageName}`);
+    for (const { name, number, type, repeated, oneof } of fields) {
+      if (message.field.some((field) => field.name === name || field.number === number))
+        throw new Error(`${source}: ${messageName} has the field ${name}, or one with its number, by itself`);
+      const oneofIndex = message.oneofDecl.findIndex((decl) => decl.name === oneof);
+      if (oneof !== undefined && oneofIndex === -1) throw new Error(`${source}: ${messageName} has no oneof ${oneof}`);
+      message.field.push(
+        create(FieldDescriptorProtoSchema, {
+          name,
+          number,
+          jsonName: name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()),
+          label: repeated === true ? FieldDescriptorProto_Label.REPEATED : FieldDescriptorProto_Label.OPTIONAL,
+          type: FieldDescriptorProto_Type.MESSAGE,
+          typeName: `.${type}`,
+          ...(oneof !== undefined && { oneofIndex }),
+        }),
+      );
+    }
+  }
 }
 
 /** Leaves of each file the listed messages with the listed fields, the enums these use, and of the imports those still needed. */

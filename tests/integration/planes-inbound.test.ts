@@ -179,7 +179,10 @@ test('bytes between two data planes show neither path, headers, nor body', async
   await registerInstance(cleanup, plane, await certificateOf(plane, 'echo'), { id: 'echo-2', service: 'echo', inbound });
   await untilEndpoints(near, 'echo', ['echo-1', 'echo-2']);
   const body = 'THE-BODY-IS-SECRET '.repeat(100);
-  for (let count = 0; count < 6; count++) {
+  const carried = (): number => recorded.reduce((sum, chunk) => sum + chunk.length, 0);
+  // Of six calls what they sent and what they got, whichever instance the others go to.
+  const enough = 6 * 2 * body.length;
+  for (let count = 0; count < 500 && carried() < enough; count++) {
     const answer = await call({
       proxy: through(near),
       url: 'http://echo/THE-PATH-IS-SECRET',
@@ -192,7 +195,7 @@ test('bytes between two data planes show neither path, headers, nor body', async
   }
   const wire = Buffer.concat(recorded);
   assert.ok(connections > 0);
-  assert.ok(wire.length > 3 * 2 * body.length, `${wire.length} bytes: half of the calls, both ways`);
+  assert.ok(wire.length >= enough, `only ${wire.length} bytes`);
   // RFC 8446 5.1: the first record is a handshake.
   assert.equal(recorded[0]?.[0], 22);
   for (const secret of ['IS-SECRET', 'POST', 'HTTP/1.1', 'x-token', 'x-heddle-peer', 'spiffe://'])

@@ -13,12 +13,17 @@ import {
   LOOPBACK,
   machine,
   meshOf,
-  SMALL_MESH,
   through,
   untilEndpoints,
   untilReady,
 } from '../support/planes.ts';
 
+const MESH = `
+mesh: test
+services:
+  echo: { port: 80, balance: round-robin, health: { http: /healthz, interval: 500ms, timeout: 500ms, unhealthyAfter: 3 } }
+  web: { port: 81 }
+`;
 const cleanup = new Cleanup();
 let plane: RunningControl;
 let east: RunningProxy;
@@ -27,7 +32,7 @@ let west: RunningProxy;
 let credential: string;
 
 before(async () => {
-  plane = await control(cleanup, { mesh: meshOf(SMALL_MESH) });
+  plane = await control(cleanup, { mesh: meshOf(MESH) });
   east = await machine(cleanup, plane, { node: 'east' });
   west = await machine(cleanup, plane, { node: 'west' });
   for (const [index, proxy] of [east, east, west].entries()) {

@@ -161,8 +161,8 @@ describe('a proxy without a control plane', () => {
     const proxy = await start(`
 listeners: [{ port: 0, service: web }, { port: 0, protocol: tcp, service: raw }]
 services:
-  web: { endpoints: ${endpoints} }
-  raw: { protocol: tcp, endpoints: ${endpoints} }
+  web: { balance: round-robin, endpoints: ${endpoints} }
+  raw: { protocol: tcp, balance: round-robin, endpoints: ${endpoints} }
 `);
     assert.equal(await bodies(await proxy.port('web'), 6), 'aaabbb');
     assert.equal(await bodies(await proxy.port('raw'), 6), 'aaabbb');
@@ -194,7 +194,7 @@ services:
     const proxy = await start(`
 listeners: [{ port: 0, service: web }]
 services:
-  web: { endpoints: ["${a.endpoint}", "${b.endpoint}"], health: { http: /healthz, interval: 100ms }, retry: off }
+  web: { balance: round-robin, endpoints: ["${a.endpoint}", "${b.endpoint}"], health: { http: /healthz, interval: 100ms }, retry: off }
 `);
     const port = await proxy.port('web');
     await waitFor('both', async () => (await bodies(port, 4)) === 'aabb');

@@ -45,8 +45,8 @@ const MESH = `
 mesh: interop
 services:
   shop: { port: 80 }
-  orders: { port: 8081, protocol: grpc, health: { interval: 300ms, timeout: 300ms }, retry: { attempts: 0 } }
-  patient: { port: 8082, protocol: grpc, retry: { attempts: 2 }, health: { interval: 300ms, timeout: 300ms } }
+  orders: { port: 8081, protocol: grpc, balance: round-robin, health: { interval: 300ms, timeout: 300ms }, retry: { attempts: 0 } }
+  patient: { port: 8082, protocol: grpc, retry: { attempts: 2, on: [reset], nonIdempotent: true }, health: { interval: 300ms, timeout: 300ms } }
   limited: { port: 8084, protocol: grpc, timeout: 400ms, retry: { attempts: 0 }, health: { interval: 300ms, timeout: 300ms } }
   bounded: { port: 8085, protocol: grpc, timeout: 4s, retry: { attempts: 0 }, health: { interval: 300ms, timeout: 300ms } }
   vault: { port: 8083, protocol: grpc, retry: { attempts: 0 } }

@@ -1,16 +1,25 @@
-// `npm run soak -- fuzz` and `npm run soak -- million`: what a long life among hostile peers does to a proxy. With --save, what was
-// measured goes to bench/results/soak.json.
+// `npm run soak -- fuzz` and `npm run soak -- million`: what a long life among hostile peers does to a proxy; `npm run soak -- restarts`: what
+// restarts without end do to its callers; `npm run soak -- faults`: what each fault of an instance does to them. With --save, what was measured goes
+// to bench/results.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { type RestartsReport, runRestarts } from '../chaos/support/restarts.ts';
+import { faultsTable, runFaults } from './faults.ts';
 import { type FuzzReport, runFuzz } from './fuzz.ts';
 import { type MillionReport, runMillion } from './million.ts';
 import { slopeMb, table } from './support/memory.ts';
 import type { HeldMemory } from './support/proxy.ts';
 
 const RESULTS = resolve(import.meta.dirname, '../../bench/results/soak.json');
+const FAULTS_RESULTS = resolve(import.meta.dirname, '../../bench/results/faults.json');
+const FAULTS_GUIDE = resolve(import.meta.dirname, '../../docs/guides/faults.md');
+/** Between these lines of the guide stands what was measured. */
+const FAULTS_MARKS = ['<!-- Written by `npm run soak -- faults --save`. -->', '<!-- End. -->'] as const;
 const USAGE = `usage: npm run soak -- fuzz [--minutes 10] [--seed N] [--at-once 50] [--rate 100] [--only N,N] [--brief] [--save]
-       npm run soak -- million [--requests 1000000] [--connections 10000] [--save]`;
+       npm run soak -- million [--requests 1000000] [--connections 10000] [--save]
+       npm run soak -- restarts [--count 1000] [--rate 300] [--save]
+       npm run soak -- faults [--repeats 5] [--rate 200] [--at-once 3] [--seconds 20] [--save]`;
 /** Resident memory at the end may be above that after a tenth of the run by this: pages that V8 keeps for its next objects. */
 const RESIDENT_SLACK_MB = 32;
 /** The same for what is held once all garbage is gone: tables that have grown with what there was at a time. */
@@ -129,6 +138,70 @@ function millionProblems({ load, idle, internalFaults }: MillionReport): string[
   return problems;
 }
 
+async function restarts(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      count: { type: 'string', default: '1000' },
+      rate: { type: 'string', default: '300' },
+      save: { type: 'boolean', default: false },
+    },
+  });
+  const report = await runRestarts({ count: Number(values.count), requestsPerSecond: Number(values.rate), say });
+  const problems = restartsProblems(report);
+  const figures = { ...report, problems };
+  say(JSON.stringify(figures, null, 2));
+  if (values.save) keep('restarts', figures);
+  return conclude(problems);
+}
+
+/** An instance that answers less of its share is not really in rotation; how even shares are is the balancer's matter. */
+const SHARE_LEAST = 0.05;
+
+function restartsProblems({ restarts: count, processes, clients }: RestartsReport): string[] {
+  const problems: string[] = [];
+  const begun = Object.values(processes).reduce((total, each) => total + each, 0);
+  if (begun !== count) problems.push(`${begun} processes were started in ${count} restarts`);
+  for (const [name, { sent, answered, failed, byInstance }] of Object.entries(clients)) {
+    if (failed > 0 || answered !== sent) problems.push(`${name}: ${answered} of ${sent} requests were answered, ${failed} failed`);
+    const shares = Object.entries(byInstance);
+    for (const [instance, answers] of shares)
+      if (answers < (sent / shares.length) * SHARE_LEAST) problems.push(`${name}: ${instance} answered only ${answers} of ${sent}`);
+  }
+  return problems;
+}
+
+async function faults(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      repeats: { type: 'string', default: '5' },
+      rate: { type: 'string', default: '200' },
+      'at-once': { type: 'string', default: '3' },
+      seconds: { type: 'string', default: '20' },
+      save: { type: 'boolean', default: false },
+    },
+  });
+  const report = await runFaults({
+    repeats: Number(values.repeats),
+    requestsPerSecond: Number(values.rate),
+    atOnce: Number(values['at-once']),
+    holdMs: Number(values.seconds) * 1_000,
+    say,
+  });
+  const text = faultsTable(report);
+  say(text);
+  if (values.save) {
+    writeFileSync(FAULTS_RESULTS, `${JSON.stringify(report, null, 2)}\n`);
+    const [begin, end] = FAULTS_MARKS;
+    const guide = readFileSync(FAULTS_GUIDE, 'utf8');
+    const [from, to] = [guide.indexOf(begin), guide.indexOf(end)];
+    if (from === -1 || to < from) throw new Error(`${FAULTS_GUIDE} has no place for the table: ${FAULTS_MARKS.join(' and ')}`);
+    writeFileSync(FAULTS_GUIDE, `${guide.slice(0, from + begin.length)}\n\n${text}\n\n${guide.slice(to)}`);
+  }
+  return conclude(report.problems);
+}
+
 function conclude(problems: readonly string[]): number {
   say(problems.length === 0 ? 'passed' : `FAILED:\n${problems.map((problem) => `- ${problem}`).join('\n')}`);
   return problems.length === 0 ? 0 : 1;
@@ -138,7 +211,7 @@ function conclude(problems: readonly string[]): number {
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
 const [what, ...args] = process.argv.slice(2);
-const run = { fuzz, million }[what ?? ''];
+const run = { fuzz, million, restarts, faults }[what ?? ''];
 if (run === undefined) process.stderr.write(`${USAGE}\n`);
 // At its natural end Node waits for writes that hostile connections have left behind, without end.
 process.exit(run === undefined ? 2 : await run(args));

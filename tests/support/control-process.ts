@@ -24,8 +24,8 @@ export class ControlProcess {
     cleanup.add(() => this.end('SIGKILL'));
   }
 
-  /** On a port that the system chooses; resolves when it serves. */
-  async start(yaml: string, options: readonly string[] = []): Promise<ControlRef> {
+  /** Resolves when it serves. `port`: default, the system chooses. */
+  async start(yaml: string, options: readonly string[] = [], port = 0): Promise<ControlRef> {
     await writeFile(this.#file, yaml);
     // Of the one before, which may have been killed.
     rmSync(join(this.stateDir, 'control.json'), { force: true });
@@ -35,7 +35,7 @@ export class ControlProcess {
       '--state-dir',
       this.stateDir,
       '--listen',
-      '127.0.0.1:0',
+      `127.0.0.1:${port}`,
       '--dns-listen',
       'off',
       '--rest-listen',
@@ -52,6 +52,12 @@ export class ControlProcess {
       if (child.exitCode !== null) throw new Error(`it ended: ${this.output}`);
       return this.#reach();
     });
+  }
+
+  /** Has it read a changed mesh file. */
+  async reload(yaml: string): Promise<void> {
+    await writeFile(this.#file, yaml);
+    this.signal('SIGHUP');
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -227,6 +227,7 @@ export async function registerInstance(
     healthReason: 'checks pass',
     leaseTtlMs: 60_000,
     expected: undefined,
+    drainTimeoutMs: 0,
   });
   await answered;
   return () =>
@@ -249,6 +250,7 @@ export async function proxy(
     adminToken: ADMIN_TOKEN,
     anonymousCalls: false,
     drainMs: 2_000,
+    drainTellMs: 2_000,
     network: nodeNetwork,
     clock: nodeClock,
     random: nodeRandom,

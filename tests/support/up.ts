@@ -6,6 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { openControl } from '../../packages/cli/src/control-client.ts';
+import { readProcesses } from '../../packages/cli/src/supervisor/leftovers.ts';
 import { Hopeless, waitFor } from './wait.ts';
 
 const MAIN = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
@@ -33,6 +35,7 @@ export interface RunningMesh {
   /** Everything it has printed. */
   output(): string;
   heddle(...args: readonly string[]): Promise<CommandResult>;
+  /** As `heddle get instances` lists them, without a process of its own each time. */
   instances(): Promise<ListedInstance[]>;
   /** Process id by name (`control`, `proxy`, `orders-1`). */
   pid(name: string): Promise<number>;
@@ -82,11 +85,7 @@ export async function startUp(yaml: string): Promise<RunningMesh> {
     proxy: { host: '127.0.0.1', port: proxy ?? 0 },
     output,
     heddle: (...more) => heddle([...more, '--state-dir', stateDirectory]),
-    async instances() {
-      const { code, stdout: text, stderr: why } = await heddle(['get', 'instances', '-o', 'json', '--state-dir', stateDirectory]);
-      if (code !== 0) throw new Error(why);
-      return JSON.parse(text) as ListedInstance[];
-    },
+    instances: () => listInstances(stateDirectory),
     pid: (name) => processId(stateDirectory, name),
     async stop() {
       if (child.exitCode === null) child.kill('SIGINT');
@@ -123,6 +122,19 @@ export async function freePorts(count: number): Promise<number[]> {
   const ports = servers.map((server) => (server.address() as AddressInfo).port);
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   return ports;
+}
+
+async function listInstances(stateDirectory: string): Promise<ListedInstance[]> {
+  const control = openControl(stateDirectory);
+  try {
+    const pids = new Map(readProcesses(stateDirectory).map(({ workload, pid }) => [workload, pid]));
+    return (await control.instances()).map(({ service: { namespace, name }, id, health, inbound }) => {
+      const pid = pids.get(`${namespace}/${name}/${id}`) ?? null;
+      return { instance: id, service: name, health, pid, inbound };
+    });
+  } finally {
+    control.close();
+  }
 }
 
 async function processId(stateDirectory: string, name: string): Promise<number> {

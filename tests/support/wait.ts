@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 export class Hopeless extends Error {}
 
 /** Resolves to the first value that is neither undefined nor false; throws with `what` and the last state when the deadline passes. */
-export async function waitFor<T>(what: string, probe: () => T | Promise<T>, deadlineMs = 20_000): Promise<Exclude<T, undefined | false>> {
+export async function waitFor<T>(what: string, probe: () => T | Promise<T>, deadlineMs = 60_000): Promise<Exclude<T, undefined | false>> {
   const end = Date.now() + deadlineMs;
   let last: unknown;
   for (;;) {

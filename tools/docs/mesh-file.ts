@@ -9,6 +9,7 @@ export interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
   readonly anyOf?: readonly Schema[];
+  readonly items?: Schema;
   readonly additionalProperties?: Schema | boolean;
 }
 
@@ -17,13 +18,14 @@ export function meshFilePage(schema: Schema): string {
   const service = typeof services?.additionalProperties === 'object' ? services.additionalProperties : {};
   return `# The mesh file
 
-<!-- Written by \`npm run docs\` from packages/core/src/config/schema.ts; change it there. -->
+<!-- Written by \`npm run docs\` from packages/core/src/config/schema/; change it there. -->
 
 One YAML file, \`heddle.yaml\`, describes a mesh. \`heddle validate\` reads it and reports every problem at once, each with its
 place, the reason and the mend. Unknown keys are errors, and so are keys that have no effect where they stand.
 
-Durations are a number with a unit: \`250ms\`, \`2s\`, \`1m\`, \`1h\`. Relative paths are relative to the file. For completion in an
-editor, put this line first:
+Durations are a number with a unit: \`250ms\`, \`2s\`, \`1m\`, \`1h\`. Percentages are a number with a sign, \`20%\` or \`0.5%\`; from 1% on the sign
+may be left out. Relative paths are relative to the file. Texts with \`{\`, \`}\`, \`[\`, \`]\`, \`,\`, \`#\` or \`: \` in them need quotes. For
+completion in an editor, put this line first:
 
 \`\`\`yaml
 # yaml-language-server: $schema=./packages/core/schema/heddle.schema.json
@@ -40,22 +42,79 @@ Each key below \`services\` is the name of a service: lower-case letters, digits
 
 ${table(service)}
 
-${nested(service, 'health')}
+${SERVICE_SECTIONS.map((path) => section(path.join('.'), service, path, path.length > 1 ? '###' : '##')).join('\n\n')}
 
-${nested(service, 'retry')}
+${section('routes', schema, ['routes'])}
 
-${nested(schema, 'security')}
+### A rule
 
-${nested(schema, 'discovery')}
+${table(mapAt(schema, ...RULE))}
+
+${RULE_SECTIONS.map((path) => section(path.join('.'), schema, [...RULE, ...path], '###')).join('\n\n')}
+
+${section('egress', schema, ['egress'])}
+
+${section('security', schema, ['security'])}
+
+${section('discovery', schema, ['discovery'])}
 `;
 }
 
-/** A section for the keys of a map below the given one. */
-function nested(schema: Schema, key: string): string {
-  const inner = schema.properties?.[key];
-  const map = inner?.properties === undefined ? inner?.anyOf?.find(({ properties }) => properties !== undefined) : inner;
-  if (inner === undefined || map === undefined) throw new Error(`the schema of the mesh file has no map at ${key}`);
-  return `## \`${key}\`\n\n${inner.description ?? ''}\n\n${table(map)}`;
+/** Maps below a service that have a table of their own. */
+const SERVICE_SECTIONS = [
+  ['health'],
+  ['balance'],
+  ['balance', 'hash'],
+  ['sticky'],
+  ['outlier'],
+  ['retry'],
+  ['hedge'],
+  ['breaker'],
+  ['concurrency'],
+  ['rateLimit'],
+];
+const RULE = ['routes', 'rules'];
+const RULE_SECTIONS = [
+  ['match'],
+  ['match', 'path'],
+  ['match', 'headers'],
+  ['match', 'grpc'],
+  ['to'],
+  ['mirror'],
+  ['headers'],
+  ['headers', 'request'],
+  ['rewrite'],
+  ['rewrite', 'path'],
+  ['redirect'],
+  ['respond'],
+  ['fault'],
+  ['fault', 'delay'],
+  ['fault', 'abort'],
+];
+
+/** A section for the keys of a map, with what is said about it. */
+function section(title: string, schema: Schema, path: readonly string[], level = '##'): string {
+  const { description = '' } = mapAt(schema, ...path.slice(0, -1)).properties?.[path.at(-1) ?? ''] ?? {};
+  return `${level} \`${title}\`\n\n${words(description)}\n\n${table(mapAt(schema, ...path))}`;
+}
+
+/** The map that stands below the keys, alone, in a list, or by a name. */
+function mapAt(schema: Schema, ...path: readonly string[]): Schema {
+  let map = schema;
+  for (const key of path) {
+    const inner = map.properties?.[key];
+    const found = inner === undefined ? undefined : mapIn(inner);
+    if (found === undefined) throw new Error(`the schema of the mesh file has no map at ${path.join('.')}`);
+    map = found;
+  }
+  return map;
+}
+
+function mapIn(schema: Schema): Schema | undefined {
+  if (schema.properties !== undefined) return schema;
+  const named = typeof schema.additionalProperties === 'object' ? [schema.additionalProperties] : [];
+  const inside = [...(schema.anyOf ?? []), ...(schema.items === undefined ? [] : [schema.items]), ...named];
+  return inside.map(mapIn).find((found) => found !== undefined);
 }
 
 function table(schema: Schema): string {
@@ -78,7 +137,7 @@ function standard(key: string, property: Schema, parent: Schema): string {
 }
 
 function isEmpty(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+  return value === '' || (typeof value === 'object' && value !== null && Object.keys(value).length === 0);
 }
 
 function code(value: unknown): string {

@@ -15,6 +15,7 @@ export {
   decodeResource,
   type EncodedResource,
   type EncodeOptions,
+  type RefusedRoute,
   encodeFor,
   encodeResource,
   type PackedResource,

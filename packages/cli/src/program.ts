@@ -5,7 +5,7 @@ import { CliError, exitCodeOf, formatError, type ExitCode } from './errors.ts';
 import { addDrain, addRestart } from './program/instances.ts';
 import { addRun, addUp } from './program/mesh.ts';
 import { addControl, addProxy } from './program/planes.ts';
-import { addCheck, addDescribe, addGet, addValidate } from './program/look.ts';
+import { addCheck, addDescribe, addExplain, addGet, addValidate } from './program/look.ts';
 import { addExport, addIdentity, addToken } from './program/identity.ts';
 import { addCapture } from './program/capture.ts';
 import { examples, takeOutcome } from './program/parts.ts';
@@ -74,6 +74,7 @@ function buildProgram(): Command {
     addRun,
     addGet,
     addDescribe,
+    addExplain,
     addCheck,
     addDrain,
     addRestart,

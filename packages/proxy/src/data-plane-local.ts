@@ -167,7 +167,11 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
   configDump(): object {
     return {
       node: this.node,
-      listeners: [...this.listeners.values()].map((listener) => ({ ...listener.config, status: listener.status(), ...listener.describeLoad() })),
+      listeners: [...this.listeners.values()].map((listener) => ({
+        ...listener.config,
+        status: listener.status(),
+        ...listener.describeLoad(),
+      })),
       routes: [...this.routeConfigs.values()],
       clusters: [...this.clusters.clusters()].map((cluster) => cluster.describe()),
       endpoints: [...this.endpointSets.values()],

@@ -95,6 +95,9 @@ describe('outliers', () => {
     const { outlier: _outlier, ...rest } = config;
     await mustApply(plane, { kind: 'cluster', upserts: [rest as never], removed: [] });
     assert.equal(hostsOf(made)[1]?.health, 'healthy');
+    const then = instances[1]!.requests;
+    for (let call = 0; call < 12; call++) await client.call();
+    assert.equal(instances[1]!.requests, then + 6);
   });
 
   test('the last instances stay, however bad they are, and a list that comes anew changes nothing', async () => {

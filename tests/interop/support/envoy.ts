@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runCommandLine } from '@heddle/cli';
 import { type Cleanup, type ControlRef, LOOPBACK, temporaryDirectory } from '../../support/planes.ts';
-import { waitFor } from '../../support/wait.ts';
+import { Hopeless, waitFor } from '../../support/wait.ts';
 import { freePort, type Running, start } from './programs.ts';
 
 const MAIN = fileURLToPath(new URL('../../../packages/cli/src/main.ts', import.meta.url));
@@ -56,7 +56,7 @@ export class ControlProcess {
     this.#output = '';
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => void (this.#output += chunk));
     await waitFor('the control plane', () => {
-      if (child.exitCode !== null) throw new Error(this.#output);
+      if (child.exitCode !== null) throw new Hopeless(this.#output);
       return this.#output.includes('control plane is up');
     });
   }
@@ -132,7 +132,7 @@ export async function startEnvoy(cleanup: Cleanup, program: string, plane: Contr
   const running = start(cleanup, program, ['-c', file, '--concurrency', '1', '--disable-hot-restart', '--log-level', 'warning']);
   const ask = async (path: string): Promise<Response> => fetch(`http://${LOOPBACK}:${admin}${path}`);
   await waitFor(`Envoy of ${instance}`, async () => {
-    if (running.child.exitCode !== null) throw new Error(running.output());
+    if (running.child.exitCode !== null) throw new Hopeless(running.output());
     return (await ask('/ready')).status === 200;
   });
   const port = (name: string): number => ports.get(name) ?? 0;

@@ -10,13 +10,13 @@ import type {
   MirrorPolicy,
   PathMatch,
   PathRewrite,
-  RateLimit,
   RedirectAction,
   RequestMatch,
   RespondAction,
   RetryPolicy,
   Route,
   RouteConfig,
+  RouteRateLimit,
   SessionPolicy,
   TextMatch,
   TunnelAction,
@@ -156,15 +156,19 @@ const fault: fc.Arbitrary<FaultPolicy> = partly<FaultPolicy>(
   'delay',
   'abort',
 );
-const rateLimit: fc.Arbitrary<RateLimit> = record<RateLimit>({
-  requests: fc.integer({ min: 1 }),
-  perMs: durationMs,
-  burst: fc.integer({ min: 1 }),
-  by: fc.oneof(
-    record<{ kind: 'all' | 'identity' }>({ kind: fc.constantFrom('all', 'identity') }),
-    record<RateLimit['by']>({ kind: fc.constant('header'), name: token }),
-  ),
-});
+const rateLimit: fc.Arbitrary<RouteRateLimit> = partly<RouteRateLimit>(
+  {
+    requests: fc.integer({ min: 1 }),
+    perMs: durationMs,
+    burst: fc.integer({ min: 1 }),
+    by: fc.oneof(
+      record<{ kind: 'all' | 'identity' }>({ kind: fc.constantFrom('all', 'identity') }),
+      record<RouteRateLimit['by']>({ kind: fc.constant('header'), name: token }),
+    ),
+    match: requestMatch,
+  },
+  'match',
+);
 
 const plainMatch: fc.Arbitrary<RequestMatch> = path.map((value) => ({ kind: 'request', path: { kind: 'prefix', value } }));
 const matchAndAction: fc.Arbitrary<Pick<Route, 'match' | 'action'>> = fc.oneof(

@@ -35,6 +35,8 @@ const CONTROL_CLUSTER = 'heddle-control';
 const EXTENSIONS = 'type.googleapis.com/envoy.extensions';
 /** Of the whole process; beyond it connections are refused before memory is. */
 const CONNECTIONS_MAX = 50_000;
+/** Steps of one regular expression. Those of a mesh file have 1,000; what is put around them depends on lengths that the mesh bounds, too. */
+const PROGRAM_SIZE_MAX = 32_767;
 
 export function envoyBootstrap(input: EnvoyBootstrapInput): string {
   const { namespace, service, instance, adminPort, locality } = input;
@@ -164,10 +166,11 @@ overload_manager:
         "@type": ${EXTENSIONS}.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig
         max_active_downstream_connections: ${CONNECTIONS_MAX}
 
-# Change a setting of the running Envoy with POST /runtime_modify on the admin port.
+# Change a setting of the running Envoy with POST /runtime_modify on the admin port. Without the first, Envoy refuses regular expressions
+# of more than 100 steps, which paths with variables and lists of methods may take; the mesh bounds them where they are declared.
 layered_runtime:
   layers:
-    - { name: static, static_layer: {} }
+    - { name: static, static_layer: { re2.max_program_size.error_level: ${PROGRAM_SIZE_MAX} } }
     - { name: admin, admin_layer: {} }
 `;
 

@@ -88,7 +88,7 @@ function line(row: EventRow, output: OutputFormat, palette: Palette): string {
   return `${time}  ${colored(row, palette)}${' '.repeat(Math.max(0, KIND_CHARS - kind.length))}  ${subject}  ${message}\n`;
 }
 
-const BAD: readonly string[] = ['instance-expired', 'mass-expiry', 'data-plane-rejected'];
+const BAD: readonly string[] = ['instance-expired', 'mass-expiry', 'data-plane-rejected', 'route-refused'];
 
 function colored({ kind, message }: EventRow, palette: Palette): string {
   if (BAD.includes(kind) || (kind === 'instance-health' && message.includes('→ unhealthy'))) return palette.bad(kind);

@@ -1,10 +1,13 @@
 // The commands that look: at a running mesh, or at a mesh file.
 import type { Command } from 'commander';
 import type { CheckOptions } from '../commands/check.ts';
+import type { DescribeInstanceOptions } from '../commands/describe-instance.ts';
 import type { DescribeProxyOptions } from '../commands/describe-proxy.ts';
+import type { ExplainOptions } from '../commands/explain.ts';
+import { askedHeader, askedProxy } from '../commands/explain-options.ts';
 import type { GetOptions, Kind } from '../commands/get.ts';
 import type { ValidateOptions } from '../commands/validate.ts';
-import { name } from '../options.ts';
+import { instanceName, name } from '../options.ts';
 import { examples, output, result, stateDirectory } from './parts.ts';
 
 export function addGet(program: Command): void {
@@ -34,9 +37,10 @@ export function addGet(program: Command): void {
 export function addDescribe(program: Command): void {
   const command = program
     .command('describe')
-    .summary('show everything about one proxy')
+    .summary('show everything about one proxy or one instance')
     .description('Shows everything that the control plane knows about one thing.')
-    .addHelpText('after', examples('heddle describe proxy node-1'));
+    .addHelpText('after', examples('heddle describe proxy node-1', 'heddle describe instance orders-1'));
+  addDescribeInstance(command);
   command
     .command('proxy')
     .summary('show what a proxy was given, what it has taken, and what it carries')
@@ -59,6 +63,65 @@ admin API.
     .action(
       result(async (node: string, options: DescribeProxyOptions) =>
         (await import('../commands/describe-proxy.ts')).describeProxy(node, options),
+      ),
+    );
+}
+
+function addDescribeInstance(command: Command): void {
+  command
+    .command('instance')
+    .summary('show what an instance is, why its health is what it is, and what happened to it')
+    .description(
+      'Shows one instance: where it runs, every piece of evidence that the verdict about it is made from, which data planes have applied the newest endpoints, and its latest events.',
+    )
+    .argument(
+      '<instance>',
+      'its name in `heddle get instances`, with service and namespace before it where several have it: orders/orders-1',
+    )
+    .option('--service <name>', 'the service that it is of', name)
+    .option('--namespace <name>', 'namespace of that service', name, 'default')
+    .addOption(output())
+    .addOption(stateDirectory())
+    .addHelpText('after', examples('heddle describe instance orders-1', 'heddle describe instance orders-1 --service orders -o json'))
+    .action(
+      result(async (instance: string, options: DescribeInstanceOptions) =>
+        (await import('../commands/describe-instance.ts')).describeInstance(instance, options),
+      ),
+    );
+}
+
+export function addExplain(program: Command): void {
+  program
+    .command('explain')
+    .summary('show what a proxy would do with a request, and why')
+    .description(
+      'Shows what the proxy of this machine would do with a request, by the configuration that it has applied: listener, route, rules, balancer, instances with what speaks against them, limits and access. Nothing is sent. Exit code 1 when the request would be refused.',
+    )
+    .argument('<method>', 'of the request: GET, POST, …; CONNECT for services of bytes')
+    .argument('<url>', 'as a client would ask for it: http://orders/items?page=2; with CONNECT host and port: cache:6379')
+    .option('--from <service>', 'who calls: a service, or one of its workloads (default: whoever calls without saying who it is)')
+    .option('--header <name:value>', 'a header that the request has; several times', askedHeader)
+    .option(
+      '--proxy <address>',
+      'of the admin API of the proxy: PORT or HOST:PORT (default: that of `heddle up` in the state directory, else 15020)',
+      askedProxy,
+    )
+    .option('--admin-token-file <file>', 'token of the admin API (default: proxy-<node>.token in the state directory)')
+    .option('--node <name>', 'name of the proxy (default: that of this machine; of `heddle run`: the instance)', instanceName)
+    .addOption(output())
+    .addOption(stateDirectory())
+    .addHelpText(
+      'after',
+      examples(
+        'heddle explain GET http://orders/items --from web',
+        'heddle explain POST http://orders/items --from web --header x-user:ann --header x-request-timeout:500ms',
+        'heddle explain CONNECT cache:6379 --from web',
+        'heddle explain GET http://orders/ -o json',
+      ),
+    )
+    .action(
+      result(async (method: string, url: string, options: ExplainOptions) =>
+        (await import('../commands/explain.ts')).explain(method, url, options),
       ),
     );
 }

@@ -70,6 +70,7 @@ export function addProxy(program: Command): void {
         'dnsPort',
         'joinTokenFile',
         'anonymousCalls',
+        'drainWait',
         'stateDir',
       ]),
     )

@@ -3,7 +3,8 @@ import { Writable } from 'node:stream';
 import { DEFAULT_RESTART_POLICY, type RestartPolicy } from '@heddle/core';
 import { processStart } from './process-info.ts';
 
-const DEADLINE_MS = 15_000;
+/** Longer than anything takes on a machine that does much else. */
+const DEADLINE_MS = 60_000;
 
 /** Polls until the value is there; throws with the description when it does not come. */
 export async function until<T>(what: string, probe: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {

@@ -99,7 +99,7 @@ describe('instances restarted one by one', () => {
     const broken = new Bench();
     broken.starts = false;
     assert.equal(await broken.restart(), false);
-    assert.deepEqual(broken.done, ['orders-1 leave 5', 'orders-1 relaunch']);
+    assert.deepEqual(broken.done, ['orders-1 leave 5', 'orders-1 relaunch', 'orders-1 return']);
     const interrupted = new Bench();
     assert.equal(await interrupted.restart(false, AbortSignal.abort()), false);
     assert.deepEqual(interrupted.done, ['orders-1 leave 5']);

@@ -63,7 +63,11 @@ async function restartOne(
   }
   if (trouble !== undefined) step('warned', trouble.message);
   step('stopping', `is out of rotation: ${left?.dataPlanes ?? 0} data planes have acknowledged`);
-  if (!(await process.relaunch())) return 'could not be started again; its own lines say why';
+  if (!(await process.relaunch())) {
+    // It is tried again by itself, as after a crash.
+    await process.return().catch(() => {});
+    return 'could not be started again; its own lines say why';
+  }
   // Only now: its proxy would find the process that is ending healthy.
   await process.return();
   step('started', `has started (process ${process.status.pid ?? '?'})`);

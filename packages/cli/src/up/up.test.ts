@@ -81,9 +81,10 @@ describe('the environment of a process', () => {
   };
 
   it('says where to listen, where others are and who it is', () => {
-    assert.deepEqual(processEnvironment({ PATH: '/bin' }, { LOG: 'x' }, place), {
+    assert.deepEqual(processEnvironment({ PATH: '/bin' }, { LOG: 'x', HEDDLE_LOAD_REPORTS: 'off' }, place), {
       PATH: '/bin',
       LOG: 'x',
+      HEDDLE_LOAD_REPORTS: 'off',
       HOST: '127.0.0.1',
       PORT: '20001',
       HEDDLE_SERVICE: 'web',

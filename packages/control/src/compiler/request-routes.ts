@@ -12,6 +12,7 @@ import type {
   RuleMirror,
   Service,
   ServiceRef,
+  SessionPolicy,
   TrafficRule,
   WeightedCluster,
 } from '@heddle/core';
@@ -45,9 +46,13 @@ function withoutKind({ requestHeaders, responseHeaders, fault, rateLimits }: Omi
 
 /** To all instances, as the service has it. */
 function toAll(service: Service): ForwardAction {
-  const { hash, timeoutMs, idleTimeoutMs, retry, hedge } = service;
+  const { hash, timeoutMs, idleTimeoutMs, retry, hedge, session } = service;
   const clusters = [{ cluster: outboundName(service), weight: 1 }];
-  return { kind: 'forward', clusters, hash, timeoutMs, idleTimeoutMs, retry, ...(hedge === undefined ? {} : { hedge }) };
+  return {
+    ...{ kind: 'forward', clusters, hash, timeoutMs, idleTimeoutMs, retry },
+    ...(hedge === undefined ? {} : { hedge }),
+    ...(session === undefined ? {} : { session }),
+  };
 }
 
 /** Services that are gone get no share; when all are, callers are told so. Declarations that name them are refused: it is a matter of moments. */
@@ -57,6 +62,7 @@ function forward(service: Service, { name }: TrafficRule, action: RuleForward, f
   const { splitByHash, rewrite } = action;
   const hedge = action.hedge ?? service.hedge;
   const mirrors = (action.mirrors ?? []).filter((target) => isCallable(target, find));
+  const session = sessionOf(present, find);
   return {
     kind: 'forward',
     clusters: present.map(clusterOf),
@@ -68,6 +74,7 @@ function forward(service: Service, { name }: TrafficRule, action: RuleForward, f
     ...(hedge === undefined || hedge === false ? {} : { hedge }),
     ...(rewrite === undefined ? {} : { rewrite }),
     ...(mirrors.length === 0 ? {} : { mirrors: mirrors.map((mirror) => ({ cluster: targetName(mirror), percent: mirror.percent })) }),
+    ...(session === undefined ? {} : { session }),
   };
 }
 
@@ -98,6 +105,15 @@ function hashOf(service: Service, targets: readonly Destination[], find: FindSer
     if (hash.length > 0) return hash;
   }
   return service.hash;
+}
+
+/** Of the first destination whose clusters have one: a route can have one only. */
+function sessionOf(targets: readonly Destination[], find: FindService): SessionPolicy | undefined {
+  for (const target of targets) {
+    const session = find(target.service)?.session;
+    if (session !== undefined) return session;
+  }
+  return undefined;
 }
 
 function gone(service: Service, rule: string, { to }: RuleForward): RespondAction {

@@ -30,13 +30,13 @@ export class Departures {
     const isTooMany = known.length >= STREAMS_PER_NODE_MAX;
     const kept = isTooMany ? { ...departed, stream: undefined } : departed;
     this.#byNode.set(node, isTooMany ? [kept] : [...known, kept]);
-    this.#forgetOld(nowMs);
+    this.forgetOld(nowMs);
     return kept;
   }
 
   /** Those that still count. */
   *all(nowMs: number): Iterable<Departed> {
-    this.#forgetOld(nowMs);
+    this.forgetOld(nowMs);
     for (const ofNode of this.#byNode.values()) for (const departed of ofNode) if (departed.untilMs > nowMs) yield departed;
   }
 
@@ -48,12 +48,14 @@ export class Departures {
     return known;
   }
 
-  #forgetOld(nowMs: number): void {
+  /** Those that count no more. False: nobody is left. */
+  forgetOld(nowMs: number): boolean {
     for (const [node, ofNode] of this.#byNode) {
       const isOver = (ofNode.at(-1)?.untilMs ?? 0) <= nowMs;
-      if (!isOver && this.#byNode.size <= NODES_MAX) return;
+      if (!isOver && this.#byNode.size <= NODES_MAX) break;
       this.#byNode.delete(node);
     }
+    return this.#byNode.size > 0;
   }
 }
 

@@ -162,6 +162,7 @@ describe('the desk of drains', () => {
     closed.close();
     bench.clock.advance(DRAIN_TIMEOUT_MS_MAX);
     assert.equal(closed.progress().outcome, 'waiting');
+    assert.equal(bench.clock.pending, 0);
   });
 
   it('asks a thousand streams once, and from then on the one that answers', () => {

@@ -9,7 +9,7 @@ import { instanceName } from '../registry/keys.ts';
 import type { Registry } from '../registry/registry.ts';
 import { DrainBarrier } from './barrier.ts';
 import type { DrainProgress } from './barrier.ts';
-import { Departures } from './departures.ts';
+import { DEPARTED_MS, Departures } from './departures.ts';
 import type { Departed } from './departures.ts';
 import { hasSpoken } from './stream.ts';
 import type { DrainStream } from './stream.ts';
@@ -47,6 +47,7 @@ export class DrainDesk {
   readonly #options: DrainDeskOptions;
   readonly #departures = new Departures();
   readonly #drains = new Set<Drain>();
+  #timer: Timer | undefined;
 
   constructor(options: DrainDeskOptions) {
     this.#options = options;
@@ -91,12 +92,23 @@ export class DrainDesk {
     if (node !== '' && session.subscription('endpoints') !== undefined) {
       const departed = this.#departures.add(node, stream, this.#options.clock.nowMs());
       for (const drain of this.#drains) drain.lost(departed);
+      this.#forgetLater();
     }
     for (const drain of this.#drains) drain.ended(stream);
   }
 
   close(): void {
+    this.#timer?.cancel();
     for (const drain of [...this.#drains]) drain.close();
+  }
+
+  /** What a stream held is not kept for longer than it counts. */
+  #forgetLater(): void {
+    const { clock } = this.#options;
+    this.#timer ??= clock.after(DEPARTED_MS, () => {
+      this.#timer = undefined;
+      if (this.#departures.forgetOld(clock.nowMs())) this.#forgetLater();
+    });
   }
 }
 

@@ -13,6 +13,7 @@ export type EventKind =
   | 'data-plane-connected'
   | 'data-plane-disconnected'
   | 'data-plane-rejected'
+  | 'route-refused'
   | 'token-created'
   | 'identity-renewed-late';
 

@@ -27,6 +27,11 @@ export class ManualClock implements Clock {
     return { cancel: () => this.#pending.delete(pending) };
   }
 
+  /** Timers that have not fired. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
   /** Runs what falls due, in order, with the clock at its due time. */
   advance(byMs: number): void {
     const endMs = this.#nowMs + byMs;

@@ -4,10 +4,12 @@ import { describe, test } from 'node:test';
 import type { Instance, ResourceKind, Service } from '@heddle/core';
 import { Compiler } from '../compiler/compiler.ts';
 import type { NodeScope } from '../compiler/compiler.ts';
+import type { EventSink } from '../events/sink.ts';
 import type { ServiceView } from '../registry/view.ts';
 import { instance, service, silent } from '../testing/mesh.ts';
 import { KINDS } from './encoded-maps.ts';
 import { Publisher } from './publisher.ts';
+import { RefusedRoutes } from './refused-routes.ts';
 import { ScopedSource } from './scoped-source.ts';
 
 const scope: NodeScope = { node: 'node-1', flavour: 'heddle', outboundProxy: undefined, identityDir: undefined, mayHost: () => true };
@@ -18,6 +20,7 @@ class Mesh {
   readonly publisher: Publisher;
   readonly #compiler: Compiler;
   readonly errors: string[] = [];
+  readonly events: string[] = [];
 
   constructor(names: readonly string[]) {
     for (const name of names) this.#views.set(`default/${name}`, { service: service(name), instances: [] });
@@ -31,7 +34,9 @@ class Mesh {
     };
     this.#compiler = new Compiler({ source, trustDomain: 'shop.test', rootsPem: 'pem' });
     const logger = { ...silent, error: (_fields: object, text: string) => this.errors.push(text) };
-    this.publisher = new Publisher({ compiler: this.#compiler, encode: { trustDomain: 'shop.test' }, logger });
+    const events: EventSink = { record: (kind, subject, message) => this.events.push(`${kind} ${subject}: ${message}`) };
+    const refused = new RefusedRoutes({ events, logger: silent });
+    this.publisher = new Publisher({ compiler: this.#compiler, encode: { trustDomain: 'shop.test' }, refused, logger });
   }
 
   setInstances(name: string, instances: readonly Instance[]): void {

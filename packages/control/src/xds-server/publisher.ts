@@ -2,17 +2,19 @@
 // kept in maps that all streams share. Who wants what is indexed by name: a change costs its own encoding and the streams that want it,
 // whatever else there is.
 import { encodeFor } from '@heddle/api';
-import type { EncodeOptions, EncodedResource } from '@heddle/api';
+import type { EncodeOptions, EncodedResource, RefusedRoute } from '@heddle/api';
 import type { DataPlaneFlavour, PublishedResource, PublishedTypes, ResourceKind } from '@heddle/core';
 import type { Logger } from '@heddle/runtime';
 import type { CompiledChange, Compiler, NodeScope } from '../compiler/compiler.ts';
 import { KINDS, emptyMaps } from './encoded-maps.ts';
 import type { EncodedMaps, MutableEncodedMaps } from './encoded-maps.ts';
+import type { RefusedRoutes } from './refused-routes.ts';
 import { Subscriptions } from './subscriptions.ts';
 
 export interface PublisherOptions {
   readonly compiler: Compiler;
-  readonly encode: EncodeOptions;
+  readonly encode: Omit<EncodeOptions, 'onRefused'>;
+  readonly refused: RefusedRoutes;
   readonly logger: Logger;
 }
 
@@ -99,6 +101,7 @@ export class FlavourPublisher {
 
   #replace(kind: ResourceKind, name: string, resource: PublishedResource | undefined): void {
     const encoded = resource === undefined ? [] : this.#encode(kind, resource);
+    if (resource === undefined) this.#noteRefused(kind, name, []);
     // What cannot be encoded leaves the last good one in place.
     if (encoded === undefined) return;
     for (const old of this.#givenBy(kind, name))
@@ -129,13 +132,20 @@ export class FlavourPublisher {
     this.subscriptions.tell(kind, name);
   }
 
+  #noteRefused(kind: ResourceKind, name: string, routes: readonly RefusedRoute[]): void {
+    if (this.#flavour !== 'heddle') this.#options.refused.replace(this.#flavour, `${kind} ${name}`, routes);
+  }
+
   /** Undefined: it cannot be encoded, which has been logged. */
   #encode(kind: ResourceKind, resource: PublishedResource): readonly EncodedResource[] | undefined {
     if (this.#encoded.has(resource)) return this.#encoded.get(resource);
     const { encode, logger } = this.#options;
     let encoded: readonly EncodedResource[] | undefined;
     try {
-      encoded = encodeFor(this.#flavour, kind, resource as PublishedTypes[typeof kind], encode);
+      const routes: RefusedRoute[] = [];
+      const onRefused: EncodeOptions['onRefused'] = (_rejection, route) => routes.push(route);
+      encoded = encodeFor(this.#flavour, kind, resource as PublishedTypes[typeof kind], { ...encode, onRefused });
+      this.#noteRefused(kind, 'name' in resource ? resource.name : resource.cluster, routes);
     } catch (error) {
       logger.error(
         { kind, flavour: this.#flavour, error: (error as Error).message },

@@ -20,6 +20,7 @@ import type { AttachedInstances, AttachedStream } from './attached-instances.ts'
 import type { ConnectedProxy } from './applied.ts';
 import type { NodeInfo } from './node-info.ts';
 import { Publisher } from './publisher.ts';
+import { RefusedRoutes } from './refused-routes.ts';
 import { ScopedSource } from './scoped-source.ts';
 import { DELTA, STATE_OF_THE_WORLD, addSingleTypeServices } from './single-type.ts';
 import { AdsStream } from './stream.ts';
@@ -78,7 +79,12 @@ export class AdsServer {
     this.#options = options;
     this.#events = new DataPlaneEvents(options.events);
     this.#compiler = new Compiler({ source: options.registry, trustDomain: options.trustDomain, rootsPem: options.rootsPem });
-    this.#publisher = new Publisher({ compiler: this.#compiler, encode: { trustDomain: options.trustDomain }, logger: options.logger });
+    this.#publisher = new Publisher({
+      compiler: this.#compiler,
+      encode: { trustDomain: options.trustDomain },
+      refused: new RefusedRoutes(options),
+      logger: options.logger,
+    });
     this.drains = new DrainDesk({
       ...options,
       streams: () => this.#open,

@@ -53,6 +53,12 @@ describe('least response time', () => {
     assert.ok(healed >= 0 && healed <= 14, `back after ${healed} s`);
   });
 
+  it('tries every host, also when there are few requests and the others are known to be fast', () => {
+    const picks = drive(create(fleet(3)), 20, 1_000, () => ({ elapsedMs: 5 }));
+    const seen = new Set(picks.flatMap((second) => [...(second?.keys() ?? [])]));
+    assert.equal(seen.size, 3);
+  });
+
   it('notices a host that answers nothing any more while its requests wait', () => {
     const picks = drive(create(fleet(4)), 3, 10, ({ name }, nowMs) => ({ elapsedMs: name === 'h2' && nowMs >= 1_000 ? 60_000 : 6 }));
     assert.ok((picks[1]?.get('h2') ?? 0) <= 4, `${picks[1]?.get('h2')}`);

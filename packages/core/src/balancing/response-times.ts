@@ -44,10 +44,14 @@ export class ResponseTimes<H extends BalancedHost> {
     member.latencyAtMs = nowMs;
   }
 
-  /** What a request to the host would take. Hosts of which nothing is known are like the others. */
+  /**
+   * What a request to the host would take. A host of which nothing is known is tried: what is known of the others comes down with time, and it
+   * would never be as good. Until it has answered, it is like the others.
+   */
   expectedMs(member: Member<H>, nowMs: number): number {
     const mean = this.mean();
-    const knownMs = member.latencyMs === 0 ? mean : member.latencyMs * Math.exp(-Math.max(0, nowMs - member.latencyAtMs) / DECAY_MS);
+    const unknownMs = member.inFlight === 0 ? 0 : mean;
+    const knownMs = member.latencyMs === 0 ? unknownMs : member.latencyMs * Math.exp(-Math.max(0, nowMs - member.latencyAtMs) / DECAY_MS);
     // How long a request is without an answer there, at least.
     const stallMs = member.inFlight === 0 ? 0 : Math.min(nowMs - member.quietSinceMs, STALL_MAX * mean);
     return Math.max(knownMs, ESTIMATE_MIN * mean, stallMs);

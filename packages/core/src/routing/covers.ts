@@ -14,8 +14,8 @@ export function covers(outer: RequestMatch, inner: RequestMatch): boolean {
     coversPath(outer.path, inner.path) &&
     coversMethods(outer.methods, inner.methods) &&
     coversAuthority(outer.authority, inner.authority) &&
-    coversFields(outer.headers, inner.headers, (name) => name.toLowerCase()) &&
-    coversFields(outer.query, inner.query, (name) => name)
+    coversFields(outer.headers, inner.headers, true) &&
+    coversFields(outer.query, inner.query, false)
   );
 }
 
@@ -85,16 +85,18 @@ function folded(match: TextMatch): TextMatch {
 }
 
 /** Each condition of the outer one follows from one of the inner one. */
-function coversFields(outer: readonly FieldMatch[] = [], inner: readonly FieldMatch[] = [], keyOf: (name: string) => string): boolean {
-  return outer.every((condition) => inner.some((given) => keyOf(given.name) === keyOf(condition.name) && follows(condition, given)));
+function coversFields(outer: readonly FieldMatch[] = [], inner: readonly FieldMatch[] = [], areHeaders: boolean): boolean {
+  const keyOf = ({ name }: FieldMatch): string => (areHeaders ? name.toLowerCase() : name);
+  return outer.every((condition) => inner.some((given) => keyOf(given) === keyOf(condition) && follows(condition, given, areHeaders)));
 }
 
-function follows(condition: FieldMatch, given: FieldMatch): boolean {
+function follows(condition: FieldMatch, given: FieldMatch, areHeaders: boolean): boolean {
   if (condition.invert === true) {
     if (condition.match === undefined) return given.match === undefined && given.invert === true;
     // A missing one fits whatever is inverted.
     if (given.invert === true) return given.match === undefined || coversText(given.match, condition.match);
-    return given.match !== undefined && excludes(condition.match, given.match);
+    // A header may have another line, which fits; of a parameter only the first counts.
+    return !areHeaders && given.match !== undefined && excludes(condition.match, given.match);
   }
   if (given.invert === true) return false;
   return condition.match === undefined || (given.match !== undefined && coversText(condition.match, given.match));

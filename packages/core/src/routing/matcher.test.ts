@@ -221,11 +221,25 @@ describe('the first route that fits', () => {
     assert.ok(!fits(undefined, '', true) && fits(undefined, undefined, true));
   });
 
-  it('sees several lines of one header joined by a comma', () => {
-    const match = matching('/', { headers: [{ name: 'x-a', match: { kind: 'exact', value: '1,2' } }] });
+  it('looks at each line of a header by itself, so that nobody gets past a rule by a line of his own', () => {
+    const is = (value: string, invert = false): RequestMatch =>
+      matching('/', { headers: [{ name: 'X-A', match: { kind: 'exact', value }, ...(invert && { invert }) }] });
     const lines = (...values: string[]): Partial<PlainRequestParts> => ({ headers: values.map((value) => ['x-a', value] as const) });
-    assert.ok(takes(match, lines('1', '2')));
-    assert.ok(!takes(match, lines('2', '1')) && !takes(match, lines('1')));
+    for (const values of [['1'], ['1', '2'], ['2', '1'], ['', '2', '1']]) {
+      assert.ok(takes(is('1'), lines(...values)), values.join());
+      assert.ok(!takes(is('1', true), lines(...values)), values.join());
+    }
+    assert.ok(!takes(is('1,2'), lines('1', '2')) && takes(is('1,2'), lines('1,2')));
+    assert.ok(!takes(is('1'), lines('1,2')) && takes(is('1', true), lines('1,2')));
+    const cookie = matching('/', { headers: [{ name: 'cookie', match: { kind: 'exact', value: 'a=1; b=2' } }] });
+    assert.ok(
+      takes(cookie, {
+        headers: [
+          ['cookie', 'a=1'],
+          ['cookie', 'b=2'],
+        ],
+      }),
+    );
   });
 
   it('compares query parameters as they are sent, the first of several', () => {

@@ -13,10 +13,11 @@ export interface RequestView {
   readonly authority: string;
   /**
    * Value of a header, without white space around it; undefined: there is none. Several lines of one name are joined by a comma and nothing
-   * else, as Envoy compares them; those of `cookie` by `; ` (RFC 9113 §8.2.3).
+   * else; those of `cookie` by `; ` (RFC 9113 §8.2.3).
    * @param name in lower case.
+   * @param line that line alone, counted from 0. A `cookie` is one line in any case.
    */
-  header(name: string): string | undefined;
+  header(name: string, line?: number): string | undefined;
   /** Of the client in front of the first data plane, without a port; empty: not known. */
   readonly sourceAddress: string;
   /** SPIFFE id of the calling service; empty: not known. */
@@ -63,7 +64,7 @@ export class PlainRequest implements RequestView {
   readonly authority: string;
   readonly sourceAddress: string;
   readonly sourceIdentity: string;
-  private readonly headers = new Map<string, string>();
+  private readonly lines = new Map<string, string[]>();
 
   /** @param request `headers`: lines in order, names in any case. Absent parts are empty, the path `/`, the method GET. */
   constructor(request: PlainRequestParts) {
@@ -74,13 +75,16 @@ export class PlainRequest implements RequestView {
     this.sourceIdentity = request.sourceIdentity ?? '';
     for (const [name, value] of request.headers ?? []) {
       const lower = name.toLowerCase();
-      const before = this.headers.get(lower);
-      this.headers.set(lower, before === undefined ? value : `${before}${lower === 'cookie' ? '; ' : ','}${value}`);
+      const lines = this.lines.get(lower);
+      if (lines === undefined) this.lines.set(lower, [value]);
+      else if (lower === 'cookie') lines[0] += `; ${value}`;
+      else lines.push(value);
     }
   }
 
-  header(name: string): string | undefined {
-    return this.headers.get(name);
+  header(name: string, line?: number): string | undefined {
+    const lines = this.lines.get(name);
+    return line === undefined ? lines?.join(',') : lines?.[line];
   }
 }
 

@@ -88,12 +88,25 @@ export class FieldTest {
     this.invert = match.invert === true;
   }
 
+  /** All lines of the header as one. */
   value(request: RequestView): string | undefined {
     return this.isHeader ? request.header(this.name) : queryValue(request.path, this.name);
   }
 
   fits(request: RequestView): boolean {
-    const value = this.value(request);
-    return (value !== undefined && (this.text === undefined || this.text.fits(value))) !== this.invert;
+    return (this.isHeader ? this.hasLine(request) : this.takes(queryValue(request.path, this.name))) !== this.invert;
+  }
+
+  /** Each line by itself: who adds one of his own must not get past a rule by it (Envoy's CVE-2026-26308). */
+  private hasLine(request: RequestView): boolean {
+    for (let line = 0; ; line++) {
+      const value = request.header(this.name, line);
+      if (value === undefined) return false;
+      if (this.takes(value)) return true;
+    }
+  }
+
+  private takes(value: string | undefined): boolean {
+    return value !== undefined && (this.text === undefined || this.text.fits(value));
   }
 }

@@ -46,7 +46,9 @@ function named(callers: readonly string[], from: string): ChosenCaller {
   const names = callers.flatMap((workload) => [workload.split('/')[1] ?? '', instanceOf(workload), serviceOf(workload)]);
   const [similar] = similarNames(from, names);
   const meant = similar === undefined ? '' : `; did you mean ${similar}?`;
-  throw new QuestionError(`this proxy hosts nobody called ${JSON.stringify(from)}, but ${listed(callers)}${meant}`);
+  throw new QuestionError(
+    `this proxy hosts nobody called ${JSON.stringify(from)}, but ${listed([...new Set(callers.map(serviceOf))])}${meant}`,
+  );
 }
 
 function listed(names: readonly string[]): string {

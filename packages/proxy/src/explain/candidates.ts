@@ -16,7 +16,8 @@ interface View extends CandidateView {
 export function candidatesOf(applied: Applied, { config, views }: AppliedCluster, workload: string, hash: number | null): CandidateList {
   const byEndpoint = new Map<string, View[]>();
   for (const { worker, seen } of views) {
-    const fresh = freshBalancer(applied, seen.hosts, config.balance, workload);
+    const isKnown = seen.hosts.every(({ balancers }) => balancers[workload] !== undefined);
+    const fresh = isKnown ? undefined : freshBalancer(applied, seen.hosts, config.balance, workload);
     for (const host of seen.hosts) {
       const view = viewOf(worker, host, workload, fresh);
       const key = `${host.address} ${host.port}`;
@@ -36,9 +37,9 @@ export function candidatesOf(applied: Applied, { config, views }: AppliedCluster
 
 export const NO_CANDIDATES: CandidateList = { all: 0, canBePicked: 0, shown: [], byHash: '' };
 
-function viewOf(worker: number | null, host: SeenHost, workload: string, fresh: Balancer<BalancedHost>): View {
+function viewOf(worker: number | null, host: SeenHost, workload: string, fresh: Balancer<BalancedHost> | undefined): View {
   const known = host.balancers[workload];
-  const balancer = known ?? fresh.describe(host, 0);
+  const balancer = known ?? fresh?.describe(host, 0) ?? {};
   const why = whyNot(host, balancer);
   const canBePicked = why === '';
   return {

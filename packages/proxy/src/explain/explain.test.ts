@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { ANY_REQUEST, compileRoutes, DEFAULT_OUTLIER, PlainRequest, RouteConfigError } from '@heddle/core';
-import type { HeaderChanges, PathMatch, RequestMatch, Route, RouteConfig } from '@heddle/core';
+import type { HeaderChanges, PathMatch, RequestMatch, Route, RouteConfig, VirtualHost } from '@heddle/core';
 import { ask, cluster, dump, host, listener, NO_RETRY, ORDERS, route, WEB } from './test-support.ts';
 import type { Asked } from './test-support.ts';
 import type { Explanation, ForwardFacts } from './types.ts';
@@ -135,12 +135,8 @@ describe('an explanation', () => {
       `the cluster "${V1}" has not arrived yet`,
     ]);
     assert.deepEqual(codeOf(dump({ hosts: [] })), ['refused', 'NO_HEALTHY_INSTANCE', 'default/orders has no instances']);
-    assert.deepEqual(
-      codeOf(dump({ over: { identities: ['default/web/web-9'], anonymousWorkload: WEB } }))
-        .toString()
-        .split(',')[1],
-      'NO_IDENTITY',
-    );
+    const { code } = ask(dump({ over: { identities: [], anonymousWorkload: WEB } }), 'http://orders/', { from: '' }).outcome;
+    assert.equal(code, 'NO_IDENTITY');
   });
 });
 
@@ -252,7 +248,7 @@ describe('the instances', () => {
     });
     const by = (user: string, from: string): string =>
       ask(mesh, 'http://orders/', { headers: { 'x-user': user }, from }).clusters[0]!.candidates.byHash;
-    const users = ['ann', 'bob', 'cat', 'dan', 'eve', 'fay'];
+    const users = ['ann', 'bob', 'cat'];
     assert.ok(users.every((user) => /^orders-[123]$/.test(by(user, 'web'))));
     assert.deepEqual(
       users.map((user) => by(user, 'web')),
@@ -412,7 +408,7 @@ describe('the explained route', () => {
   const domain = fc.constantFrom('a', 'a:80', 'a:81', 'b.a', '*.a', '*.b.a:81', '*.a:80', '*', 'A.b.a');
   const configs = fc
     .tuple(
-      fc.uniqueArray(domain, { minLength: 1, maxLength: 5 }),
+      fc.uniqueArray(domain, { minLength: 1, maxLength: 6, selector: (one) => one.toLowerCase().replace(/:80$/, '') }),
       fc.uniqueArray(match, { minLength: 1, maxLength: 4, selector: (one) => JSON.stringify(one) }),
     )
     .map(([domains, matches]): RouteConfig => {
@@ -425,37 +421,38 @@ describe('the explained route', () => {
     });
   const authorities = fc.constantFrom('a', 'a:80', 'A:81', 'b.a', 'x.b.a:81', 'x.a', 'x.a:80', 'c', 'a.b.a');
 
+  const asked = fc.record({ authority: authorities, method: fc.constantFrom('GET', 'PUT', 'CONNECT'), at: paths, hasX: fc.boolean() });
+
   it('is the one that the matcher finds (property)', () => {
     let found = 0;
     fc.assert(
-      fc.property(
-        configs,
-        authorities,
-        fc.constantFrom('GET', 'PUT', 'CONNECT'),
-        paths,
-        fc.boolean(),
-        (config, authority, method, at, hasX) => {
-          let matcher: ReturnType<typeof compileRoutes>;
-          try {
-            matcher = compileRoutes(config);
-          } catch (error) {
-            assert.ok(error instanceof RouteConfigError);
-            return;
-          }
+      fc.property(configs, fc.array(asked, { minLength: 5, maxLength: 8 }), (config, requests) => {
+        const matcher = compiled(config);
+        if (matcher === undefined) return;
+        const of = dump({ over: { routes: [config] } });
+        for (const { authority, method, at, hasX } of requests) {
           const isConnect = method === 'CONNECT';
-          if (isConnect && !authority.includes(':')) return;
-          const request = new PlainRequest({ method, authority, path: at, headers: hasX ? [['x', '1']] : [] });
-          const expected = isConnect ? matcher.matchConnect(authority) : matcher.match(request);
-          const of = dump({ over: { routes: [config] } });
-          const { route: taken } = ask(of, isConnect ? authority : `http://${authority}${at}`, { method, headers: hasX ? { x: '1' } : {} });
-          assert.equal(taken?.name, expected?.name ?? '');
-          const owner = isConnect ? matcher.connectHost(authority) : matcher.virtualHost(authority);
-          assert.equal(taken?.virtualHost, owner?.name ?? '');
+          if (isConnect && !authority.includes(':')) continue;
+          const headers = hasX ? { x: '1' } : undefined;
+          const request = new PlainRequest({ method, authority, path: at, headers: Object.entries(headers ?? {}) });
+          const expected: Route | undefined = isConnect ? matcher.matchConnect(authority) : matcher.match(request);
+          const owner: VirtualHost | undefined = isConnect ? matcher.connectHost(authority) : matcher.virtualHost(authority);
+          const { route: taken } = ask(of, isConnect ? authority : `http://${authority}${at}`, { method, headers });
+          assert.deepEqual([taken?.name, taken?.virtualHost], [expected?.name ?? '', owner?.name ?? '']);
           if (expected !== undefined) found++;
-        },
-      ),
-      { numRuns: 300 },
+        }
+      }),
+      { numRuns: 150 },
     );
     assert.ok(found > 50, `only ${found} requests found a route`);
   });
 });
+
+function compiled(config: RouteConfig): ReturnType<typeof compileRoutes> | undefined {
+  try {
+    return compileRoutes(config);
+  } catch (error) {
+    assert.ok(error instanceof RouteConfigError);
+    return undefined;
+  }
+}

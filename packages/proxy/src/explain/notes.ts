@@ -4,10 +4,13 @@ import type { Action, Target } from './types.ts';
 export function notesOn(action: Action | null, targets: readonly Target[]): string[] {
   const notes = targets.flatMap(clusterNotes);
   if (action?.kind !== 'forward') return notes;
-  const { retry, time } = action;
+  const { retry, time, fault } = action;
   if (action.hash?.makesCookie === true)
     notes.push('the request has nothing to hash: it goes by chance, and the answer sets a cookie for the next one');
   else if (action.hash !== null && action.hash.source === null) notes.push('the request has nothing to hash: it goes by chance');
+  const delayMs = fault?.delay?.delayMs ?? 0;
+  if (time.limitMs > 0 && delayMs >= time.limitMs)
+    notes.push(`a request that is held back for ${delayMs} ms runs out of time (${time.error})`);
   if (retry.attempts > 0 && time.limitMs > 0 && retry.perTryMs >= time.limitMs)
     notes.push('the time for one try is not shorter than that of the whole request, so a try that takes too long is not repeated');
   return notes;

@@ -1,6 +1,7 @@
 // What a request comes to: refused with the error that the data plane would answer, or where it goes.
 import { ERRORS } from '@heddle/core';
 import type { ErrorCode } from '@heddle/core';
+import { injectedFault } from '../stack/local-answer.ts';
 import type { Action, ForwardFacts, Outcome, Target } from './types.ts';
 
 export function refusal(code: ErrorCode, summary: string, similar: readonly string[] = [], mend: string = ERRORS[code].mend): Outcome {
@@ -20,9 +21,10 @@ export function answered(status: number, summary: string): Outcome {
 export function forwardOutcome(facts: ForwardFacts, targets: readonly Target[], path: string | undefined): Outcome {
   const { fault, time } = facts;
   if (fault?.abort?.percent === 100) {
-    const { status } = fault.abort;
-    const said = status.kind === 'http' ? `HTTP status ${status.code}` : `gRPC status ${status.code}`;
-    return { ...refusal('FAULT_INJECTED', `the rule injects a failure into every request: ${said}`), kind: 'answered' };
+    const { kind, code } = fault.abort.status;
+    const summary = `the rule injects a failure into every request: ${kind === 'http' ? 'HTTP' : 'gRPC'} status ${code}`;
+    const { status } = injectedFault(fault.abort.status);
+    return { ...refusal('FAULT_INJECTED', summary, [], ''), kind: 'answered', status };
   }
   if (path === undefined) return { ...refusal('BAD_REQUEST', 'the path that the rule makes of it would be too long'), status: 414 };
   if (time.callerMs === 0) return refusal('DEADLINE_EXCEEDED', `the caller leaves no time (${time.callerHeader})`);

@@ -63,8 +63,3 @@ function readHeaders(headers: unknown): Question['headers'] {
 function short(text: string): string {
   return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }
-
-/** The URL as it was meant, for people. */
-export function urlOf({ method, scheme, authority, path }: Question): string {
-  return method === 'CONNECT' ? authority : `${scheme}://${authority}${path}`;
-}

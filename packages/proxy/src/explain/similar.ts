@@ -1,7 +1,7 @@
 // Names that may have been meant. By the pairs of letters that two names have in common (Dice's coefficient), so that parts of long host
 // names are found as well as slips of the finger.
 
-const SIMILAR_MIN = 0.4;
+const SIMILAR_MIN = 0.5;
 const SIMILAR_MAX = 3;
 /** Longer ones are no names. */
 const CHARS_MAX = 300;

@@ -1,5 +1,5 @@
-// By which listener the request comes in. A client that connects to an address of this proxy has chosen it; any other URL is looked for among
-// the hosts of the shared HTTP proxy, then among the caller's own ports.
+// By which listener the request comes in. A client that connects to an address of this proxy has chosen it; any other URL is asked of the shared
+// HTTP proxy, and where there is none, of the caller's own ports and of those that have routes for it.
 import { ipBytes, serviceHostnames, serviceKey } from '@heddle/core';
 import type { HttpFilter, RouteConfig, TcpFilter } from '@heddle/core';
 import type { Applied, AppliedListener } from './dump.ts';
@@ -42,23 +42,19 @@ export function findWay(applied: Applied, question: Question, workload: string):
   });
   const known = shared.find((listener) => hasRoutes(applied, listener, asked.question));
   if (known !== undefined) return way(known, 'it is the shared HTTP proxy, which has routes for this host');
-  const own = ownPorts(applied, workload, target);
-  if (own[0] !== undefined) return way(own[0], `it is the local port of ${workload} for this service`);
+  if (shared[0] !== undefined) return way(shared[0], 'it is the shared HTTP proxy');
+  const own = ownPort(applied, workload, target);
+  if (own !== undefined) return way(own, `it is the local port of ${workload} for this service`);
   const samePort = listeners.find((listener) => listener.port === target.port && hasRoutes(applied, listener, question));
   if (samePort !== undefined) return way(samePort, `it listens on port ${target.port}, that of the URL`);
-  if (shared[0] !== undefined) return way(shared[0], 'it is the shared HTTP proxy');
   const [only, another] = listeners.filter((listener) => hasRoutes(applied, listener, question));
   return only === undefined || another !== undefined ? undefined : way(only, 'it is the only one with routes for this host');
 }
 
-/** Local ports of the workload that lead to the service with this name and port. */
-export function ownPorts(applied: Applied, workload: string, { host }: Pick<Target, 'host'>): AppliedListener[] {
-  return applied.listeners.filter(
-    (listener) =>
-      listener.direction === 'outbound' &&
-      listener.workload === workload &&
-      servicesOf(applied, listener).some((service) => service.hostnames.includes(host)),
-  );
+/** Local port of the workload that leads to the service with this name. */
+function ownPort(applied: Applied, workload: string, { host }: Target): AppliedListener | undefined {
+  const own = applied.listeners.filter((listener) => listener.direction === 'outbound' && listener.workload === workload);
+  return own.find((listener) => servicesOf(applied, listener).some(({ hostnames }) => hostnames.includes(host)));
 }
 
 /** Names of the workload's own ports that lead to the service. */

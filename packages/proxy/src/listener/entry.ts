@@ -79,7 +79,7 @@ export class Entry implements Destination {
     this.peerId = connection.peerId;
     this.source = service.sourceOf(connection.peerId);
     this.version = version;
-    this.view = new HeadView(service.useRemoteAddress ? connection.remoteAddress : '', connection.peerId);
+    this.view = new HeadView(connection.remoteAddress, service.useRemoteAddress, connection.peerId);
   }
 
   /** One for each request that can be under way at the same time. */
@@ -181,7 +181,9 @@ export class Entry implements Destination {
   /** Always false: there is nothing to pass on. */
   private answerBy({ answerChanges }: RouteStack, answering: AnsweringRoute): false {
     const { view, service } = this;
-    const answer = answering.answer(view, service.scheme);
+    // The client may have spoken TLS with someone in front, who says so.
+    const forwarded = view.header(FORWARDED_PROTO);
+    const answer = answering.answer(view, forwarded === 'https' || forwarded === 'http' ? forwarded : service.scheme);
     if (answerChanges === undefined) this.answer = answer;
     else {
       const own = answerChanges.headers(this.factsOf(view.head, ''));

@@ -12,11 +12,13 @@ export class HeadView implements RequestView {
   head!: AnyRequestHead;
   /** SPIFFE id that the peer has proven; empty: none. */
   readonly sourceIdentity: string;
-  /** Of the client, where it is one of this listener; empty: a data plane is in between. */
-  private readonly clientAddress: string;
+  private readonly peerAddress: string;
+  /** What the peer says of whom it has the request from is not asked for. */
+  private readonly peerIsClient: boolean;
 
-  constructor(clientAddress: string, sourceIdentity: string) {
-    this.clientAddress = clientAddress;
+  constructor(peerAddress: string, peerIsClient: boolean, sourceIdentity: string) {
+    this.peerAddress = peerAddress;
+    this.peerIsClient = peerIsClient;
     this.sourceIdentity = sourceIdentity;
   }
 
@@ -35,14 +37,19 @@ export class HeadView implements RequestView {
   }
 
   get sourceAddress(): string {
-    if (this.clientAddress !== '') return this.clientAddress;
-    const addresses = listOf(this.head, FORWARDED_FOR);
+    const addresses = this.peerIsClient ? '' : listOf(this.head, FORWARDED_FOR);
     const end = addresses.indexOf(',');
-    return (end === -1 ? addresses : addresses.slice(0, end)).trim();
+    const first = (end === -1 ? addresses : addresses.slice(0, end)).trim();
+    return first === '' ? this.peerAddress : first;
   }
 
-  header(name: string): string | undefined {
-    return headerOf(this.head, name);
+  header(name: string, line?: number): string | undefined {
+    const { head } = this;
+    if (line === undefined) return headerOf(head, name);
+    if (name === COOKIE) return line === 0 ? headerOf(head, name) : undefined;
+    let at = head.find(name);
+    for (let left = line; left > 0 && at !== -1; left--) at = head.find(name, at + 1);
+    return at === -1 ? undefined : valueAt(head, at);
   }
 }
 

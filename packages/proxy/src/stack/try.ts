@@ -1,6 +1,6 @@
 // One try of a request at one instance: from the wait for a connection to the end of the answer. It may outlive the request: the rest of an
 // answer that nobody wants is read, as far as it is short, so that its connection can be used again.
-import type { ErrorCode, TryResult } from '@heddle/core';
+import type { AdaptiveLimit, ErrorCode, TryResult } from '@heddle/core';
 import type { ClusterCaller } from '../upstream/callers.ts';
 import type { UpstreamCluster } from '../upstream/cluster.ts';
 import type { UpstreamHost } from '../upstream/host.ts';
@@ -46,6 +46,8 @@ export class Try extends Timed implements UpstreamUser, PoolUser {
   private owner: TryOwner | undefined;
   private cluster!: UpstreamCluster;
   private caller!: ClusterCaller;
+  /** What has admitted it; the cluster may have another one, or none, when it ends. */
+  private adaptive: AdaptiveLimit | undefined;
   private pool: Pool | undefined;
   private startedMs = 0;
   /** Until the head of the answer; -1: there is none yet. */
@@ -67,6 +69,7 @@ export class Try extends Timed implements UpstreamUser, PoolUser {
     this.startedMs = nowMs;
     this.headAfterMs = -1;
     this.isSecond = false;
+    this.adaptive = cluster.adaptive;
     cluster.started(caller, host, nowMs);
     const pool = host.pool(caller.workload);
     this.pool = pool;
@@ -99,7 +102,9 @@ export class Try extends Timed implements UpstreamUser, PoolUser {
     this.upstream = undefined;
     this.isHedge = false;
     if (host === undefined) return;
-    this.cluster.finished(this.caller, host, result, this.headAfterMs < 0 ? nowMs - this.startedMs : this.headAfterMs, nowMs);
+    const elapsedMs = this.headAfterMs < 0 ? nowMs - this.startedMs : this.headAfterMs;
+    if (this.adaptive !== undefined) this.adaptive.ended(result, elapsedMs, nowMs);
+    this.cluster.finished(this.caller, host, result, elapsedMs, nowMs);
   }
 
   /** Lets go of whatever it waits for, or breaks off what is under way. */

@@ -95,7 +95,9 @@ export async function pair(
   const endpoints = [];
   for (const [index, applicationPort] of [applicationPorts].flat().entries()) {
     const instance = `orders-${index + 1}`;
-    endpoints.push(endpoint(await mesh.inbound(orders.plane, 'orders', instance, applicationPort, { local: { http, ...options.local } }), instance));
+    endpoints.push(
+      endpoint(await mesh.inbound(orders.plane, 'orders', instance, applicationPort, { local: { http, ...options.local } }), instance),
+    );
   }
   const port = await mesh.outbound(web.plane, 'orders', endpoints, { route: options.route, cluster: options.cluster });
   return wayOf(mesh, port, [web, orders]);

@@ -167,7 +167,6 @@ export class UpstreamCluster implements PoolCluster {
   /** `elapsedMs`: until the head of the answer, as the rest goes at the pace of the client; without an answer, until the end. */
   finished({ balancer }: ClusterCaller, host: UpstreamHost, result: TryResult, elapsedMs: number, nowMs: number): void {
     balancer.finished(host, result, elapsedMs, nowMs);
-    if (this.adaptive !== undefined) this.adaptive.ended(result, elapsedMs, nowMs);
     if (this.outliers !== undefined) this.outliers.ended(host, result, elapsedMs, nowMs);
   }
 

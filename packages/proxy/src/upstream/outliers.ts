@@ -61,8 +61,10 @@ export class ClusterOutliers extends Timed {
   /** The policy is another one, or the cluster is gone: nobody is left out any more. */
   close(): void {
     this.context.deadlines.remove(this);
-    for (const host of this.hosts) host.setEjected(false);
+    let isChanged = false;
+    for (const host of this.hosts) isChanged = host.setEjected(false) || isChanged;
     this.ejected?.set(0);
+    if (isChanged) this.onChange();
   }
 
   describe(host: UpstreamHost): object | undefined {

@@ -65,9 +65,11 @@ export class ClientTls implements TlsContext {
   constructor({ identity, rootsPem, peerIds, serverName, alpn }: ClientTlsOptions) {
     if (serverName !== undefined && peerIds.length > 0)
       throw new NetworkError('tls', 'a server is known by its name or by SPIFFE ids, not by both');
+    if (rootsPem === undefined && peerIds.length > 0)
+      throw new NetworkError('tls', 'SPIFFE ids can only be checked with the roots that their certificates lead to');
     this.secureContext = checkedContext({
       ...(identity === undefined ? {} : { cert: identity.certificatePem, key: identity.keyPem }),
-      ca: rootsPem,
+      ca: rootsPem ?? platformRoots(),
       secureOptions: constants.SSL_OP_NO_TICKET,
       ...versions(serverName === undefined),
     });
@@ -107,6 +109,17 @@ export class ClientTls implements TlsContext {
     if (this.peerIds.has(id)) return id;
     throw new NetworkError('identity', `the peer is ${id}, not ${[...this.peerIds].join(' or ') || 'anybody that was expected'}`);
   }
+}
+
+let foundRoots: string[] | undefined;
+
+/** What the system trusts (on Linux: OpenSSL's files, or SSL_CERT_FILE and SSL_CERT_DIR); on one without any, what Node brings along. */
+function platformRoots(): string[] {
+  if (foundRoots === undefined) {
+    const system = nodeTls().getCACertificates('system');
+    foundRoots = system.length > 0 ? system : nodeTls().getCACertificates('default');
+  }
+  return foundRoots;
 }
 
 /** Proxies are of one make and need no older version; elsewhere clients and servers of all ages come (RFC 9325 §3.1.1: at least 1.2). */

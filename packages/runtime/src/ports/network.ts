@@ -25,7 +25,8 @@ export interface ServerTlsOptions extends CertificateAndKey {
 export interface ClientTlsOptions {
   /** What we show when asked. Absent: nothing. */
   readonly identity?: CertificateAndKey;
-  readonly rootsPem: string;
+  /** Absent: the authorities that the platform trusts. Not with `peerIds`. */
+  readonly rootsPem?: string;
   /** Of these SPIFFE ids the peer must show one. Empty only with `serverName`. */
   readonly peerIds: readonly string[];
   /** Sent as SNI, and the name that the peer's certificate must be for. Only without `peerIds`. */

@@ -9,7 +9,7 @@ import { encodeResource } from './own.ts';
 import { XdsRejection } from './rejection.ts';
 
 export type { EncodedResource, PackedResource } from './encoded.ts';
-export type { EncodeOptions } from './foreign/options.ts';
+export type { EncodeOptions, RefusedRoute } from './foreign/options.ts';
 export { decodeResource, encodeResource } from './own.ts';
 export { XdsRejection } from './rejection.ts';
 

@@ -1,5 +1,5 @@
 // What is done to a request on the way: changed headers, faults, rate limits (heddle.config.v1).
-import type { FaultPolicy, HeaderChanges, RateLimit } from '@heddle/core';
+import type { FaultPolicy, HeaderChanges, RouteRateLimit } from '@heddle/core';
 import type {
   Fault,
   HeaderChanges as ChangesMessage,
@@ -8,6 +8,7 @@ import type {
 } from '../../gen/own/heddle/config/v1/route.ts';
 import { headerName, headerValue, milliseconds, percentage, within } from './extension.ts';
 import type { At } from './rejection.ts';
+import { decodeMatch, encodeMatch } from './route-match.ts';
 import { required } from './values.ts';
 
 const UINT32_MAX = 4_294_967_295;
@@ -70,21 +71,23 @@ function decodeAbort({ percent, status }: NonNullable<Fault['abort']>, at: At): 
   return { percent: percentage(percent, at.field('percent')), status: { kind, code } };
 }
 
-export function encodeRateLimit({ requests, perMs, burst, by }: RateLimit): LimitMessage {
+export function encodeRateLimit({ requests, perMs, burst, by, match }: RouteRateLimit, at: At): LimitMessage {
   return {
     requests,
     perMs,
     burst,
     by: by.kind === 'header' ? { $case: 'header', value: by.name } : { $case: by.kind, value: {} },
+    ...(match !== undefined && { match: encodeMatch(match, at.field('match')) }),
   };
 }
 
-export function decodeRateLimit(message: LimitMessage, at: At): RateLimit {
+export function decodeRateLimit(message: LimitMessage, at: At): RouteRateLimit {
   const by = required(message.by, at.field('by'));
   return {
     requests: within(message.requests, 1, UINT32_MAX, at.field('requests')),
     perMs: milliseconds(message.perMs, at.field('per_ms'), 1),
     burst: within(message.burst, 1, UINT32_MAX, at.field('burst')),
     by: by.$case === 'header' ? { kind: 'header', name: headerName(by.value, at.field('header')) } : { kind: by.$case },
+    ...(message.match !== undefined && { match: decodeMatch(message.match, at.field('match')) }),
   };
 }

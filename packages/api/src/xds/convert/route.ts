@@ -52,7 +52,9 @@ function encodeRoute({ name, match, action, requestHeaders, responseHeaders, fau
     ...(requestHeaders !== undefined && { requestHeaders: encodeChanges(requestHeaders) }),
     ...(responseHeaders !== undefined && { responseHeaders: encodeChanges(responseHeaders) }),
     ...(fault !== undefined && { fault: encodeFault(fault) }),
-    ...(rateLimits.length > 0 && { rateLimits: rateLimits.map(encodeRateLimit) }),
+    ...(rateLimits.length > 0 && {
+      rateLimits: rateLimits.map((limit, place) => encodeRateLimit(limit, inside.item('rate_limits', place))),
+    }),
   };
   return {
     name,

@@ -373,6 +373,26 @@ describe('make before break', () => {
     assert.deepEqual(summary(stream.ack(route)), ['endpoints -a', 'cluster -a']);
   });
 
+  test('one that comes back loses nothing that its routes may need before it has said which it has', () => {
+    const stream = new Stream();
+    const before = { ...A, cluster: [clusterNamed('a'), clusterNamed('old')], route: [routeNamed('r', 'old')] };
+    const versions = (kind: 'cluster' | 'route' | 'listener', names: readonly string[]): DeltaDiscoveryRequest => {
+      const earlier = new Stream();
+      earlier.session.onSnapshot(snapshotOf('1', before));
+      const [response] = earlier.ask(kind, kind === 'route' ? { resourceNamesSubscribe: [...names] } : {});
+      return {
+        initialResourceVersions: Object.fromEntries((response?.resources ?? []).map(({ name = '', version = '' }) => [name, version])),
+      };
+    };
+    stream.session.onSnapshot(snapshotOf('2', A));
+    assert.deepEqual(summary(stream.ask('cluster', versions('cluster', []))), []);
+    assert.deepEqual(summary(stream.ask('endpoints', { resourceNamesSubscribe: ['old'], initialResourceVersions: { old: '1' } })), []);
+    assert.deepEqual(summary(stream.ask('listener', versions('listener', []))), []);
+    const [route] = stream.ask('route', { resourceNamesSubscribe: ['r'], ...versions('route', ['r']) });
+    assert.deepEqual(summary(route ? [route] : []), ['route +r']);
+    assert.deepEqual(summary(stream.ack(route)), ['endpoints -old', 'cluster -old']);
+  });
+
   test('a cluster stays while the route that leaves it is refused, and nothing is sent in circles', () => {
     const stream = settled();
     const [cluster] = stream.session.onSnapshot(snapshotOf('2', { ...A, cluster: [clusterNamed('b')], route: [routeNamed('r', 'b')] }));

@@ -178,7 +178,8 @@ export abstract class AdsSession<Request extends AdsRequest, Response, Held exte
 
   /** Whether the data plane can have no other version of the resource than `accepts` takes; also where it has none. Looks at the one name. */
   confirms(kind: ResourceKind, name: string, accepts: (version: string) => boolean): Confirmation {
-    const exists = this.#source?.resources[kind].has(name) ?? true;
+    // Where it is told that there is none, it has to acknowledge that, too: what it asks for anew it may still have.
+    const exists = this.saysMissing(kind).absent || (this.#source?.resources[kind].has(name) ?? true);
     return this.#states.get(kind)?.confirms(name, accepts, exists) ?? 'yes';
   }
 
@@ -219,11 +220,19 @@ export abstract class AdsSession<Request extends AdsRequest, Response, Held exte
     if (FOUNDATION.every((kind) => this.#isMade(kind, source))) {
       for (const kind of ENTRIES) this.#push(kind, true, source, responses);
     }
-    if (ENTRIES.every((kind) => this.#isDone(kind, source))) {
+    if (this.#knowsEntries && ENTRIES.every((kind) => this.#isDone(kind, source))) {
       for (const kind of FOUNDATION.toReversed()) this.#push(kind, true, source, responses);
     }
     this.#markInSync();
     return responses;
+  }
+
+  /**
+   * A data plane that comes back asks for one kind after the other, at once. Before it has come to listeners and routes, those that it has may need
+   * what is gone meanwhile. One that asks for neither has said so when it answers.
+   */
+  get #knowsEntries(): boolean {
+    return this.#only !== undefined || ENTRIES.every((kind) => this.#states.has(kind)) || this.hasAnswered;
   }
 
   /** Kinds of which nothing is left to send are as new as the source, whatever else has changed in it. */

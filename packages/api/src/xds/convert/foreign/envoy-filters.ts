@@ -1,6 +1,7 @@
 // HTTP filters of Envoy that routes configure: faults, rate limits, sessions. Every listener has them, and they do nothing where no route says
 // so.
-import { DEFAULT_LIMITS, type FaultPolicy, type RateLimit, type SessionPolicy } from '@heddle/core';
+import { DEFAULT_LIMITS, ERROR_HEADER, type FaultPolicy, type RateLimit, type RouteRateLimit, type SessionPolicy } from '@heddle/core';
+import { HeaderValueOption_HeaderAppendAction } from '../../../gen/foreign/envoy/config/core/v3/base.ts';
 import type { Any } from '../../../gen/foreign/google/protobuf/any.ts';
 import type { LocalRateLimitDescriptor } from '../../../gen/foreign/envoy/extensions/common/ratelimit/v3/ratelimit.ts';
 import type { FaultDelay } from '../../../gen/foreign/envoy/extensions/filters/common/fault/v3/fault.ts';
@@ -14,11 +15,11 @@ import type { HttpFilter } from '../../../gen/foreign/envoy/extensions/filters/n
 import { CookieBasedSessionState } from '../../../gen/foreign/envoy/extensions/http/stateful_session/cookie/v3/cookie.ts';
 import type { RateLimit as RateLimitMessage, RateLimit_Action } from '../../../gen/foreign/envoy/config/route/v3/route_components.ts';
 import type { TokenBucket } from '../../../gen/foreign/envoy/type/v3/token_bucket.ts';
-import type { At } from '../rejection.ts';
 import { pack } from '../strict.ts';
 import { encodeDuration } from '../values.ts';
 import { fraction } from './envoy-action.ts';
 import type { Direction } from './envoy-headers.ts';
+import { limitConditions } from './envoy-limit-match.ts';
 
 const FAULT = 'envoy.filters.http.fault';
 const RATE_LIMIT = 'envoy.filters.http.local_ratelimit';
@@ -26,7 +27,6 @@ const SESSION = 'envoy.filters.http.stateful_session';
 /** Names metrics. */
 const STAT_PREFIX = 'heddle';
 /** Parts of a descriptor. */
-const LIMIT_KEY = 'limit';
 const VALUE_KEY = 'value';
 const MISSING = 'missing';
 /** The early changes of envoy-http.ts put the identity of the caller there. */
@@ -46,7 +46,7 @@ export function faultFilter(): HttpFilter {
 
 /** In the order in which requests meet them; the router comes behind. */
 export function routeFilters(): HttpFilter[] {
-  return [faultFilter(), filter(RATE_LIMIT, pack(LocalRateLimit, { statPrefix: STAT_PREFIX })), filter(SESSION, pack(StatefulSession, {}))];
+  return [filter(RATE_LIMIT, pack(LocalRateLimit, { statPrefix: STAT_PREFIX })), faultFilter(), filter(SESSION, pack(StatefulSession, {}))];
 }
 
 /** Settings of one route, by the names of the filters. */
@@ -102,30 +102,22 @@ export class EnvoyRateLimits {
   }
 
   /** What a route says. `name`: unique in the virtual host. */
-  add(name: string, limits: readonly RateLimit[]): RateLimitMessage[] {
+  add(name: string, limits: readonly RouteRateLimit[]): RateLimitMessage[] {
     return limits.flatMap((limit, index) => this.#addOne(`${name}#${index}`, limit));
   }
 
-  #addOne(name: string, limit: RateLimit): RateLimitMessage[] {
+  #addOne(name: string, limit: RouteRateLimit): RateLimitMessage[] {
     const bucket = tokenBucket(limit);
-    const key: RateLimit_Action = {
-      actionSpecifier: { $case: 'genericKey', value: { descriptorKey: LIMIT_KEY, descriptorValue: name } },
-    };
+    const { actions, entries } = limitConditions(name, limit.match);
     const header = keyHeader(limit.by, this.#direction);
     if (header === undefined) {
-      this.#descriptors.push({ entries: [{ key: LIMIT_KEY, value: name }], tokenBucket: bucket });
-      return [{ actions: [key] }];
+      this.#descriptors.push({ entries: [...entries], tokenBucket: bucket });
+      return [{ actions: [...actions] }];
     }
     // An entry without a value stands for every value, each with a bucket of its own; requests without the header share one.
     this.#descriptors.push(
-      { entries: [{ key: LIMIT_KEY, value: name }, { key: VALUE_KEY }], tokenBucket: bucket },
-      {
-        entries: [
-          { key: LIMIT_KEY, value: name },
-          { key: MISSING, value: MISSING },
-        ],
-        tokenBucket: bucket,
-      },
+      { entries: [...entries, { key: VALUE_KEY }], tokenBucket: bucket },
+      { entries: [...entries, { key: MISSING, value: MISSING }], tokenBucket: bucket },
     );
     const value: RateLimit_Action = {
       actionSpecifier: { $case: 'requestHeaders', value: { headerName: header, descriptorKey: VALUE_KEY } },
@@ -140,25 +132,22 @@ export class EnvoyRateLimits {
         },
       },
     };
-    return [{ actions: [key, value] }, { actions: [key, missing] }];
+    return [{ actions: [...actions, value] }, { actions: [...actions, missing] }];
   }
 
-  /** Of the virtual host. */
-  settings(): { [filter: string]: Any } {
+  /** Of the virtual host; of a route that says by itself which ones a request needs a token of. */
+  settings(said: readonly RateLimitMessage[] = []): { [filter: string]: Any } {
     if (this.#descriptors.length === 0) return {};
     // What no descriptor fits takes its tokens from here: as many as there are.
     const unlimited = { maxTokens: UINT32_MAX, tokensPerFill: UINT32_MAX, fillInterval: encodeDuration(1_000) };
-    return { [RATE_LIMIT]: pack(LocalRateLimit, { ...limiter(unlimited), descriptors: this.#descriptors }) };
+    return { [RATE_LIMIT]: pack(LocalRateLimit, { ...limiter(unlimited), descriptors: this.#descriptors, rateLimits: [...said] }) };
   }
 }
 
-/** Rate limits of a route that answers by itself: it is one route at Envoy, too, and may have a bucket by itself. */
-export function answerRateLimit(limits: readonly RateLimit[], direction: Direction, at: At): { [filter: string]: Any } {
-  const [limit, ...others] = limits;
-  if (limit === undefined) return {};
-  if (others.length > 0) return at.reject('a route that answers by itself can have one only');
-  if (keyHeader(limit.by, direction) !== undefined) return at.reject('a route that answers by itself cannot tell callers apart');
-  return { [RATE_LIMIT]: pack(LocalRateLimit, limiter(tokenBucket(limit))) };
+/** Rate limits of a route that answers by itself: it is one route at Envoy, too, and has its buckets by itself. */
+export function answerRateLimits(name: string, limits: readonly RouteRateLimit[], direction: Direction): { [filter: string]: Any } {
+  const own = new EnvoyRateLimits(direction);
+  return own.settings(own.add(name, limits));
 }
 
 function limiter(bucket: TokenBucket): LocalRateLimit {
@@ -170,6 +159,13 @@ function limiter(bucket: TokenBucket): LocalRateLimit {
     filterEnforced: always,
     alwaysConsumeDefaultTokenBucket: false,
     rateLimitedAsResourceExhausted: true,
+    // No response flag tells these answers from those of others.
+    responseHeadersToAdd: [
+      {
+        header: { key: ERROR_HEADER, value: 'RATE_LIMITED' },
+        appendAction: HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
+      },
+    ],
     maxDynamicDescriptors: DEFAULT_LIMITS.rateLimitKeysMax,
   };
 }

@@ -59,7 +59,6 @@ export function encodeEnvoyHttp({ routeConfigName, useRemoteAddress }: HttpFilte
     maxRequestHeadersKb: limits.headerBytesMax / BYTES_PER_KB,
     // Each kind of upgrade must be named; this is the one that is used. CONNECT is allowed by the routes for it.
     upgradeConfigs: [{ upgradeType: 'websocket' }],
-    via: isInbound ? '2 heddle' : '1.1 heddle',
     preserveExternalRequestId: true,
     serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
     proxy100Continue: true,
@@ -90,6 +89,8 @@ function mutations(isInbound: boolean, useRemoteAddress: boolean, isHttps: boole
   });
   return [
     ...ORDERS.map(remove),
+    // Envoy's own setting would put it into responses, too.
+    put('via', isInbound ? '2 heddle' : '1.1 heddle', APPEND_IF_EXISTS_OR_ADD),
     // Envoy leaves a header out whose value is empty: nobody is named where nobody was proven.
     isInbound ? put(PEER_HEADER, '%DOWNSTREAM_PEER_URI_SAN%', OVERWRITE_IF_EXISTS_OR_ADD) : remove(PEER_HEADER),
     remove('proxy-authorization'),

@@ -1,11 +1,13 @@
 // What Envoy answers by itself, told as our own data planes tell it: the code in `x-heddle-error`, by which callers know what may be tried
 // again, and the status that belongs to it.
 import { ERROR_HEADER, type ErrorCode, ERRORS, type Listener } from '@heddle/core';
-import { HeaderValueOption_HeaderAppendAction } from '../../../gen/foreign/envoy/config/core/v3/base.ts';
+import type { AccessLogFilter } from '../../../gen/foreign/envoy/config/accesslog/v3/accesslog.ts';
+import { type HeaderValueOption, HeaderValueOption_HeaderAppendAction } from '../../../gen/foreign/envoy/config/core/v3/base.ts';
 import type {
   LocalReplyConfig,
   ResponseMapper,
 } from '../../../gen/foreign/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
+import { matching } from './envoy-match.ts';
 
 /** Envoy's response flags and what they mean here; the first that fits counts. */
 const OUTBOUND: readonly (readonly [ErrorCode, readonly string[]])[] = [
@@ -31,16 +33,32 @@ const INBOUND: typeof OUTBOUND = OUTBOUND.map(([code, flags]) => [INBOUND_CODES[
 /** Too large a head has a status of its own, and a fault that of its rule, which must stay. */
 const OWN_STATUS: readonly ErrorCode[] = ['BAD_REQUEST', 'FAULT_INJECTED'];
 
+/** As Envoy makes gRPC's statuses of HTTP's, unless it is told (https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md). */
+const GRPC_OF_HTTP: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14 };
+const UNKNOWN = 2;
+const IS_GRPC: AccessLogFilter = {
+  filterSpecifier: { $case: 'headerFilter', value: { header: matching('content-type', 'application/grpc(?:\\+[a-z]+)?') } },
+};
+
 export function localReplies(direction: Listener['direction']): LocalReplyConfig {
-  return { mappers: (direction === 'inbound' ? INBOUND : OUTBOUND).map(([code, flags]) => mapper(code, flags)) };
+  return { mappers: (direction === 'inbound' ? INBOUND : OUTBOUND).flatMap(([code, flags]) => mappers(code, flags)) };
 }
 
-function mapper(code: ErrorCode, flags: readonly string[]): ResponseMapper {
-  return {
-    filter: { filterSpecifier: { $case: 'responseFlagFilter', value: { flags: [...flags] } } },
-    ...(!OWN_STATUS.includes(code) && { statusCode: ERRORS[code].httpStatus }),
-    headersToAdd: [
-      { header: { key: ERROR_HEADER, value: code }, appendAction: HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD },
-    ],
+/** The first that fits counts. */
+function mappers(code: ErrorCode, flags: readonly string[]): ResponseMapper[] {
+  const hasFlag: AccessLogFilter = { filterSpecifier: { $case: 'responseFlagFilter', value: { flags: [...flags] } } };
+  const { httpStatus, grpcStatus } = ERRORS[code];
+  const hasOwnStatus = OWN_STATUS.includes(code);
+  const forAll: ResponseMapper = {
+    filter: hasFlag,
+    ...(!hasOwnStatus && { statusCode: httpStatus }),
+    headersToAdd: [header(ERROR_HEADER, code)],
   };
+  if (hasOwnStatus || grpcStatus === (GRPC_OF_HTTP[httpStatus] ?? UNKNOWN)) return [forAll];
+  const filter: AccessLogFilter = { filterSpecifier: { $case: 'andFilter', value: { filters: [hasFlag, IS_GRPC] } } };
+  return [{ ...forAll, filter, headersToAdd: [header(ERROR_HEADER, code), header('grpc-status', String(grpcStatus))] }, forAll];
+}
+
+function header(key: string, value: string): HeaderValueOption {
+  return { header: { key, value }, appendAction: HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD };
 }

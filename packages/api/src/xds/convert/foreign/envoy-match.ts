@@ -6,20 +6,28 @@ import type { StringMatcher } from '../../../gen/foreign/envoy/type/matcher/v3/s
 
 /** `others`: conditions of Envoy's alone. */
 export function envoyMatch(match: RequestMatch, others: readonly HeaderMatcher[] = []): RouteMatch {
-  const { path, methods, headers = [], query = [], authority } = match;
+  const { path, query = [] } = match;
   const [present, absent] = [query.filter(({ invert }) => invert !== true), query.filter(({ invert }) => invert === true)];
   return {
     pathSpecifier: pathSpecifier(path),
-    headers: [
-      ...(methods === undefined ? [] : [matching(':method', methods.map(escaped).join('|'))]),
-      ...(authority === undefined ? [] : [{ name: ':authority', headerMatchSpecifier: by(lowerCase(authority)) }]),
-      ...headers.map(headerMatcher),
-      // Envoy cannot ask for a parameter that is missing or another one, but for a path that does not look like that.
-      ...absent.map((field) => ({ ...matching(':path', queryPattern(field)), invertMatch: true })),
-      ...others,
-    ],
+    // Envoy cannot ask for a parameter that is missing or another one, but for a path that does not look like that.
+    headers: [...headerConditions(match), ...absent.map(queryCondition), ...others],
     queryParameters: present.map(queryMatcher),
   };
+}
+
+/** All but the path and its query. */
+export function headerConditions({ methods, authority, headers = [] }: RequestMatch): HeaderMatcher[] {
+  return [
+    ...(methods === undefined ? [] : [matching(':method', methods.map(escaped).join('|'))]),
+    ...(authority === undefined ? [] : [{ name: ':authority', headerMatchSpecifier: by(lowerCase(authority)) }]),
+    ...headers.map(headerMatcher),
+  ];
+}
+
+/** A parameter, asked of the path as a header, which has the query. */
+export function queryCondition(field: FieldMatch): HeaderMatcher {
+  return { ...matching(':path', queryPattern(field)), ...(field.invert === true && { invertMatch: true }) };
 }
 
 function pathSpecifier({ kind, value }: PathMatch): NonNullable<RouteMatch['pathSpecifier']> {
@@ -30,14 +38,14 @@ function pathSpecifier({ kind, value }: PathMatch): NonNullable<RouteMatch['path
   return kind === 'segments' && value !== '/' ? { $case: 'pathSeparatedPrefix', value } : { $case: 'prefix', value };
 }
 
-/** RE2 for the whole path, with a group for each variable; `names`: in the order of the groups. */
+/** RE2 for the whole path without its query, with a group for each variable; `names`: in the order of the groups. */
 export function templatePattern(template: string): { readonly regex: string; readonly names: readonly string[] } {
   const names: string[] = [];
   const segments = template.split('/').map((segment) => {
     const [, name, rest] = /^\{([^}=]*)(=\*\*)?\}$/.exec(segment) ?? [];
     if (name === undefined) return escaped(segment);
     names.push(name);
-    return rest === undefined ? '([^/]+)' : '(.*)';
+    return rest === undefined ? '([^/?]+)' : '([^?]*)';
   });
   return { regex: segments.join('/'), names };
 }
@@ -73,7 +81,7 @@ function headerMatcher({ name, match, ...field }: FieldMatch): HeaderMatcher {
   return { name, headerMatchSpecifier: by(match), invertMatch: invert, treatMissingHeaderAsEmpty: invert };
 }
 
-function queryMatcher({ name, match }: FieldMatch): QueryParameterMatcher {
+export function queryMatcher({ name, match }: FieldMatch): QueryParameterMatcher {
   return {
     name,
     queryParameterMatchSpecifier: match === undefined ? { $case: 'presentMatch', value: true } : by(match),
@@ -87,7 +95,18 @@ function queryPattern({ name, match }: FieldMatch): string {
   // Without a value at all, a parameter is an empty one.
   const isEmptyToo = match === undefined || (match.kind === 'exact' && match.value === '');
   const given = isEmptyToo ? `${own}(?:=${value})?` : `${own}=${value}`;
-  return `[^?]*\\?(?:[^&]*&)*?${given}(?:&.*)?`;
+  const before = match === undefined ? '[^&]*' : otherParameter(name);
+  return `[^?]*\\?(?:${before}&)*${given}(?:&.*)?`;
+}
+
+/** A parameter of another name, or nothing: one letter after the other, because RE2 has no way to say what must not follow. */
+function otherParameter(name: string): string {
+  const longer = '[^=&][^&]*';
+  return [...name].reduceRight((rest, letter) => `(?:[^${inBrackets(letter)}&][^&]*|${escaped(letter)}${rest})?`, longer);
+}
+
+function inBrackets(letter: string): string {
+  return /[\\\]^-]/.test(letter) ? `\\${letter}` : letter;
 }
 
 function valuePattern(match: TextMatch): string {

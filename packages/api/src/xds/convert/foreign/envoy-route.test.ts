@@ -96,7 +96,7 @@ describe('matches for Envoy', () => {
     assert.deepEqual(pathOf({ kind: 'segments', value: '/' }), { $case: 'prefix', value: '/' });
     assert.deepEqual(pathOf({ kind: 'template', value: '/a.b/{id}/{rest=**}' }), {
       $case: 'safeRegex',
-      value: { regex: '/a\\.b/([^/]+)/(.*)' },
+      value: { regex: '/a\\.b/([^/?]+)/([^?]*)' },
     });
   });
 
@@ -250,7 +250,7 @@ describe('where requests go at Envoy', () => {
     assert.deepEqual(rewritten({ kind: 'exact', value: '/a' }, prefix('/b')), ['^.*$', '/b']);
     assert.deepEqual(rewritten(prefix('/'), { kind: 'full', value: '/b\\1' }), ['^.*$', '/b\\\\1']);
     assert.deepEqual(rewritten({ kind: 'template', value: '/{a}/x/{b=**}' }, { kind: 'full', value: '/n/{b}/{a}' }), [
-      '^/([^/]+)/x/(.*)$',
+      '^/([^/?]+)/x/([^?]*)$',
       '/n/\\2/\\1',
     ]);
   });

@@ -2,7 +2,7 @@
 // silent for longer, and event streams have no time limit, all of which Envoy decides by route. A route that Envoy cannot follow answers
 // NOT_IMPLEMENTED, so that the others are told and nobody gets past it.
 import { DEFAULT_LIMITS, ERROR_HEADER, ERRORS } from '@heddle/core';
-import type { ForwardAction, RequestMatch, Route, RouteConfig, TunnelAction, VirtualHost } from '@heddle/core';
+import type { ForwardAction, RequestMatch, Route, RouteConfig, RouteRateLimit, TunnelAction, VirtualHost } from '@heddle/core';
 import { type HeaderValueOption, HeaderValueOption_HeaderAppendAction } from '../../../gen/foreign/envoy/config/core/v3/base.ts';
 import type { RouteConfiguration } from '../../../gen/foreign/envoy/config/route/v3/route.ts';
 import type {
@@ -14,11 +14,11 @@ import type {
 import { type At, XdsRejection } from '../rejection.ts';
 import { encodeDuration } from '../values.ts';
 import { changesByCluster, envoyForward, envoyRedirect, envoyResponse } from './envoy-action.ts';
-import { answerRateLimit, EnvoyRateLimits, routeSettings } from './envoy-filters.ts';
+import { answerRateLimits, EnvoyRateLimits, routeSettings } from './envoy-filters.ts';
 import { type Direction, type EnvoyHeaderChanges, envoyHeaderChanges } from './envoy-headers.ts';
-import { envoyMatch, matching } from './envoy-match.ts';
+import { envoyMatch, escaped, matching } from './envoy-match.ts';
 import { envoyRetry, repeatsByMethod } from './envoy-retry.ts';
-import type { EncodeOptions } from './options.ts';
+import { type EncodeOptions, tellRefused } from './options.ts';
 
 const UPGRADE: HeaderMatcher = { name: 'upgrade', headerMatchSpecifier: { $case: 'presentMatch', value: true } };
 /** Server-sent events have no end that a time limit for the whole response could mean. */
@@ -54,22 +54,48 @@ function encodeHost(host: VirtualHost, direction: Direction, options: EncodeOpti
       at.item('domains', position).reject(`${JSON.stringify(domain)} is a pattern that Envoy reads in another way`);
   });
   const limits = new EnvoyRateLimits(direction);
-  const routes = host.routes.flatMap((route, index) => encodeOrRefuse(route, limits, direction, options, at.item('routes', index)));
-  return { name: host.name, domains: [...host.domains], routes, typedPerFilterConfig: limits.settings() };
+  const routes = host.routes.flatMap((route, index) => {
+    const inside = at.item('routes', index);
+    const tell = (rejection: XdsRejection): void => tellRefused(options, host.name, route.name, inside, rejection);
+    return encodeOrRefuse(route, limits, direction, tell, inside);
+  });
+  const twins = portTwins(host.domains);
+  return {
+    name: host.name,
+    domains: [...host.domains, ...twins],
+    routes: routes.map((route) => (route.match?.pathSpecifier?.$case === 'connectMatcher' ? notTo(twins, route) : route)),
+    typedPerFilterConfig: limits.settings(),
+  };
+}
+
+/** `host` and `host:80` are the same to requests (RFC 9110 §4.2.1); Envoy compares texts. */
+function portTwins(domains: readonly string[]): string[] {
+  const twins = domains
+    .filter((domain) => domain !== '*')
+    .flatMap((domain) => (/:\d+$/.test(domain) ? (domain.endsWith(':80') ? [domain.slice(0, -3)] : []) : [`${domain}:80`]));
+  return [...new Set(twins)].filter((twin) => !domains.includes(twin));
+}
+
+/** CONNECT knows no usual port. */
+function notTo(twins: readonly string[], route: RouteMessage): RouteMessage {
+  if (twins.length === 0) return route;
+  const authorities = twins.map((twin) => escaped(twin).replace(/^\\\*/, '.*')).join('|');
+  const headers = [...(route.match?.headers ?? []), { ...matching(':authority', `(?i:${authorities})`), invertMatch: true }];
+  return { ...route, match: { ...route.match, headers } };
 }
 
 function encodeOrRefuse(
   route: Route,
   limits: EnvoyRateLimits,
   direction: Direction,
-  options: EncodeOptions,
+  tell: (rejection: XdsRejection) => void,
   at: At,
 ): readonly RouteMessage[] {
   try {
     return encodeRoute(route, limits, direction, at);
   } catch (error) {
     if (!(error instanceof XdsRejection) || route.match.kind !== 'request') throw error;
-    options.onRefused?.(error);
+    tell(error);
     return [refusal(route.name, route.match, error)];
   }
 }
@@ -95,7 +121,10 @@ function encodeRoute(route: Route, limits: EnvoyRateLimits, direction: Direction
   if (match.kind === 'connect') {
     if (action.kind !== 'tunnel') return at.reject('requests for CONNECT need a tunnel');
     return [
-      encodeTunnel(name, action, limits.add(name, rateLimits), { ...changes, typedPerFilterConfig: routeSettings(fault, undefined) }),
+      encodeTunnel(name, action, limits.add(name, rateLimits.filter(hasNoMatch)), {
+        ...changes,
+        typedPerFilterConfig: routeSettings(fault, undefined),
+      }),
     ];
   }
   if (action.kind === 'tunnel') return at.reject('a tunnel is for CONNECT alone');
@@ -104,12 +133,17 @@ function encodeRoute(route: Route, limits: EnvoyRateLimits, direction: Direction
     const rest = { name, ...changes, typedPerFilterConfig: routeSettings(fault, action.session) };
     return forwardRoutes(match, action, { ...forward, rateLimits: limits.add(name, rateLimits) }, rest);
   }
-  const typedPerFilterConfig = { ...routeSettings(fault, undefined), ...answerRateLimit(rateLimits, direction, at.field('rate_limits')) };
+  const typedPerFilterConfig = { ...routeSettings(fault, undefined), ...answerRateLimits(name, rateLimits, direction) };
   const rest = { name, match: envoyMatch(match), typedPerFilterConfig, ...changes };
   if (action.kind === 'redirect')
     return [{ ...rest, action: { $case: 'redirect', value: envoyRedirect(action, match.path, at.field('redirect')) } }];
   const { responseHeadersToAdd = [], ...response } = envoyResponse(action);
   return [{ ...rest, ...response, responseHeadersToAdd: [...responseHeadersToAdd, ...(changes.responseHeadersToAdd ?? [])] }];
+}
+
+/** What is for some requests only is for none that has no path. */
+function hasNoMatch({ match }: RouteRateLimit): boolean {
+  return match === undefined;
 }
 
 /** Those of a cluster count as well; where there are several, each has them all by itself. */

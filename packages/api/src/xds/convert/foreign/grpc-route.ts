@@ -16,7 +16,7 @@ import { type At, XdsRejection } from '../rejection.ts';
 import { encodeDuration } from '../values.ts';
 import { faultSettings } from './envoy-filters.ts';
 import { grpcMatches, grpcPath } from './grpc-match.ts';
-import type { EncodeOptions } from './options.ts';
+import { type EncodeOptions, tellRefused } from './options.ts';
 
 /** UNAVAILABLE may mean that the connection broke in mid-call. */
 const RETRY_WORDS: Partial<Readonly<Record<RetryCondition, string>>> = {
@@ -43,11 +43,15 @@ function encodeHost({ name, domains, routes }: VirtualHost, config: string, opti
   // A route that fails its calls must name a cluster all the same, and one that is there: that of a service has the name of its routes.
   const known =
     routes.flatMap(({ action }) => (action.kind === 'forward' ? action.clusters.map(({ cluster }) => cluster) : []))[0] ?? config;
-  const forCalls = routes.flatMap((route, index) => encodeOrRefuse(route, known, options, at.item('routes', index)));
+  const forCalls = routes.flatMap((route, index) => {
+    const inside = at.item('routes', index);
+    const tell = (rejection: XdsRejection): void => tellRefused(options, name, route.name, inside, rejection);
+    return encodeOrRefuse(route, known, tell, inside);
+  });
   return forCalls.length === 0 ? [] : [{ name, domains: [...domains], routes: forCalls }];
 }
 
-function encodeOrRefuse(route: Route, known: string, options: EncodeOptions, at: At): readonly RouteMessage[] {
+function encodeOrRefuse(route: Route, known: string, tell: (rejection: XdsRejection) => void, at: At): readonly RouteMessage[] {
   const { name, match } = route;
   if (match.kind === 'connect') return [];
   try {
@@ -55,16 +59,22 @@ function encodeOrRefuse(route: Route, known: string, options: EncodeOptions, at:
     try {
       return matches.length === 0 ? [] : encodeRoute(route, matches, at);
     } catch (error) {
-      return refusals(error, name, matches, known, options);
+      return refusals(error, name, matches, known, tell);
     }
   } catch (error) {
-    return refusals(error, name, [{ pathSpecifier: grpcPath(match.path) }], known, options);
+    return refusals(error, name, [{ pathSpecifier: grpcPath(match.path) }], known, tell);
   }
 }
 
-function refusals(error: unknown, name: string, matches: readonly RouteMatch[], cluster: string, options: EncodeOptions): RouteMessage[] {
+function refusals(
+  error: unknown,
+  name: string,
+  matches: readonly RouteMatch[],
+  cluster: string,
+  tell: (rejection: XdsRejection) => void,
+): RouteMessage[] {
   if (!(error instanceof XdsRejection)) throw error;
-  options.onRefused?.(error);
+  tell(error);
   const fault = { abort: { percent: 100, status: { kind: 'grpc' as const, code: ERRORS.NOT_IMPLEMENTED.grpcStatus } } };
   return matches.map((match) => ({
     name,

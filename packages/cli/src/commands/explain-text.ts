@@ -1,0 +1,132 @@
+// An explanation for people: the outcome first, then the way of the request from its caller to the instances, in short blocks.
+import type { Palette } from '../output/palette.ts';
+import type { AnsweredAction, AnsweredRules, ExplainAnswer } from './explain-answer.ts';
+import { instancesText } from './explain-instances.ts';
+import { changesText, faultText, hashText, limitText, matchText, retryText, timeText } from './explain-words.ts';
+
+/** Of what was passed over; `-o json` has more. */
+const PASSED_OVER_MAX = 5;
+const TITLE_WIDTH = 11;
+
+type Block = readonly [title: string, lines: readonly string[]];
+
+/** @param asked the question as it was written. */
+export function explanationText(asked: string, answer: ExplainAnswer, palette: Palette): string {
+  const blocks: Block[] = [
+    ['Caller', callerLines(answer)],
+    ['Listener', listenerLines(answer)],
+    ['Route', routeLines(answer, palette)],
+    ...(answer.action === null ? [] : actionBlocks(answer, answer.action)),
+    ['Access', accessLines(answer)],
+    ['Note', answer.notes],
+  ];
+  const shown = blocks.filter(([, lines]) => lines.length > 0).map((block) => blockText(block, palette));
+  const parts = [`${palette.bold(asked)}\n${outcomeText(answer, palette)}`, shown.join('')];
+  return [...parts, ...instancesText(answer, palette)].join('\n');
+}
+
+function blockText([title, lines]: Block, palette: Palette): string {
+  return lines.map((line, at) => `${at === 0 ? palette.bold(title.padEnd(TITLE_WIDTH)) : ' '.repeat(TITLE_WIDTH)}${line}\n`).join('');
+}
+
+function outcomeText({ outcome }: ExplainAnswer, palette: Palette): string {
+  const { kind, summary, code, status, mend, similar } = outcome;
+  const mark = kind === 'refused' ? palette.bad : kind === 'answered' ? palette.warn : palette.good;
+  const error = code === null ? '' : ` (${status} ${code})`;
+  const meant = similar.length === 0 ? '' : `  did you mean ${similar.join(', ')}?\n`;
+  return `${mark(kind)}: ${summary}${error}\n${meant}${mend === '' ? '' : `  mend: ${mend}\n`}`;
+}
+
+function callerLines({ node, caller }: ExplainAnswer): string[] {
+  const { workload, why, others } = caller;
+  return [`${workload}, which ${why}, at ${node}`, ...(others.length === 0 ? [] : [`the same from ${others.join(', ')}`])];
+}
+
+function listenerLines({ listener }: ExplainAnswer): string[] {
+  if (listener === null) return [];
+  const { name, address, port, state, why, others } = listener;
+  const place = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+  const also = others.length === 0 ? [] : [`${others.join(', ')} ${others.length === 1 ? 'leads' : 'lead'} there, too`];
+  return [`${name} on ${place}, ${state}`, `because ${why}`, ...also];
+}
+
+function routeLines({ route }: ExplainAnswer, palette: Palette): string[] {
+  if (route === null) return [];
+  const { name, virtualHost, domain, position, routes, match, passedOver, passedOverCount } = route;
+  if (virtualHost === '') return ['none'];
+  const found = name === '' ? `none of ${routes}` : `${name}, number ${position} of ${routes}`;
+  const more = passedOverCount - PASSED_OVER_MAX;
+  return [
+    `${found}, of ${virtualHost} by its domain ${domain}`,
+    ...(match === null ? [] : [`takes ${matchText(match)}`]),
+    ...passedOver.slice(0, PASSED_OVER_MAX).map(({ route: other, why }) => palette.dim(`not ${other}: ${why}`)),
+    ...(more > 0 ? [palette.dim(`and ${more} more not (-o json)`)] : []),
+  ];
+}
+
+function actionBlocks(answer: ExplainAnswer, action: AnsweredAction): Block[] {
+  switch (action.kind) {
+    case 'tunnel':
+      return [
+        [
+          'Tunnel',
+          [
+            action.tunnel === '' ? 'the bytes go to the instance as they are' : `by CONNECT ${action.tunnel}`,
+            ...idleLine(action.idleTimeoutMs),
+          ],
+        ],
+      ];
+    case 'redirect':
+      return ruleBlocks(answer, action);
+    case 'respond':
+      return [
+        ['Answer', [action.contentType, ...(action.body === '' ? [] : [JSON.stringify(action.body)])]],
+        ...ruleBlocks(answer, action),
+      ];
+    case 'forward': {
+      const { rewrite, time, retry, retryNote, hedge, hedgeNote, hash } = action;
+      return [
+        ['Rewrite', rewrite === null ? [] : [`asks ${rewrite.authority} for ${rewrite.path}`]],
+        ['Time', timeText(time, retry, answer.clusters)],
+        ['Retry', retryText(retry, retryNote, answer.clusters)],
+        ['Hedge', hedge === null ? [] : [`${hedge.attempts} more after ${hedge.afterMs} ms each; ${hedgeNote}`]],
+        ['Hash', hash === null ? [] : [hashText(hash)]],
+        [
+          'Mirror',
+          answer.mirrors.map(
+            ({ cluster, percent, canBePicked, all }) =>
+              `${percent} % of the requests also to ${cluster} (${canBePicked} of ${all} instances)`,
+          ),
+        ],
+        ...ruleBlocks(answer, action),
+      ];
+    }
+  }
+}
+
+function idleLine(idleMs: number): string[] {
+  return idleMs === 0 ? [] : [`ends after ${idleMs} ms without a byte`];
+}
+
+function ruleBlocks(
+  { clusters, calledSide }: ExplainAnswer,
+  { requestHeaders, responseHeaders, fault, rateLimits }: AnsweredRules,
+): Block[] {
+  const ofClusters = clusters.flatMap((target) => [
+    ...changesText(`request to ${target.name}`, target.requestHeaders),
+    ...changesText(`response of ${target.name}`, target.responseHeaders),
+  ]);
+  const atInstances = new Set(calledSide.flatMap((side) => side.rateLimits.map((limit) => `at each instance: ${limitText(limit)}`)));
+  return [
+    ['Headers', [...changesText('request', requestHeaders), ...changesText('response', responseHeaders), ...ofClusters]],
+    ['Fault', fault === null ? [] : faultText(fault)],
+    ['Limits', [...rateLimits.map((limit) => `here: ${limitText(limit)}`), ...atInstances]],
+  ];
+}
+
+function accessLines({ access, clusters }: ExplainAnswer): string[] {
+  if (clusters.length === 0) return [];
+  const { shows, asks, summary } = access;
+  const proof = asks.length === 0 ? [] : [`${shows === '' ? '' : `calls as ${shows}; `}must be answered by ${asks.join(' or ')}`];
+  return [...summary.split('. '), ...proof];
+}
