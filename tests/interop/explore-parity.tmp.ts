@@ -2,7 +2,8 @@
 // statuses, faults and limits.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { certificateOf, Cleanup, LOOPBACK, registerInstance } from '../support/planes.ts';
+import { discovery } from '@heddle/api';
+import { instances, certificateOf, Cleanup, LOOPBACK, registerInstance } from '../support/planes.ts';
 import { waitFor } from '../support/wait.ts';
 import { envoyProgram } from './support/envoy-program.ts';
 import { type Asked, CASE_HEADER, type Fields, grpcCall, Parity, SIDES, type Side, valuesOf } from './support/parity.ts';
@@ -44,6 +45,16 @@ const FAULTS = `
       - { match: { path: /fault/retried }, fault: { abort: { status: 503 } }, retry: { attempts: 3, on: [5xx], ${BACKOFF} } }
       - { match: { path: /fault/headers }, headers: { response: { set: { x-mark: yes } } }, fault: { abort: { status: 503 } } }
 `;
+const MARKED = 'headers: { response: { set: { x-mark: yes }, remove: [content-type] } }';
+const MARKS = `
+      - { match: { path: /mark/abort }, ${MARKED}, fault: { abort: { status: 503 } } }
+      - { match: { path: /mark/limit }, ${MARKED}, rateLimit: { requests: 1, per: 1h } }
+      - { match: { path: /mark/time }, ${MARKED}, timeout: 200ms, retry: off }
+      - { match: { path: /mark/nowhere }, ${MARKED}, to: { labels: { version: v9 } } }
+      - { match: { path: /mark/dead }, ${MARKED}, to: { service: dead } }
+      - { match: { path: /mark/reset }, ${MARKED}, retry: off }
+      - { match: { path: /mark/redirect }, ${MARKED}, redirect: { path: /there } }
+`;
 const LIMITS = `
       - { match: { path: /limit/all }, rateLimit: { requests: 3, per: 1h } }
       - { match: { path: /limit/burst }, rateLimit: { requests: 2, per: 1h, burst: 4 } }
@@ -79,7 +90,7 @@ services:
 routes:
   - service: shop
     rules:
-${RETRIES}${TIMES}${FAULTS}${LIMITS}
+${RETRIES}${TIMES}${FAULTS}${MARKS}${LIMITS}
   - service: calls
     rules:
 ${CALLS}`;
@@ -115,62 +126,31 @@ async function outcome(side: Side, service: string, asked: Asked) {
   const { status, headers, text } = await parity.ask(side, service, asked, name);
   return { status, tries: apps.triesOf(name).length, error: valuesOf(headers, 'x-heddle-error').join(), ra: valuesOf(headers, 'retry-after').join(), late: performance.now() - t > 140 };
 }
+
 test('explore', { skip }, async () => {
   console.log('refusals', await parity.refusals());
-  const words = ['500', '501', '502', '503', '504', '409', '429', '404', 'reset', 'partial', '503,200', 'reset,503,200', '503+retry-after=0', '429+retry-after=0'];
-  const paths = [...CONDITIONS.flatMap((c) => [...(c === 'timeout' ? [] : [`/on/${c}`]), ...(['connect-failure', 'refused'].includes(c) ? [] : [`/twice/${c}`])]), '/on/status', '/twice/status', '/on/all', '/on/none', '/on/default'];
-  const jobs: (() => Promise<void>)[] = [];
-  for (const path of paths) for (const method of ['GET', 'POST']) for (const word of words) jobs.push(async () => {
-    
-    const asked = { method, path, headers: [['x-do', word]] as Fields, ...(method === 'POST' && { body: 'abc' }) };
-    const [h, e] = await Promise.all([outcome('heddle', 'shop', asked), outcome('envoy', 'shop', asked)]);
-    show(`${method} ${path} ${word}`, { ...h, late: 0 }, { ...e, late: 0 });
-  });
-  const t = performance.now();
-  for (const c of CONDITIONS) for (const method of ['GET', 'POST']) for (const word of ['hang', 'hang,200']) jobs.push(async () => { const asked = { method, path: `/try/${c}`, headers: [['x-do', word]] as Fields }; const [h, e] = await Promise.all([outcome('heddle', 'shop', asked), outcome('envoy', 'shop', asked)]); show(`${method} /try/${c} ${word}`, { ...h, late: 0 }, { ...e, late: 0 }); });
-  while (jobs.length > 0) await Promise.all(jobs.splice(0, 10).map((j) => j()));
-  console.log('retries took', performance.now() - t);
-  for (const path of ['/time/whole', '/time/try', '/time/both', '/time/none']) for (const word of ['late:50', 'late:700', 'hang', 'hang,200', 'reset']) {
-    if (word.startsWith('hang') && path === '/time/none') continue;
-    for (const method of ['GET', 'POST']) {
-    const asked = { method, path, headers: [['x-do', word]] as Fields, ...(method === 'POST' && { body: 'abc' }) };
-    const [h, e] = await Promise.all([outcome('heddle', 'shop', asked), outcome('envoy', 'shop', asked)]);
-    show(`${method} ${path} ${word}`, h, e);
-    }
-  }
-  for (const timeout of ['100ms', '0.1', '1s', '100', 'x']) {
-    const asked = { path: '/time/none', headers: [['x-do', 'late:500'], ['x-request-timeout', timeout]] as Fields };
-    const [h, e] = await Promise.all([outcome('heddle', 'shop', asked), outcome('envoy', 'shop', asked)]);
-    show(`request-timeout ${timeout}`, h, e);
-  }
-  for (const path of ['abort', 'delay', 'both', 'late', 'redirect', 'respond', 'retried', 'headers'])  {
-    const asked = { path: `/fault/${path}` };
-    const [h, e] = await Promise.all([outcome('heddle', 'shop', asked), outcome('envoy', 'shop', asked)]);
-    show(`fault ${path}`, h, e);
-    const both = await parity.both('shop', asked);
-    console.log('   ', JSON.stringify(both.heddle.headers), both.heddle.text.slice(0, 50), '\n   ', JSON.stringify(both.envoy.headers), both.envoy.text.slice(0, 50));
-  }
-  for (const asks of [['all'], ['all'], ['all'], ['all'], ['all'], ...Array(6).fill(['burst']), ...['u', 'u', 'u', 'v', 'v', 'v', '', '', ''].map((u) => ['header', u]), ...['u', 'u', 'u', 'v', 'v', 'v', '', '', ''].map((u) => ['two', u]), ['a'], ['b'], ['a'], ['b'], ['respond'], ['respond'], ['respond'], ['redirect'], ['redirect'], ['redirect'], ['fault'], ['fault'], ['fault']]) {
-    const asked = { path: `/limit/${asks[0]}`, headers: (asks[1] ? [['x-user', asks[1]]] : []) as Fields };
-    const [h, e] = await Promise.all([outcome('heddle', 'shop', asked), outcome('envoy', 'shop', asked)]);
-    show(`limit ${asks}`, h, e);
+  for (const [path, word] of [['abort'], ['limit'], ['limit'], ['time', 'hang'], ['nowhere'], ['dead'], ['reset', 'reset'], ['redirect']]) {
+    const both = await parity.both('shop', { path: `/mark/${path}`, headers: word ? [['x-do', word]] : [] });
+    console.log(path, JSON.stringify([both.heddle.status, both.heddle.headers]), both.heddle.text.slice(0, 50), '\n   ', JSON.stringify([both.envoy.status, both.envoy.headers]), both.envoy.text.slice(0, 50));
   }
   for (const service of ['half', 'dead']) for (const method of ['GET', 'POST', 'GET', 'POST']) {
     const asked = { path: '/', method };
     const [h, e] = await Promise.all([outcome('heddle', service, asked), outcome('envoy', service, asked)]);
-    show(`${service} ${method}`, h, e);
+    console.log(`${service} ${method}`, JSON.stringify(h), JSON.stringify(e));
   }
-  const guard: string[][] = [];
-  for (const service of ['ours', 'theirs']) { const got: string[] = []; for (const [method, path] of [['POST', '/guard/me'], ['POST', '/guard/me'], ['POST', '/guard/me'], ['GET', '/guard/me'], ['GET', '/guard/x'], ['GET', '/guard/x'], ['GET', '/else'], ['GET', '/guard']]) { const o = await outcome('heddle', service, { method: method!, path: path! }); got.push(`${o.status} ${o.error} ${o.ra}`); } guard.push(got); }
-  show('guard ours/theirs', guard[0], guard[1]);
-  for (const on of [...GRPC_CONDITIONS, 'once', 'none', 'time', 'fault', 'http-fault', 'limit', 'limit']) for (const word of ['grpc:0', 'grpc:1', 'grpc:4', 'grpc:8', 'grpc:13', 'grpc:14', 'grpc:14,grpc:0', 'reset', ...(on === 'time' ? ['hang'] : [])]) {
-    const r = async (side: Side) => { const name = parity.name(side); const a = await grpcCall(parity.port(side, 'calls'), '/parity.Calls/Get', { 'x-on': on, 'x-do': word, [CASE_HEADER]: name }); return { http: a.httpStatus, grpc: a.grpcStatus, tries: apps.triesOf(name).length, error: a.headers['x-heddle-error'], body: a.body.length }; };
+  for (const asks of [['fault'], ['fault'], ['fault'], ['redirect'], ['redirect'], ['redirect']]) {
+    const asked = { path: `/limit/${asks[0]}`, headers: (asks[1] ? [['x-user', asks[1]]] : []) as Fields };
+    const [h, e] = await Promise.all([outcome('heddle', 'shop', asked), outcome('envoy', 'shop', asked)]);
+    show(`limit ${asks}`, h, e);
+  }
+  for (const on of ['time', 'limit', 'fault', 'http-fault']) for (const word of ['hang', 'grpc:14']) {
+    const r = async (side: Side) => { const name = parity.name(side); const a = await grpcCall(parity.port(side, 'calls'), '/parity.Calls/Get', { 'x-on': on, 'x-do': word, [CASE_HEADER]: name }); return { http: a.httpStatus, grpc: a.grpcStatus, tries: apps.triesOf(name).length, error: a.headers['x-heddle-error'], body: a.body.length, m: a.message }; };
     const [h, e] = await Promise.all([r('heddle'), r('envoy')]);
     show(`grpc ${on} ${word}`, h, e);
   }
-  for (const t of ['100m', '2S', '1n', '0m', 'x', '99999999H']) {
-    const r = async (side: Side) => { const name = parity.name(side); const a = await grpcCall(parity.port(side, 'calls'), '/parity.Calls/Get', { 'x-do': t === '100m' ? 'hang' : 'grpc:0', 'grpc-timeout': t, [CASE_HEADER]: name }); const got = apps.triesOf(name); return { http: a.httpStatus, grpc: a.grpcStatus, tries: got.length, error: a.headers['x-heddle-error'], told: got[0]?.headers.find(([n]) => n === 'grpc-timeout')?.[1] }; };
-    const [h, e] = await Promise.all([r('heddle'), r('envoy')]);
-    show(`grpc-timeout ${t}`, h, e);
-  }
+  for (const h of ['other', 'shop:80', 'shop.mesh.internal:80', 'calls.mesh.internal:80', 'half:80']) show(h, (await parity.ask('heddle', 'shop', { path: `http://${h}/x`, proxied: true, headers: [['host', h]] })).status, (await parity.ask('envoy', 'shop', { path: `http://${h}/x`, proxied: true, headers: [['host', h]] })).status);
+  const a = await parity.both('shop', { path: '/', headers: [['via', '1.0 x']] });
+  console.log(JSON.stringify(a.heddle.got?.headers), JSON.stringify(a.envoy.got?.headers), JSON.stringify(a.envoy.headers));
+  const ids = new Map((await instances(parity.plane.ref)));
+  for (const [id, i] of ids) console.log(id, JSON.stringify(discovery.instanceFromMessage(i)));
 });

@@ -180,6 +180,63 @@ describe('rules', () => {
         assert.ok(isQuiet(fleet.way.planes));
       });
 
+      test('what is answered here has the limits and failures of its route, and its changes of headers', async () => {
+        const fleet = await ways(way, (_request, response) => void response.end('application'));
+        const respond = { kind: 'respond', status: 200, body: 'here', contentType: 'text/plain' } as const;
+        const limit = { requests: 1, perMs: 3_600_000, burst: 1, by: { kind: 'all' } } as const;
+        const abort = { percent: 100, status: { kind: 'http', code: 503 } } as const;
+        const delay = { percent: 100, delayMs: 20 };
+        const marked = { responseHeaders: { set: { 'x-mark': 'yes', 'content-type': 'text/x-mine' }, add: {}, remove: [] } };
+        await apply(
+          fleet,
+          { match: at('exact', '/limit'), action: respond, rateLimits: [limit], ...marked },
+          { match: at('exact', '/abort'), action: respond, fault: { abort }, ...marked },
+          { match: at('exact', '/late'), action: respond, fault: { delay }, ...marked },
+          { match: at('exact', '/both'), action: respond, fault: { delay, abort }, ...marked },
+          { match: at('exact', '/failed'), fault: { delay, abort }, ...marked },
+          { match: at('exact', '/refused'), rateLimits: [limit], ...marked },
+          { match: at('exact', '/slow'), action: { timeoutMs: 20 }, fault: { delay: { percent: 100, delayMs: 60_000 } }, ...marked },
+        );
+        const said = async (path: string, body?: string[]): Promise<unknown[]> => {
+          const { status, headers } = await fleet.client.call({ path, ...(body !== undefined && { method: 'POST', body }) });
+          assert.deepEqual([headers['x-mark'], headers['content-type']], ['yes', 'text/x-mine'], path);
+          return [status, headers['x-heddle-error']];
+        };
+        assert.deepEqual(await said('/limit'), [200, undefined]);
+        assert.deepEqual(await said('/limit'), [429, 'RATE_LIMITED']);
+        assert.deepEqual(await said('/abort'), [503, 'FAULT_INJECTED']);
+        const startMs = performance.now();
+        assert.deepEqual(await said('/late'), [200, undefined]);
+        assert.deepEqual(await said('/late', ['some', 'thing']), [200, undefined]);
+        assert.deepEqual(await said('/both'), [503, 'FAULT_INJECTED']);
+        assert.ok(performance.now() - startMs >= 55);
+        assert.deepEqual(await said('/failed'), [503, 'FAULT_INJECTED']);
+        assert.deepEqual(await said('/refused'), [200, undefined]);
+        assert.deepEqual(await said('/refused'), [429, 'RATE_LIMITED']);
+        assert.deepEqual(await said('/slow'), [504, 'REQUEST_TIMEOUT']);
+        assert.equal(fleet.requests(), 1);
+        assert.ok(isQuiet(fleet.way.planes));
+      });
+
+      test('a redirect keeps the scheme that the client used with whoever is in front', async () => {
+        const fleet = await ways(way, (_request, response) => void response.end('application'));
+        await apply(fleet, { action: { kind: 'redirect', status: 302, authority: 'new.test' } });
+        const location = async (proto: string): Promise<unknown> =>
+          (await fleet.client.call({ path: '/a', headers: { 'x-forwarded-proto': proto } })).headers['location'];
+        assert.equal(await location('https'), 'https://new.test/a');
+        assert.equal(await location('http'), 'http://new.test/a');
+        assert.equal(await location('gopher'), 'http://new.test/a');
+      });
+
+      test('each line of a header is compared by itself', async () => {
+        const fleet = await ways(way, (_request, response) => void response.end('application'));
+        const closed = { kind: 'respond', status: 403, body: '', contentType: '' } as const;
+        const admin = [{ name: 'x-role', match: { kind: 'exact', value: 'admin' } }] as const;
+        await apply(fleet, { match: { ...at('prefix', '/'), headers: admin }, action: closed }, {});
+        const status = async (...roles: string[]): Promise<number> => (await fleet.client.call({ headers: { 'x-role': roles } })).status;
+        assert.deepEqual([await status('admin'), await status('user', 'admin'), await status('user'), await status('user,admin')], [403, 403, 200, 200]);
+      });
+
       test('a request that a rule holds back can be given up', async () => {
         const fleet = await ways(way, (_request, response) => void response.end('ok'));
         await apply(fleet, { fault: { delay: { percent: 100, delayMs: 60_000 } } });

@@ -61,11 +61,11 @@ export async function runFault(mesh: FaultMesh, fault: Fault, options: FaultOpti
       deadlineMs,
     );
     const all = (await load.stop()).filter(({ sentMs, durationMs }) => sentMs + durationMs >= beganMs);
-    const good = all.filter(({ status }) => status === 200);
+    const later = all.filter(({ sentMs }) => sentMs >= beganMs);
     return {
-      ...{ name: fault.name, requests: all.length, detectMs, detectedBy, tries, errors: errorsOf(all) },
-      slow: good.filter(({ durationMs }) => durationMs > SLOW_MS).length,
-      slowestMs: Math.round(Math.max(...all.map(({ durationMs }) => durationMs))),
+      ...{ name: fault.name, requests: later.length, detectMs, detectedBy, tries, errors: errorsOf(all) },
+      slow: later.filter(({ status, durationMs }) => status === 200 && durationMs > SLOW_MS).length,
+      slowestMs: Math.round(Math.max(...later.map(({ durationMs }) => durationMs))),
       backMs,
     };
   } finally {

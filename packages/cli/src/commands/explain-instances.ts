@@ -91,8 +91,15 @@ function columnsOf(rows: readonly AnsweredCandidate[], palette: Palette): Column
     { title: 'IN FLIGHT', cell: (row) => measured(row, 'inFlight', sumOf) },
     ...(isReported ? [{ title: 'IT REPORTS', cell: (row: AnsweredCandidate) => measured(row, 'reportedInFlight', Math.max) }] : []),
     { title: 'EXPECTED', cell: (row) => withUnit(measured(row, 'expectedMs', Math.max)) },
+    ...(rows.some((row) => basisOf(row) !== '') ? [{ title: 'BY', cell: basisOf }] : []),
     { title: 'WHY', cell: ({ why }) => why },
   ];
+}
+
+/** What the choice goes by, where the balancer has more than one way; as each process says it. */
+function basisOf({ views }: AnsweredCandidate): string {
+  const bases = views.flatMap(({ measured: is, balancer: { basis } }) => (is && basis !== undefined ? [String(basis)] : []));
+  return [...new Set(bases)].join(' | ');
 }
 
 const sumOf = (...values: number[]): number => values.reduce((sum, value) => sum + value, 0);

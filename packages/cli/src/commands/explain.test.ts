@@ -189,7 +189,7 @@ Caller     default/web/web-1, which was asked for, at node-1
     const views = [1, 2].map((worker) => ({
       worker,
       measured: true,
-      balancer: { inFlight: worker, expectedMs: worker * 10, reportedInFlight: 4 },
+      balancer: { inFlight: worker, expectedMs: worker * 10, reportedInFlight: 4, basis: `way ${worker}` },
     }));
     const clusters = [
       target('one', [candidate('a', { views })], { sharePercent: 33.333, taken: false }),
@@ -200,7 +200,7 @@ Caller     default/web/web-1, which was asked for, at node-1
     assert.match(text, /^33\.33 % one$/m);
     assert.match(text, /^66\.67 % ← this request two$/m);
     assert.match(text, /^0 % three: it has not arrived yet$/m);
-    assert.match(text, /^a +127\.0\.0\.1:1 +1 +healthy +yes +3 +4 +20 ms$/m);
+    assert.match(text, /^a +127\.0\.0\.1:1 +1 +healthy +yes +3 +4 +20 ms +way 1 \| way 2$/m);
     assert.match(text, /no instances/);
   });
 

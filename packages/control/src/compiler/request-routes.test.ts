@@ -43,13 +43,13 @@ test('each match of a rule is a route, in order; what no rule takes goes to all 
   );
   assert.deepEqual(routes[2]?.action, moved?.action);
   assert.deepEqual(routes[3], { name: 'hello', match: hello?.matches[0], action: hello?.action });
-  const { hash, timeoutMs, idleTimeoutMs, retry, hedge } = FULL_SERVICE;
+  const { hash, timeoutMs, idleTimeoutMs, retry, hedge, session } = FULL_SERVICE;
   assert.deepEqual(routes[4], {
     name: 'default',
     match: ANY_REQUEST,
     action: {
       ...{ kind: 'forward', clusters: [{ cluster: 'outbound/default/orders', weight: 1 }] },
-      ...{ hash, timeoutMs, idleTimeoutMs, retry, hedge },
+      ...{ hash, timeoutMs, idleTimeoutMs, retry, hedge, session },
     },
   });
   compileRoutes({ name: 'r', virtualHosts: [{ name: 'r', domains: ['*'], routes }] });
@@ -70,6 +70,7 @@ test('a rule has its own limits, changes, faults and mirrors, and leads to some 
       ],
       ...{ hash: FULL_SERVICE.hash, splitByHash: true, timeoutMs: 500, idleTimeoutMs: 1_000, retry, rewrite },
       mirrors: [{ cluster: 'outbound/default/stock{version=v3}', percent: 0.5 }],
+      session: FULL_SERVICE.session,
     },
     ...{ requestHeaders, responseHeaders, fault, rateLimits },
   });
@@ -91,6 +92,19 @@ test('what a rule leaves out is as the service has it; a hedge can be switched o
   // Without a hash of its own, that of the destination, which is balanced by it.
   const borrowed = one({ ...base, hash: [], rules: [rule({})] }, stock).action;
   assert.deepEqual(borrowed.kind === 'forward' && borrowed.hash, stock.hash);
+});
+
+test('a session is that of the clusters a route leads to, the first of them that has one', () => {
+  const session = { cookie: 'sid', ttlMs: 0 };
+  const sticky = service('stock', { session });
+  const sessionTo = (of: Service, ...names: string[]): unknown => {
+    const { action } = one({ ...of, rules: [rule({ to: names.map((name) => to(name)) })] }, sticky, service('plain'));
+    return action.kind === 'forward' ? action.session : 'none';
+  };
+  assert.deepEqual(sessionTo(service('orders'), 'plain', 'stock'), session);
+  assert.equal(sessionTo(service('orders', { session }), 'plain'), undefined);
+  const { action } = one(service('orders', { session }));
+  assert.deepEqual(action.kind === 'forward' && action.session, session);
 });
 
 test('after a rule that takes every request nothing follows, and every route has a name of its own', () => {

@@ -1,6 +1,7 @@
 // What a change costs: its own encoding, and those who want it.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { ANY_REQUEST } from '@heddle/core';
 import type { Instance, ResourceKind, Service } from '@heddle/core';
 import { Compiler } from '../compiler/compiler.ts';
 import type { NodeScope } from '../compiler/compiler.ts';
@@ -63,6 +64,51 @@ class Mesh {
 function subscriber(heard: string[]): { told(kind: ResourceKind, name: string): void } {
   return { told: (kind, name) => heard.push(`${kind} ${name}`) };
 }
+
+/** Envoy does not know its own identity when it changes headers. */
+const unknown = (name: string, header: string): Service =>
+  service(name, {
+    rules: [
+      {
+        name: 'named',
+        matches: [ANY_REQUEST],
+        action: { kind: 'forward', to: [{ service: { namespace: 'default', name }, labels: {}, weight: 1 }] },
+        requestHeaders: { set: { [header]: '%SOURCE_IDENTITY%' }, add: {}, remove: [] },
+      },
+    ],
+  });
+
+describe('a route that data planes of a flavour cannot follow', () => {
+  test('is told once for each reason, however often and wherever it is encoded, and anew when it had been mended', () => {
+    const mesh = new Mesh(['orders', 'web']);
+    mesh.setService(unknown('orders', 'x-caller'));
+    mesh.publisher.acquire('heddle');
+    assert.deepEqual(mesh.events, []);
+    const told = (): string[] => mesh.events.splice(0);
+    mesh.publisher.acquire('envoy');
+    const [event, ...others] = told();
+    assert.match(
+      event ?? '',
+      /^route-refused default\/orders: Envoy cannot follow the route "named": request_headers: x-caller: .*501\) there$/,
+    );
+    assert.deepEqual(others, []);
+    // The routes of the shared proxy are encoded anew, and everything when the next Envoy comes after the last has gone.
+    mesh.setService(service('web', { timeoutMs: 5 }));
+    mesh.publisher.release('envoy');
+    mesh.publisher.acquire('envoy');
+    assert.deepEqual(told(), []);
+    mesh.setService(unknown('orders', 'x-other'));
+    assert.equal(told().length, 1);
+    mesh.setService(unknown('web', 'x-other'));
+    assert.match(told().join(), /^route-refused default\/web: /);
+    mesh.setService(service('orders'));
+    mesh.remove('web');
+    assert.deepEqual(told(), []);
+    mesh.setService(unknown('orders', 'x-other'));
+    mesh.setService(unknown('web', 'x-other'));
+    assert.equal(told().length, 2);
+  });
+});
 
 describe('publisher', () => {
   test('a change of one instance encodes its endpoints alone, and tells those who want these', () => {

@@ -18,7 +18,7 @@ export function notesOn(action: Action | null, targets: readonly Target[]): stri
 
 function clusterNotes({ name, cluster, candidates, taken }: Target): string[] {
   if (cluster === null || taken === false) return [];
-  const { breaker, underWay, pending, session, hasSessionCookie, balance } = cluster;
+  const { breaker, underWay, pending, session, hasSessionCookie } = cluster;
   const notes: string[] = [];
   if (breaker.requests > 0 && underWay >= breaker.requests)
     notes.push(`the breaker of ${name} is open now: ${underWay} requests are under way, and ${breaker.requests} allowed (CIRCUIT_OPEN)`);
@@ -29,11 +29,5 @@ function clusterNotes({ name, cluster, candidates, taken }: Target): string[] {
   const views = candidates.shown.filter(({ canBePicked }) => canBePicked).flatMap((candidate) => candidate.views);
   if (views.length > 0 && views.every(({ measured }) => !measured))
     notes.push(`the caller has not called ${name} yet, so nothing is measured`);
-  else if (
-    balance.algorithm === 'probing' &&
-    views.length > 0 &&
-    views.every((view) => !String(view.balancer['basis']).startsWith('probes'))
-  )
-    notes.push(`no instance of ${name} has just answered a probe: it is balanced by what this caller measured itself (peak EWMA)`);
   return notes;
 }

@@ -9,12 +9,13 @@ import type { RequestSink } from '../stack/ends.ts';
 import type { Destination } from '../stack/exchange.ts';
 import { Forwarding, FORWARDED_FOR, FORWARDED_PROTO, listOf, REQUEST_ID_HEADER } from '../stack/forwarding.ts';
 import type { HeaderRewrite } from '../stack/header-rewrite.ts';
-import { errorAnswer } from '../stack/local-answer.ts';
+import { changedAnswer, errorAnswer } from '../stack/local-answer.ts';
 import type { AnsweringRoute, LocalAnswer } from '../stack/local-answer.ts';
 import type { AnyRequestHead } from '../stack/messages.ts';
 import type { Mirror } from '../stack/mirror.ts';
 import { HeadView } from '../stack/request-view.ts';
 import type { RouteGate } from '../stack/route-gate.ts';
+import { HELD_STACK, NOWHERE } from '../stack/routes.ts';
 import type { MirrorTarget, RouteStack, RouteTarget } from '../stack/routes.ts';
 import type { RequestMetrics } from '../telemetry/requests.ts';
 import type { UpstreamCluster } from '../upstream/cluster.ts';
@@ -129,7 +130,10 @@ export class Entry implements Destination {
     if (cluster === undefined) return this.refuse('NO_HEALTHY_INSTANCE', `the cluster "${name}" has not arrived yet`);
     this.target = target;
     this.cluster = cluster;
-    return (stack.gate === undefined || this.passes(stack.gate)) && (stack.rewrite === undefined || this.rewrites(stack.rewrite, head));
+    return (
+      (stack.gate === undefined || this.passes(stack.gate, target.responseChanges)) &&
+      (stack.rewrite === undefined || this.rewrites(stack.rewrite, head))
+    );
   }
 
   /** Fills what the passed-on request gets besides what was received, and sends its copies on their way. `complete`: it has no body. */
@@ -159,6 +163,7 @@ export class Entry implements Destination {
   /** Of what `find` found. */
   get metrics(): RequestMetrics {
     const { cluster, workload } = this;
+    if (this.stack === HELD_STACK) return this.service.answersTo(this.source);
     if (cluster !== this.lastCluster || workload !== this.lastWorkload) {
       this.lastCluster = cluster;
       this.lastWorkload = workload;
@@ -178,27 +183,31 @@ export class Entry implements Destination {
     else this.service.answered(this.source, code, status);
   }
 
-  /** Always false: there is nothing to pass on. */
-  private answerBy({ answerChanges }: RouteStack, answering: AnsweringRoute): false {
+  /** True: the answer is held back first. */
+  private answerBy({ answerChanges, gate }: RouteStack, answering: AnsweringRoute): boolean {
     const { view, service } = this;
+    this.target = NOWHERE;
+    if (gate !== undefined && !this.passes(gate, answerChanges)) return false;
     // The client may have spoken TLS with someone in front, who says so.
     const forwarded = view.header(FORWARDED_PROTO);
-    const answer = answering.answer(view, forwarded === 'https' || forwarded === 'http' ? forwarded : service.scheme);
-    if (answerChanges === undefined) this.answer = answer;
-    else {
-      const own = answerChanges.headers(this.factsOf(view.head, ''));
-      this.answer = { ...answer, headers: [...answer.headers.filter(([name]) => !answerChanges.drop.includes(name)), ...own] };
+    const scheme = forwarded === 'https' || forwarded === 'http' ? forwarded : service.scheme;
+    const answer = this.changed(this.abort ?? answering.answer(view, scheme), answerChanges);
+    if (this.delayMs === 0) {
+      this.answer = answer;
+      return false;
     }
-    return false;
+    this.abort = answer;
+    this.stack = HELD_STACK;
+    return true;
   }
 
   /** False: `answer` says why not. */
-  private passes(gate: RouteGate): boolean {
+  private passes(gate: RouteGate, changes: HeaderRewrite | undefined): boolean {
     const { service, view, workload } = this;
     const identity = service.direction === 'inbound' ? view.sourceIdentity : serviceOfWorkload(workload);
     const refusal = gate.limit(view, identity, service.nowMs());
     if (refusal !== undefined) {
-      this.answer = refusal;
+      this.answer = this.changed(refusal, changes);
       return false;
     }
     this.delayMs = gate.drawDelayMs(service.random);
@@ -207,8 +216,12 @@ export class Entry implements Destination {
       this.abort = abort;
       return true;
     }
-    this.answer = abort;
+    this.answer = this.changed(abort, changes);
     return false;
+  }
+
+  private changed(answer: LocalAnswer, changes: HeaderRewrite | undefined): LocalAnswer {
+    return changes === undefined ? answer : changedAnswer(answer, changes, this.factsOf(this.view.head, ''));
   }
 
   private rewrites({ path }: NonNullable<RouteStack['rewrite']>, head: AnyRequestHead): boolean {

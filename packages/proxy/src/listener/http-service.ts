@@ -183,6 +183,11 @@ export class HttpService {
 
   /** A request that is not passed on. */
   answered(source: string, code: ErrorCode | undefined, status: number): void {
+    this.answersTo(source).ended(status, code ?? '', 0);
+  }
+
+  /** Metrics of requests that are not passed on. */
+  answersTo(source: string): RequestMetrics {
     let metrics = this.refusals.get(source);
     if (metrics === undefined) {
       metrics = new RequestMetrics(this.context.metrics, {
@@ -192,6 +197,6 @@ export class HttpService {
       });
       this.refusals.set(source, metrics);
     }
-    metrics.ended(status, code ?? '', 0);
+    return metrics;
   }
 }

