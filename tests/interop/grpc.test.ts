@@ -23,7 +23,7 @@ let pair: Pair;
 before(async () => {
   const services: Record<string, Served> = {
     js: { protocol: 'grpc', ports: [await grpcServer(cleanup, 'js')] },
-    three: { protocol: 'grpc', ports: await Promise.all(['a', 'b', 'c'].map((name) => grpcServer(cleanup, name))) },
+    three: { protocol: 'grpc', balance: 'round-robin', ports: await Promise.all(['a', 'b', 'c'].map((name) => grpcServer(cleanup, name))) },
   };
   if (skipPython === false) {
     const { until } = start(cleanup, python ?? 'python3', [join(import.meta.dirname, 'python/grpc_server.py')]);

@@ -18,7 +18,8 @@ class RealEvents extends Events {
 }
 
 const [options = '{}', seed = '1'] = process.argv.slice(2);
-const server = new SimulatedServer(new RealEvents(), seeded(Number(seed)), JSON.parse(options) as ServerOptions);
+const [work, fate] = [seeded(Number(seed)), seeded(Number(seed) + 50)];
+const server = new SimulatedServer(new RealEvents(), work, fate, JSON.parse(options) as ServerOptions);
 const listener = http
   .createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     request.resume();

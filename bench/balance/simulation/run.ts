@@ -16,7 +16,7 @@ export interface SimulationOptions {
   readonly networkMs: number;
 }
 
-export const SIMULATION: SimulationOptions = { seed: 1, callers: 8, warmUpMs: 10_000, durationMs: 60_000, networkMs: 0.25 };
+export const SIMULATION: SimulationOptions = { seed: 1, callers: 8, warmUpMs: 10_000, durationMs: 120_000, networkMs: 0.25 };
 
 export function simulate(scenario: BalanceScenario, algorithm: BalanceAlgorithm, options: SimulationOptions): Figures {
   const events = new Events();
@@ -24,7 +24,7 @@ export function simulate(scenario: BalanceScenario, algorithm: BalanceAlgorithm,
   const servers = new Map<Endpoint, SimulatedServer>();
   scenario.servers.forEach((server, index) => {
     const endpoint: Endpoint = { address: '10.0.0.1', port: 1_000 + index, health: 'healthy', weight: 1, instance: `server-${index}` };
-    servers.set(endpoint, new SimulatedServer(events, seeded(options.seed * 100 + index), server));
+    servers.set(endpoint, new SimulatedServer(events, seeded(options.seed * 100 + index), seeded(options.seed * 100 + 50 + index), server));
   });
   const outcomes = new Outcomes(scenario.timeoutMs);
   const requestsPerSecond = (capacityOf(scenario) * scenario.load) / options.callers;

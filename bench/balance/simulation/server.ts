@@ -30,15 +30,18 @@ export class SimulatedServer {
   readonly meter = new LoadMeter();
   private readonly events: Events;
   private readonly random: () => number;
+  private readonly fate: () => number;
   private readonly options: ServerOptions;
   private readonly line: { job: Job; readonly arrivedAt: number; readonly sinceMs: number }[] = [];
   private first = 0;
   private busy = 0;
   private slowdown = 1;
 
-  constructor(events: Events, random: () => number, options: ServerOptions) {
+  /** @param fate when neighbours come and go: numbers of its own, so that they are the same whatever requests the server gets. */
+  constructor(events: Events, random: () => number, fate: () => number, options: ServerOptions) {
     this.events = events;
     this.random = random;
+    this.fate = fate;
     this.options = options;
     if (options.antagonist !== undefined) this.pause(options.antagonist);
   }
@@ -90,9 +93,9 @@ export class SimulatedServer {
   }
 
   private pause(antagonist: NonNullable<ServerOptions['antagonist']>): void {
-    this.events.after(exponential(this.random, antagonist.meanPauseMs), () => {
+    this.events.after(exponential(this.fate, antagonist.meanPauseMs), () => {
       this.slowdown = 1 - antagonist.takes;
-      this.events.after(exponential(this.random, antagonist.meanWhileMs), () => {
+      this.events.after(exponential(this.fate, antagonist.meanWhileMs), () => {
         this.slowdown = 1;
         this.pause(antagonist);
       });

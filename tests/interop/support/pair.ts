@@ -1,7 +1,7 @@
 // One client's machine and one server's, a data plane on each, mutual TLS between them: client → near → far → server.
 // With HEDDLE_INTEROP_DIRECT=1 local ports are those of the servers themselves: what fails then is no fault of the data plane.
 import { connect } from 'node:net';
-import type { Protocol } from '@heddle/core';
+import type { BalanceAlgorithm, Protocol } from '@heddle/core';
 import { type Cleanup, control, host, LOOPBACK, machine, meshOf, through, untilEndpoints, untilReady } from '../../support/planes.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -14,6 +14,8 @@ export interface Served {
   readonly protocol: Protocol;
   /** Where its instances listen. */
   readonly ports: readonly number[];
+  /** Default: that of the mesh file. */
+  readonly balance?: BalanceAlgorithm;
 }
 
 export interface Pair {
@@ -36,7 +38,8 @@ const SERVICE_PORT = 8000;
 function meshYaml(services: readonly (readonly [string, Served])[]): string {
   const health = 'health: { interval: 500ms, timeout: 500ms }';
   const lines = services.map(
-    ([name, { protocol }], index) => `  ${name}: { port: ${SERVICE_PORT + index}, protocol: ${protocol}, ${health} }`,
+    ([name, { protocol, balance }], index) =>
+      `  ${name}: { port: ${SERVICE_PORT + index}, protocol: ${protocol}, ${balance === undefined ? '' : `balance: ${balance}, `}${health} }`,
   );
   return ['mesh: interop', 'services:', `  client: { port: 80, ${health} }`, ...lines, ''].join('\n');
 }

@@ -172,7 +172,7 @@ function send({ body, ...options }: Sent): Promise<Answer> {
       response.setEncoding('utf8').on('data', (chunk: string) => void (text += chunk));
       response.on('error', broken);
       response.on('end', () => {
-        const isEcho = response.headers['x-echo'] !== undefined && text !== '';
+        const isEcho = text.startsWith('{"name":');
         resolve({
           status: response.statusCode ?? 0,
           headers: pairs(response.rawHeaders),
@@ -240,4 +240,44 @@ export function grpcCall(port: number, path: string, headers: Readonly<Record<st
     });
     stream.end(Buffer.from([0, 0, 0, 0, 0]));
   });
+}
+
+/** Of a message's framing and of one of its hops; or different from request to request. */
+export const BY_NATURE = ['connection', 'content-length', 'date', 'transfer-encoding', 'x-request-id', CASE_HEADER];
+/** Each data plane says in its own words what went wrong; the code is the same. */
+const OWN_WORDS = ['content-type', 'retry-after', 'grpc-retry-pushback-ms'];
+
+/** All of an answer that must not depend on the side. Which of several instances answered is left out. */
+export function comparable({ status, headers, text, got }: Answer): object {
+  const isRefusal = valuesOf(headers, 'x-heddle-error').length > 0;
+  if (status === 0) return { status };
+  return {
+    status,
+    headers: joined(headers, isRefusal ? [...BY_NATURE, ...OWN_WORDS] : BY_NATURE),
+    text: isRefusal ? '' : text,
+    ...(got !== undefined && { got: { ...got, name: '', headers: joined(got.headers, BY_NATURE) } }),
+  };
+}
+
+/** Lines of one name mean the same as one line with commas (RFC 9110 §5.3), `set-cookie` excepted. */
+export function joined(headers: Fields, without: readonly string[] = BY_NATURE): Record<string, string> {
+  const lines = new Map<string, string[]>();
+  for (const [name, value] of headers) if (!without.includes(name)) lines.set(name, [...(lines.get(name) ?? []), value]);
+  const names = [...lines.keys()].sort();
+  return Object.fromEntries(names.map((name) => [name, together(name, lines.get(name) ?? [])]));
+}
+
+function together(name: string, values: readonly string[]): string {
+  if (name === 'set-cookie') return values.join('\n');
+  return name === 'cookie' ? values.join('; ') : values.join(',').replaceAll(/ *, */g, ',');
+}
+
+/** Runs them, some at a time. */
+export async function each<T>(items: readonly T[], run: (item: T) => Promise<void>, atATime = 8): Promise<void> {
+  const left = [...items];
+  await Promise.all(
+    Array.from({ length: atATime }, async () => {
+      for (let item = left.shift(); item !== undefined; item = left.shift()) await run(item);
+    }),
+  );
 }

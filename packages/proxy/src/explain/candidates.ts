@@ -7,6 +7,7 @@ import type { Candidate, CandidateList, CandidateView } from './types.ts';
 
 /** Of instances that are listed; all are counted. */
 const SHOWN_MAX = 200;
+const BY_NAME = new Intl.Collator('en', { numeric: true });
 
 interface View extends CandidateView {
   readonly host: SeenHost;
@@ -109,7 +110,7 @@ function reasonsOf(views: readonly View[]): string {
 }
 
 function byUse(a: Candidate, b: Candidate): number {
-  return Number(b.canBePicked) - Number(a.canBePicked) || a.instance.localeCompare(b.instance, 'en', { numeric: true });
+  return Number(b.canBePicked) - Number(a.canBePicked) || BY_NAME.compare(a.instance, b.instance);
 }
 
 /** What the workload's balancer would begin with, for a workload that has not called the cluster yet. */

@@ -260,6 +260,7 @@ export class UpstreamCluster implements PoolCluster {
       ...this.config,
       underWay: breaker.requests,
       pending: breaker.pending,
+      retriesLeft: Math.max(0, Math.floor(this.retryBudget.left(this.context.clock.nowMs()))),
       ...(adaptive && { concurrency: adaptive.describe() }),
       hosts: [...this.hosts.values()].map((host) => this.describeHost(host)),
     };

@@ -43,8 +43,6 @@ export function envoyForward(route: Route, action: ForwardAction, path: PathMatc
     requestMirrorPolicies: mirrors.map(({ cluster, percent }) => ({
       cluster,
       runtimeFraction: { defaultValue: fraction(percent) },
-      // Routed at the called side as the request itself.
-      disableShadowHostSuffixAppend: true,
     })),
   };
 }

@@ -261,7 +261,7 @@ describe('where requests go at Envoy', () => {
 
   it('is somewhere else besides for copies, by the same authority', () => {
     assert.deepEqual(plain(actionOf({ mirrors: [{ cluster: 'm', percent: 12.5 }] }).requestMirrorPolicies), [
-      { cluster: 'm', runtimeFraction: { defaultValue: { numerator: 125_000, denominator: 2 } }, disableShadowHostSuffixAppend: true },
+      { cluster: 'm', runtimeFraction: { defaultValue: { numerator: 125_000, denominator: 2 } } },
     ]);
   });
 
