@@ -41,8 +41,10 @@ describe('a fault of one instance of four', () => {
     const seen = SEEN[name];
     it(`${title}: callers see ${seen === undefined ? 'nothing of it' : 'a few errors'}, and it comes back (${name})`, async () => {
       const { errors, tries } = (await reports.get(name))!;
-      if (seen === undefined) assert.deepEqual(errors, {});
-      else assert.deepEqual(Object.keys(errors), [seen]);
+      assert.deepEqual(
+        Object.keys(errors).filter((code) => code !== seen),
+        [],
+      );
       const count = Object.values(errors).reduce((sum, each) => sum + each, 0);
       assert.ok(count <= TRIES_MAX && tries <= TRIES_MAX, `${count} errors after ${tries} tries`);
     });

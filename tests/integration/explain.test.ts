@@ -1,8 +1,8 @@
 // `heddle explain` and `heddle describe instance` as a person runs them, against a mesh of real processes: what they say is what then happens.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import type { Explanation } from '@heddle/proxy';
 import type { InstanceDescription } from '../../packages/cli/src/commands/describe-instance.ts';
-import type { ExplainAnswer } from '../../packages/cli/src/commands/explain-answer.ts';
 import { askProxy } from '../../packages/cli/src/commands/explain-proxy.ts';
 import { callThroughProxy } from '../support/load.ts';
 import { type RunningMesh, startUp } from '../support/up.ts';
@@ -45,8 +45,8 @@ describe('heddle explain', () => {
   after(() => mesh.stop());
 
   /** As the command asks, without a process for each question. */
-  const ask = async (method: string, url: string, from?: string): Promise<ExplainAnswer> =>
-    (await askProxy({ stateDir: mesh.stateDirectory }, { method, url, from })) as ExplainAnswer;
+  const ask = async (method: string, url: string, from?: string): Promise<Explanation> =>
+    (await askProxy({ stateDir: mesh.stateDirectory }, { method, url, from })) as Explanation;
 
   it('tells a person the way of a request from its caller to the instances', async () => {
     const { code, stdout, stderr } = await mesh.heddle('explain', 'GET', 'http://orders/items', '--from', 'web', '--header', 'x-beta: 1');

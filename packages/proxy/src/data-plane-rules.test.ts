@@ -228,13 +228,24 @@ describe('rules', () => {
         assert.equal(await location('gopher'), 'http://new.test/a');
       });
 
+      test('the source is whoever the request first came from, else who has sent it', async () => {
+        const fleet = await ways(way, (request, response) => void response.end(String(request.headers['x-from'])));
+        await apply(fleet, { requestHeaders: { set: { 'x-from': '%SOURCE_ADDRESS%' }, add: {}, remove: [] } });
+        const from = async (headers: Record<string, string>): Promise<string> => (await fleet.client.call({ headers })).body.toString();
+        assert.equal(await from({}), '127.0.0.1');
+        assert.equal(await from({ 'x-forwarded-for': '192.0.2.1, 192.0.2.2' }), '192.0.2.1');
+      });
+
       test('each line of a header is compared by itself', async () => {
         const fleet = await ways(way, (_request, response) => void response.end('application'));
         const closed = { kind: 'respond', status: 403, body: '', contentType: '' } as const;
         const admin = [{ name: 'x-role', match: { kind: 'exact', value: 'admin' } }] as const;
         await apply(fleet, { match: { ...at('prefix', '/'), headers: admin }, action: closed }, {});
         const status = async (...roles: string[]): Promise<number> => (await fleet.client.call({ headers: { 'x-role': roles } })).status;
-        assert.deepEqual([await status('admin'), await status('user', 'admin'), await status('user'), await status('user,admin')], [403, 403, 200, 200]);
+        assert.deepEqual(
+          [await status('admin'), await status('user', 'admin'), await status('user'), await status('user,admin')],
+          [403, 403, 200, 200],
+        );
       });
 
       test('a request that a rule holds back can be given up', async () => {

@@ -101,12 +101,12 @@ function detection(
   return { detectMs: Math.max(0, Math.round(first.atMs - beganMs)), detectedBy: first.detectedBy };
 }
 
-/** Of the last try before a long pause in which the load went on. */
+/** Of the last try before a long pause in which the load went on. A fault that no request has met is not known. */
 function timeAvoided(tries: readonly number[], { outcomes }: Load, requestsPerSecond: number, beganMs: number): number | undefined {
   const pauseMs = (MISSED_REQUESTS * 1_000 * INSTANCES) / requestsPerSecond;
   const later = tries.filter((atMs) => atMs >= beganMs);
-  for (const [index, atMs] of [beganMs, ...later].entries()) {
-    const nextMs = later[index] ?? performance.now();
+  for (const [index, atMs] of later.entries()) {
+    const nextMs = later[index + 1] ?? performance.now();
     if (nextMs - atMs < pauseMs) continue;
     const others = since(outcomes, atMs).filter(({ sentMs }) => sentMs < nextMs).length;
     if (others >= (MISSED_REQUESTS * INSTANCES) / 2) return atMs;

@@ -1,12 +1,12 @@
 // The proxy of this machine, asked which workloads it hosts on which ports and which services there are.
 import { readFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { resolve } from 'node:path';
 import { readVirtualServices, readWorkloads } from '@heddle/proxy/capture';
 import { CliError } from '../errors.ts';
 import { machineName } from '../machine.ts';
 import { readStateFile, requireStateDirectory } from '../state-directory.ts';
 import { readUpInfo } from '../up/lock.ts';
+import { callAdmin } from './proxy-admin-call.ts';
 
 export interface ProxyChoice {
   readonly adminPort?: number;
@@ -85,7 +85,7 @@ async function get(port: number, token: string, path: string): Promise<unknown> 
   const where = `the proxy on port ${port}`;
   let answer: { status: number; text: string };
   try {
-    answer = await call(port, token, path);
+    answer = await callAdmin({ host: LOOPBACK, port, token, path, timeoutMs: TIMEOUT_MS, charsMax: ANSWER_CHARS_MAX });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED') {
       throw new CliError(
@@ -113,27 +113,4 @@ async function get(port: number, token: string, path: string): Promise<unknown> 
       cause: error,
     });
   }
-}
-
-function call(port: number, token: string, path: string): Promise<{ status: number; text: string }> {
-  const signal = AbortSignal.timeout(TIMEOUT_MS);
-  return new Promise((resolved, reject) => {
-    const asked = request(
-      { host: LOOPBACK, port, path, headers: { authorization: `Bearer ${token}` }, agent: false, signal },
-      (response) => {
-        const parts: string[] = [];
-        let chars = 0;
-        response.setEncoding('utf8');
-        response.on('data', (part: string) => {
-          parts.push(part);
-          chars += part.length;
-          if (chars > ANSWER_CHARS_MAX) response.destroy(new Error('the answer is too long'));
-        });
-        response.on('error', reject);
-        response.on('end', () => resolved({ status: response.statusCode ?? 0, text: parts.join('') }));
-      },
-    );
-    asked.on('error', (error) => reject(signal.aborted ? new Error(`nothing came within ${TIMEOUT_MS / 1000} s`) : error));
-    asked.end();
-  });
 }

@@ -2,13 +2,13 @@
 import type { Column } from '../output/format.ts';
 import { formatTable } from '../output/format.ts';
 import type { Palette } from '../output/palette.ts';
-import type { AnsweredCandidate, AnsweredCluster, AnsweredTarget, ExplainAnswer } from './explain-answer.ts';
+import type { Candidate, ClusterFacts, Target, Explanation } from '@heddle/proxy';
 import { duration } from './explain-words.ts';
 
 /** Of one cluster; `-o json` has more. */
 const ROWS_MAX = 20;
 
-export function instancesText({ clusters, calledSide }: ExplainAnswer, palette: Palette): string[] {
+export function instancesText({ clusters, calledSide }: Explanation, palette: Palette): string[] {
   const parts = clusters.map((target) => targetText(target, clusters.length > 1, palette));
   if (calledSide.length > 0) {
     const columns: Column<(typeof calledSide)[number]>[] = [
@@ -24,7 +24,7 @@ export function instancesText({ clusters, calledSide }: ExplainAnswer, palette: 
   return parts;
 }
 
-function targetText({ name, sharePercent, taken, cluster, candidates }: AnsweredTarget, isSplit: boolean, palette: Palette): string {
+function targetText({ name, sharePercent, taken, cluster, candidates }: Target, isSplit: boolean, palette: Palette): string {
   const share = isSplit ? `${Math.round(sharePercent * 100) / 100} % ${taken === true ? palette.good('← this request ') : ''}` : '';
   const title = `${share}${palette.bold(name)}`;
   if (cluster === null) return `${title}: ${palette.bad('it has not arrived yet')}\n`;
@@ -36,7 +36,7 @@ function targetText({ name, sharePercent, taken, cluster, candidates }: Answered
   return `${title}\n${facts}${table}${more > 0 ? palette.dim(`and ${more} more (-o json)\n`) : ''}`;
 }
 
-function balanceText({ balance, outlier, session }: AnsweredCluster): string {
+function balanceText({ balance, outlier, session }: ClusterFacts): string {
   const { algorithm, locality, slowStartMs, panicPercent } = balance;
   const parts = [
     algorithm,
@@ -49,7 +49,7 @@ function balanceText({ balance, outlier, session }: AnsweredCluster): string {
   return `balanced by ${parts.join('; ')}`;
 }
 
-function limitsOf({ breaker, underWay, pending, adaptiveConcurrency, concurrency }: AnsweredCluster): string[] {
+function limitsOf({ breaker, underWay, pending, adaptiveConcurrency, concurrency }: ClusterFacts): string[] {
   const { requests, pending: pendingMax, connections } = breaker;
   const parts = [
     `${underWay} requests under way${requests === 0 ? '' : ` of at most ${requests}`}`,
@@ -73,7 +73,7 @@ function concurrencyText(each: readonly object[]): string {
   return texts.length === 0 ? '-' : texts.join(' | ');
 }
 
-function columnsOf(rows: readonly AnsweredCandidate[], palette: Palette): Column<AnsweredCandidate>[] {
+function columnsOf(rows: readonly Candidate[], palette: Palette): Column<Candidate>[] {
   const color: Readonly<Record<string, (text: string) => string>> = {
     healthy: palette.good,
     draining: palette.warn,
@@ -84,12 +84,12 @@ function columnsOf(rows: readonly AnsweredCandidate[], palette: Palette): Column
   return [
     { title: 'INSTANCE', cell: ({ instance, canBePicked }) => (canBePicked ? instance : palette.dim(instance)) },
     { title: 'ADDRESS', cell: ({ address, port }) => (address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`) },
-    ...(hasPlace ? [{ title: 'LOCALITY', cell: ({ locality }: AnsweredCandidate) => (locality === '' ? '-' : locality) }] : []),
+    ...(hasPlace ? [{ title: 'LOCALITY', cell: ({ locality }: Candidate) => (locality === '' ? '-' : locality) }] : []),
     { title: 'WEIGHT', cell: ({ weight }) => String(weight) },
     { title: 'HEALTH', cell: ({ health }) => (color[health] ?? palette.dim)(health) },
     { title: 'PICKED', cell: ({ canBePicked }) => (canBePicked ? 'yes' : palette.bad('no')) },
     { title: 'IN FLIGHT', cell: (row) => measured(row, 'inFlight', sumOf) },
-    ...(isReported ? [{ title: 'IT REPORTS', cell: (row: AnsweredCandidate) => measured(row, 'reportedInFlight', Math.max) }] : []),
+    ...(isReported ? [{ title: 'IT REPORTS', cell: (row: Candidate) => measured(row, 'reportedInFlight', Math.max) }] : []),
     { title: 'EXPECTED', cell: (row) => withUnit(measured(row, 'expectedMs', Math.max)) },
     ...(rows.some((row) => basisOf(row) !== '') ? [{ title: 'BY', cell: basisOf }] : []),
     { title: 'WHY', cell: ({ why }) => why },
@@ -97,7 +97,7 @@ function columnsOf(rows: readonly AnsweredCandidate[], palette: Palette): Column
 }
 
 /** What the choice goes by, where the balancer has more than one way; as each process says it. */
-function basisOf({ views }: AnsweredCandidate): string {
+function basisOf({ views }: Candidate): string {
   const bases = views.flatMap(({ measured: is, balancer: { basis } }) => (is && basis !== undefined ? [String(basis)] : []));
   return [...new Set(bases)].join(' | ');
 }
@@ -105,7 +105,7 @@ function basisOf({ views }: AnsweredCandidate): string {
 const sumOf = (...values: number[]): number => values.reduce((sum, value) => sum + value, 0);
 
 /** Of all processes of the proxy together; `-`: nothing was measured. */
-function measured({ views }: AnsweredCandidate, key: string, together: (...values: number[]) => number): string {
+function measured({ views }: Candidate, key: string, together: (...values: number[]) => number): string {
   const values = views.flatMap(({ measured: is, balancer }) => {
     const value = balancer[key];
     return is && typeof value === 'number' ? [value] : [];

@@ -1,11 +1,11 @@
 // The proxy that is asked: that of `heddle up` in the state directory, or another one of this machine. Its token is in the state directory.
 import { readdirSync, readFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { CliError } from '../errors.ts';
 import { machineName } from '../machine.ts';
 import type { HostPort } from '../options.ts';
 import { readStateFile, requireStateDirectory } from '../state-directory.ts';
 import { readUpInfo } from '../up/lock.ts';
+import { callAdmin } from './proxy-admin-call.ts';
 
 export interface AskedProxy {
   /** Of its admin API. Absent: that of `heddle up`, else port 15020. */
@@ -32,7 +32,13 @@ const TOKEN_FILE = /^proxy-(.+)\.token$/;
 export async function askProxy(choice: AskedProxy, question: object): Promise<unknown> {
   const place = locate(choice);
   const where = `the proxy at ${place.host}:${place.port}`;
-  const { status, text } = await call(place, question).catch((error: NodeJS.ErrnoException) => {
+  const { status, text } = await callAdmin({
+    ...place,
+    path: '/explain',
+    body: question,
+    timeoutMs: TIMEOUT_MS,
+    charsMax: ANSWER_CHARS_MAX,
+  }).catch((error: NodeJS.ErrnoException) => {
     throw unreachable(error, place);
   });
   const answer = readJson(text);
@@ -104,30 +110,4 @@ function readJson(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function call({ host, port, token }: Place, question: object): Promise<{ status: number; text: string }> {
-  const signal = AbortSignal.timeout(TIMEOUT_MS);
-  const payload = JSON.stringify(question);
-  const headers = {
-    authorization: `Bearer ${token}`,
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(payload),
-  };
-  return new Promise((resolve, reject) => {
-    const asked = request({ host, port, method: 'POST', path: '/explain', headers, agent: false, signal }, (response) => {
-      const parts: string[] = [];
-      let chars = 0;
-      response.setEncoding('utf8');
-      response.on('data', (part: string) => {
-        parts.push(part);
-        chars += part.length;
-        if (chars > ANSWER_CHARS_MAX) response.destroy(new Error('the answer is too long'));
-      });
-      response.on('error', reject);
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, text: parts.join('') }));
-    });
-    asked.on('error', (error) => reject(signal.aborted ? new Error(`nothing came within ${TIMEOUT_MS / 1_000} s`) : error));
-    asked.end(payload);
-  });
 }

@@ -1,6 +1,6 @@
 // An explanation for people: the outcome first, then the way of the request from its caller to the instances, in short blocks.
 import type { Palette } from '../output/palette.ts';
-import type { AnsweredAction, AnsweredRules, ExplainAnswer } from './explain-answer.ts';
+import type { Action, Rules, Explanation } from '@heddle/proxy';
 import { instancesText } from './explain-instances.ts';
 import { changesText, faultText, hashText, limitText, matchText, retryText, timeText } from './explain-words.ts';
 
@@ -11,7 +11,7 @@ const TITLE_WIDTH = 11;
 type Block = readonly [title: string, lines: readonly string[]];
 
 /** @param asked the question as it was written. */
-export function explanationText(asked: string, answer: ExplainAnswer, palette: Palette): string {
+export function explanationText(asked: string, answer: Explanation, palette: Palette): string {
   const blocks: Block[] = [
     ['Caller', callerLines(answer)],
     ['Listener', listenerLines(answer)],
@@ -29,7 +29,7 @@ function blockText([title, lines]: Block, palette: Palette): string {
   return lines.map((line, at) => `${at === 0 ? palette.bold(title.padEnd(TITLE_WIDTH)) : ' '.repeat(TITLE_WIDTH)}${line}\n`).join('');
 }
 
-function outcomeText({ outcome }: ExplainAnswer, palette: Palette): string {
+function outcomeText({ outcome }: Explanation, palette: Palette): string {
   const { kind, summary, code, status, mend, similar } = outcome;
   const mark = kind === 'refused' ? palette.bad : kind === 'answered' ? palette.warn : palette.good;
   const error = code === null ? '' : ` (${status} ${code})`;
@@ -37,12 +37,12 @@ function outcomeText({ outcome }: ExplainAnswer, palette: Palette): string {
   return `${mark(kind)}: ${summary}${error}\n${meant}${mend === '' ? '' : `  mend: ${mend}\n`}`;
 }
 
-function callerLines({ node, caller }: ExplainAnswer): string[] {
+function callerLines({ node, caller }: Explanation): string[] {
   const { workload, why, others } = caller;
   return [`${workload}, which ${why}, at ${node}`, ...(others.length === 0 ? [] : [`the same from ${others.join(', ')}`])];
 }
 
-function listenerLines({ listener }: ExplainAnswer): string[] {
+function listenerLines({ listener }: Explanation): string[] {
   if (listener === null) return [];
   const { name, address, port, state, why, others } = listener;
   const place = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
@@ -50,7 +50,7 @@ function listenerLines({ listener }: ExplainAnswer): string[] {
   return [`${name} on ${place}, ${state}`, `because ${why}`, ...also];
 }
 
-function routeLines({ route }: ExplainAnswer, palette: Palette): string[] {
+function routeLines({ route }: Explanation, palette: Palette): string[] {
   if (route === null) return [];
   const { name, virtualHost, domain, position, routes, match, passedOver, passedOverCount } = route;
   if (virtualHost === '') return ['none'];
@@ -64,7 +64,7 @@ function routeLines({ route }: ExplainAnswer, palette: Palette): string[] {
   ];
 }
 
-function actionBlocks(answer: ExplainAnswer, action: AnsweredAction): Block[] {
+function actionBlocks(answer: Explanation, action: Action): Block[] {
   switch (action.kind) {
     case 'tunnel':
       return [
@@ -108,10 +108,7 @@ function idleLine(idleMs: number): string[] {
   return idleMs === 0 ? [] : [`ends after ${idleMs} ms without a byte`];
 }
 
-function ruleBlocks(
-  { clusters, calledSide }: ExplainAnswer,
-  { requestHeaders, responseHeaders, fault, rateLimits }: AnsweredRules,
-): Block[] {
+function ruleBlocks({ clusters, calledSide }: Explanation, { requestHeaders, responseHeaders, fault, rateLimits }: Rules): Block[] {
   const ofClusters = clusters.flatMap((target) => [
     ...changesText(`request to ${target.name}`, target.requestHeaders),
     ...changesText(`response of ${target.name}`, target.responseHeaders),
@@ -124,7 +121,7 @@ function ruleBlocks(
   ];
 }
 
-function accessLines({ access, clusters }: ExplainAnswer): string[] {
+function accessLines({ access, clusters }: Explanation): string[] {
   if (clusters.length === 0) return [];
   const { shows, asks, summary } = access;
   const proof = asks.length === 0 ? [] : [`${shows === '' ? '' : `calls as ${shows}; `}must be answered by ${asks.join(' or ')}`];

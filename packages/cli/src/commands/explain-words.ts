@@ -1,6 +1,6 @@
 // Parts of an explanation in words.
 import type { FaultPolicy, FieldMatch, HashSource, HeaderChanges, RetryPolicy, RouteMatch, TextMatch } from '@heddle/core';
-import type { AnsweredForward, AnsweredLimit, AnsweredTarget } from './explain-answer.ts';
+import type { ForwardFacts, LimitFacts, Target } from '@heddle/proxy';
 
 /** The shortest exact way: `2 s`, `1500 ms`. */
 export function duration(ms: number): string {
@@ -30,9 +30,9 @@ function valueText(match: TextMatch): string {
 }
 
 export function timeText(
-  { routeMs, callerMs, callerHeader, idleMs, error }: AnsweredForward['time'],
+  { routeMs, callerMs, callerHeader, idleMs, error }: ForwardFacts['time'],
   { perTryMs }: RetryPolicy,
-  clusters: readonly AnsweredTarget[],
+  clusters: readonly Target[],
 ): string[] {
   const connects = new Set(clusters.flatMap(({ cluster }) => (cluster === null ? [] : [duration(cluster.connectTimeoutMs)])));
   const route = routeMs === 0 ? 'no limit of the route' : `${duration(routeMs)} for the whole request`;
@@ -45,7 +45,7 @@ export function timeText(
   return [`${route}${caller}${error === null ? '' : `; then ${error}`}`, ...(parts.length === 0 ? [] : [parts.join(', ')])];
 }
 
-export function retryText({ attempts, on, statuses, backoff }: RetryPolicy, note: string, clusters: readonly AnsweredTarget[]): string[] {
+export function retryText({ attempts, on, statuses, backoff }: RetryPolicy, note: string, clusters: readonly Target[]): string[] {
   if (attempts === 0) return [`none: ${note}`];
   const listed = on.map((condition) => (condition === 'retriable-status' ? `status ${statuses.join(', ')}` : condition)).join(', ');
   const budgets = new Set(clusters.flatMap(({ cluster }) => (cluster === null ? [] : [budgetText(cluster)])));
@@ -57,12 +57,12 @@ export function retryText({ attempts, on, statuses, backoff }: RetryPolicy, note
   ];
 }
 
-function budgetText({ retryBudget, retriesLeft }: NonNullable<AnsweredTarget['cluster']>): string {
+function budgetText({ retryBudget, retriesLeft }: NonNullable<Target['cluster']>): string {
   const { percent, minPerSecond } = retryBudget;
   return `budget: ${percent} % of the requests, and ${minPerSecond} a second${retriesLeft === null ? '' : `; ${retriesLeft} left now`}`;
 }
 
-export function hashText({ sources, source, text }: NonNullable<AnsweredForward['hash']>): string {
+export function hashText({ sources, source, text }: NonNullable<ForwardFacts['hash']>): string {
   return source === null ? `of ${sources.map(sourceText).join(', else ')}; the request has none` : `of ${sourceText(source)}: ${text}`;
 }
 
@@ -79,7 +79,7 @@ export function faultText({ delay, abort }: FaultPolicy): string[] {
   ];
 }
 
-export function limitText({ text, key, applies, why }: AnsweredLimit): string {
+export function limitText({ text, key, applies, why }: LimitFacts): string {
   if (!applies) return `${text}; not this request: ${why}`;
   return key === null || key === '' ? text : `${text}; this one counts as ${key}`;
 }

@@ -6,12 +6,14 @@ import { ask, dump } from '../../../proxy/src/explain/test-support.ts';
 import { COLORED, PLAIN } from '../output/palette.ts';
 import type { InstanceDescription } from './describe-instance.ts';
 import { describe as describeText } from './describe-instance.ts';
-import type { AnsweredCandidate, AnsweredForward, AnsweredTarget, ExplainAnswer } from './explain-answer.ts';
+import type { Candidate, ForwardFacts, Target, Explanation } from '@heddle/proxy';
 import { askedHeader, askedProxy } from './explain-options.ts';
 import { explanationText } from './explain-text.ts';
 
-function candidate(instance: string, over: Partial<AnsweredCandidate> = {}): AnsweredCandidate {
-  const views = [{ worker: null, measured: true, balancer: { inFlight: 1, expectedMs: 12.345 } }];
+const VIEW = { canBePicked: true, why: '', measured: true, connections: { open: 1, idle: 1, pending: 0 } };
+
+function candidate(instance: string, over: Partial<Candidate> = {}): Candidate {
+  const views = [{ ...VIEW, worker: null, balancer: { inFlight: 1, expectedMs: 12.345 } }];
   return {
     instance,
     address: '127.0.0.1',
@@ -26,10 +28,12 @@ function candidate(instance: string, over: Partial<AnsweredCandidate> = {}): Ans
   };
 }
 
-function target(name: string, shown: readonly AnsweredCandidate[], over: Partial<AnsweredTarget> = {}): AnsweredTarget {
+function target(name: string, shown: readonly Candidate[], over: Partial<Target> = {}): Target {
   const canBePicked = shown.filter((one) => one.canBePicked).length;
   return {
     name,
+    service: 'default/orders',
+    weight: 1,
     sharePercent: 100,
     taken: true,
     requestHeaders: null,
@@ -46,13 +50,15 @@ function target(name: string, shown: readonly AnsweredCandidate[], over: Partial
       concurrency: [{ limit: 7.123, inFlight: 2 }],
       outlier: null,
       session: { cookie: 'sid', ttlMs: 0 },
+      hasSessionCookie: false,
+      http: 'http2',
     },
     candidates: { all: shown.length, canBePicked, shown, byHash: '' },
     ...over,
   };
 }
 
-const FORWARD: AnsweredForward = {
+const FORWARD: ForwardFacts = {
   kind: 'forward',
   requestHeaders: { set: { 'x-a': '1' }, add: {}, remove: ['x-b'] },
   responseHeaders: null,
@@ -61,30 +67,33 @@ const FORWARD: AnsweredForward = {
     { text: 'each caller may make 1 requests per 1s, 1 at once', by: 'identity', key: 'default/web', applies: true, why: '' },
     { text: 'all', by: 'all', key: null, applies: false, why: 'the method is GET, not PUT' },
   ],
-  time: { routeMs: 1_500, callerMs: 250, callerHeader: 'grpc-timeout', idleMs: 60_000, error: 'DEADLINE_EXCEEDED' },
+  time: { routeMs: 1_500, callerMs: 250, callerHeader: 'grpc-timeout', limitMs: 250, idleMs: 60_000, error: 'DEADLINE_EXCEEDED' },
   retry: { ...NO_RETRY, attempts: 2, on: ['5xx', 'retriable-status'], statuses: [429], perTryMs: 500 },
   retryNote: 'GET is idempotent',
   hedge: { afterMs: 200, attempts: 1 },
   hedgeNote: 'the first answer counts',
-  hash: { sources: [{ kind: 'header', name: 'x-user' }, { kind: 'source' }], source: null, text: '' },
+  hash: { sources: [{ kind: 'header', name: 'x-user' }, { kind: 'source' }], source: null, text: '', hash: null, makesCookie: false },
   splitByHash: false,
   rewrite: { path: '/x', authority: 'other' },
 };
 
-function answer(over: Partial<ExplainAnswer> = {}): ExplainAnswer {
+function answer(over: Partial<Explanation> = {}): Explanation {
   return {
     node: 'node-1',
+    question: { method: 'GET', scheme: 'http', authority: 'orders', path: '/', headers: [], from: '' },
     outcome: { kind: 'forwarded', summary: 'goes there', code: null, status: null, mend: '', similar: [] },
-    caller: { workload: 'default/web/web-1', why: 'was asked for', others: [] },
+    caller: { workload: 'default/web/web-1', identity: 'spiffe://a', why: 'was asked for', others: [] },
     listener: {
       name: 'outbound/proxy',
       address: '::1',
       port: 15_001,
       state: 'accepting',
       why: 'it is the shared HTTP proxy',
+      reason: '',
       others: ['a', 'b'],
     },
     route: {
+      config: 'outbound/mesh',
       virtualHost: 'outbound/default/orders',
       domain: 'orders',
       name: 'beta',
@@ -111,7 +120,7 @@ function answer(over: Partial<ExplainAnswer> = {}): ExplainAnswer {
       ]),
     ],
     mirrors: [{ cluster: 'm', percent: 5, canBePicked: 1, all: 2 }],
-    access: { shows: 'spiffe://a', asks: ['spiffe://b'], summary: 'one. Two' },
+    access: { encrypted: true, shows: 'spiffe://a', asks: ['spiffe://b'], summary: 'one. Two' },
     calledSide: [],
     notes: ['a note'],
     ...over,
@@ -187,8 +196,8 @@ Caller     default/web/web-1, which was asked for, at node-1
 
   it('shows the shares of a split, who is taken, and what several workers see together', () => {
     const views = [1, 2].map((worker) => ({
+      ...VIEW,
       worker,
-      measured: true,
       balancer: { inFlight: worker, expectedMs: worker * 10, reportedInFlight: 4, basis: `way ${worker}` },
     }));
     const clusters = [
@@ -205,7 +214,7 @@ Caller     default/web/web-1, which was asked for, at node-1
   });
 
   it('is made of what proxies answer', () => {
-    const real: ExplainAnswer = ask(dump(), 'http://orders/');
+    const real: Explanation = ask(dump(), 'http://orders/');
     assert.match(explanationText('GET http://orders/', real, PLAIN), /^orders-1 +127\.0\.0\.1:20001 +1 +healthy +yes +- +-$/m);
   });
 });

@@ -4,7 +4,7 @@ import type { ExitCode } from '../errors.ts';
 import { formatData } from '../output/format.ts';
 import type { OutputFormat } from '../output/formats.ts';
 import { paletteFor } from '../output/palette.ts';
-import type { ExplainAnswer } from './explain-answer.ts';
+import type { Explanation } from '@heddle/proxy';
 import { askProxy } from './explain-proxy.ts';
 import type { AskedProxy } from './explain-proxy.ts';
 import { explanationText } from './explain-text.ts';
@@ -18,7 +18,7 @@ export interface ExplainOptions extends AskedProxy {
 
 export async function explain(method: string, url: string, options: ExplainOptions): Promise<ExitCode> {
   const { from, header: headers = [], output, ...proxy } = options;
-  const answer = (await askProxy(proxy, { method, url, headers, ...(from !== undefined && { from }) })) as ExplainAnswer;
+  const answer = (await askProxy(proxy, { method, url, headers, ...(from !== undefined && { from }) })) as Explanation;
   const palette = paletteFor(process.stdout, process.env);
   process.stdout.write(output === 'table' ? explanationText(`${method} ${url}`, answer, palette) : formatData(answer, output));
   return answer.outcome.kind === 'refused' ? 1 : 0;

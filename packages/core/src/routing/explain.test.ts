@@ -30,14 +30,16 @@ function referenceRoute({ virtualHosts }: RouteConfig, asked: RequestView): Rout
 function referenceFits(match: RequestMatch, asked: RequestView): boolean {
   const query = /\?(.*)/s.exec(asked.path)?.[1];
   const parameters = query?.split('&').map((pair): [string, string] => [pair.replace(/=.*/s, ''), /=(.*)/s.exec(pair)?.[1] ?? '']);
-  const field = ({ match: text, invert }: FieldMatch, value: string | undefined): boolean =>
-    (value !== undefined && (text === undefined || referenceText(text, value))) !== (invert === true);
+  const field = ({ match: text, invert }: FieldMatch, values: readonly (string | undefined)[]): boolean =>
+    values.some((value) => value !== undefined && (text === undefined || referenceText(text, value))) !== (invert === true);
+  const lines = (name: string): (string | undefined)[] =>
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((line) => asked.header(name.toLowerCase(), line));
   return (
     referencePath(match.path, asked.path.replace(/\?.*/s, '')) &&
     (match.methods === undefined || match.methods.includes(asked.method)) &&
     (match.authority === undefined || referenceText(lower(match.authority), asked.authority.toLowerCase())) &&
-    (match.headers ?? []).every((header) => field(header, asked.header(header.name.toLowerCase()))) &&
-    (match.query ?? []).every((parameter) => field(parameter, parameters?.find(([name]) => name === parameter.name)?.[1]))
+    (match.headers ?? []).every((header) => field(header, lines(header.name))) &&
+    (match.query ?? []).every((parameter) => field(parameter, [parameters?.find(([name]) => name === parameter.name)?.[1]]))
   );
 }
 

@@ -88,21 +88,20 @@ export class FieldTest {
     this.invert = match.invert === true;
   }
 
-  /** All lines of the header as one. */
+  /** What decides: of a header with several lines the one that is taken, or all of them. */
   value(request: RequestView): string | undefined {
-    return this.isHeader ? request.header(this.name) : queryValue(request.path, this.name);
+    return this.isHeader ? (this.takenLine(request) ?? request.header(this.name)) : queryValue(request.path, this.name);
   }
 
   fits(request: RequestView): boolean {
-    return (this.isHeader ? this.hasLine(request) : this.takes(queryValue(request.path, this.name))) !== this.invert;
+    return (this.isHeader ? this.takenLine(request) !== undefined : this.takes(queryValue(request.path, this.name))) !== this.invert;
   }
 
   /** Each line by itself: who adds one of his own must not get past a rule by it (Envoy's CVE-2026-26308). */
-  private hasLine(request: RequestView): boolean {
+  private takenLine(request: RequestView): string | undefined {
     for (let line = 0; ; line++) {
       const value = request.header(this.name, line);
-      if (value === undefined) return false;
-      if (this.takes(value)) return true;
+      if (value === undefined || this.takes(value)) return value;
     }
   }
 

@@ -75,6 +75,27 @@ describe('one route for Envoy', () => {
     assert.deepEqual(idle(5_000), [5, 5]);
   });
 
+  it('is found by a host with the usual port and without it, but no tunnel is', () => {
+    const tunnel: Route = { name: 't', match: { kind: 'connect' }, action: { kind: 'tunnel', how: 'forward', cluster: 'c' } };
+    const domains = ['a', 'b:80', 'c:8080', 'd', 'd:80', '*.e', '*'];
+    const config: RouteConfig = { name: 'outbound/r', virtualHosts: [{ name: 'v', domains, routes: [tunnel, ROUTE] }] };
+    const [resource] = encodeForEnvoy('route', config, { trustDomain: 'shop' });
+    const host = RouteConfiguration.decode(resource!.any.value).virtualHosts![0]!;
+    assert.deepEqual(host.domains, [...domains, 'a:80', 'b', '*.e:80']);
+    const [connect, ...others] = host.routes ?? [];
+    assert.deepEqual(plain(connect?.match?.headers), [
+      {
+        name: ':authority',
+        headerMatchSpecifier: {
+          $case: 'stringMatch',
+          value: { matchPattern: { $case: 'safeRegex', value: { regex: '(?i:a:80|b|.*\\.e:80)' } } },
+        },
+        invertMatch: true,
+      },
+    ]);
+    assert.ok(others.every(({ match }) => match?.headers?.every(({ name }) => name !== ':authority')));
+  });
+
   it('ends tunnels at the application, or asks an instance for the same tunnel', () => {
     const upgradesOf = (how: 'forward' | 'terminate'): unknown => {
       const [route, ...others] = routesOf({ name: 't', match: { kind: 'connect' }, action: { kind: 'tunnel', how, cluster: 'c' } });

@@ -113,6 +113,27 @@ describe('listeners for Envoy', () => {
     );
   });
 
+  it('tell gRPC callers the status of the code, where Envoy would make another one of the HTTP status', () => {
+    const mappers = managerOf(listenerOf(OUTBOUND).filterChains?.at(-1)?.filters?.[0]).localReplyConfig?.mappers ?? [];
+    const statuses = mappers.map(({ filter, headersToAdd = [] }) => {
+      const [code, grpc] = headersToAdd.map(({ header }) => header?.value);
+      assert.equal(filter?.filterSpecifier?.$case, grpc === undefined ? 'responseFlagFilter' : 'andFilter', code);
+      return grpc === undefined ? code : `${code} ${grpc}`;
+    });
+    // The first that fits counts.
+    assert.ok(statuses.indexOf('REQUEST_TIMEOUT 4') !== -1 && statuses.indexOf('REQUEST_TIMEOUT 4') < statuses.indexOf('REQUEST_TIMEOUT'));
+    assert.ok(!statuses.includes('NO_HEALTHY_INSTANCE 14') && statuses.includes('NO_HEALTHY_INSTANCE'));
+  });
+
+  it('count requests before they fail them, and say by whom a request came, but no response', () => {
+    const manager = managerOf(listenerOf(OUTBOUND).filterChains?.at(-1)?.filters?.[0]);
+    assert.deepEqual(
+      manager.httpFilters?.map(({ name }) => name?.replace('envoy.filters.http.', '')),
+      ['local_ratelimit', 'fault', 'stateful_session', 'router'],
+    );
+    assert.ok(!manager.via && changesOf(manager).includes('via=1.1 heddle'));
+  });
+
   it('pass TLS on by its name, HTTP to routes, and all else through a tunnel', () => {
     const { filterChains, defaultFilterChain, listenerFilters, continueOnListenerFiltersTimeout } = listenerOf(OUTBOUND);
     assert.deepEqual(filterChains?.[0]?.filterChainMatch?.serverNames, ['vault.mesh.internal']);
