@@ -184,10 +184,10 @@ describe('failures through Envoy and Heddle by the same rules', { skip }, () => 
   });
 
   test('as many tries, for each condition, method and failure', async () => {
-    const words = ['500', '502', '503', '409', 'reset', 'partial', '503,200', '429+retry-after=0'];
+    const words = ['500', '503', 'reset', 'partial', 'reset,503,200', '429+retry-after=0'];
     const all = [...MESH.matchAll(/path: (\/(?:on|twice)\/[\w-]+) \}/g)].map(([, path]) => String(path));
     const cases = all.flatMap((path) => ['GET', 'POST'].flatMap((method) => words.map((word) => doing(path, word, method))));
-    assert.ok(cases.length > 200);
+    assert.ok(cases.length > 120);
     await each(cases, async (asked) => void (await same(asked)));
     const tries = async (path: string, word: string, method = 'GET'): Promise<number> => (await same(doing(path, word, method))).tries;
     assert.deepEqual([await tries('/on/5xx', '500'), await tries('/on/5xx', '503,200'), await tries('/on/5xx', '500', 'POST')], [3, 2, 1]);
@@ -281,10 +281,9 @@ describe('failures through Envoy and Heddle by the same rules', { skip }, () => 
       ),
       ['200', '200', no, '200', no, no, no, no, no],
     );
-    assert.equal(
-      (await statuses('shop', times(3, { path: '/limit/a' }, { path: '/limit/b' }))).filter((one) => one === '200').length % 3,
-      0,
-    );
+    // Each match of a rule counts by itself.
+    const matches = await statuses('shop', times(4, { path: '/limit/a' }, { path: '/limit/b' }));
+    assert.deepEqual(matches, ['200', '200', '200', '200', '200', '200', no, no]);
     assert.deepEqual(await statuses('shop', times(3, { path: '/limit/respond' })), ['200', '200', no]);
     assert.deepEqual(await statuses('shop', times(3, { path: '/limit/redirect' })), ['302', '302', no]);
     assert.deepEqual(await statuses('shop', times(3, { path: '/limit/fault' })), ['503 FAULT_INJECTED', '503 FAULT_INJECTED', no]);

@@ -8,6 +8,7 @@ import { type FaultMesh, INSTANCES, instancesOf, type Patient } from './fault-me
 const WINDOW_MS = 1_000;
 /** An instance is left out when it got nothing for as long as it would have got so many requests. */
 const MISSED_REQUESTS = 5;
+const UNTRIED_PAUSES = 4;
 const SLOW_MS = 1_000;
 /** How often the caller's data plane is asked what it believes. */
 const LOOK_MS = 500;
@@ -101,10 +102,14 @@ function detection(
   return { detectMs: Math.max(0, Math.round(first.atMs - beganMs)), detectedBy: first.detectedBy };
 }
 
-/** Of the last try before a long pause in which the load went on. A fault that no request has met is not known. */
+/**
+ * Of the last try before a long pause in which the load went on. Without any try: the caller found out by its
+ * questions about load; such a pause is to be longer still.
+ */
 function timeAvoided(tries: readonly number[], { outcomes }: Load, requestsPerSecond: number, beganMs: number): number | undefined {
   const pauseMs = (MISSED_REQUESTS * 1_000 * INSTANCES) / requestsPerSecond;
   const later = tries.filter((atMs) => atMs >= beganMs);
+  if (later.length === 0) return performance.now() - beganMs > UNTRIED_PAUSES * pauseMs ? beganMs : undefined;
   for (const [index, atMs] of later.entries()) {
     const nextMs = later[index + 1] ?? performance.now();
     if (nextMs - atMs < pauseMs) continue;

@@ -15,6 +15,8 @@ export type Fields = readonly (readonly [name: string, value: string])[];
 
 /** The applications read it: it names a request, also among its tries, and the side that has sent it. */
 export const CASE_HEADER = 'x-case';
+/** Nobody waits for anything when the test is over. */
+const AT_ONCE = { drainMs: 1, drainTellMs: 1 } as const;
 const ANSWER_TIMEOUT_MS = 15_000;
 
 export interface Asked {
@@ -85,8 +87,8 @@ export class Parity {
     const beside = { service: 'client', instance: 'client-1', applicationPort: anyPort, uses, outboundProxy: true };
     const [envoy, near, far] = await Promise.all([
       startEnvoy(cleanup, program, plane, beside),
-      machine(cleanup, plane.ref, { node: 'near' }),
-      machine(cleanup, plane.ref, { node: 'far' }),
+      machine(cleanup, plane.ref, { node: 'near', ...AT_ONCE }),
+      machine(cleanup, plane.ref, { node: 'far', ...AT_ONCE }),
       ...Object.entries(behindEnvoy).map(([service, applicationPort]) =>
         startEnvoy(cleanup, program, plane, { service, instance: `${service}-1`, applicationPort }),
       ),
@@ -147,10 +149,9 @@ export class Parity {
     return send({ port, method, path, headers: all, body, agent: this.#agent });
   }
 
-  /** One after the other, so that neither waits for the other. */
   async both(service: string, asked: Asked): Promise<Both<Answer>> {
-    const heddle = await this.ask('heddle', service, asked);
-    return { heddle, envoy: await this.ask('envoy', service, asked) };
+    const [heddle, envoy] = await Promise.all([this.ask('heddle', service, asked), this.ask('envoy', service, asked)]);
+    return { heddle, envoy };
   }
 }
 

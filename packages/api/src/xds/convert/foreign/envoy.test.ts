@@ -117,7 +117,7 @@ describe('listeners for Envoy', () => {
     const mappers = managerOf(listenerOf(OUTBOUND).filterChains?.at(-1)?.filters?.[0]).localReplyConfig?.mappers ?? [];
     const statuses = mappers.map(({ filter, headersToAdd = [] }) => {
       const [code, grpc] = headersToAdd.map(({ header }) => header?.value);
-      assert.equal(filter?.filterSpecifier?.$case, grpc === undefined ? 'responseFlagFilter' : 'andFilter', code);
+      assert.equal(filter?.filterSpecifier?.$case, grpc === undefined ? 'responseFlagFilter' : 'andFilter', String(code));
       return grpc === undefined ? code : `${code} ${grpc}`;
     });
     // The first that fits counts.
