@@ -192,7 +192,11 @@ describe('healing', { concurrency: true }, () => {
         HEALS_MS,
       );
       assert.ok(!(await healthyEndpoints(there.dataPlane, 'web')).includes('web-new'), 'nobody holds it any more');
-      assert.ok(!(await clusters(there.dataPlane)).includes('outbound/default/late'));
+      await waitFor(
+        'the end of the newer service',
+        async () => !(await clusters(there.dataPlane)).includes('outbound/default/late'),
+        HEALS_MS,
+      );
       // What was registered after the backup lives, and says so.
       await waitFor('both instances', async () => (await healthyEndpoints(there.dataPlane, 'echo')).length === 2, HEALS_MS);
       await waitFor('every registration', async () => (await workloads(there.dataPlane)).every(({ registered }) => registered), HEALS_MS);

@@ -56,12 +56,12 @@ export function meshOf(yaml: string): MeshConfig {
 
 /**
  * A mesh of `echo` and `web` (http) and `cache` (tcp). Checks come often, so that tests are quick, and have long to be answered, because
- * all planes and applications of a test share one process.
+ * all planes and applications of a test share one process. In turn: which instance gets a request is then no matter of chance.
  */
 export const SMALL_MESH = `
 mesh: test
 services:
-  echo: { port: 80, health: { http: /healthz, interval: 500ms, timeout: 500ms, unhealthyAfter: 3 } }
+  echo: { port: 80, balance: round-robin, health: { http: /healthz, interval: 500ms, timeout: 500ms, unhealthyAfter: 3 } }
   web: { port: 81, health: { interval: 500ms, timeout: 500ms } }
   cache: { port: 6379, protocol: tcp, health: { interval: 500ms, timeout: 500ms } }
 `;
