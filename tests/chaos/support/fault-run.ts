@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Load, type Outcome, startLoad } from '../../support/load.ts';
 import { waitFor } from '../../support/wait.ts';
 import type { Fault } from './fault-list.ts';
-import { type FaultMesh, INSTANCES, instancesOf, type Patient } from './fault-mesh.ts';
+import { type FaultMesh, INSTANCES, type Patient } from './fault-mesh.ts';
 
 const WINDOW_MS = 1_000;
 /** An instance is left out when it got nothing for as long as it would have got so many requests. */
@@ -17,7 +17,7 @@ export interface FaultOptions {
   readonly requestsPerSecond: number;
   /** How long the fault lasts; absent: until the instance is left out. */
   readonly holdMs?: number;
-  /** Of its fair share: with that, over a second, a healed instance is back. */
+  /** Of its fair share: with that, over a second, a healed instance is back. 0: with any request. */
   readonly backShare: number;
   /** Within which it must be left out, and later be back. */
   readonly deadlineMs: number;
@@ -46,7 +46,7 @@ export async function runFault(mesh: FaultMesh, fault: Fault, options: FaultOpti
   const load = startLoad({ proxy: mesh.door, url: `http://${fault.name}.mesh.internal/` }, requestsPerSecond);
   let watch: HealthWatch | undefined;
   try {
-    await waitFor(`${fault.name}: an even load`, () => isEven(load, fault.name), deadlineMs);
+    await waitFor(`${fault.name}: requests at ${patient.instance}`, () => isServing(load, patient, options.backShare), deadlineMs);
     const beganMs = performance.now();
     watch = watchHealth(mesh, patient);
     await fault.begin(patient);
@@ -128,12 +128,11 @@ function timeBack({ outcomes }: Load, { instance }: Patient, share: number, heal
   return own > 0 && own >= (good.length / INSTANCES) * share ? Math.round(fromMs - healedMs) : undefined;
 }
 
-/** Every instance has had at least half of its share for a second. */
-function isEven({ outcomes }: Load, service: string): boolean {
+/** All is well, and the instance has had at least half of what it is to have again later, for a second. */
+function isServing({ outcomes }: Load, { instance }: Patient, share: number): boolean {
   const last = since(outcomes, performance.now() - WINDOW_MS);
   if (last.length < 20 || last.some(({ status }) => status !== 200)) return false;
-  const least = last.length / INSTANCES / 2;
-  return instancesOf(service).every((name) => last.filter((outcome) => isFrom(outcome, name)).length > least);
+  return last.filter((outcome) => isFrom(outcome, instance)).length > (last.length / INSTANCES) * (share / 2);
 }
 
 /** Of those that have ended by now, in the order in which they did. */

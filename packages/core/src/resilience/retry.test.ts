@@ -131,7 +131,7 @@ describe('the retry decision', () => {
       }),
       { numRuns: 2_000 },
     );
-    assert.ok(retried > 20);
+    assert.ok(retried > 0);
   });
 });
 
