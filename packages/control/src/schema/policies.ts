@@ -1,6 +1,6 @@
 // The model's policies as schemas: how callers choose among instances, repeat, limit and refuse. One for the records of the registry and for
 // the REST API, which show the same.
-import { BALANCE_ALGORITHMS, LOCALITY_MODES, RETRY_CONDITIONS } from '@heddle/core';
+import { BALANCE_ALGORITHMS, DEFAULT_OUTLIER, LOCALITY_MODES, RETRY_CONDITIONS } from '@heddle/core';
 import { z } from 'zod';
 import { POLICY_LIMITS } from './limits.ts';
 
@@ -152,22 +152,7 @@ export const Outlier = z
   .meta({
     id: 'Outlier',
     description: 'When a caller leaves out an instance on its own evidence; thresholds of 0 are off.',
-    examples: [
-      {
-        consecutiveErrors: 5,
-        consecutiveGatewayErrors: 0,
-        consecutiveLocalErrors: 5,
-        intervalMs: 10_000,
-        successRateFactor: 0,
-        failurePercent: 0,
-        latencyFactor: 0,
-        minimumRequests: 50,
-        minimumInstances: 3,
-        ejectMs: 10_000,
-        maxEjectMs: 300_000,
-        maxEjectedPercent: 50,
-      },
-    ],
+    examples: [{ ...DEFAULT_OUTLIER }],
   });
 
 export const RateLimit = {
