@@ -7,7 +7,8 @@ import type { BalanceAlgorithm, Cluster, Endpoint, Listener, RouteConfig } from 
 import { TestAuthority } from '../../packages/proxy/src/testing/certificates.ts';
 import type { ResourceUpdate } from '../../packages/proxy/src/data-plane.ts';
 import type { PlaneSpec } from '../programs/heddle-plane.ts';
-import { freePorts, output, Process } from '../support/processes.ts';
+import { freePorts } from '../../tests/support/ports.ts';
+import { output, Process } from '../support/processes.ts';
 import type { Figures } from './figures.ts';
 import type { BalanceScenario } from './scenarios.ts';
 import { capacityOf } from './scenarios.ts';

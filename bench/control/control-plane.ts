@@ -2,7 +2,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { freePorts, Process } from '../support/processes.ts';
+import { freePorts } from '../../tests/support/ports.ts';
+import { Process } from '../support/processes.ts';
 import type { Access } from './programs/access.ts';
 import { meshFile, type Size } from './size.ts';
 

@@ -3,7 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TestAuthority } from '../../packages/proxy/src/testing/certificates.ts';
 import { type Certificates, type Contestant, hopsOf, type Scenario, type Setting } from '../contestants/contestant.ts';
-import { freePorts, output, Process } from '../support/processes.ts';
+import { freePorts } from '../../tests/support/ports.ts';
+import { output, Process } from '../support/processes.ts';
 import { prove } from '../support/prove.ts';
 import type { Standing } from '../support/result.ts';
 

@@ -17,8 +17,8 @@ import { createClient, type CallOptions, type Client, type Version } from '../..
 import { failGrpc, GRPC_HEADERS, startFleet } from '../../packages/proxy/src/testing/instances.ts';
 import { endpoint, type RouteOptions, TestMesh } from '../../packages/proxy/src/testing/mesh.ts';
 import { type HOPS, pair, startApplication } from '../../packages/proxy/src/testing/paths.ts';
+import { DEAD_PORTS } from '../../packages/proxy/src/testing/raw-http.ts';
 import { FRAME, FLAG, FramePeer, headers, rstStream, SETTING, settings } from '../../packages/proxy/src/testing/frames.ts';
-import { freePorts } from '../support/up.ts';
 
 const BUDGET: RetryBudget = { percent: 20, minPerSecond: 1 };
 /** Everything that can be asked for. */
@@ -132,7 +132,7 @@ describe('a retry storm', () => {
 
   it('is bounded where nobody listens', async () => {
     const web = mesh.plane('web');
-    const endpoints = (await freePorts(3)).map((port, index) => endpoint(port, `orders-${index + 1}`));
+    const endpoints = DEAD_PORTS.map((port, index) => endpoint(port, `orders-${index + 1}`));
     const port = await mesh.outbound(web.plane, 'orders', endpoints, {
       route: { retry: GREEDY },
       cluster: { http: 'http1', tls: undefined, retryBudget: BUDGET },
@@ -143,7 +143,7 @@ describe('a retry storm', () => {
   });
 
   it('is bounded where the data planes of the instances answer 503, because nobody listens behind them', async () => {
-    const way = await pair(mesh, 'http1', await freePorts(3), {
+    const way = await pair(mesh, 'http1', DEAD_PORTS, {
       route: { retry: GREEDY },
       cluster: { retryBudget: BUDGET },
       local: { retryBudget: LOCAL_RETRY_BUDGET },

@@ -25,7 +25,7 @@ import {
   untilReady,
   workloads,
 } from '../support/planes.ts';
-import { freePorts } from '../support/up.ts';
+import { freePorts } from '../support/ports.ts';
 import { waitFor } from '../support/wait.ts';
 
 const everything = new Cleanup();

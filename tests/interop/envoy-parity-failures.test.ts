@@ -8,7 +8,8 @@ import { waitFor } from '../support/wait.ts';
 import { envoyProgram } from './support/envoy-program.ts';
 import { type Asked, CASE_HEADER, each, grpcCall, Parity, type Side, SIDES, valuesOf } from './support/parity.ts';
 import { Applications } from './support/parity-apps.ts';
-import { freePort, reason } from './support/programs.ts';
+import { freePort } from '../support/ports.ts';
+import { reason } from './support/programs.ts';
 
 const HEALTH = 'health: { interval: 500ms, timeout: 500ms }';
 const BACKOFF = 'backoff: { base: 1ms, max: 4ms }';

@@ -21,7 +21,8 @@ import {
 import { waitFor } from '../support/wait.ts';
 import { envoyProgram } from './support/envoy-program.ts';
 import { loadsOf } from './support/grpc-xds.ts';
-import { freePort, reason, start } from './support/programs.ts';
+import { freePort } from '../support/ports.ts';
+import { reason, start } from './support/programs.ts';
 
 const found = await envoyProgram();
 const skip = typeof found === 'string' ? false : reason(found.reason);

@@ -21,7 +21,8 @@ import {
 import { waitFor } from '../support/wait.ts';
 import { EchoClient } from './support/grpc.ts';
 import { type Found, goProgram, heddle, nodeProgram, pythonProgram, watchIdentity, XdsClient } from './support/grpc-xds.ts';
-import { freePort, reason, type Running, start } from './support/programs.ts';
+import { freePort } from '../support/ports.ts';
+import { reason, type Running, start } from './support/programs.ts';
 
 const MESH = `
 mesh: interop

@@ -1,10 +1,9 @@
 // A long life in short: a million requests through one proxy, then ten thousand connections that make one request each and stay open.
 // Memory must be the same after them as it was once the proxy was warm.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../support/ports.ts';
 import { waitFor } from '../support/wait.ts';
 import { Dice } from './support/dice.ts';
 import { IdleConnection } from './support/idle-connection.ts';
@@ -174,14 +173,4 @@ async function runConnections(proxy: SoakedProxy, port: number, how: Connections
 async function untilClosed(proxy: SoakedProxy): Promise<void> {
   const isClosed = (metrics: Metrics): boolean => metrics.sum('heddle_downstream_connections') === 0;
   await waitFor('the proxy to know of the closed connections', async () => isClosed(await proxy.metrics()));
-}
-
-function freePort(): Promise<number> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -1,13 +1,12 @@
 // `heddle up` as a real process with a mesh of its own: own state directory, own ports, own services.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openControl } from '../../packages/cli/src/control-client.ts';
 import { readProcesses } from '../../packages/cli/src/supervisor/leftovers.ts';
+import { freePorts } from './ports.ts';
 import { Hopeless, waitFor } from './wait.ts';
 
 const MAIN = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
@@ -108,20 +107,6 @@ export async function startUp(yaml: string): Promise<RunningMesh> {
     throw new Error(`${(error as Error).message}\n${output()}`);
   }
   return mesh;
-}
-
-/** Ports that nobody listens on just now. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
 
 async function listInstances(stateDirectory: string): Promise<ListedInstance[]> {

@@ -10,7 +10,7 @@ import { connectFrames, FRAME, get, headers } from './testing/frames.ts';
 import { endpoint, mustApply, routeOf, TestMesh } from './testing/mesh.ts';
 import type { Plane } from './testing/mesh.ts';
 import { isQuiet, startApplication } from './testing/paths.ts';
-import { connectRaw, RawServer, until } from './testing/raw-http.ts';
+import { connectRaw, DEAD_PORTS, RawServer, until } from './testing/raw-http.ts';
 import type { RawPeer } from './testing/raw-http.ts';
 
 describe('a listener that finds out the protocol', () => {
@@ -249,15 +249,10 @@ describe('a listener that finds out the protocol', () => {
     resetting.socket.resetAndDestroy();
     connectRaw(port);
     await until(() => plane.status().openConnections === 0, 'all to be closed');
-    const gone = await rawServer();
-    await gone.close();
   });
 
   test('an instance that cannot be reached is told to who speaks HTTP; a silent client is let go in time', async () => {
-    const gone = await RawServer.listen();
-    const { port: deadPort } = gone;
-    await gone.close();
-    const port = await auto(deadPort, { protocolDetectionTimeoutMs: 40, downstreamIdleTimeoutMs: 300 });
+    const port = await auto(DEAD_PORTS[0], { protocolDetectionTimeoutMs: 40, downstreamIdleTimeoutMs: 300 });
     const silent = connectRaw(port);
     const late = connectRaw(port);
     await new Promise((resolve) => setTimeout(resolve, 150));

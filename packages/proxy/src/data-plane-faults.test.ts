@@ -4,7 +4,7 @@ import { afterEach, describe, test } from 'node:test';
 import { NO_RETRY } from '@heddle/core';
 import { endpoint, mustApply, meshCluster, TestMesh } from './testing/mesh.ts';
 import type { Plane } from './testing/mesh.ts';
-import { connectRaw, RawServer, until } from './testing/raw-http.ts';
+import { connectRaw, DEAD_PORTS, RawServer, until } from './testing/raw-http.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: orders\r\n\r\n';
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
@@ -35,14 +35,6 @@ describe('faults', () => {
     return made;
   }
 
-  /** A port that nobody listens on. */
-  async function deadPort(): Promise<number> {
-    const made = await RawServer.listen();
-    const { port } = made;
-    await made.close();
-    return port;
-  }
-
   /** web → orders, whose application is driven by hand. */
   async function pair(
     options: { route?: object; limits?: Parameters<TestMesh['plane']>[1] } = {},
@@ -61,7 +53,7 @@ describe('faults', () => {
     const application = await server();
     application.onPeer = (peer) => peer.socket.on('data', () => peer.send(OK));
     const inbound = await mesh.inbound(orders.plane, 'orders', 'orders-1', application.port);
-    const port = await mesh.outbound(web.plane, 'orders', [endpoint(await deadPort(), 'orders-2'), endpoint(inbound, 'orders-1')]);
+    const port = await mesh.outbound(web.plane, 'orders', [endpoint(DEAD_PORTS[0], 'orders-2'), endpoint(inbound, 'orders-1')]);
     const client = connectRaw(port);
     for (let i = 1; i <= 4; i++) {
       client.send('POST / HTTP/1.1\r\nHost: orders\r\nContent-Length: 2\r\n\r\nhi');
@@ -108,7 +100,7 @@ describe('faults', () => {
     const application = await server();
     application.onPeer = (peer) => peer.socket.on('data', () => peer.send(OK));
     const good = await mesh.inbound(orders.plane, 'orders', 'orders-1', application.port);
-    const down = await mesh.inbound(orders.plane, 'orders', 'orders-2', await deadPort());
+    const down = await mesh.inbound(orders.plane, 'orders', 'orders-2', DEAD_PORTS[0]);
     const port = await mesh.outbound(web.plane, 'orders', [endpoint(good, 'orders-1'), endpoint(down, 'orders-2')]);
     const client = connectRaw(port);
     for (let i = 1; i <= 4; i++) {

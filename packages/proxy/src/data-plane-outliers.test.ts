@@ -6,7 +6,7 @@ import type { OutlierPolicy } from '@heddle/core';
 import { answerGrpc, failGrpc, GRPC_HEADERS, startFleet, WAYS } from './testing/instances.ts';
 import type { Fleet, FleetOptions } from './testing/instances.ts';
 import { endpoint, mustApply, TestMesh } from './testing/mesh.ts';
-import { connectRaw, RawServer, until } from './testing/raw-http.ts';
+import { connectRaw, DEAD_PORTS, RawServer, until } from './testing/raw-http.ts';
 
 const OUTLIER: OutlierPolicy = { ...DEFAULT_OUTLIER, consecutiveErrors: 3, consecutiveLocalErrors: 3, ejectMs: 60_000 };
 const options = { route: { retry: NO_RETRY }, cluster: { outlier: OUTLIER } };
@@ -122,9 +122,7 @@ describe('outliers', () => {
     const good = await RawServer.listen();
     mesh.onClose(() => good.close());
     good.onPeer = (peer) => peer.send('hello');
-    const gone = await RawServer.listen();
-    const endpoints = [endpoint(good.port, 'orders-1'), endpoint(gone.port, 'orders-2')];
-    await gone.close();
+    const endpoints = [endpoint(good.port, 'orders-1'), endpoint(DEAD_PORTS[0], 'orders-2')];
     const { plane, metrics } = mesh.plane('web');
     const cluster = { http: 'http1', tls: undefined, outlier: OUTLIER } as const;
     await mesh.outbound(plane, 'orders', endpoints, { cluster });

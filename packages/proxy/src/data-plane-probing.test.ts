@@ -13,7 +13,7 @@ import { endpoint, TestMesh } from './testing/mesh.ts';
 import type { Plane, RouteOptions } from './testing/mesh.ts';
 import { startApplication } from './testing/paths.ts';
 import type { Handler } from './testing/paths.ts';
-import { connectRaw, RawServer, until } from './testing/raw-http.ts';
+import { connectRaw, DEAD_PORTS, RawServer, until } from './testing/raw-http.ts';
 
 const PROBING: Partial<Cluster> = { balance: { ...DEFAULT_BALANCE, algorithm: 'probing' } };
 /** How a balancer says so. */
@@ -277,9 +277,7 @@ describe('questions about load', () => {
   test('questions that are not answered do no harm', async () => {
     const own = await instance(1, ok);
     const dumb = await stranger({ customSettings: { [SETTING.answersLoad]: 1 } });
-    const gone = await RawServer.listen();
-    const dead = endpoint(gone.port, 'dead');
-    await gone.close();
+    const dead = endpoint(DEAD_PORTS[0], 'dead');
     const frozen = await RawServer.listen();
     mesh.onClose(() => frozen.close());
     const web = await caller([own.endpoint, dumb, dead, endpoint(frozen.port, 'frozen')], { cluster: { connectTimeoutMs: 100 } });

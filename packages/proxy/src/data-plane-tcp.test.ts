@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { endpoint, mustApply, routeOf, TestMesh } from './testing/mesh.ts';
 import type { Plane } from './testing/mesh.ts';
-import { connectRaw, RawServer, until } from './testing/raw-http.ts';
+import { connectRaw, DEAD_PORTS, RawServer, until } from './testing/raw-http.ts';
 
 describe('tcp services', () => {
   let mesh = new TestMesh();
@@ -69,12 +69,9 @@ describe('tcp services', () => {
   test('an instance that is gone is passed over before a byte is sent', async () => {
     const { web, port, inbound, application } = await setUp();
     application.onPeer = (peer) => peer.socket.on('data', (bytes: Buffer) => void peer.socket.write(bytes));
-    const dead = await RawServer.listen();
-    const deadPort = dead.port;
-    await dead.close();
     await mustApply(web.plane, {
       kind: 'endpoints',
-      upserts: [{ cluster: 'outbound/default/store', endpoints: [endpoint(deadPort, 'store-2'), endpoint(inbound, 'store-1')] }],
+      upserts: [{ cluster: 'outbound/default/store', endpoints: [endpoint(DEAD_PORTS[0], 'store-2'), endpoint(inbound, 'store-1')] }],
       removed: [],
     });
     for (let i = 0; i < 4; i++) {

@@ -6,7 +6,7 @@ import { connectFrames, data, FRAME, headers as headersFrame, SETTING, settings 
 import type { Plane } from './testing/mesh.ts';
 import { endpoint, TestMesh } from './testing/mesh.ts';
 import { isQuiet } from './testing/paths.ts';
-import { connectRaw, RawServer, until } from './testing/raw-http.ts';
+import { connectRaw, DEAD_PORTS, RawServer, until } from './testing/raw-http.ts';
 import type { RawPeer } from './testing/raw-http.ts';
 import { ask, untilEachStopsTheOther, upgradedOf } from './testing/upgrades.ts';
 import type { Upgraded } from './testing/upgrades.ts';
@@ -43,13 +43,6 @@ async function server(mesh: TestMesh): Promise<RawServer> {
   const made = await RawServer.listen();
   mesh.onClose(() => made.close());
   return made;
-}
-
-async function deadPort(): Promise<number> {
-  const made = await RawServer.listen();
-  const { port } = made;
-  await made.close();
-  return port;
 }
 
 for (const kind of ['a local port', 'CONNECT over http1', 'CONNECT over http2'] as const) {
@@ -163,10 +156,10 @@ for (const kind of ['a local port', 'CONNECT over http1', 'CONNECT over http2'] 
     test('go on to another instance, without losing what was sent early', async () => {
       const application = await server(mesh);
       application.onPeer = (peer) => peer.socket.on('data', (bytes: Buffer) => peer.socket.write(bytes));
-      const { planes, open } = await world(mesh, [await deadPort(), application.port], kind);
+      const { planes, open } = await world(mesh, [DEAD_PORTS[0], application.port], kind);
       for (let count = 0; count < 4; count++) {
         const near = open(`early ${count}`);
-        await until(() => near.text === `early ${count}`, `the echo of ${count}; got "${near.text}"`);
+        await until(() => near.text === `early ${count}`, `the echo of ${count}`);
         near.end();
         application.peers.at(-1)!.socket.end();
         await until(() => near.ended, 'the end');
@@ -175,7 +168,7 @@ for (const kind of ['a local port', 'CONNECT over http1', 'CONNECT over http2'] 
     });
 
     test('by every instance are told', async () => {
-      const { planes, open } = await world(mesh, [await deadPort(), await deadPort()], kind);
+      const { planes, open } = await world(mesh, DEAD_PORTS, kind);
       const near = open();
       if (kind === 'a local port') await until(() => near.failed, 'a reset');
       else {
@@ -314,7 +307,7 @@ describe('CONNECT by hand over HTTP/2', () => {
 
 test('a TCP connection whose instance is not there is reset, not ended', async () => {
   const mesh = new TestMesh();
-  const { port } = await world(mesh, [await deadPort()], 'a local port');
+  const { port } = await world(mesh, [DEAD_PORTS[0]], 'a local port');
   const socket = net.connect(port, '127.0.0.1');
   const error = await new Promise<Error>((resolve) => void socket.once('error', resolve));
   assert.equal((error as NodeJS.ErrnoException).code, 'ECONNRESET');

@@ -2,7 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { callThroughProxy } from '../../support/load.ts';
-import { freePorts, heddle, type RunningMesh } from '../../support/up.ts';
+import { freePorts } from '../../support/ports.ts';
+import { heddle, type RunningMesh } from '../../support/up.ts';
 import { Hopeless, waitFor } from '../../support/wait.ts';
 
 const MAIN = fileURLToPath(new URL('../../../packages/cli/src/main.ts', import.meta.url));

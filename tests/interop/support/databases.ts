@@ -5,7 +5,8 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Cleanup, LOOPBACK, temporaryDirectory } from '../../support/planes.ts';
 import { type Pair, untilListening } from './pair.ts';
-import { freePort, pathOf, reason, run, start } from './programs.ts';
+import { freePort } from '../../support/ports.ts';
+import { pathOf, reason, run, start } from './programs.ts';
 
 /** Returns its port. */
 export async function redisServer(cleanup: Cleanup): Promise<number> {

@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { runCommandLine } from '@heddle/cli';
 import { type Cleanup, type ControlRef, LOOPBACK, temporaryDirectory } from '../../support/planes.ts';
 import { Hopeless, waitFor } from '../../support/wait.ts';
-import { freePort, type Running, start } from './programs.ts';
+import { freePort } from '../../support/ports.ts';
+import { type Running, start } from './programs.ts';
 
 const MAIN = fileURLToPath(new URL('../../../packages/cli/src/main.ts', import.meta.url));
 

@@ -2,10 +2,8 @@
 // are skipped; with HEDDLE_REQUIRE_INTEROP=1 (CI) they fail instead.
 import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
-import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
-import type { AddressInfo } from 'node:net';
-import { type Cleanup, LOOPBACK } from '../../support/planes.ts';
+import type { Cleanup } from '../../support/planes.ts';
 import { waitFor } from '../../support/wait.ts';
 
 /** Of everything a program says; more is an error. */
@@ -158,13 +156,4 @@ export function start(cleanup: Cleanup, program: string, args: readonly string[]
       return match;
     },
   };
-}
-
-/** For programs that cannot have the system choose: free now, and hardly taken again so soon. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, LOOPBACK, resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -14,7 +14,8 @@ import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
 import { type Cleanup, LOOPBACK } from '../../support/planes.ts';
 import { untilListening } from './pair.ts';
-import { freePort, pathOf, run, start } from './programs.ts';
+import { freePort } from '../../support/ports.ts';
+import { pathOf, run, start } from './programs.ts';
 
 export const SMALL = 'Grüße aus dem Netz\n';
 export const BIG_BYTES = 10_000_000;

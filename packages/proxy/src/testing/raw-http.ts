@@ -1,6 +1,11 @@
 // A raw TCP client and server for tests: bytes as written, bytes as read. Tests only.
 import net from 'node:net';
 
+/**
+ * Ports of the loopback that refuse connections. No port that a server of the test has given up: the system may hand that one to another test at once.
+ */
+export const DEAD_PORTS = [1, 2, 3] as const;
+
 export async function until(condition: () => boolean, description: string, deadlineMs = 5_000): Promise<void> {
   const end = Date.now() + deadlineMs;
   while (!condition()) {

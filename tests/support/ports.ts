@@ -1,0 +1,31 @@
+// Ports for programs that must be told theirs and cannot have the system choose.
+import { createServer } from 'node:net';
+
+// Below the ports that systems hand out by themselves (Linux 32768 and up, IANA 49152 and up): nobody else is given one of these.
+const FIRST = 18_000;
+const COUNT = 14_000;
+const ATTEMPTS_MAX = 100;
+
+/** Ports of the loopback that nobody listens on, each another, drawn so that test files that run beside each other do not meet. */
+export async function freePorts(count: number): Promise<number[]> {
+  const ports = new Set<number>();
+  for (let attempt = 0; ports.size < count; attempt++) {
+    if (attempt === ATTEMPTS_MAX + count) throw new Error(`no free port among ${attempt} from ${FIRST} to ${FIRST + COUNT - 1}`);
+    const port = FIRST + Math.floor(Math.random() * COUNT);
+    if (await isFree(port)) ports.add(port);
+  }
+  return [...ports];
+}
+
+export async function freePort(): Promise<number> {
+  const [port = 0] = await freePorts(1);
+  return port;
+}
+
+function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
