@@ -364,7 +364,7 @@ describe('rules that change', () => {
     await process.end('SIGKILL');
     assert.equal(await answering(), 'shop-2');
     assert.equal(await limited(), 429);
-    plane = await process.start(file(NEW), [], plane.port);
+    plane = await process.start(file(NEW));
     await waitFor('the data plane to follow again', () => near.missing().length === 0);
     assert.equal(await answering(), 'shop-2');
     assert.equal(await limited(), 429);

@@ -6,6 +6,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Cleanup, ControlRef } from './planes.ts';
+import { freePort } from './ports.ts';
 import { waitFor } from './wait.ts';
 
 const MAIN = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
@@ -13,6 +14,7 @@ const MAIN = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta
 export class ControlProcess {
   readonly stateDir: string;
   readonly #file: string;
+  #port: number | undefined;
   #child: ChildProcess | undefined;
   #ended: Promise<unknown> = Promise.resolve();
   output = '';
@@ -24,8 +26,9 @@ export class ControlProcess {
     cleanup.add(() => this.end('SIGKILL'));
   }
 
-  /** Resolves when it serves. `port`: default, the system chooses. */
-  async start(yaml: string, options: readonly string[] = [], port = 0): Promise<ControlRef> {
+  /** Resolves when it serves, at the same port each time. */
+  async start(yaml: string, options: readonly string[] = []): Promise<ControlRef> {
+    this.#port ??= await freePort();
     await writeFile(this.#file, yaml);
     // Of the one before, which may have been killed.
     rmSync(join(this.stateDir, 'control.json'), { force: true });
@@ -35,7 +38,7 @@ export class ControlProcess {
       '--state-dir',
       this.stateDir,
       '--listen',
-      `127.0.0.1:${port}`,
+      `127.0.0.1:${this.#port}`,
       '--dns-listen',
       'off',
       '--rest-listen',

@@ -14,6 +14,7 @@ import { type ProxyOptions, type RunningProxy, startProxy } from '@heddle/proxy'
 import type { Logger } from '@heddle/runtime';
 import { createCsr, createMetrics, generateKeyPair, nodeClock, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
 import { callThroughProxy, type Target } from './load.ts';
+import { freePort } from './ports.ts';
 import { waitFor } from './wait.ts';
 
 export const ADMIN_TOKEN = 'test-admin-token';
@@ -70,7 +71,7 @@ export interface ControlSettings {
   readonly mesh?: MeshConfig;
   /** Default: a new one. */
   readonly stateDir?: string;
-  /** Default: the system chooses. */
+  /** Default: a free one. */
   readonly port?: number;
   readonly logger?: Logger;
   readonly loadIntervalMs?: number;
@@ -79,7 +80,7 @@ export interface ControlSettings {
 }
 
 export async function control(cleanup: Cleanup, settings: ControlSettings = {}): Promise<RunningControl> {
-  const { mesh = meshOf(SMALL_MESH), port = 0, logger = silent, loadIntervalMs, certificateTtlMs } = settings;
+  const { mesh = meshOf(SMALL_MESH), port = await freePort(), logger = silent, loadIntervalMs, certificateTtlMs } = settings;
   const stateDir = settings.stateDir ?? (await temporaryDirectory(cleanup));
   const running = await startControl({
     mesh,
