@@ -1,4 +1,5 @@
 // What a mesh file means once it has been read: complete, immutable, with every default filled in.
+import type { SecurityConfig } from '../model/security.ts';
 import type { Service, ServiceRef } from '../model/service.ts';
 import type { EgressHost } from '../model/traffic.ts';
 
@@ -11,6 +12,7 @@ export interface MeshConfig {
   readonly services: readonly ServiceConfig[];
   /** Hosts outside the mesh that workloads may call through it. */
   readonly egress: readonly EgressHost[];
+  readonly security: SecurityConfig;
 }
 
 export interface DiscoveryConfig {

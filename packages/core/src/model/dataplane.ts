@@ -3,6 +3,7 @@
 import type { BalancePolicy, OutlierPolicy, SessionPolicy } from './balance.ts';
 import type { AdaptiveConcurrencyPolicy, BreakerPolicy, RetryBudget } from './resilience.ts';
 import type { Route } from './route.ts';
+import type { AccessPolicy, IdentityMatch, OutboundToken, TokenPolicy } from './security.ts';
 import type { HealthCheckPolicy, Locality, ServiceRef } from './service.ts';
 
 /** The secret name that stands for "the certificate of the workload that makes the call": a data plane hosts several. */
@@ -20,7 +21,7 @@ export interface Listener {
   /** The workload whose identity this listener serves (inbound) or calls with (outbound). Absent on the shared outbound
    *  HTTP proxy, where the caller's `Proxy-Authorization` names the workload. Form: `<namespace>/<service>/<instance>`. */
   readonly workload?: string;
-  /** Present where the listener ends TLS. Inbound listeners must have it. */
+  /** Present where the listener ends TLS. Inbound listeners without it have callers that nobody knows. */
   readonly tls?: DownstreamTls;
   /** Connections that begin with a TLS ClientHello for one of these names pass through, still encrypted. Exact names, lower case. */
   readonly serverNames?: readonly ServerNameRoute[];
@@ -35,6 +36,10 @@ export interface DownstreamTls {
   readonly trustBundleName?: string;
   /** Clients must show a SPIFFE identity of this trust domain; needs the bundle. Absent: any name will do. */
   readonly trustDomain?: string;
+  /** Connections that do not begin with TLS are taken as well; nobody has proven anything on them. */
+  readonly plaintext?: true;
+  /** Absent: TLS 1.3. */
+  readonly minVersion?: '1.2';
 }
 
 export interface ServerNameRoute {
@@ -74,6 +79,26 @@ export interface VirtualHost {
   readonly domains: readonly string[];
   /** The first match wins. */
   readonly routes: readonly Route[];
+  /** Inbound: who may make requests. Absent: every peer that the listener admits. */
+  readonly access?: AccessPolicy;
+  /** Inbound: which tokens count. Absent: none is looked at, and all are passed on. */
+  readonly tokens?: TokenPolicy;
+  /** Outbound: callers that would be refused whatever they ask, are refused here already. */
+  readonly callers?: CallerPolicy;
+  /** Outbound: the first whose `from` has the caller's service is attached. */
+  readonly attach?: readonly AttachedToken[];
+}
+
+/** Whose calls to a service can be allowed at all, as far as identities tell. A caller must be allowed and not denied. */
+export interface CallerPolicy {
+  readonly allowed: 'everyone' | readonly IdentityMatch[];
+  readonly denied: readonly IdentityMatch[];
+}
+
+export interface AttachedToken {
+  /** SPIFFE ids of callers. Empty: all. */
+  readonly from: readonly string[];
+  readonly token: OutboundToken;
 }
 
 export interface Cluster {
@@ -109,6 +134,8 @@ export interface UpstreamTls {
   /** Sent as SNI; the peer's certificate must be for this name. Only without `peerIds`. */
   readonly serverName?: string;
   readonly alpn: readonly string[];
+  /** Absent: TLS 1.3. */
+  readonly minVersion?: '1.2';
 }
 
 export type HttpVersion = 'http1' | 'http2';
@@ -134,6 +161,8 @@ export interface Endpoint {
 export interface TrustBundle {
   readonly name: string;
   readonly rootsPem: string;
+  /** SPIFFE ids that are refused although their certificates are valid; connections with them are closed when they come to stand here. */
+  readonly denied?: readonly string[];
 }
 
 export type ResourceKind = 'listener' | 'route' | 'cluster' | 'endpoints' | 'secret';

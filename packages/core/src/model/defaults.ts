@@ -2,6 +2,7 @@
 import type { BalancePolicy, OutlierPolicy } from './balance.ts';
 import type { BreakerPolicy, RetryBudget, RetryPolicy } from './resilience.ts';
 import type { ForwardAction, RequestMatch } from './route.ts';
+import type { SecurityConfig } from './security.ts';
 
 /** `algorithm` is `probing` for services that carry requests; bytes have no load that could be asked for. */
 export const DEFAULT_BALANCE: BalancePolicy = Object.freeze({
@@ -62,3 +63,13 @@ export const ANY_REQUEST: RequestMatch = Object.freeze({ kind: 'request', path: 
 export function forwardTo(cluster: string): ForwardAction {
   return { kind: 'forward', clusters: [{ cluster, weight: 1 }], hash: [], timeoutMs: 0, idleTimeoutMs: 0, retry: NO_RETRY };
 }
+
+/** Everything between workloads is encrypted and both sides are known; who may call whom is open until somebody says so. */
+export const DEFAULT_SECURITY: SecurityConfig = Object.freeze({
+  mtls: 'strict',
+  tlsMin: '1.3',
+  issuers: Object.freeze([]),
+  access: Object.freeze({ default: 'allow', rules: Object.freeze([]) }),
+  denied: Object.freeze([]),
+  outboundTokens: Object.freeze([]),
+});

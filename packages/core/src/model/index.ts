@@ -4,6 +4,7 @@ export * from './dataplane.ts';
 export * from './defaults.ts';
 export * from './resilience.ts';
 export * from './route.ts';
+export * from './security.ts';
 export * from './service.ts';
 export * from './traffic.ts';
 export * from './virtual-address.ts';

@@ -2,6 +2,7 @@
 // All durations are milliseconds and end in `Ms`.
 import type { BalancePolicy, HashSource, OutlierPolicy, SessionPolicy } from './balance.ts';
 import type { AdaptiveConcurrencyPolicy, BreakerPolicy, HedgePolicy, RetryBudget, RetryPolicy } from './resilience.ts';
+import type { MtlsMode } from './security.ts';
 import type { ServiceRef } from './service-ref.ts';
 import type { ServiceRateLimit, TrafficRule } from './traffic.ts';
 
@@ -58,6 +59,8 @@ export interface Service extends ServiceRef {
   /** For ring-hash, maglev and splits by hash. */
   readonly hash: readonly HashSource[];
   readonly session?: SessionPolicy;
+  /** Absent: as the mesh has it. */
+  readonly mtls?: MtlsMode;
   readonly rateLimits: readonly ServiceRateLimit[];
   /** In order; the first that fits counts. */
   readonly rules: readonly TrafficRule[];

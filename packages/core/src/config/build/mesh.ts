@@ -1,5 +1,6 @@
 // From a file that is known to be right to the configuration it means: durations in milliseconds, every default filled in.
 import { isAbsolute, join } from 'node:path';
+import { DEFAULT_SECURITY } from '../../model/defaults.ts';
 import type { Service, ServiceRef } from '../../model/service.ts';
 import { DEFAULT_NAMESPACE } from '../../model/service.ts';
 import type { EgressHost, ServiceRateLimit } from '../../model/traffic.ts';
@@ -31,6 +32,7 @@ export function buildMesh(file: MeshFileOutput, directory: string, textOf: TextO
     anonymousCalls: file.security.anonymousCalls,
     discovery: { keepOnMassExpiry: file.discovery.keepOnMassExpiry },
     services,
+    security: DEFAULT_SECURITY,
     egress: file.egress.map(
       ({ host, port, protocol }): EgressHost => ({ host: host.toLowerCase(), port: port ?? EGRESS_PORTS[protocol], protocol }),
     ),
