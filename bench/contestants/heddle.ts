@@ -24,10 +24,11 @@ export const heddle: Contestant = {
     }
     const file = join(folder, 'heddle.json');
     writeFileSync(file, JSON.stringify(planeSpec(hop, setting)), { mode: 0o600 });
-    // The space for new objects as a worker of `heddle proxy` has it (`startModule` in runtime).
+    // The engine as a worker of `heddle proxy` has it (`startModule` in runtime).
     return [
       ...run,
       '--max-semi-space-size=1',
+      '--no-maglev',
       join(import.meta.dirname, '../programs/heddle-plane.ts'),
       heddleRoot,
       built ? 'dist' : 'src',

@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { type ProcessOptions, receiveTakeover } from '@heddle/proxy/static';
 import type { Logger } from '@heddle/runtime';
-import { tuneForServing, type LogLevel, nodeClock } from '@heddle/runtime/node';
+import { deferHelperThreads, type LogLevel, nodeClock } from '@heddle/runtime/node';
 import { CliError } from '../errors.ts';
 import type { StopRequest } from '../signals.ts';
 import { SUPERVISOR_VARIABLE } from '../up/supervision.ts';
@@ -33,7 +33,7 @@ interface Upgradable {
 /** Call early: from here on the signal that asks for an upgrade no longer ends the process. */
 export async function processOptions({ workers, upgradeDrain, logLevel, logFormat }: ProxyProcessOptions): Promise<ProcessOptions> {
   process.on('SIGUSR2', ignore);
-  tuneForServing();
+  deferHelperThreads();
   const takeover = await receiveTakeover(process.env, nodeClock);
   return {
     workers: workers ?? Math.min(DEFAULT_WORKERS_MAX, availableParallelism()),

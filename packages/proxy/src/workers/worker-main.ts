@@ -1,5 +1,5 @@
 // The program of a worker process. It lives as long as its primary, and for the time of its requests in flight.
-import { createLogger, tuneForServing, nodeClock, nodeNetwork, nodeRandom, parentProcess } from '@heddle/runtime/node';
+import { createLogger, deferHelperThreads, nodeClock, nodeNetwork, nodeRandom, parentProcess } from '@heddle/runtime/node';
 import type { ToWorker } from './messages.ts';
 import { Worker } from './worker.ts';
 
@@ -15,7 +15,7 @@ if (parent === undefined) {
 // A terminal and service managers send these to every process of a group; the primary says when and how to stop.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => {});
 
-tuneForServing();
+deferHelperThreads();
 
 let isDone = false;
 const worker = new Worker({

@@ -2,7 +2,7 @@
 export { type BoundSocket, bindSockets, isPortShared } from './bound-socket.ts';
 export { nodeClock } from './clock.ts';
 export { nodeDatagrams } from './datagram.ts';
-export { tuneForServing } from './serving-engine.ts';
+export { deferHelperThreads } from './helper-threads.ts';
 export { createLogger } from './logger.ts';
 export type { LoggerOptions, LogLevel } from './logger.ts';
 export { MetricsSum } from './metrics-sum.ts';

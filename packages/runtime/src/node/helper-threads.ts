@@ -1,5 +1,5 @@
-// The JavaScript engine of a process that carries traffic: made for programs that compute in one go, it takes processor time from requests while it
-// warms up, and keeps memory from doing so. Measured in bench/NOTES.md.
+// The engine's helper threads (compiling, marking) give way to the thread that serves. Where they share a processor with it, those of a process
+// that warms up held requests back for 10 to 30 ms. Linux alone has priorities of threads; elsewhere nothing is changed.
 import { readdirSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import { setFlagsFromString } from 'node:v8';
@@ -10,18 +10,8 @@ const HELPER_NAME = 'V8Worker';
 /** A tenth of the serving thread's share when both want to run, all of it when only they do. */
 const NICENESS = 10;
 
-/** Once, when such a process starts. Never throws. */
-export function tuneForServing(): void {
-  // The middle one of three compilers: what it makes of code that always runs is soon made anew by the last, and its work keeps 14 MB.
-  setFlagsFromString('--no-maglev');
-  deferHelpers();
-}
-
-/**
- * The helper threads (compiling, marking) give way to the thread that serves. Where they share a processor with it, they held requests back for 10 to
- * 30 ms. Linux alone has priorities of threads; elsewhere nothing is changed.
- */
-function deferHelpers(): void {
+/** Once, when a process that carries traffic starts. Never throws. */
+export function deferHelperThreads(): void {
   try {
     const helpers = readdirSync(THREADS).filter((id) => readFileSync(`${THREADS}/${id}/comm`, 'latin1').includes(HELPER_NAME));
     for (const id of helpers) os.setPriority(Number(id), NICENESS);

@@ -2,14 +2,16 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 
-const MODULE = new URL('./serving-engine.ts', import.meta.url).href;
+const MODULE = new URL('./helper-threads.ts', import.meta.url).href;
 const NICENESS_FIELD = 19;
 
-test('helper threads of the engine give way, the serving thread does not', { skip: process.platform !== 'linux' && 'threads have priorities of their own on Linux alone' }, () => {
+test('helper threads of the engine give way, the serving thread does not', {
+  skip: process.platform !== 'linux' && 'threads have priorities of their own on Linux alone',
+}, () => {
   const script = `
     import { readdirSync, readFileSync } from 'node:fs';
-    import { tuneForServing } from ${JSON.stringify(MODULE)};
-    tuneForServing();
+    import { deferHelperThreads } from ${JSON.stringify(MODULE)};
+    deferHelperThreads();
     const threads = readdirSync('/proc/self/task').map((id) => readFileSync('/proc/self/task/' + id + '/stat', 'latin1'));
     console.log(JSON.stringify(threads.map((stat) => {
       const end = stat.lastIndexOf(')');
