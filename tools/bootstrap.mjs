@@ -23,6 +23,7 @@ const TARGETS = {
   'bench:balance': ['bench/balance/main.ts'],
   'bench:picks': ['bench/balancing/picks.ts'],
   'bench:routing': ['bench/routing/match.ts'],
+  'bench:access': ['bench/access/decide.ts'],
   soak: ['tests/soak/main.ts'],
   build: ['tools/build.ts'],
   format: ['tools/format.ts'],

@@ -7,8 +7,8 @@ import { basename, join, relative } from 'node:path';
 /** Started by name: `self.ts`, `worker-process.ts` and `proxy-static-file.ts` say where. */
 const PROGRAMS = ['cli/src/main.ts', 'cli/src/commands/proxy-static-reader.ts', 'proxy/src/workers/worker-main.ts'];
 
-/** These stay dependencies. The first read files of their own folder, or are shared with packages that do; the last has no licence file. */
-const NOT_BUNDLED = ['@grpc/*', 'grpc-health-check', '@bufbuild/protobuf'];
+/** These stay dependencies. The first read files of their own folder, or are shared with packages that do; the last two have no licence file. */
+const NOT_BUNDLED = ['@grpc/*', 'grpc-health-check', '@bufbuild/protobuf', '@bufbuild/cel'];
 
 /** What is used of esbuild. */
 interface Bundler {

@@ -68,8 +68,6 @@ const FOREIGN_OPTIONS = [
 ];
 const ENVOY_SUBSET = 'envoy-subset.json';
 const FOREIGN_SUBSET = 'foreign-subset.json';
-/** Envoy's contracts import it, and the copy beside them lacks it. Expressions are sent as text: nothing of it is needed but its name. */
-const EXPRESSIONS = 'google/api/expr/v1alpha1/syntax.proto';
 
 interface Subset {
   /** The file it comes from, for errors. */
@@ -165,8 +163,6 @@ async function generateSubset(
   const overlay = join(work, 'overlay');
   mkdirSync(join(overlay, 'validate'), { recursive: true });
   writeFileSync(join(overlay, 'validate/validate.proto'), patchValidate(readFileSync(tools.validate, 'utf8')));
-  mkdirSync(join(overlay, dirname(EXPRESSIONS)), { recursive: true });
-  writeFileSync(join(overlay, EXPRESSIONS), 'syntax = "proto3"; package google.api.expr.v1alpha1; message Expr {}');
   const all = await compile(tools, [overlay, ...tools.envoy], subset.files, join(work, 'contracts.pb'));
   addNewer(all, subset);
   const kept = prune(all, subset);

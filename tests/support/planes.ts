@@ -149,6 +149,17 @@ export async function connectedProxies(running: ControlRef): Promise<admin.Proxy
   return proxies;
 }
 
+/** What has happened, oldest first. */
+export async function events(running: ControlRef): Promise<admin.ListEventsResponse['events']> {
+  const { events: all } = await callControl(
+    running,
+    admin.AdminClient,
+    (client, metadata, done: (error: ServiceError | null, response: admin.ListEventsResponse) => void) =>
+      client.listEvents({ kind: '', subject: '', afterId: 0, limit: 0 }, metadata, done),
+  );
+  return all;
+}
+
 /** All instances in the registry, by id. */
 export async function instances(running: ControlRef): Promise<Map<string, discovery.InstanceMessage>> {
   const { services } = await callControl(

@@ -53,18 +53,18 @@ async function modulesLoaded(args: readonly string[], stopAt?: string): Promise<
   return loaded;
 }
 
-/** Those of them that only a reader of mesh files needs. */
-const ofMeshFiles = (packages: ReadonlySet<string>): string[] => ['zod', 'yaml'].filter((name) => packages.has(name));
+/** Those of them that only a reader of mesh files or of conditions needs. */
+const ofReaders = (packages: ReadonlySet<string>): string[] => ['zod', 'yaml', '@bufbuild/cel'].filter((name) => packages.has(name));
 
 /** What a static proxy has no use for once its file is read. */
 const UNNEEDED = /\/node_modules\/(?:@grpc|@bufbuild|zod|yaml)\/|\/packages\/(?:api|control)\/|^node:http2?$/;
 
 describe('the code that a process loads', () => {
-  it('has no schema and no YAML in a proxy that has started', async () => {
+  it('has no schema, no YAML and no conditions in a proxy that has started', async () => {
     const args = ['--node', 'x', '--control', '127.0.0.1:1', '--outbound-port', '0', '--admin-port', '0', '--log-format', 'json'];
     const packages = await packagesLoaded([MAIN, 'proxy', '--state-dir', join(folder, 'state'), ...args], 'data plane is up');
     assert.ok(packages.has('@grpc/grpc-js') && packages.has('pino'), [...packages].join(', '));
-    assert.deepEqual(ofMeshFiles(packages), []);
+    assert.deepEqual(ofReaders(packages), []);
   });
 
   it('has neither these nor gRPC, protobuf or node:http in a static proxy, with one process or with workers', async () => {
@@ -100,13 +100,13 @@ describe('the code that a process loads', () => {
       `await import(${JSON.stringify(join(ROOT, 'packages/cli/src/commands/run.ts'))})`,
     ]);
     assert.ok(packages.has('@grpc/grpc-js'), [...packages].join(', '));
-    assert.deepEqual(ofMeshFiles(packages), []);
+    assert.deepEqual(ofReaders(packages), []);
   });
 
   it('has both where a mesh file is read, so that they would be seen', async () => {
     const file = join(folder, 'heddle.yaml');
     writeFileSync(file, 'mesh: test\nservices:\n  orders: { port: 8081, uses: [] }\n');
     const packages = await packagesLoaded([MAIN, 'validate', '--file', file]);
-    assert.deepEqual(ofMeshFiles(packages), ['zod', 'yaml']);
+    assert.deepEqual(ofReaders(packages), ['zod', 'yaml']);
   });
 });

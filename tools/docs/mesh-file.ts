@@ -23,7 +23,7 @@ export function meshFilePage(schema: Schema): string {
 One YAML file, \`heddle.yaml\`, describes a mesh. \`heddle validate\` reads it and reports every problem at once, each with its
 place, the reason and the mend. Unknown keys are errors, and so are keys that have no effect where they stand.
 
-Durations are a number with a unit: \`250ms\`, \`2s\`, \`1m\`, \`1h\`. Percentages are a number with a sign, \`20%\` or \`0.5%\`; from 1% on the sign
+Durations are a number with a unit: \`250ms\`, \`2s\`, \`1m\`, \`1h\`; sizes too: \`512B\`, \`8KiB\`, \`1MiB\`. Percentages are a number with a sign, \`20%\` or \`0.5%\`; from 1% on the sign
 may be left out. Relative paths are relative to the file. Texts with \`{\`, \`}\`, \`[\`, \`]\`, \`,\`, \`#\` or \`: \` in them need quotes. For
 completion in an editor, put this line first:
 
@@ -55,6 +55,8 @@ ${RULE_SECTIONS.map((path) => section(path.join('.'), schema, [...RULE, ...path]
 ${section('egress', schema, ['egress'])}
 
 ${section('security', schema, ['security'])}
+
+${SECURITY_SECTIONS.map(([title, path]) => section(title, schema, ['security', ...path], '###')).join('\n\n')}
 
 ${section('discovery', schema, ['discovery'])}
 `;
@@ -90,6 +92,22 @@ const RULE_SECTIONS = [
   ['fault'],
   ['fault', 'delay'],
   ['fault', 'abort'],
+];
+
+const SECURITY_SECTIONS: readonly (readonly [title: string, path: readonly string[]])[] = [
+  ['security.tls', ['tls']],
+  ['security.issuers', ['issuers']],
+  ['issuers.from', ['issuers', 'from']],
+  ['issuers.keys', ['issuers', 'keys']],
+  ['issuers.introspection', ['issuers', 'introspection']],
+  ['security.access', ['access']],
+  ['access.rules', ['access', 'rules']],
+  ['rules.from', ['access', 'rules', 'from']],
+  ['rules.to', ['access', 'rules', 'to']],
+  ['access.roles', ['access', 'roles']],
+  ['roles.permissions', ['access', 'roles', 'permissions']],
+  ['access.authorizer', ['access', 'authorizer']],
+  ['security.outbound', ['outbound']],
 ];
 
 /** A section for the keys of a map, with what is said about it. */
@@ -147,6 +165,7 @@ function code(value: unknown): string {
 /** As it would be written on one line of YAML. */
 function inline(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(inline).join(', ')}]`;
+  if (typeof value === 'string' && value.trim() !== value) return `"${value}"`;
   if (typeof value !== 'object' || value === null) return String(value);
   const entries = Object.entries(value).map(([key, item]) => `${key}: ${inline(item)}`);
   return `{ ${entries.join(', ')} }`;

@@ -44,6 +44,11 @@ export interface DrainReport {
   readonly stragglers: readonly { readonly node: string; readonly reason: string }[];
 }
 
+/** The certificate authority, and how far the replacement of its root is. */
+export interface AuthorityView extends Omit<admin.AuthorityMessage, 'root'> {
+  readonly root: admin.RootMessage;
+}
+
 /** One thing that `changes` says: the registry or the proxies are not what they were. */
 export type Changes = ClientReadableStream<admin.ChangesResponse>;
 
@@ -117,6 +122,40 @@ export class ControlClient {
     return this.#call(this.#admin.createToken.bind(this.#admin), { namespace, service, ttlMs });
   }
 
+  async tokens(): Promise<admin.JoinTokenMessage[]> {
+    return (await this.#call(this.#admin.listTokens.bind(this.#admin), {})).tokens;
+  }
+
+  /** The token as it is then. */
+  async revokeToken(id: string): Promise<admin.JoinTokenMessage> {
+    const { token } = await this.#call(this.#admin.revokeToken.bind(this.#admin), { id });
+    return required(token);
+  }
+
+  /** Certificates that are valid and not replaced, oldest first; and identities that are denied. */
+  identities(): Promise<admin.ListIdentitiesResponse> {
+    return this.#call(this.#admin.listIdentities.bind(this.#admin), {});
+  }
+
+  /** Whether it was denied before. */
+  async denyIdentity(id: string, reason: string): Promise<boolean> {
+    return (await this.#call(this.#admin.denyIdentity.bind(this.#admin), { id, reason })).wasDenied;
+  }
+
+  /** Whether it was denied before. */
+  async allowIdentity(id: string): Promise<boolean> {
+    return (await this.#call(this.#admin.allowIdentity.bind(this.#admin), { id })).wasDenied;
+  }
+
+  async authority(): Promise<AuthorityView> {
+    return authorityOf((await this.#call(this.#admin.getAuthority.bind(this.#admin), {})).authority);
+  }
+
+  /** The authority as it is then. */
+  async rotateRoot(step: string, { force, automatic }: { readonly force: boolean; readonly automatic: boolean }): Promise<AuthorityView> {
+    return authorityOf((await this.#call(this.#admin.rotateRoot.bind(this.#admin), { step, force, automatic })).authority);
+  }
+
   /** Takes the instance out of rotation; resolves with how the waiting for data planes ended. `onProgress` is called at every step. */
   drain(
     { service, id }: Pick<Instance, 'service' | 'id'>,
@@ -168,6 +207,17 @@ export class ControlClient {
   }
 }
 
+function required<T>(part: T | undefined): T {
+  if (part === undefined)
+    throw new CliError('the control plane answered with a part missing', 'restart the mesh with the release of this command');
+  return part;
+}
+
+function authorityOf(message: admin.AuthorityMessage | undefined): AuthorityView {
+  const authority = required(message);
+  return { ...authority, root: required(authority.root) };
+}
+
 /** grpc-js wraps what the system said ("No connection established. Last error: … Resolution note: …"). */
 export function plainReason(text: string): string {
   const inner = /Last error: (?:Error: )?(.*?)\.? *Resolution note:/s.exec(text)?.[1];
@@ -194,7 +244,8 @@ export function explainCall(error: ServiceError, { address, port }: Pick<Control
 /** Throws CliError when the state directory holds no mesh. Connects on first use. */
 export function openControl(stateDirectory: string): ControlClient {
   const info = readControlInfo(stateDirectory);
-  const rootsPem = readStateFile(stateDirectory, 'ca', 'root.pem');
+  // Several of them while the root is being replaced; a control plane that has not started since it was updated has written one.
+  const rootsPem = readStateFile(stateDirectory, 'ca', 'roots.pem') ?? readStateFile(stateDirectory, 'ca', 'root.pem');
   const token = readStateFile(stateDirectory, 'operator.token');
   if (info === undefined || rootsPem === undefined || token === undefined) {
     const missing = info === undefined ? 'control.json' : rootsPem === undefined ? 'ca/root.pem' : 'operator.token';

@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { MeshConfig } from '@heddle/core';
-import { formatProblems, parseMeshFile, type Problem } from '@heddle/core/config';
+import { formatProblems, mayHaveConditions, parseMeshFile, type Problem } from '@heddle/core/config';
+import { readPlainText } from './commands/proxy-static-file.ts';
 import { CliError } from './errors.ts';
 
 export interface ReadMeshFile {
@@ -15,15 +16,18 @@ export interface ReadMeshFile {
 }
 
 /** Throws CliError when the file cannot be read at all. */
-export function readMeshFile(path: string): ReadMeshFile {
+export async function readMeshFile(path: string): Promise<ReadMeshFile> {
   const text = readText(path, 'mesh file', 'name the file with -f FILE');
-  const { mesh, problems } = parseMeshFile(text, { path, directory: resolve(path, '..') });
+  const directory = resolve(path, '..');
+  const files = { read: (name: string) => readPlainText(resolve(directory, name)), nowMs: Date.now() };
+  const { compileCondition } = mayHaveConditions(text) ? await import('@heddle/core/cel') : {};
+  const { mesh, problems } = parseMeshFile(text, { path, directory, files, ...(compileCondition && { conditions: compileCondition }) });
   return { path, text, mesh, problems };
 }
 
 /** Throws CliError with all problems; hands warnings to `warn`. */
-export function loadMesh(path: string, warn: (text: string) => void): MeshConfig {
-  const { mesh, text, problems } = readMeshFile(path);
+export async function loadMesh(path: string, warn: (text: string) => void): Promise<MeshConfig> {
+  const { mesh, text, problems } = await readMeshFile(path);
   return accept(path, text, mesh, problems, warn);
 }
 

@@ -7,6 +7,8 @@ import { addRun, addUp } from './program/mesh.ts';
 import { addControl, addProxy } from './program/planes.ts';
 import { addCheck, addDescribe, addExplain, addGet, addValidate } from './program/look.ts';
 import { addExport, addIdentity, addToken } from './program/identity.ts';
+import { addCa } from './program/ca.ts';
+import { addPolicy } from './program/policy.ts';
 import { addCapture } from './program/capture.ts';
 import { examples, takeOutcome } from './program/parts.ts';
 import { VERSION } from './version.ts';
@@ -79,8 +81,10 @@ function buildProgram(): Command {
     addDrain,
     addRestart,
     addValidate,
+    addPolicy,
     addToken,
     addIdentity,
+    addCa,
     addExport,
     addControl,
     addProxy,

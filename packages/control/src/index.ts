@@ -2,7 +2,8 @@
 export { startControl } from './start.ts';
 export type { ControlOptions } from './options.ts';
 export type { ControlAddress, RunningControl } from './start.ts';
-export { AuthorityError } from './ca/index.ts';
+export { AuthorityError, PASSPHRASE_VARIABLE, readPassphrase } from './ca/index.ts';
+export type { CaSource } from './ca/index.ts';
 export { RegistryError } from './registry/errors.ts';
 export { StoreError } from './registry/store.ts';
 export { ListenError } from './server/listening.ts';

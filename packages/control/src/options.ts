@@ -2,6 +2,8 @@
 import type { MeshConfig } from '@heddle/core';
 import type { DnsSettings } from '@heddle/dns';
 import type { Clock, Logger, Random } from '@heddle/runtime';
+import type { CaSource } from './ca/index.ts';
+import type { LoginOptions } from './login/logins.ts';
 
 export interface ControlOptions {
   readonly mesh: MeshConfig;
@@ -13,11 +15,15 @@ export interface ControlOptions {
   readonly dns?: DnsSettings;
   /** The REST API: HTTP on loopback, TLS elsewhere. Port 0: the system chooses. Absent: there is none. Default of the CLI: 127.0.0.1:15080. */
   readonly rest?: { readonly address: string; readonly port: number };
+  /** Administrators who log in at an issuer. Absent: tokens alone count. */
+  readonly login?: LoginOptions;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly random: Random;
   /** `memory`: nothing of the registry outlives the process. Default: `registry.sqlite` in the state directory. */
   readonly store?: 'memory';
+  /** What signs certificates. Default: a root of our own, made at the first start. */
+  readonly ca?: CaSource;
   /** Life of workloads' certificates. Default 1 h; held within 2 s and 7 days. */
   readonly certificateTtlMs?: number;
   /** How long after its end a certificate can still be renewed by who holds its key. Default 7 days; 0: never; at most 90 days. */

@@ -3,6 +3,7 @@ import type { Server } from '@grpc/grpc-js';
 import type { Logger } from '@heddle/runtime';
 import { addAdminService, type AdminServerOptions } from './admin-server/server.ts';
 import { addDiscoveryServices } from './discovery-server/server.ts';
+import { hostedIdentities, RotationDesk } from './ca/index.ts';
 import { addIdentityService } from './identity-server/server.ts';
 import type { ControlOptions } from './options.ts';
 import type { Registry } from './registry/registry.ts';
@@ -30,23 +31,44 @@ export function addServices(
   undo: (() => Promise<void> | void)[],
 ): ProxySource {
   const { clock, logger } = options;
-  const { authority, events, registry, tokens, lateRenewals } = state;
+  const { authority, events, audit, registry, tokens, adminTokens, denials, lateRenewals } = state;
   const { rootsPem } = authority;
   const { trustDomain } = mesh;
   const attached = new AttachedInstances({ registry, clock, logger });
   const ads = new AdsServer({ registry, trustDomain, rootsPem, streams, events, attached, clock, logger });
   undo.push(() => ads.close());
   ads.addTo(grpc);
+  const rotation = followTrust(ads, state, options, undo);
   const loads = addXdsServices(grpc, ads, streams, registry, options);
   addHealthDiscoveryService(grpc, { registry, attached, streams, logger });
-  addDiscoveryServices(grpc, { registry, drains: ads.drains, streams, clock, logger: callLogger });
+  addDiscoveryServices(grpc, { registry, audit, drains: ads.drains, streams, clock, logger: callLogger });
   const ttl = options.certificateTtlMs === undefined ? {} : { ttlMs: options.certificateTtlMs };
-  addIdentityService(grpc, { authority, tokens, lateRenewals, events, logger, ...ttl });
+  addIdentityService(grpc, { authority, tokens, denials, lateRenewals, events, clock, logger, ...ttl });
   addAdminService(grpc, {
-    ...{ mesh, version, startedMs, registry, tokens, ads, loads, events, streams, clock },
+    ...{ mesh, version, startedMs, registry, tokens, adminTokens, audit, ads, loads, events, streams, clock, authority, denials, rotation },
     logger: callLogger,
   });
   return proxySource(ads, loads);
+}
+
+/** Data planes are told whom to trust, and whom not, as soon as that changes; the replacement of the root waits for them. */
+function followTrust(
+  ads: AdsServer,
+  { authority, denials, registry, events }: ControlState,
+  { clock, logger, mesh }: ControlOptions,
+  undo: (() => Promise<void> | void)[],
+): RotationDesk {
+  const tell = (): void => ads.setTrust(authority.rootsPem, denials.stored);
+  tell();
+  const subscriptions = [authority.onChange(tell), denials.onChange(tell)];
+  undo.push(() => subscriptions.forEach((one) => one.close()));
+  const rotation = new RotationDesk({
+    ...{ authority, events, clock, logger },
+    trust: () => ads.trustProgress(),
+    hosted: (nodes) => hostedIdentities(nodes, (node) => registry.instancesOfNode(node), mesh.trustDomain),
+  });
+  undo.push(() => rotation.close());
+  return rotation;
 }
 
 function proxySource(ads: AdsServer, loads: LoadServer): ProxySource {

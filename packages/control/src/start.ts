@@ -5,15 +5,18 @@ import { join } from 'node:path';
 import type { MeshConfig } from '@heddle/core';
 import { removeFile, writeFileAtomic } from '@heddle/runtime/node';
 import { startControlDns } from './dns-server/server.ts';
+import { Logins } from './login/logins.ts';
 import type { ControlOptions } from './options.ts';
 import type { Registry } from './registry/registry.ts';
 import type { RestServer, RestServerOptions } from './rest/server.ts';
 import type { ProxySource } from './rest/sources.ts';
+import { Authenticator } from './server/authenticator.ts';
 import { ServerCertificates } from './server/certificates.ts';
 import { openGrpcServer } from './server/grpc.ts';
 import { limitedLogger } from './server/limited-logger.ts';
 import { addServices } from './services.ts';
 import { openState, takeIn } from './state.ts';
+import type { ControlState } from './state.ts';
 
 /** What others need in order to reach this control plane; also the content of `control.json`. */
 export interface ControlAddress {
@@ -57,21 +60,31 @@ async function start(options: ControlOptions, undo: (() => Promise<void> | void)
   const { mesh, stateDir, clock, random, logger } = options;
   const startedMs = Math.floor(clock.wallMs());
   const state = await openState(options, undo);
-  const { authority, operatorToken, events, registry, tokens } = state;
+  const { authority, operatorToken, events, audit, registry, tokens, adminTokens, denials } = state;
   const { rootsPem } = authority;
   const certificates = new ServerCertificates(authority, [options.listen.address, options.rest?.address], clock, logger);
   const identity = await certificates.issue();
   undo.push(() => certificates.close());
   let proxies: ProxySource | undefined;
+  const authenticator = new Authenticator({
+    ...{ trustDomain: mesh.trustDomain, operatorToken, clock, named: adminTokens },
+    ...(options.login !== undefined && { logins: new Logins(options.login, clock, logger) }),
+    isDenied: (uri) => denials.isDenied(uri),
+  });
   // Callers can be wrong as often as they like.
   const callLogger = limitedLogger(logger, clock);
-  const facts = { ...{ mesh, version: packageVersion(), startedMs, registry, tokens, events, clock }, logger: callLogger };
+  const facts = {
+    ...{ mesh, version: packageVersion(), startedMs, registry, tokens, adminTokens, events, audit, clock },
+    logger: callLogger,
+  };
   const server = await openGrpcServer({
     ...options.listen,
     identity,
     rootsPem,
     trustDomain: mesh.trustDomain,
-    operatorToken,
+    isDenied: (uri) => denials.isDenied(uri),
+    authenticator,
+    audit,
     clock,
     logger: callLogger,
     addServices: (grpc, streams) => {
@@ -79,10 +92,13 @@ async function start(options: ControlOptions, undo: (() => Promise<void> | void)
     },
   });
   undo.push(() => server.close(CLOSE_GRACE_MS));
+  // Who was let in and is denied since, goes.
+  const denied = [denials.onChange(() => server.dropDenied()), registry.onChange(({ security }) => security && server.dropDenied())];
+  undo.push(() => denied.forEach((one) => one.close()));
   const rest =
     options.rest === undefined || proxies === undefined
       ? undefined
-      : await startRest({ ...facts, listen: options.rest, identity, operatorToken, proxies });
+      : await startRest({ ...facts, listen: options.rest, identity, authenticator, proxies });
   undo.push(() => rest?.close(CLOSE_GRACE_MS));
   certificates.renewFor(rest === undefined ? [server] : [server, rest]);
   const dns = options.dns === undefined ? undefined : await startControlDns({ ...options.dns, registry, clock, random, logger });
@@ -104,7 +120,7 @@ async function start(options: ControlOptions, undo: (() => Promise<void> | void)
     ...address,
     rootsPem,
     operatorToken,
-    setMesh: (next) => setMesh(mesh, next, registry),
+    setMesh: (next) => setMesh(mesh, next, state),
     close: once(async () => {
       for (const step of undo.reverse()) await step();
       logger.info({}, 'control plane has stopped');
@@ -118,13 +134,13 @@ async function startRest(options: RestServerOptions): Promise<RestServer> {
   return await openRestServer(options);
 }
 
-async function setMesh(running: MeshConfig, next: MeshConfig, registry: Registry): Promise<void> {
+async function setMesh(running: MeshConfig, next: MeshConfig, { registry, audit }: ControlState): Promise<void> {
   if (next.name !== running.name || next.trustDomain !== running.trustDomain) {
     throw new Error(
       `the mesh's name and trust domain cannot change while it runs (${running.name}, ${running.trustDomain}); stop it, choose another state directory, and start again`,
     );
   }
-  await takeIn(next, registry);
+  await takeIn(next, registry, audit);
 }
 
 function instanceCount(registry: Registry): number {

@@ -1,10 +1,16 @@
-// What a control plane keeps: the state directory with store, authority, operator token, events and join tokens.
+// What a control plane keeps: the state directory with store, authority, tokens, events and audit log.
 import { join } from 'node:path';
 import { type MeshConfig, serviceKey } from '@heddle/core';
 import type { Clock } from '@heddle/runtime';
 import { privateDirectory } from '@heddle/runtime/node';
-import { denialOf, JoinTokens, LateRenewals, openAuthority } from './ca/index.ts';
-import type { Authority } from './ca/index.ts';
+import { openAdminTokens } from './admin/admin-tokens.ts';
+import type { AdminTokens } from './admin/admin-tokens.ts';
+import { declaredBy, declaredChanges } from './audit/declared.ts';
+import { MESH_FILE } from './audit/entry.ts';
+import { openAuditLog } from './audit/log.ts';
+import type { AuditLog } from './audit/log.ts';
+import { denialOf, JoinTokens, LateRenewals, openAuthority, openDenials } from './ca/index.ts';
+import type { Authority, Denials } from './ca/index.ts';
 import { type EventLog, openEventLog } from './events/log.ts';
 import type { ControlOptions } from './options.ts';
 import { openEmbeddedStore } from './registry/embedded/store.ts';
@@ -17,8 +23,11 @@ export interface ControlState {
   readonly authority: Authority;
   readonly operatorToken: string;
   readonly events: EventLog;
+  readonly audit: AuditLog;
   readonly registry: Registry;
   readonly tokens: JoinTokens;
+  readonly adminTokens: AdminTokens;
+  readonly denials: Denials;
   readonly lateRenewals: LateRenewals;
 }
 
@@ -31,32 +40,60 @@ export async function openState(options: ControlOptions, undo: (() => Promise<vo
   const lock = openEmbeddedStore({ path: join(stateDir, 'registry.sqlite'), clock });
   undo.push(() => lock.close());
   const store = options.store === 'memory' ? openMemory(clock, undo) : lock;
-  const authority = await openAuthority({ stateDir, trustDomain, clock, random, logger });
+  const authority = await openAuthority({
+    stateDir,
+    trustDomain,
+    clock,
+    random,
+    logger,
+    ...(options.ca !== undefined && { source: options.ca }),
+  });
+  undo.push(() => authority.close());
   const operatorToken = await openOperatorToken(stateDir, random, logger);
   const events = await openEventLog({ path: options.store === 'memory' ? undefined : join(stateDir, 'events.jsonl'), clock, logger });
   undo.push(() => events.close());
+  const audit = await openAuditLog({ path: options.store === 'memory' ? undefined : join(stateDir, 'audit.jsonl'), clock, logger });
+  undo.push(() => audit.close());
   const registry = await openRegistry({ store, logger, events, clock, random });
   undo.push(() => registry.close());
-  await takeIn(mesh, registry);
-  const tokens = new JoinTokens({ store, trustDomain, pin: authority.pin, clock, random });
-
+  await takeIn(mesh, registry, audit);
+  const adminTokens = await openAdminTokens({ store, clock, random, logger });
+  undo.push(() => adminTokens.close());
+  const denials = await openDenials({ store, trustDomain, configured: () => registry.security.denied, events, clock, logger });
+  const tokens = new JoinTokens({ store, trustDomain, authority, denial: (id) => denials.reasonFor(id), clock, random });
   const lateRenewals = new LateRenewals({
-    rootsPem: authority.rootsPem,
+    authority,
     trustDomain,
     ...(options.lateRenewalMs === undefined ? {} : { graceMs: options.lateRenewalMs }),
-    denial: (id) => denialOf(id, (known) => registry.service(serviceKey(known)) !== undefined),
+    denial: (id) => denials.reasonFor(id) ?? denialOf(id, (known) => registry.service(serviceKey(known)) !== undefined),
     clock,
   });
-  return { authority, operatorToken, events, registry, tokens, lateRenewals };
+  return { authority, operatorToken, events, audit, registry, tokens, adminTokens, denials, lateRenewals };
 }
 
-/** The mesh file's part of the registry. */
-export async function takeIn({ services, egress, discovery }: MeshConfig, registry: Registry): Promise<void> {
-  await registry.setKeepOnMassExpiry(discovery.keepOnMassExpiry);
-  await registry.declareServices(
-    services.map((declared) => declared.service),
-    egress,
-  );
+/** The mesh file's part of the registry, noted if it changes anything. */
+export async function takeIn(mesh: MeshConfig, registry: Registry, audit: AuditLog): Promise<void> {
+  const { services, egress, security, discovery, name } = mesh;
+  const before = {
+    services: Array.from(registry.snapshot().services.values(), (view) => view.service),
+    egress: registry.egress,
+    security: registry.security,
+  };
+  const changes = declaredChanges(before, declaredBy(mesh));
+  const take = async (): Promise<void> => {
+    await registry.setKeepOnMassExpiry(discovery.keepOnMassExpiry);
+    await registry.declareServices(
+      services.map((declared) => declared.service),
+      egress,
+      security,
+    );
+  };
+  if (changes.length === 0) return await take();
+  await audit.change(MESH_FILE, 'declare-mesh', name, async () => {
+    const { revision } = registry;
+    await take();
+    return { result: undefined, before: { revision }, after: { revision: registry.revision, changes } };
+  });
 }
 
 function openMemory(clock: Clock, undo: (() => Promise<void> | void)[]): Store {

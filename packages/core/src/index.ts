@@ -1,5 +1,7 @@
 // Everything but the reader of the mesh file: that is behind `@heddle/core/config`, because it loads zod and yaml (16 MB), which the
 // proxy must not carry.
+export * from './authn/index.ts';
+export * from './authz/index.ts';
 export * from './balancing/index.ts';
 export * from './config/environment.ts';
 export type * from './config/mesh.ts';

@@ -78,7 +78,10 @@ describe('configuration', () => {
     };
     const cases: [Parameters<typeof plane.apply>[0], RegExp][] = [
       [{ kind: 'listener', upserts: [{ ...base, port: 0 }], removed: [] }, /listener "l": 0 is not a port/],
-      [{ kind: 'listener', upserts: [{ ...base, direction: 'inbound' }], removed: [] }, /listener "l": an inbound listener without TLS/],
+      [
+        { kind: 'listener', upserts: [{ ...base, direction: 'inbound', tls: { certificateName: 'workload' } }], removed: [] },
+        /listener "l": an inbound listener with TLS that asks for no identity/,
+      ],
       [
         { kind: 'listener', upserts: [{ ...base, workload: undefined, filter: { kind: 'tcp', cluster: 'c' } }], removed: [] },
         /must name its workload/,

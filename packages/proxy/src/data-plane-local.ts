@@ -17,19 +17,31 @@ import type {
 import { Credentials } from './listener/credentials.ts';
 import { ActiveListener } from './listener/listener.ts';
 import type { ListenerWorld } from './listener/listener.ts';
+import { AccessWorld } from './stack/access-world.ts';
+import type { AccessDoors } from './stack/access-world.ts';
+import type { AccessTable } from './stack/access-table.ts';
 import { serviceOfWorkload } from './stack/context.ts';
 import type { Context } from './stack/context.ts';
 import { Deadlines } from './stack/deadlines.ts';
-import { ClusterSlots, RouteSlots, RouteTable } from './stack/routes.ts';
+import { RouteSlots } from './stack/route-slots.ts';
+import { ClusterSlots, RouteTable } from './stack/routes.ts';
 import { Turn } from './stack/turn.ts';
 import { UpstreamCluster } from './upstream/cluster.ts';
 import { ConnectFailures } from './upstream/connect-failures.ts';
+import type { LostConnections } from './upstream/denied-peers.ts';
 import { Identities } from './upstream/identities.ts';
 
 /** How often a drain looks whether the last request has ended. */
 const DRAIN_POLL_MS = 10;
 /** How long idle connections stay open once nothing is in flight: longer than news of the departure takes to reach the callers. */
 const DRAIN_IDLE_MS = 1_000;
+
+/** What only some policies need, and some megabytes of memory each. */
+const DOORS: AccessDoors = {
+  authn: () => import('./authn/index.ts'),
+  authorizer: () => import('@heddle/api/authorizer'),
+  conditions: async () => (await import('@heddle/core/cel')).compileCondition,
+};
 
 export class LocalDataPlane implements DataPlane, ListenerWorld {
   onWantedChange: (() => void) | undefined;
@@ -38,6 +50,7 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
   readonly identities = new Identities();
   readonly clusters = new ClusterSlots();
   readonly routes = new RouteSlots();
+  readonly access: AccessWorld;
   private readonly context: Context;
   private readonly node: string;
   private readonly sockets: Sockets;
@@ -70,12 +83,12 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
       ...(locality && { locality }),
       zonesOf: (workload) => this.zonesOf(workload),
     };
+    this.access = new AccessWorld(this.context, this.clusters, DOORS);
     this.sockets = new Sockets(network);
     this.identities.onChange = () => this.identitiesChanged();
     const active = metrics.gauge('heddle_active_requests', 'Requests and TCP streams under way.');
     metrics.onExpose(() => {
       active.set(this.context.active.count);
-      for (const listener of this.listeners.values()) listener.countRefusals();
       for (const cluster of this.clusters.clusters()) cluster.beforeExpose();
     });
   }
@@ -183,7 +196,7 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
 
   status(): DataPlaneStatus {
     const listeners = [...this.listeners.values()].map((listener) => listener.status());
-    const reserved = this.sockets.idle.map(({ address, port, refusedHandshakes }) => ({
+    const reserved = this.sockets.idle.map(({ address, port }) => ({
       name: undefined,
       address,
       port,
@@ -191,7 +204,7 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
       reason: '',
       openConnections: 0,
       activeRequests: 0,
-      refusedHandshakes,
+      refusedHandshakes: 0,
     }));
     let openConnections = 0;
     for (const listener of [...this.listeners.values(), ...this.retired]) openConnections += listener.connectionCount;
@@ -233,6 +246,7 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
     this.context.turn.end();
     this.context.connectFailures.close();
     this.context.deadlines.close();
+    this.access.close();
   }
 
   // --- updates
@@ -321,23 +335,34 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
     await this.sockets.unuse(config);
   }
 
-  private applyRoutes(upserts: readonly RouteConfig[], removed: readonly string[]): string | undefined {
-    const tables: RouteTable[] = [];
+  private async applyRoutes(upserts: readonly RouteConfig[], removed: readonly string[]): Promise<string | undefined> {
+    const made: { readonly table: RouteTable; readonly access: AccessTable | undefined }[] = [];
     try {
+      await this.access.prepare(upserts);
       const nowMs = this.context.clock.nowMs();
-      for (const config of upserts) tables.push(new RouteTable(config, this.clusters, nowMs, this.routes.slot(config.name).table));
+      for (const config of upserts) {
+        const { table, access } = this.routes.slot(config.name);
+        made.push({ table: new RouteTable(config, this.clusters, nowMs, table), access: this.access.tableOf(config, access) });
+      }
     } catch (error) {
       if (error instanceof RouteConfigError) return error.message;
       throw error;
     }
     for (const name of removed) {
       this.routeConfigs.delete(name);
-      this.routes.slot(name).table = undefined;
+      const slot = this.routes.slot(name);
+      slot.table = undefined;
+      slot.access = undefined;
     }
-    for (const table of tables) {
+    for (const { table, access } of made) {
       this.routeConfigs.set(table.config.name, table.config);
-      this.routes.slot(table.config.name).table = table;
+      const slot = this.routes.slot(table.config.name);
+      const isSame = slot.access === undefined ? access === undefined : access?.isLike(slot.access) === true;
+      slot.table = table;
+      slot.access = access;
+      if (!isSame) for (const stream of slot.streams) stream.decideAgain();
     }
+    this.access.retain(this.routeConfigs.values());
     return undefined;
   }
 
@@ -383,8 +408,19 @@ export class LocalDataPlane implements DataPlane, ListenerWorld {
     if (reason !== undefined) return reason;
     for (const name of removed) this.trustBundles.delete(name);
     for (const bundle of upserts) this.trustBundles.set(bundle.name, bundle);
-    this.identities.setBundles(upserts, removed);
+    this.lost(this.identities.setBundles(upserts, removed));
     return undefined;
+  }
+
+  /** Identities have come to be denied. */
+  private lost(peers: readonly LostConnections[]): void {
+    const { logger, metrics } = this.context;
+    for (const { peerId, count } of peers) {
+      logger.warn({ identity: peerId, connections: count }, 'an identity is denied from now on; the connections with it were closed');
+      metrics
+        .counter('heddle_denied_connections_closed_total', 'Connections that were closed because the identity of their peer was denied.')
+        .add(count);
+    }
   }
 
   /** Known where the workload's own service is among those it calls, or asked for. */

@@ -38,14 +38,14 @@ describe('a listener', () => {
       { ...OUT, filter: tcp, tls: { certificateName: 'server', trustBundleName: 'roots' } },
       { ...shared, serverNames: [{ names: ['a.example', 'b.example'], filter: tcp }] },
       { ...OUT, serverNames: [], tls: { certificateName: 'workload' } },
+      { ...OUT, direction: 'inbound' },
+      { ...IN, tls: { ...MUTUAL, plaintext: true, minVersion: '1.2' }, filter: { ...http, otherwise: tcp } },
     ];
     for (const listener of good) assert.equal(checkListener(listener, hasCertificate), undefined, JSON.stringify(listener));
   });
 
   test('is refused where it would let anybody in', () => {
-    const { tls: _, ...plain } = IN;
     const cases: [Listener, RegExp][] = [
-      [plain, /an inbound listener without TLS would let anybody in/],
       [{ ...IN, tls: { certificateName: 'workload' } }, /asks for no identity would let anybody in/],
       [{ ...IN, tls: { certificateName: 'workload', trustBundleName: 'roots' } }, /asks for no identity would let anybody in/],
       [{ ...IN, tls: { ...MUTUAL, certificateName: 'server' } }, /shows the certificate of its workload/],
@@ -65,6 +65,8 @@ describe('a listener', () => {
       [{ ...OUT, tls: { certificateName: 'server', trustDomain: 'x' } }, /a trust domain without a trust bundle/],
       [{ ...OUT, tls: { ...MUTUAL, trustDomain: '' } }, /the trust domain is empty/],
       [{ ...OUT, tls: { certificateName: 'server' }, filter: { ...http, otherwise: tcp } }, /under TLS the client says it/],
+      [{ ...OUT, tls: { certificateName: 'server' }, serverNames: [{ names: ['a'], filter: tcp }] }, /not both/],
+      [{ ...IN, tls: { ...MUTUAL, minVersion: '1.1' as '1.2' } }, /TLS "1.1" is not known/],
       [{ ...OUT, serverNames: [{ names: [], filter: tcp }] }, /without any name/],
       [{ ...OUT, serverNames: [{ names: ['*.example'], filter: tcp }] }, /"\*\.example" is not a server name/],
       [{ ...OUT, serverNames: [{ names: ['A'], filter: tcp }] }, /"A" is not a server name in lower case/],

@@ -35,17 +35,18 @@ export function checkListener(listener: Listener, hasCertificate = NO_CERTIFICAT
 }
 
 function checkListenerTls(at: string, listener: Listener, hasCertificate: HasCertificate): string | undefined {
-  const { tls, direction, filter } = listener;
+  const { tls, direction, filter, serverNames } = listener;
+  // What goes past TLS goes past the identity.
+  if (direction === 'inbound' && serverNames !== undefined) return `${at}: an inbound listener lets nothing pass by its server name`;
+  // Without TLS, as the owners of the mesh want it, nobody has an identity.
+  if (tls === undefined) return undefined;
   if (direction === 'inbound') {
-    if (tls === undefined) return `${at}: an inbound listener without TLS would let anybody in`;
     if (tls.certificateName !== WORKLOAD_CERTIFICATE) return `${at}: an inbound listener shows the certificate of its workload`;
     if (tls.trustBundleName === undefined || tls.trustDomain === undefined)
-      return `${at}: an inbound listener that asks for no identity would let anybody in`;
-    // What goes past TLS goes past the identity.
-    if (listener.serverNames !== undefined) return `${at}: an inbound listener lets nothing pass by its server name`;
+      return `${at}: an inbound listener with TLS that asks for no identity would let anybody in`;
   }
-  if (tls === undefined) return undefined;
-  if (filter.kind === 'http' && filter.otherwise !== undefined)
+  if (serverNames !== undefined && serverNames.length > 0) return `${at}: TLS either ends here or passes by its server name, not both`;
+  if (filter.kind === 'http' && filter.otherwise !== undefined && tls.plaintext !== true)
     return `${at}: whether bytes are HTTP is found out without TLS only; under TLS the client says it (ALPN)`;
   if (tls.certificateName === WORKLOAD_CERTIFICATE) {
     if (listener.workload === undefined) return `${at}: there is no workload whose certificate it could show`;
@@ -53,7 +54,13 @@ function checkListenerTls(at: string, listener: Listener, hasCertificate: HasCer
   if (tls.trustDomain === '') return `${at}: the trust domain is empty`;
   if (tls.trustDomain !== undefined && tls.trustBundleName === undefined)
     return `${at}: a trust domain without a trust bundle; nobody could prove to be of it`;
-  return undefined;
+  return checkVersion(at, tls.minVersion);
+}
+
+function checkVersion(at: string, minVersion: string | undefined): string | undefined {
+  return minVersion === undefined || minVersion === '1.2'
+    ? undefined
+    : `${at}: TLS "${minVersion}" is not known; 1.2 is, and 1.3 without saying it`;
 }
 
 function checkServerNames(at: string, { serverNames = [] }: Listener): string | undefined {
@@ -118,6 +125,7 @@ export function checkCluster(cluster: Cluster, endpointsMax: number, hasCertific
   if (cluster.http !== 'http1' && cluster.http !== 'http2') return `${at}: "${String(cluster.http)}" is not known; http1 and http2 are`;
   const reason = cluster.tls === undefined ? undefined : checkUpstreamTls(at, cluster.tls, hasCertificate);
   if (reason !== undefined) return reason;
+  if (cluster.plainPeers === true && cluster.tls !== undefined) return `${at}: peers have TLS or none, not both`;
   if (cluster.endpoints.kind === 'static') return checkEndpoints(at, cluster.endpoints.endpoints, endpointsMax);
   if (cluster.endpoints.kind === 'dns') return checkHost(at, cluster.endpoints);
   return cluster.endpoints.kind === 'eds'
@@ -132,9 +140,11 @@ function checkHost(at: string, { host, port }: { readonly host: string; readonly
 
 function checkUpstreamTls(
   at: string,
-  { certificateName, trustBundleName, peerIds, serverName }: UpstreamTls,
+  { certificateName, trustBundleName, peerIds, serverName, minVersion }: UpstreamTls,
   hasCertificate: HasCertificate,
 ): string | undefined {
+  const version = checkVersion(at, minVersion);
+  if (version !== undefined) return version;
   if (certificateName !== undefined && certificateName !== WORKLOAD_CERTIFICATE && !hasCertificate(certificateName))
     return `${at}: certificate "${certificateName}" is not known`;
   if (trustBundleName === SYSTEM_ROOTS && serverName === undefined)
@@ -155,6 +165,8 @@ export function checkEndpointSet(set: EndpointSet, endpointsMax: number): string
 
 export function checkTrustBundle(bundle: TrustBundle): string | undefined {
   const at = `secret "${bundle.name}"`;
+  const denied = bundle.denied?.find((id) => parseSpiffeId(id) === undefined);
+  if (denied !== undefined) return `${at}: the denied identity "${denied}" is not a SPIFFE id, so it would deny nobody`;
   try {
     const roots = decodePem('CERTIFICATE', bundle.rootsPem);
     if (roots.length === 0) return `${at}: there is no certificate in the PEM text`;

@@ -39,6 +39,10 @@ export class WatchedNetwork implements Network {
     return nodeNetwork.listen(...args);
   }
 
+  secure(...args: Parameters<Network['secure']>): void {
+    nodeNetwork.secure(...args);
+  }
+
   serverTls(...args: Parameters<Network['serverTls']>): ReturnType<Network['serverTls']> {
     return nodeNetwork.serverTls(...args);
   }

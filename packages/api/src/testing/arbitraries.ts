@@ -24,6 +24,7 @@ import type {
 } from '@heddle/core';
 import fc from 'fast-check';
 import { routeConfig } from './arbitrary-routes.ts';
+import { spiffeId } from './arbitrary-security.ts';
 import { count, durationMs, name, partly, percent, port, rate, record, text, token } from './arbitrary-values.ts';
 
 const address = fc.oneof(fc.ipV4(), fc.ipV6());
@@ -75,8 +76,10 @@ const upstreamTls: fc.Arbitrary<UpstreamTls> = fc.oneof(
       trustBundleName: text,
       peerIds: fc.array(text, { minLength: 1, maxLength: 3 }),
       alpn: fc.array(text, { maxLength: 3 }),
+      minVersion: fc.constant('1.2'),
     },
     'certificateName',
+    'minVersion',
   ),
   partly<UpstreamTls>(
     { certificateName: text, trustBundleName: text, peerIds: fc.constant([]), serverName, alpn: fc.array(text, { maxLength: 3 }) },
@@ -153,8 +156,9 @@ const cluster: fc.Arbitrary<Cluster> = partly<Cluster>(
     http: fc.constantFrom('http1' as const, 'http2' as const),
     health,
     tls: upstreamTls,
+    plainPeers: fc.constant(true as const),
   },
-  ...(['adaptiveConcurrency', 'outlier', 'session', 'health', 'tls'] as const),
+  ...(['adaptiveConcurrency', 'outlier', 'session', 'health', 'tls', 'plainPeers'] as const),
 );
 
 const tcpFilter: fc.Arbitrary<TcpFilter> = partly<TcpFilter>(
@@ -173,9 +177,13 @@ const httpFilter: fc.Arbitrary<HttpFilter> = partly<HttpFilter>(
 );
 const trustDomain = fc.stringMatching(/^[a-z0-9._-]{1,30}$/);
 
+const options = { plaintext: fc.constant(true), minVersion: fc.constant('1.2') } as const;
 const downstreamTls: fc.Arbitrary<DownstreamTls> = fc.oneof(
-  record<DownstreamTls>({ certificateName: text }),
-  partly<DownstreamTls>({ certificateName: text, trustBundleName: text, trustDomain }, 'trustDomain'),
+  partly<DownstreamTls>({ certificateName: text, ...options }, 'plaintext', 'minVersion'),
+  partly<DownstreamTls>(
+    { certificateName: text, trustBundleName: text, trustDomain, ...options },
+    ...(['trustDomain', 'plaintext', 'minVersion'] as const),
+  ),
 );
 
 /** Each name leads one way. */
@@ -187,10 +195,16 @@ const serverNames: fc.Arbitrary<readonly ServerNameRoute[]> = fc
       .filter((route) => route.names.length > 0),
   );
 
-/** TLS, or finding the protocol out: not both. */
+/** Finding the protocol out is for connections without TLS. */
 const filterAndTls: fc.Arbitrary<Pick<Listener, 'filter' | 'tls'>> = fc.oneof(
   partly<Pick<Listener, 'filter' | 'tls'>>({ filter: fc.oneof(httpFilter, tcpFilter), tls: downstreamTls }, 'tls'),
-  record({ filter: fc.tuple(httpFilter, tcpFilter).map(([http, otherwise]) => ({ ...http, otherwise })) }),
+  partly<Pick<Listener, 'filter' | 'tls'>>(
+    {
+      filter: fc.tuple(httpFilter, tcpFilter).map(([http, otherwise]) => ({ ...http, otherwise })),
+      tls: downstreamTls.map((tls) => ({ ...tls, plaintext: true as const })),
+    },
+    'tls',
+  ),
 );
 
 const listener: fc.Arbitrary<Listener> = fc
@@ -209,9 +223,14 @@ const listener: fc.Arbitrary<Listener> = fc
     ),
     filterAndTls,
   )
-  .map(([rest, shape]) => ({ ...rest, ...shape }));
+  .map(([rest, shape]) => ({ ...rest, ...shape }))
+  // Beside TLS that is not asked for, an empty list is no list.
+  .filter(({ tls, serverNames: names }) => tls?.plaintext === undefined || names?.length !== 0);
 
-const secret: fc.Arbitrary<TrustBundle> = record({ name, rootsPem: text });
+const secret: fc.Arbitrary<TrustBundle> = partly<TrustBundle>(
+  { name, rootsPem: text, denied: fc.array(spiffeId, { minLength: 1, maxLength: 3 }) },
+  'denied',
+);
 
 export const RESOURCES: { readonly [K in ResourceKind]: fc.Arbitrary<ResourceTypes[K]> } = {
   listener,

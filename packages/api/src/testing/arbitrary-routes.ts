@@ -2,13 +2,11 @@
 import { NO_RETRY, RETRY_CONDITIONS } from '@heddle/core';
 import type {
   FaultPolicy,
-  FieldMatch,
   ForwardAction,
   HashSource,
   HeaderChanges,
   HedgePolicy,
   MirrorPolicy,
-  PathMatch,
   PathRewrite,
   RedirectAction,
   RequestMatch,
@@ -18,31 +16,14 @@ import type {
   RouteConfig,
   RouteRateLimit,
   SessionPolicy,
-  TextMatch,
   TunnelAction,
   WeightedCluster,
 } from '@heddle/core';
 import fc from 'fast-check';
+import { fieldMatch, pathMatch, textMatch } from './arbitrary-matches.ts';
+import { hostPolicies } from './arbitrary-security.ts';
 import { durationMs, headerText, name, partly, path, percent, record, text, token } from './arbitrary-values.ts';
 
-const textMatch: fc.Arbitrary<TextMatch> = fc.oneof(
-  partly<{ kind: 'exact' | 'prefix' | 'suffix' | 'contains'; value: string; ignoreCase?: true }>(
-    { kind: fc.constantFrom('exact', 'prefix', 'suffix', 'contains'), value: text, ignoreCase: fc.constant(true) },
-    'ignoreCase',
-  ),
-  record<TextMatch>({ kind: fc.constant('exact'), value: fc.constant('') }),
-  record<TextMatch>({ kind: fc.constant('regex'), value: fc.constantFrom('.*curl.*', 'a|b', '[0-9]+') }),
-);
-const pathMatch: fc.Arbitrary<PathMatch> = fc.oneof(
-  record<PathMatch>({ kind: fc.constantFrom('prefix', 'exact', 'segments'), value: path }),
-  fc.constantFrom<PathMatch>(
-    { kind: 'template', value: '/orders/{id}/items' },
-    { kind: 'template', value: '/files/{rest=**}' },
-    { kind: 'regex', value: '/v[12]/.*' },
-  ),
-);
-const fieldMatch = (of: fc.Arbitrary<string>): fc.Arbitrary<FieldMatch> =>
-  partly<FieldMatch>({ name: of, match: textMatch, invert: fc.constant(true) }, 'match', 'invert');
 const requestMatch: fc.Arbitrary<RequestMatch> = partly<RequestMatch>(
   {
     kind: fc.constant('request'),
@@ -204,12 +185,20 @@ const domain = fc.oneof(
 export const routeConfig: fc.Arbitrary<RouteConfig> = record({
   name,
   domains: fc.uniqueArray(domain, { maxLength: 8, selector: (value) => value.toLowerCase() }),
-  hosts: fc.array(record({ name: text, routes: fc.uniqueArray(route, { maxLength: 3, selector: (one) => one.name }) }), { maxLength: 4 }),
+  hosts: fc.array(
+    record({ name: text, routes: fc.uniqueArray(route, { maxLength: 3, selector: (one) => one.name }), policies: hostPolicies }),
+    { maxLength: 4 },
+  ),
 })
   // Each domain goes to one host; hosts without any are left out, as Envoy wants it.
   .map(({ name: configName, domains, hosts }) => ({
     name: configName,
     virtualHosts: hosts
-      .map((host, index) => ({ name: host.name, domains: domains.filter((_, at) => at % hosts.length === index), routes: host.routes }))
+      .map((host, index) => ({
+        name: host.name,
+        domains: domains.filter((_, at) => at % hosts.length === index),
+        routes: host.routes,
+        ...host.policies,
+      }))
       .filter((host) => host.domains.length > 0),
   }));

@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { decodePem } from '@heddle/core';
 import { openControl, type ControlClient } from '../control-client.ts';
 import { CliError, type ExitCode } from '../errors.ts';
 import { formatAge, formatData } from '../output/format.ts';
@@ -11,6 +12,7 @@ import { readStateFile, requireStateDirectory } from '../state-directory.ts';
 import { readUpInfo } from '../up/lock.ts';
 import { ProxyAdmin } from '../up/proxy-admin.ts';
 import { VERSION } from '../version.ts';
+import { tokenFindings } from './check-tokens.ts';
 import { proxyRow, syncTrouble } from './get.ts';
 
 export interface CheckOptions {
@@ -27,7 +29,7 @@ export interface Finding {
 }
 
 const NODE_MAJOR_MIN = 24;
-/** A root that ends sooner must be replaced by hand now. */
+/** A root that ends sooner must be replaced now. */
 const ROOT_LEFT_MIN_MS = 30 * 86_400_000;
 
 export async function check({ output, stateDir }: CheckOptions): Promise<ExitCode> {
@@ -91,7 +93,7 @@ function checkNode(): Finding {
 }
 
 /** What only its owner may read. */
-const SECRETS = ['operator.token', 'ca/root.key.pem'];
+const SECRETS = ['operator.token', 'ca/root.key.pem', 'ca/next.key.pem', 'ca/issued.jsonl'];
 
 function* checkStateDirectory(directory: string): Generator<Finding> {
   const open = [directory, ...SECRETS.map((name) => join(directory, name)).filter(existsSync)].filter(
@@ -104,15 +106,18 @@ function* checkStateDirectory(directory: string): Generator<Finding> {
 
 function* checkRoot(directory: string): Generator<Finding> {
   const name = 'root certificate';
-  const pem = readStateFile(directory, 'ca', 'root.pem');
-  if (pem === undefined) return yield failed(name, `${join(directory, 'ca/root.pem')} is missing`, 'start the mesh with `heddle up`');
-  const leftMs = Date.parse(new X509Certificate(pem).validTo) - Date.now();
+  const pem = readStateFile(directory, 'ca', 'roots.pem') ?? readStateFile(directory, 'ca', 'root.pem');
+  if (pem === undefined) return yield failed(name, `${join(directory, 'ca/roots.pem')} is missing`, 'start the mesh with `heddle up`');
+  // While a root is being replaced there are two.
+  const leftMs = Math.min(...decodePem('CERTIFICATE', pem).map((der) => new X509Certificate(der).validToDate.getTime())) - Date.now();
   yield leftMs > ROOT_LEFT_MIN_MS
     ? ok(name, `ends in ${formatAge(leftMs)}`)
     : failed(
         name,
         leftMs > 0 ? `ends in ${formatAge(leftMs)}` : 'has ended',
-        'stop the mesh, move the directory `ca` and `identities` of the state directory away, and start again: a new root is made and everything joins anew',
+        leftMs > 0
+          ? 'replace it while everything runs: `heddle ca rotate --auto`'
+          : 'stop the mesh, move the directory `ca` and `identities` of the state directory away, and start again: a new root is made and everything joins anew',
       );
 }
 
@@ -130,7 +135,9 @@ async function* checkProxyOfUp(directory: string): AsyncGenerator<Finding> {
           `waits for ${missing.slice(0, 5).join('; ')}${missing.length > 5 ? `; and ${missing.length - 5} more` : ''}`,
           'the log of the proxy says why, after `proxy |` in the output of `heddle up`',
         );
-    yield certificateFinding(await admin.metrics(), Date.now());
+    const metrics = await admin.metrics();
+    yield certificateFinding(metrics, Date.now());
+    yield* tokenFindings(metrics);
   } catch (error) {
     yield failed(
       'proxy',

@@ -1,5 +1,5 @@
 // `heddle control`: a control plane in this process, until it is told to stop. SIGHUP makes it read its mesh file again.
-import { type RunningControl, StoreError, startControl } from '@heddle/control';
+import { PASSPHRASE_VARIABLE, type RunningControl, StoreError, startControl } from '@heddle/control';
 import type { Logger } from '@heddle/runtime';
 import { createLogger, nodeClock, nodeRandom, type LogLevel } from '@heddle/runtime/node';
 import { CliError, splitMend, type ExitCode } from '../errors.ts';
@@ -7,9 +7,10 @@ import { loadMesh } from '../mesh-file.ts';
 import type { HostPort } from '../options.ts';
 import { listenForStop } from '../signals.ts';
 import { prepareStateDirectory } from '../state-directory.ts';
+import { caSource, type CaOptions } from './ca-options.ts';
 import { dnsChoice, type DnsOptions } from './dns-options.ts';
 
-export interface ControlCommandOptions extends DnsOptions {
+export interface ControlCommandOptions extends DnsOptions, CaOptions {
   readonly file: string;
   readonly stateDir?: string;
   readonly listen: HostPort;
@@ -25,7 +26,10 @@ export interface ControlCommandOptions extends DnsOptions {
 
 export async function control(options: ControlCommandOptions): Promise<ExitCode> {
   const { file, stateDir, listen, dnsListen, restListen, certificateLife, lateRenewal, logLevel, logFormat } = options;
-  const mesh = loadMesh(file, (text) => process.stderr.write(`${text}\n`));
+  const mesh = await loadMesh(file, (text) => process.stderr.write(`${text}\n`));
+  const ca = await caSource(options, process.env);
+  // From here on it is in the authority's memory alone.
+  delete process.env[PASSPHRASE_VARIABLE];
   const directory = prepareStateDirectory(stateDir);
   const logger = createLogger({ level: logLevel, name: 'control', ...(logFormat === undefined ? {} : { format: logFormat }) });
   // Until the control plane runs there is nothing to reload.
@@ -37,6 +41,7 @@ export async function control(options: ControlCommandOptions): Promise<ExitCode>
     listen: { address: listen.host, port: listen.port },
     ...(dnsListen === 'off' ? {} : { dns: dnsChoice(options, dnsListen.host, dnsListen.port) }),
     ...(restListen === 'off' ? {} : { rest: { address: restListen.host, port: restListen.port } }),
+    ca,
     certificateTtlMs: certificateLife,
     lateRenewalMs: lateRenewal,
     logger,
@@ -57,7 +62,7 @@ export async function control(options: ControlCommandOptions): Promise<ExitCode>
 /** Takes the file's services in, or says what is wrong with the file and leaves everything as it is. Never rejects. */
 async function reload(file: string, running: RunningControl, logger: Logger): Promise<void> {
   try {
-    const mesh = loadMesh(file, (text) => logger.warn({ file }, text));
+    const mesh = await loadMesh(file, (text) => logger.warn({ file }, text));
     await running.setMesh(mesh);
     logger.info({ file, services: mesh.services.length }, 'the mesh file was read again');
   } catch (error) {

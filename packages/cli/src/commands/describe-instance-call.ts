@@ -21,7 +21,7 @@ export async function evidenceOf(
   directory: string,
   info: ControlInfo,
 ): Promise<Evidence> {
-  const rootsPem = readStateFile(directory, 'ca', 'root.pem') ?? '';
+  const rootsPem = readStateFile(directory, 'ca', 'roots.pem') ?? readStateFile(directory, 'ca', 'root.pem') ?? '';
   const token = readStateFile(directory, 'operator.token') ?? '';
   const credentials = controlChannelCredentials({ rootsPem, expectedSpiffeId: formatSpiffeId(controlPlaneId(info.trustDomain)) });
   const client = new admin.AdminClient(controlTarget(connectableAddress(info.address), info.port), credentials, controlChannelOptions());

@@ -1,6 +1,6 @@
 // An explanation for people: the outcome first, then the way of the request from its caller to the instances, in short blocks.
 import type { Palette } from '../output/palette.ts';
-import type { Action, Rules, Explanation } from '@heddle/proxy';
+import type { Action, DecisionFacts, Rules, Explanation } from '@heddle/proxy';
 import { instancesText } from './explain-instances.ts';
 import { changesText, faultText, hashText, limitText, matchText, retryText, timeText } from './explain-words.ts';
 
@@ -17,7 +17,7 @@ export function explanationText(asked: string, answer: Explanation, palette: Pal
     ['Listener', listenerLines(answer)],
     ['Route', routeLines(answer, palette)],
     ...(answer.action === null ? [] : actionBlocks(answer, answer.action)),
-    ['Access', accessLines(answer)],
+    ['Access', accessLines(answer, palette)],
     ['Note', answer.notes],
   ];
   const shown = blocks.filter(([, lines]) => lines.length > 0).map((block) => blockText(block, palette));
@@ -121,9 +121,34 @@ function ruleBlocks({ clusters, calledSide }: Explanation, { requestHeaders, res
   ];
 }
 
-function accessLines({ access, clusters }: Explanation): string[] {
+function accessLines({ access, clusters, calledSide }: Explanation, palette: Palette): string[] {
   if (clusters.length === 0) return [];
-  const { shows, asks, summary } = access;
+  const { shows, asks, summary, token } = access;
   const proof = asks.length === 0 ? [] : [`${shows === '' ? '' : `calls as ${shows}; `}must be answered by ${asks.join(' or ')}`];
-  return [...summary.split('. '), ...proof];
+  const attached = token === '' ? [] : [`the call gets the token "${token}"`];
+  // All instances of a service decide alike.
+  const decisions = new Map(
+    calledSide.flatMap(({ decision }) => (decision === null ? [] : [[JSON.stringify(decision), decision] as const])),
+  );
+  return [
+    ...summary.split('. '),
+    ...proof,
+    ...attached,
+    ...[...decisions.values()].flatMap((decision) => decisionLines(decision, palette)),
+  ];
+}
+
+function decisionLines(decision: DecisionFacts, palette: Palette): string[] {
+  const { allowed, reason, token, rules, rulesCount, watched, authorizer, issuers } = decision;
+  const shown = rules.filter(({ fits }) => !fits).slice(0, PASSED_OVER_MAX);
+  const more = rulesCount - rules.filter(({ fits }) => fits).length - shown.length;
+  return [
+    `the called side ${allowed ? palette.good('allows') : palette.bad('refuses')} it: ${reason}`,
+    ...(token === '' ? [] : [token]),
+    ...watched.map(({ rule, effect }) => `only watched: ${rule === '' ? 'the default' : `rule "${rule}"`} would ${effect} it`),
+    ...(authorizer === '' || !allowed ? [] : [`then ${authorizer} is asked`]),
+    ...(issuers.length === 0 ? [] : [`a token that comes with it must be a valid one of ${issuers.join(' or ')}; none is assumed here`]),
+    ...shown.map(({ name, why }) => palette.dim(`not rule "${name}": ${why}`)),
+    ...(more > 0 ? [palette.dim(`and ${more} more rules not (-o json)`)] : []),
+  ];
 }

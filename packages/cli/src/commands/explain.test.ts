@@ -120,7 +120,7 @@ function answer(over: Partial<Explanation> = {}): Explanation {
       ]),
     ],
     mirrors: [{ cluster: 'm', percent: 5, canBePicked: 1, all: 2 }],
-    access: { encrypted: true, shows: 'spiffe://a', asks: ['spiffe://b'], summary: 'one. Two' },
+    access: { encrypted: true, shows: 'spiffe://a', asks: ['spiffe://b'], mayTry: true, token: 'billing', summary: 'one. Two' },
     calledSide: [],
     notes: ['a note'],
     ...over,
@@ -165,6 +165,7 @@ Limits     here: each caller may make 1 requests per 1s, 1 at once; this one cou
 Access     one
            Two
            calls as spiffe://a; must be answered by spiffe://b
+           the call gets the token "billing"
 Note       a note
 
 outbound/default/orders
@@ -216,6 +217,20 @@ Caller     default/web/web-1, which was asked for, at node-1
   it('is made of what proxies answer', () => {
     const real: Explanation = ask(dump(), 'http://orders/');
     assert.match(explanationText('GET http://orders/', real, PLAIN), /^orders-1 +127\.0\.0\.1:20001 +1 +healthy +yes +- +-$/m);
+  });
+
+  it('tells what the called side decides, and why each rule that does not fit does not', () => {
+    const nobody = { name: 'readers', effect: 'allow', subjects: [{ networks: ['10.0.0.0/8'] }], permissions: [] } as const;
+    const watching = { name: 'writers', effect: 'deny', audit: true, subjects: [{}], permissions: [] } as const;
+    const of = dump({
+      inbound: { access: { default: 'deny', rules: [nobody, watching] }, tokens: { issuers: [{ name: 'login' } as never] } },
+    });
+    const text = explanationText('GET http://orders/', ask(of, 'http://orders/'), PLAIN);
+    assert.match(text, /^refused: orders-1 refuses it: no rule fits, and the default is deny \(403 ACCESS_DENIED\)$/m);
+    assert.match(text, /the called side refuses it: no rule fits/);
+    assert.match(text, /only watched: rule "writers" would deny it/);
+    assert.match(text, /not rule "readers": the caller's address 127\.0\.0\.1 is not in 10\.0\.0\.0\/8/);
+    assert.match(text, /a token that comes with it must be a valid one of login/);
   });
 });
 

@@ -1,6 +1,6 @@
 // `heddle identity show`: which identities a state directory or a directory of `heddle identity watch` holds, and until when. Keys are
 // read only to see that they belong to their certificates.
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { decodePem } from '@heddle/core';
 import { certificateMatchesKey, readKeyPair, readPeerId, verifyLeaf } from '@heddle/runtime/node';
@@ -73,8 +73,8 @@ function ofFiles(directory: string): Row[] {
 
 function ofStateDirectory(directory: string): Row[] {
   const rows: Row[] = [];
-  const root = join('ca', 'root.pem');
-  const rootPem = readOptional(join(directory, root));
+  const root = ['roots.pem', 'root.pem'].map((name) => join('ca', name)).find((name) => existsSync(join(directory, name))) ?? '';
+  const rootPem = root === '' ? undefined : readOptional(join(directory, root));
   if (rootPem !== undefined) rows.push(...roots(rootPem, root));
   const folder = join(directory, 'identities');
   for (const name of names(folder)) {

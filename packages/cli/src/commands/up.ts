@@ -51,7 +51,7 @@ export async function up(options: UpOptions): Promise<ExitCode> {
   const say = (text: string): void => output.line('heddle', text);
 
   const locality = options.locality ?? localityOfMachine();
-  const mesh = loadMesh(options.file, say);
+  const mesh = await loadMesh(options.file, say);
   const plan = planMesh(mesh, (program, { run }) => findProgram(program, process.env['PATH'] ?? '', run?.directory ?? '.') !== undefined);
   if (plan.instances.length === 0)
     throw new CliError(`${options.file} has no service to run here${leftOutWords(plan)}`, 'give a service a `run:` command');

@@ -13,7 +13,7 @@ export interface ValidateOptions {
 }
 
 export async function validate({ file, output, strict = false }: ValidateOptions): Promise<ExitCode> {
-  const { mesh, text, problems } = readMeshFile(file);
+  const { mesh, text, problems } = await readMeshFile(file);
   const refused = mesh === undefined || (strict && problems.length > 0);
   if (output !== 'table') {
     process.stdout.write(formatData({ valid: !refused, problems }, output));

@@ -2,8 +2,11 @@
 import { type Command, Option } from 'commander';
 import type { ExportEnvoyOptions } from '../commands/export-envoy.ts';
 import type { ExportGrpcOptions } from '../commands/export-grpc.ts';
+import type { DenyOptions } from '../commands/identity-deny.ts';
+import type { IdentityListOptions } from '../commands/identity-list.ts';
 import type { IdentityShowOptions } from '../commands/identity-show.ts';
 import type { IdentityWatchOptions } from '../commands/identity-watch.ts';
+import type { TokenListOptions } from '../commands/token-list.ts';
 import type { TokenOptions } from '../commands/token.ts';
 import { hostPort, instanceName, name, port, reachable, timeToLive, usedServices } from '../options.ts';
 import { addInstanceOptions, examples, logFormat, logLevel, output, result, stateDirectory } from './parts.ts';
@@ -11,9 +14,9 @@ import { addInstanceOptions, examples, logFormat, logLevel, output, result, stat
 export function addToken(program: Command): void {
   const token = program
     .command('token')
-    .summary('make join tokens')
+    .summary('make, list and revoke join tokens')
     .description('Join tokens: how a new workload proves once which service it is of.')
-    .addHelpText('after', examples('heddle token create --service orders'));
+    .addHelpText('after', examples('heddle token create --service orders', 'heddle token list'));
   token
     .command('create')
     .summary('make a join token')
@@ -33,14 +36,38 @@ export function addToken(program: Command): void {
       ),
     )
     .action(result(async (options: TokenOptions) => (await import('../commands/token.ts')).createToken(options)));
+  token
+    .command('list')
+    .summary('list join tokens')
+    .description('Lists the join tokens that can be used. What is secret about them is not shown: nobody knows it any more.')
+    .option('--all', 'also those that are used, have expired or were revoked, while they are remembered', false)
+    .addOption(output())
+    .addOption(stateDirectory())
+    .addHelpText('after', examples('heddle token list', 'heddle token list --all -o json'))
+    .action(result(async (options: TokenListOptions) => (await import('../commands/token-list.ts')).listTokens(options)));
+  token
+    .command('revoke')
+    .summary('make a join token useless')
+    .description('Revokes a join token that has not been used yet.')
+    .argument('<id>', 'as `heddle token list` shows it')
+    .addOption(stateDirectory())
+    .addHelpText('after', examples('heddle token revoke 7dWq0aB2kXyZ'))
+    .action(
+      result(async (id: string, options: Pick<TokenListOptions, 'stateDir'>) =>
+        (await import('../commands/token-list.ts')).revokeToken(id, options),
+      ),
+    );
 }
 
 export function addIdentity(program: Command): void {
   const identity = program
     .command('identity')
-    .summary('keep certificates in files for other programs')
+    .summary('list and deny identities, and keep them in files for other programs')
     .description('Identities: certificates of the mesh with their keys.')
-    .addHelpText('after', examples('heddle identity watch --service orders --out /run/orders-identity', 'heddle identity show'));
+    .addHelpText(
+      'after',
+      examples('heddle identity list', 'heddle identity deny orders', 'heddle identity watch --service orders --out /run/orders-identity'),
+    );
   identity
     .command('watch')
     .summary('keep the identity of a service fresh in files')
@@ -87,6 +114,47 @@ token while the certificate is valid.
     .addOption(stateDirectory())
     .addHelpText('after', examples('heddle identity show', 'heddle identity show --dir /run/orders-identity -o json'))
     .action(result(async (options: IdentityShowOptions) => (await import('../commands/identity-show.ts')).showIdentity(options)));
+  addIdentityAdministration(identity);
+}
+
+function addIdentityAdministration(identity: Command): void {
+  identity
+    .command('list')
+    .summary('list the certificates that are valid now')
+    .description('Lists the certificates that the authority has issued, that have not ended, and that were not renewed since.')
+    .option('--denied', 'the identities that are denied instead', false)
+    .addOption(output())
+    .addOption(stateDirectory())
+    .addHelpText('after', examples('heddle identity list', 'heddle identity list --denied -o json'))
+    .action(result(async (options: IdentityListOptions) => (await import('../commands/identity-list.ts')).listIdentities(options)));
+  identity
+    .command('deny')
+    .summary('take an identity away')
+    .description(
+      'Denies an identity: it gets no certificate and no join token any more, its connections to the control plane are closed, and all data planes refuse it and close its connections.',
+    )
+    .argument('<identity>', 'a service, NAMESPACE/SERVICE, or a SPIFFE id')
+    .option('--reason <text>', 'why, for people')
+    .addOption(stateDirectory())
+    .addHelpText(
+      'after',
+      examples('heddle identity deny orders --reason "stolen laptop"', 'heddle identity deny spiffe://shop/ns/default/svc/orders'),
+    )
+    .action(
+      result(async (name: string, options: DenyOptions) => (await import('../commands/identity-deny.ts')).denyIdentity(name, options)),
+    );
+  identity
+    .command('allow')
+    .summary('give a denied identity back')
+    .description('Takes back what `heddle identity deny` did. What the mesh file denies stays denied.')
+    .argument('<identity>', 'a service, NAMESPACE/SERVICE, or a SPIFFE id')
+    .addOption(stateDirectory())
+    .addHelpText('after', examples('heddle identity allow orders'))
+    .action(
+      result(async (name: string, options: Pick<DenyOptions, 'stateDir'>) =>
+        (await import('../commands/identity-deny.ts')).allowIdentity(name, options),
+      ),
+    );
 }
 
 export function addExport(program: Command): void {

@@ -40,6 +40,19 @@ export function addControl(program: Command): void {
         .argParser(lateRenewal)
         .default(604_800_000, '7d'),
     )
+    .option(
+      '--ca-passphrase-file <file>',
+      'passphrase of the key that signs certificates (default: HEDDLE_CA_PASSPHRASE, else none); a root key that is not encrypted yet is encrypted with it',
+    )
+    .addOption(new Option('--ca-key-type <type>', 'kind of key of a root that is made').choices(['p256', 'ed25519']).default('p256'))
+    .option('--ca-cert <file>', 'sign with this authority instead of a root of its own: its certificate, then those up to the root')
+    .option('--ca-key <file>', 'its key')
+    .option('--ca-roots <file>', 'the roots that certificates lead to, with --ca-cert or --ca-command')
+    .option(
+      '--ca-command <command>',
+      'have certificates signed by a command: it reads the request (PEM) and writes the certificate with its chain (PEM)',
+    )
+    .addOption(new Option('--ca-command-timeout <time>', 'how long the command may take').argParser(timeToLive).default(10_000, '10s'))
     .addOption(logLevel())
     .addOption(logFormat())
     .addHelpText(

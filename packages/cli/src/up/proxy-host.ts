@@ -62,7 +62,7 @@ export class ProxyHost {
       prepare: async (aborted) => {
         const joinToken = await options.joinToken(aborted);
         const environment = { ...process.env };
-        delete environment['HEDDLE_JOIN_TOKEN'];
+        for (const secret of ['HEDDLE_JOIN_TOKEN', 'HEDDLE_CA_PASSPHRASE']) delete environment[secret];
         // Its process id is what is supervised: it must not give way to another process by itself.
         environment[SUPERVISOR_VARIABLE] = `heddle process ${process.pid}`;
         if (joinToken !== undefined) environment['HEDDLE_JOIN_TOKEN'] = joinToken;

@@ -3,11 +3,14 @@ import type { ServerWritableStream } from '@grpc/grpc-js';
 import { discovery } from '@heddle/api';
 import type { admin } from '@heddle/api';
 import type { Clock, Logger, Timer } from '@heddle/runtime';
+import { changeInstance } from '../admin/instance-changes.ts';
+import type { ChangeDesk } from '../admin/instance-changes.ts';
+import type { Doer } from '../audit/entry.ts';
 import type { DrainDesk, RunningDrain } from '../drain/desk.ts';
 import { drainTimeoutMs, drainToMessage } from '../drain/message.ts';
 import { putIntoRotation, takeOutOfRotation } from '../drain/operator.ts';
 import type { InstanceRef } from '../registry/keys.ts';
-import type { Registry } from '../registry/registry.ts';
+import { doerOf } from '../server/access.ts';
 import { PacedWriter, logRefusal } from '../server/handlers.ts';
 import type { OpenStreams } from '../server/handlers.ts';
 import { statusOf } from '../server/status.ts';
@@ -15,8 +18,7 @@ import { statusOf } from '../server/status.ts';
 /** Steps closer together than this are told as one: a person reads them. The outcome is told at once. */
 const STEPS_PAUSE_MS = 20;
 
-export interface DrainServerOptions {
-  readonly registry: Registry;
+export interface DrainServerOptions extends ChangeDesk {
   readonly drains: DrainDesk;
   readonly streams: OpenStreams;
   readonly clock: Clock;
@@ -56,7 +58,9 @@ export async function drainInstance(call: Call, options: DrainServerOptions): Pr
     const { reason, timeoutMs, ...named } = call.request;
     const ref = refOf(named);
     const waitMs = drainTimeoutMs(timeoutMs, 'timeout_ms');
-    await takeOutOfRotation(ref, discovery.healthReasonFromMessage(reason, 'reason'), registry);
+    const text = discovery.healthReasonFromMessage(reason, 'reason');
+    const by = doerOf(call.metadata);
+    await changeInstance(options, by, 'drain-instance', ref, () => takeOutOfRotation(ref, text, registry));
     if (call.cancelled) return;
     drain = drains.begin(ref, waitMs, step);
     isDue = true;
@@ -73,9 +77,14 @@ export async function drainInstance(call: Call, options: DrainServerOptions): Pr
   }
 }
 
-export async function undrainInstance(request: admin.UndrainInstanceRequest, registry: Registry): Promise<admin.UndrainInstanceResponse> {
+export async function undrainInstance(
+  request: admin.UndrainInstanceRequest,
+  desk: ChangeDesk,
+  by: Doer,
+): Promise<admin.UndrainInstanceResponse> {
   const ref = refOf(request);
-  await putIntoRotation(ref, registry);
+  const { registry } = desk;
+  await changeInstance(desk, by, 'undrain-instance', ref, () => putIntoRotation(ref, registry));
   const instance = registry.instance(ref);
   return { instance: instance === undefined ? undefined : discovery.instanceToMessage(instance) };
 }

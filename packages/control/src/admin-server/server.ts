@@ -1,4 +1,4 @@
-// heddle.admin.v1: what the CLI asks. Only the operator gets here; the access table sees to that.
+// heddle.admin.v1: what the CLI asks. Who gets here is in the access table.
 import type { Server, ServerWritableStream } from '@grpc/grpc-js';
 import { admin, discovery } from '@heddle/api';
 import type { MeshConfig } from '@heddle/core';
@@ -6,6 +6,7 @@ import type { Clock, Timer } from '@heddle/runtime';
 import { selectInstances } from '../admin/selection.ts';
 import { createJoinToken } from '../admin/tokens.ts';
 import type { TokenDesk } from '../admin/tokens.ts';
+import type { Doer } from '../audit/entry.ts';
 import type { Registry } from '../registry/registry.ts';
 import { PacedWriter, unary } from '../server/handlers.ts';
 import type { EventLog } from '../events/log.ts';
@@ -13,13 +14,17 @@ import type { OpenStreams } from '../server/handlers.ts';
 import { proxyToMessage } from '../xds-server/applied.ts';
 import type { LoadServer } from '../xds-server/lrs.ts';
 import type { AdsServer } from '../xds-server/server.ts';
+import { administrationHandlers } from './administration.ts';
+import type { AdministrationDesk } from './administration.ts';
 import { drainInstance, undrainInstance } from './drain.ts';
+import { identityHandlers } from './identities.ts';
+import type { IdentityDesk } from './identities.ts';
 import { getInstance, listRoutes } from './look.ts';
 
 /** Changes closer together than this are told as one: a person or a table on a terminal reads them. */
 const CHANGES_PAUSE_MS = 50;
 
-export interface AdminServerOptions extends TokenDesk {
+export interface AdminServerOptions extends TokenDesk, IdentityDesk, AdministrationDesk {
   readonly mesh: MeshConfig;
   readonly version: string;
   readonly startedMs: number;
@@ -48,13 +53,15 @@ export function addAdminService(server: Server, options: AdminServerOptions): vo
     listLoad: unary(logger, ({ node }: admin.ListLoadRequest) => ({
       loads: loads.loads(node === '' ? undefined : node).map((load) => ({ ...load, nodes: [...load.nodes] })),
     })),
-    createToken: unary(logger, (request: admin.CreateTokenRequest) => createToken(request, options)),
+    ...identityHandlers(options),
+    ...administrationHandlers(options),
+    createToken: unary(logger, (request: admin.CreateTokenRequest, _, by) => createToken(request, options, by)),
     listEvents: unary(logger, (request: admin.ListEventsRequest) => listEvents(request, options.events)),
     changes: (call) => watchChanges(call, options),
     drainInstance: (call) => void drainInstance(call, { ...options, drains: ads.drains }),
     getInstance: unary(logger, (request: admin.GetInstanceRequest) => getInstance(request, registry)),
     listRoutes: unary(logger, (request: admin.ListRoutesRequest) => listRoutes(request, registry)),
-    undrainInstance: unary(logger, (request: admin.UndrainInstanceRequest) => undrainInstance(request, registry)),
+    undrainInstance: unary(logger, (request: admin.UndrainInstanceRequest, _, by) => undrainInstance(request, options, by)),
   };
   server.addService(admin.AdminService, handlers);
 }
@@ -67,9 +74,9 @@ function listInstances(request: admin.ListInstancesRequest, registry: Registry):
   return { instances: Array.from(selectInstances(registry.snapshot(), filter), discovery.instanceToMessage), revision: registry.revision };
 }
 
-async function createToken(request: admin.CreateTokenRequest, desk: TokenDesk): Promise<admin.CreateTokenResponse> {
+async function createToken(request: admin.CreateTokenRequest, desk: TokenDesk, by: Doer): Promise<admin.CreateTokenResponse> {
   const ref = { namespace: discovery.namespaceOrDefault(request.namespace), name: discovery.nameFromMessage(request.service, 'service') };
-  return await createJoinToken(ref, request.ttlMs, desk);
+  return await createJoinToken(ref, request.ttlMs, desk, by);
 }
 
 function listEvents({ subject, kind, afterId, limit }: admin.ListEventsRequest, events: EventLog): admin.ListEventsResponse {

@@ -48,17 +48,17 @@ function takesAllPaths({ kind, value }: RequestMatch['path']): boolean {
   return (kind === 'prefix' || kind === 'segments') && value === '/';
 }
 
-function pathText({ kind, value }: PathMatch): string {
+export function pathText({ kind, value }: PathMatch): string {
   if (kind === 'prefix') return `${value}*`;
   if (kind === 'segments') return `${value}/**`;
   return kind === 'regex' ? `~${value}` : value;
 }
 
-function comparison(match: TextMatch): string {
+export function comparison(match: TextMatch): string {
   return `${OPERATORS[match.kind]}${match.value}`;
 }
 
-function fieldText({ name, match, invert }: FieldMatch, mark = ''): string {
+export function fieldText({ name, match, invert }: FieldMatch, mark = ''): string {
   return `${invert === true ? '!' : ''}${mark}${name}${match === undefined ? '' : comparison(match)}`;
 }
 

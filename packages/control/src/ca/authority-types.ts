@@ -1,10 +1,41 @@
 // What the authority takes and gives, and how it fails.
 import type { SpiffeId } from '@heddle/core';
 import type { Clock, Logger, Random } from '@heddle/runtime';
-import type { KeyPair } from '@heddle/runtime/node';
+import type { KeyPair, KeyType } from '@heddle/runtime/node';
+import type { IssueReason, IssuedLedger } from './ledger.ts';
+import type { RootRotation } from './root-rotation.ts';
 
 /** Machines whose clock is late must not find a fresh certificate "not yet valid". */
 export const CLOCK_SKEW_MS = 60_000;
+
+/** What signs. */
+export type CaSource =
+  /** A root of our own, made at the first start. */
+  | {
+      readonly kind: 'own';
+      /** Of a new root. Default: `p256`. */
+      readonly keyType?: KeyType;
+      /** Its key is encrypted with it; one that lies there in the clear is encrypted at the next start. */
+      readonly passphrase?: string;
+    }
+  /** An authority from files, which a root that is elsewhere has certified. */
+  | {
+      readonly kind: 'files';
+      /** Its certificate, then those between it and the root. */
+      readonly certificateFile: string;
+      readonly keyFile: string;
+      readonly rootsFile: string;
+      readonly passphrase?: string;
+    }
+  /** A command that has certificates signed by an authority elsewhere. */
+  | {
+      readonly kind: 'command';
+      /** For `/bin/sh -c`. */
+      readonly command: string;
+      readonly rootsFile: string;
+      /** Default 10 s. */
+      readonly timeoutMs?: number;
+    };
 
 export interface AuthorityOptions {
   /** `ca/root.key.pem` and `ca/root.pem` live below it. */
@@ -13,20 +44,28 @@ export interface AuthorityOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Default: a root of our own. */
+  readonly source?: CaSource;
 }
 
 export interface SignInput {
   /** PKCS #10; everything but its key is ignored. */
   readonly csrDer: Uint8Array;
   readonly identity: SpiffeId;
-  /** Default 1 h; held within 2 s and 7 days, and never beyond the root's end. */
+  /** Default 1 h; held within 2 s and 7 days, and never beyond the issuer's end. */
   readonly ttlMs?: number;
   readonly dns?: readonly string[];
   readonly ips?: readonly string[];
+  /** For the log. Default: `renewal`. */
+  readonly why?: IssueReason;
+  /** Serial number of the certificate in whose place the new one stands. */
+  readonly replaces?: string;
+  /** The root that must vouch for it, where that is not the one of today: who joins trusts nothing but this pin. */
+  readonly pin?: string;
 }
 
 export interface IssuedCertificate {
-  /** The leaf alone: data planes have the root already. */
+  /** The leaf, then authorities between it and the root; data planes have the root already. */
   readonly certificatePem: string;
   readonly spiffeId: string;
   readonly notBeforeMs: number;
@@ -42,7 +81,7 @@ export interface ControlCertificateInput {
 }
 
 export interface ControlCertificate extends IssuedCertificate {
-  /** Leaf, then root: joiners pin the root they are shown. */
+  /** Leaf first, root last: joiners pin the root they are shown. */
   readonly chainPem: string;
   readonly key: KeyPair;
   /** Half of its life: replace it then. */
@@ -51,20 +90,35 @@ export interface ControlCertificate extends IssuedCertificate {
 
 export interface Authority {
   readonly trustDomain: string;
+  /** All roots that are trusted now; during a rotation the next one, too. */
   readonly rootsPem: string;
-  /** base64url SHA-256 of the root's SubjectPublicKeyInfo. */
+  /** base64url SHA-256 of the SubjectPublicKeyInfo of the root that the control plane shows: for tokens. */
   readonly pin: string;
+  /** Of all roots that tokens may name. */
+  readonly pins: readonly string[];
   readonly rootNotAfterMs: number;
+  /** DER of authorities that may stand between a leaf and its root. */
+  readonly intermediates: readonly Uint8Array[];
+  readonly ledger: IssuedLedger;
+  readonly source: CaSource['kind'];
+  /** Undefined where the root is not ours to replace. */
+  readonly rotation: RootRotation | undefined;
+  /** Called when the roots, or the one that is shown, have changed. */
+  onChange(listener: () => void): { close(): void };
   /** Whether `sign` would take the request: throws CsrError when not. Returns the pin of its key. */
   checkCsr(csrDer: Uint8Array): string;
-  /** Rejects with CsrError (the request), or AuthorityError `BAD_IDENTITY` (what the caller asked for). */
+  /** Rejects with CsrError (the request), or AuthorityError. */
   sign(input: SignInput): Promise<IssuedCertificate>;
   /** For the control plane's own server. */
   issueControlCertificate(input: ControlCertificateInput): Promise<ControlCertificate>;
+  close(): Promise<void>;
 }
 
-/** `UNUSABLE_ROOT`: the files in the state directory; `BAD_IDENTITY`: an identity this authority does not certify. */
-export type AuthorityErrorCode = 'UNUSABLE_ROOT' | 'BAD_IDENTITY';
+/**
+ * `UNUSABLE_ROOT`: the files of the authority; `BAD_IDENTITY`: an identity this authority does not certify; `SIGNER_FAILED`: an authority
+ * elsewhere did not answer, or not with what was asked for; `REFUSED`: a step of a rotation that cannot be made now.
+ */
+export type AuthorityErrorCode = 'UNUSABLE_ROOT' | 'BAD_IDENTITY' | 'SIGNER_FAILED' | 'REFUSED';
 
 export class AuthorityError extends Error {
   readonly code: AuthorityErrorCode;
@@ -73,4 +127,8 @@ export class AuthorityError extends Error {
     this.name = 'AuthorityError';
     this.code = code;
   }
+}
+
+export function unusable(message: string, cause?: unknown): AuthorityError {
+  return new AuthorityError('UNUSABLE_ROOT', message, cause);
 }

@@ -1,68 +1,166 @@
-// The mesh's certificate authority: one root, leaves of an hour. It decides nothing about who may have which identity; callers
-// have authenticated the workload before they ask for a signature.
+// The mesh's certificate authority: leaves of an hour. It decides nothing about who may have which identity; callers have authenticated the
+// workload before they ask for a signature. Every certificate is in the log before it is given out.
+import { join } from 'node:path';
+import { controlPlaneId, formatSpiffeId, isSpiffeId, readCertificate, type SpiffeId } from '@heddle/core';
 import {
-  certificateTbs,
-  controlPlaneId,
-  distinguishedName,
-  encodePem,
-  formatSpiffeId,
-  isSpiffeId,
-  type SpiffeId,
-  withSignature,
-} from '@heddle/core';
-import type { Clock, Random } from '@heddle/runtime';
-import { generateKeyPair, keyIdentifier, pinOfKey, readCsr } from '@heddle/runtime/node';
+  certificateDer,
+  createCsr,
+  generateKeyPair,
+  pinOfKey,
+  privateDirectory,
+  readChain,
+  readCsr,
+  writeFileAtomic,
+} from '@heddle/runtime/node';
+import { openAuthorityFiles, readRoots } from './authority-files.ts';
 import {
   type Authority,
   AuthorityError,
   type AuthorityOptions,
-  CLOCK_SKEW_MS,
+  type CaSource,
   type ControlCertificate,
   type ControlCertificateInput,
   type IssuedCertificate,
   type SignInput,
 } from './authority-types.ts';
-import { openRoot, type Root } from './root.ts';
+import { CommandSigner } from './command-signer.ts';
+import { type IssuedLedger, type IssueReason, openLedger } from './ledger.ts';
+import { openRootRotation, type RootRotation } from './root-rotation.ts';
+import { type Root, signerOf } from './root.ts';
+import type { SignedLeaf, Signer } from './signer.ts';
 
 /** Short enough that a stolen key is soon worthless, long enough that an hour's outage of the control plane is harmless. */
 export const LEAF_TTL_MS = 60 * 60_000;
 /** Below this, renewal at half life would be a constant load and clock differences would matter. */
 export const LEAF_TTL_MIN_MS = 2_000;
 export const LEAF_TTL_MAX_MS = 7 * 24 * 60 * 60_000;
-const SERIAL_BYTES = 16;
-/** CommonName ends at 64 characters (RFC 5280 A.1); service names are shorter. */
-const COMMON_NAME_MAX = 64;
+/**
+ * Who joins by a token that pins the old root, while certificates come from the new one already, gets one from the old root: it trusts nothing
+ * else yet. So long it lives; it is renewed, from the new root, at half of that.
+ */
+const OLD_ROOT_TTL_MS = 120_000;
+/** The roots that are trusted now, for commands on this machine. */
+const ROOTS_FILE = 'roots.pem';
 
-/** Reads the root or, on the first start, creates it. Rejects with AuthorityError `UNUSABLE_ROOT`, whose message says how to mend. */
+interface Signers {
+  /** Of leaves. */
+  readonly leaves: Signer;
+  /** Of what the control plane shows. */
+  readonly shown: Signer;
+  readonly rootsPem: string;
+}
+
+/** Reads the authority or, on the first start, creates it. Rejects with AuthorityError `UNUSABLE_ROOT`, whose message says how to mend. */
 export async function openAuthority(options: AuthorityOptions): Promise<Authority> {
-  return new LocalAuthority(await openRoot(options), options);
+  const { stateDir, clock, logger, source = { kind: 'own' } } = options;
+  const directory = join(stateDir, 'ca');
+  let ledger: IssuedLedger;
+  try {
+    await privateDirectory(stateDir);
+    await privateDirectory(directory);
+    ledger = await openLedger({ path: join(directory, 'issued.jsonl'), clock, logger });
+  } catch (error) {
+    const why = `${directory} cannot be used: ${(error as Error).message}. Check who owns it and the free space.`;
+    throw new AuthorityError('UNUSABLE_ROOT', why, error);
+  }
+  if (source.kind === 'own') {
+    const rotation = await openRootRotation(options);
+    const authority = new MeshAuthority(options, source.kind, ledger, signersOf(rotation, options), rotation);
+    await authority.writeRoots();
+    return authority;
+  }
+  const authority = new MeshAuthority(options, source.kind, ledger, await openElsewhere(source, options), undefined);
+  await authority.writeRoots();
+  return authority;
+}
+
+async function openElsewhere(source: Exclude<CaSource, { kind: 'own' }>, options: AuthorityOptions): Promise<Signers> {
+  if (source.kind === 'files') {
+    const { signer, rootsPem } = await openAuthorityFiles(source, options);
+    return { leaves: signer, shown: signer, rootsPem };
+  }
+  const rootsPem = await readRoots(source.rootsFile, options);
+  const signer = new CommandSigner({ ...options, source, rootsPem });
+  return { leaves: signer, shown: signer, rootsPem };
+}
+
+function signersOf({ root, next, state }: RootRotation, options: AuthorityOptions): Signers {
+  const shown = signerOf(root, options);
+  const leaves = next !== undefined && state.phase === 'used' ? signerOf(next, options) : shown;
+  return { leaves, shown, rootsPem: [root, next].map((one: Root | undefined) => one?.certificatePem ?? '').join('') };
 }
 
 interface LeafInput {
+  readonly signer: Signer;
+  readonly csrDer: Uint8Array;
   readonly spkiDer: Uint8Array;
   readonly identity: SpiffeId;
   readonly ttlMs: number | undefined;
   readonly dns: readonly string[] | undefined;
   readonly ips: readonly string[] | undefined;
+  readonly why: IssueReason;
+  readonly replaces: string | undefined;
 }
 
-class LocalAuthority implements Authority {
+class MeshAuthority implements Authority {
   readonly trustDomain: string;
-  readonly rootsPem: string;
-  readonly pin: string;
-  readonly rootNotAfterMs: number;
-  readonly #root: Root;
-  readonly #clock: Clock;
-  readonly #random: Random;
+  readonly source: CaSource['kind'];
+  readonly ledger: IssuedLedger;
+  readonly rotation: RootRotation | undefined;
+  readonly #options: AuthorityOptions;
+  readonly #listeners = new Set<() => void>();
+  #signers: Signers;
+  /** Of the chain that the control plane was given last. */
+  #shownPin: string | undefined;
+  #controlSerial: string | undefined;
 
-  constructor(root: Root, options: AuthorityOptions) {
+  constructor(
+    options: AuthorityOptions,
+    source: CaSource['kind'],
+    ledger: IssuedLedger,
+    signers: Signers,
+    rotation: RootRotation | undefined,
+  ) {
+    this.#options = options;
     this.trustDomain = options.trustDomain;
-    this.rootsPem = root.certificatePem;
-    this.pin = pinOfKey(root.facts.spkiDer);
-    this.rootNotAfterMs = root.facts.notAfterMs;
-    this.#root = root;
-    this.#clock = options.clock;
-    this.#random = options.random;
+    this.source = source;
+    this.ledger = ledger;
+    this.rotation = rotation;
+    this.#signers = signers;
+    if (rotation !== undefined) rotation.onStep = () => this.#rotated(rotation);
+  }
+
+  get rootsPem(): string {
+    return this.#signers.rootsPem;
+  }
+
+  get pin(): string {
+    return this.#shownPin ?? this.#signers.shown.rootPin ?? this.pins[0] ?? '';
+  }
+
+  get pins(): readonly string[] {
+    return readChain(this.rootsPem).map(({ facts }) => pinOfKey(facts.spkiDer));
+  }
+
+  get rootNotAfterMs(): number {
+    return this.#signers.leaves.notAfterMs;
+  }
+
+  get intermediates(): readonly Uint8Array[] {
+    return [...new Set([...this.#signers.leaves.intermediates, ...this.#signers.shown.intermediates])];
+  }
+
+  onChange(listener: () => void): { close(): void } {
+    this.#listeners.add(listener);
+    return { close: () => this.#listeners.delete(listener) };
+  }
+
+  /** For the commands on this machine. Rejects with AuthorityError. */
+  async writeRoots(): Promise<void> {
+    const path = join(this.#options.stateDir, 'ca', ROOTS_FILE);
+    await writeFileAtomic(path, this.rootsPem, { mode: 0o644 }).catch((error: unknown) => {
+      throw new AuthorityError('UNUSABLE_ROOT', `${path} cannot be written: ${(error as Error).message}. Check the free space.`, error);
+    });
   }
 
   checkCsr(csrDer: Uint8Array): string {
@@ -70,49 +168,62 @@ class LocalAuthority implements Authority {
   }
 
   async sign(input: SignInput): Promise<IssuedCertificate> {
-    const { identity } = input;
+    const { identity, csrDer, dns, ips, why = 'renewal', replaces } = input;
     const control = controlPlaneId(this.trustDomain);
     if (identity.namespace === control.namespace && identity.name === control.name) {
       throw new AuthorityError('BAD_IDENTITY', 'The identity of the control plane itself is not given to anyone else.');
     }
-    return this.#leaf({ ...input, spkiDer: readCsr(input.csrDer), dns: input.dns, ips: input.ips, ttlMs: input.ttlMs });
+    const { leaves, shown } = this.#signers;
+    const isOfOldRoot = leaves !== shown && input.pin !== undefined && input.pin === shown.rootPin;
+    const ttlMs = isOfOldRoot ? Math.min(input.ttlMs ?? LEAF_TTL_MS, OLD_ROOT_TTL_MS) : input.ttlMs;
+    const { issued } = await this.#leaf({
+      ...{ signer: isOfOldRoot ? shown : leaves, csrDer, spkiDer: readCsr(csrDer), identity },
+      ...{ dns, ips, ttlMs, why, replaces },
+    });
+    return issued;
   }
 
   async issueControlCertificate(input: ControlCertificateInput): Promise<ControlCertificate> {
     const key = input.key ?? generateKeyPair();
     const identity = controlPlaneId(this.trustDomain);
-    const issuedMs = this.#clock.wallMs();
-    const leaf = this.#leaf({ spkiDer: key.spkiDer, identity, ttlMs: input.ttlMs, dns: input.dns, ips: input.ips });
-    return { ...leaf, key, chainPem: leaf.certificatePem + this.rootsPem, renewAtMs: issuedMs + (leaf.notAfterMs - issuedMs) / 2 };
+    const issuedMs = this.#options.clock.wallMs();
+    const { issued, signed, serial } = await this.#leaf({
+      ...{ signer: this.#signers.shown, csrDer: createCsr(key), spkiDer: key.spkiDer, identity },
+      ...{ ttlMs: input.ttlMs, dns: input.dns, ips: input.ips, why: 'control', replaces: this.#controlSerial },
+    });
+    this.#controlSerial = serial;
+    this.#shownPin = signed.rootPin;
+    return { ...issued, key, chainPem: issued.certificatePem + signed.rootPem, renewAtMs: issuedMs + (issued.notAfterMs - issuedMs) / 2 };
   }
 
-  #leaf({ spkiDer, identity, ttlMs, dns, ips }: LeafInput): IssuedCertificate {
+  async close(): Promise<void> {
+    this.#listeners.clear();
+    await this.ledger.close();
+  }
+
+  #rotated(rotation: RootRotation): void {
+    this.#signers = signersOf(rotation, this.#options);
+    this.#shownPin = undefined;
+    // Old and new ones are both in the old file until the last step, after which the old one is of no use.
+    this.writeRoots().catch((error: unknown) =>
+      this.#options.logger.error({ error: (error as Error).message }, 'the roots cannot be written for the commands'),
+    );
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  async #leaf(input: LeafInput): Promise<{ issued: IssuedCertificate; signed: SignedLeaf; serial: string }> {
+    const { signer, csrDer, spkiDer, identity, ttlMs, dns = [], ips = [], why, replaces } = input;
     this.#checkIdentity(identity);
-    const root = this.#root;
-    const nowMs = this.#clock.wallMs();
+    const nowMs = this.#options.clock.wallMs();
     const lifeMs = Math.min(Math.max(ttlMs ?? LEAF_TTL_MS, LEAF_TTL_MIN_MS), LEAF_TTL_MAX_MS);
-    const notBeforeMs = wholeSeconds(Math.max(nowMs - CLOCK_SKEW_MS, root.facts.notBeforeMs));
-    const notAfterMs = wholeSeconds(Math.min(nowMs + lifeMs, root.facts.notAfterMs));
-    if (notAfterMs <= nowMs)
-      throw new AuthorityError(
-        'UNUSABLE_ROOT',
-        `The root certificate ended at ${new Date(root.facts.notAfterMs).toISOString()}. ${root.mend}`,
-      );
     const uri = formatSpiffeId(identity);
-    const tbs = certificateTbs({
-      serial: this.#random.bytes(SERIAL_BYTES),
-      issuerDer: root.facts.subjectDer,
-      subjectDer: distinguishedName({ organization: 'Heddle', commonName: identity.name.slice(0, COMMON_NAME_MAX) }),
-      notBeforeMs,
-      notAfterMs,
-      spkiDer,
-      role: 'leaf',
-      names: { uris: [uri], dns: dns ?? [], ips: ips ?? [] },
-      subjectKeyId: keyIdentifier(spkiDer),
-      authorityKeyId: root.facts.subjectKeyId ?? keyIdentifier(root.facts.spkiDer),
+    const signed = await signer.issue({ csrDer, spkiDer, identity, uri, nowMs, notAfterMs: nowMs + lifeMs, dns, ips });
+    const { serial, notBeforeMs, notAfterMs } = readCertificate(certificateDer(signed.certificatePem));
+    await this.ledger.record({
+      ...{ timeMs: Math.floor(nowMs), serial, id: uri, keyPin: pinOfKey(spkiDer), untilMs: notAfterMs, why, root: signed.rootPin },
+      ...(replaces === undefined ? {} : { replaces }),
     });
-    const der = withSignature(tbs, root.key.sign(tbs));
-    return { certificatePem: encodePem('CERTIFICATE', der), spiffeId: uri, notBeforeMs, notAfterMs };
+    return { issued: { certificatePem: signed.certificatePem, spiffeId: uri, notBeforeMs, notAfterMs }, signed, serial };
   }
 
   #checkIdentity(identity: SpiffeId): void {
@@ -125,8 +236,4 @@ class LocalAuthority implements Authority {
         `${JSON.stringify(`${identity.namespace}/${identity.name}`)} cannot be written as a SPIFFE id.`,
       );
   }
-}
-
-function wholeSeconds(unixMs: number): number {
-  return Math.floor(unixMs / 1000) * 1000;
 }

@@ -11,7 +11,7 @@ import { ManualClock } from '../testing/clock.ts';
 import { silent } from '../testing/mesh.ts';
 import { openAuthority } from './authority.ts';
 import type { Authority } from './authority-types.ts';
-import { issueCertificate } from './issuer.ts';
+import { issueCertificate, type Issuer } from './issuer.ts';
 import { LateRenewals } from './late-renewals.ts';
 import { JoinTokenRequestError, JoinTokens, type RedeemResult } from './join-tokens.ts';
 
@@ -27,7 +27,11 @@ function bench(t: TestContext, pin = PIN): Bench {
   const clock = new ManualClock();
   const store = openEmbeddedStore({ path: undefined, clock });
   t.after(() => store.close());
-  return { clock, store, tokens: new JoinTokens({ store, trustDomain: 'shop', pin, clock, random: nodeRandom }) };
+  return {
+    clock,
+    store,
+    tokens: new JoinTokens({ store, trustDomain: 'shop', authority: { pin, pins: [pin] }, clock, random: nodeRandom }),
+  };
 }
 
 function refusal(result: RedeemResult): string {
@@ -45,7 +49,11 @@ test("a token gives its service's identity once, and is known as used after", as
   const { tokens, clock } = bench(t);
   const { token, notAfterMs } = await tokens.create({ service: 'orders' });
   assert.equal(notAfterMs, clock.wallMs() + 3_600_000);
-  assert.deepEqual(await tokens.redeem(token), { ok: true, identity: { trustDomain: 'shop', namespace: 'default', name: 'orders' } });
+  assert.deepEqual(await tokens.redeem(token), {
+    ok: true,
+    identity: { trustDomain: 'shop', namespace: 'default', name: 'orders' },
+    pin: PIN,
+  });
   const again = await tokens.redeem(token);
   assert.ok(!again.ok);
   assert.equal(again.code, 'used');
@@ -161,7 +169,16 @@ test('tokens that make no sense are refused with the rule', async (t) => {
   }
 });
 
-async function withAuthority(t: TestContext): Promise<Bench & { authority: Authority; late: LateRenewals }> {
+interface IssuerBench {
+  readonly issuer: Issuer;
+  readonly authority: Authority;
+  readonly tokens: JoinTokens;
+  readonly clock: ManualClock;
+  /** Reasons by service. */
+  readonly denied: Map<string, string>;
+}
+
+async function withAuthority(t: TestContext): Promise<IssuerBench> {
   const dir = mkdtempSync(join(tmpdir(), 'heddle-ca-'));
   t.after(() => rmSync(dir, { recursive: true, force: true }));
   const authority = await openAuthority({
@@ -171,44 +188,109 @@ async function withAuthority(t: TestContext): Promise<Bench & { authority: Autho
     random: nodeRandom,
     logger: silent,
   });
-  const { rootsPem } = authority;
-  const late = new LateRenewals({ rootsPem, trustDomain: 'shop', denial: () => undefined, clock: new ManualClock() });
-  return { ...bench(t, authority.pin), authority, late };
+  const lateRenewals = new LateRenewals({ authority, trustDomain: 'shop', denial: () => undefined, clock: new ManualClock() });
+  const { tokens, clock } = bench(t, authority.pin);
+  const denied = new Map<string, string>();
+  const denials = { reasonFor: ({ name }: { readonly name: string }) => denied.get(name) };
+  return { issuer: { authority, tokens, lateRenewals, denials, clock }, authority, tokens, clock, denied };
 }
 
 test('a request that cannot be used does not burn the token', async (t) => {
-  const { authority, tokens, late } = await withAuthority(t);
+  const { authority, tokens, issuer } = await withAuthority(t);
   const joinToken = (await tokens.create({ service: 'orders' })).token;
-  const bad = await issueCertificate(authority, tokens, late, { csrDer: Buffer.from('nonsense'), joinToken, peerId: undefined });
+  const bad = await issueCertificate(issuer, { csrDer: Buffer.from('nonsense'), joinToken, peerId: undefined });
   assert.ok(!bad.ok);
   assert.equal(bad.status, 'INVALID_ARGUMENT');
   const csrDer = createCsr(generateKeyPair());
-  const good = await issueCertificate(authority, tokens, late, { csrDer, joinToken, peerId: undefined });
+  const good = await issueCertificate(issuer, { csrDer, joinToken, peerId: undefined });
   assert.ok(good.ok);
   assert.equal(good.certificate.spiffeId, 'spiffe://shop/ns/default/svc/orders');
   assert.equal(good.rootsPem, authority.rootsPem);
-  assert.ok((await issueCertificate(authority, tokens, late, { csrDer, joinToken, peerId: undefined })).ok, 'a lost answer is given again');
-  const thief = await issueCertificate(authority, tokens, late, { csrDer: createCsr(generateKeyPair()), joinToken, peerId: undefined });
+  assert.ok((await issueCertificate(issuer, { csrDer, joinToken, peerId: undefined })).ok, 'a lost answer is given again');
+  const thief = await issueCertificate(issuer, { csrDer: createCsr(generateKeyPair()), joinToken, peerId: undefined });
   assert.ok(!thief.ok);
   assert.equal(thief.status, 'UNAUTHENTICATED');
   assert.match(thief.message, /used already/);
 });
 
 test('without a token the proven identity is renewed, and nothing proven gets nothing', async (t) => {
-  const { authority, tokens, late } = await withAuthority(t);
+  const { issuer } = await withAuthority(t);
   const csrDer = createCsr(generateKeyPair());
   const peerId = { trustDomain: 'shop', namespace: 'default', name: 'web' };
-  const renewed = await issueCertificate(authority, tokens, late, { csrDer, joinToken: '', peerId });
+  const renewed = await issueCertificate(issuer, { csrDer, joinToken: '', peerId });
   assert.ok(renewed.ok);
   assert.equal(renewed.certificate.spiffeId, 'spiffe://shop/ns/default/svc/web');
-  const nobody = await issueCertificate(authority, tokens, late, { csrDer, joinToken: '', peerId: undefined });
+  const nobody = await issueCertificate(issuer, { csrDer, joinToken: '', peerId: undefined });
   assert.ok(!nobody.ok);
   assert.equal(nobody.status, 'UNAUTHENTICATED');
-  const control = await issueCertificate(authority, tokens, late, {
+  const control = await issueCertificate(issuer, {
     csrDer,
     joinToken: '',
     peerId: { ...peerId, namespace: 'heddle-system', name: 'control' },
   });
   assert.ok(!control.ok);
   assert.equal(control.status, 'PERMISSION_DENIED');
+});
+
+test('an identity that is denied gets nothing, with a token, a certificate or a late one', async (t) => {
+  const { issuer, tokens, denied } = await withAuthority(t);
+  const joinToken = (await tokens.create({ service: 'orders' })).token;
+  denied.set('orders', 'is denied');
+  const csrDer = createCsr(generateKeyPair());
+  const peerId = { trustDomain: 'shop', namespace: 'default', name: 'orders' };
+  for (const call of [
+    { joinToken, peerId: undefined },
+    { joinToken: '', peerId },
+  ]) {
+    const outcome = await issueCertificate(issuer, { csrDer, ...call });
+    assert.ok(!outcome.ok);
+    assert.deepEqual([outcome.status, outcome.message], ['PERMISSION_DENIED', 'spiffe://shop/ns/default/svc/orders is denied.']);
+  }
+});
+
+test('tokens are listed without their secrets, and can be revoked while they are good', async (t) => {
+  const { tokens, clock } = bench(t);
+  const first = (await tokens.create({ service: 'orders' })).token;
+  clock.advance(1);
+  const second = (await tokens.create({ service: 'web', ttlMs: 5_000 })).token;
+  const listed = await tokens.list();
+  assert.deepEqual(
+    listed.map(({ service, state }) => [service, state]),
+    [
+      ['web', 'good'],
+      ['orders', 'good'],
+    ],
+  );
+  assert.ok(!JSON.stringify(listed).includes(Buffer.from(read(first).secret).toString('base64url')));
+  assert.equal((await tokens.revoke(read(first).id))?.wasGood, true);
+  assert.equal((await tokens.revoke(read(first).id))?.wasGood, false);
+  assert.equal(await tokens.revoke('nobodysToken'), undefined);
+  assert.equal(refusal(await tokens.redeem(first)), 'revoked');
+  assert.ok((await tokens.redeem(second)).ok);
+  assert.equal((await tokens.revoke(read(second).id))?.token.state, 'used');
+});
+
+test('a token of an older root is refused with that as the reason, and one of a root in rotation is good', async (t) => {
+  const { store, clock, tokens } = bench(t);
+  const { token } = await tokens.create({ service: 'orders' });
+  const other = 'N'.repeat(43);
+  const later = (pins: readonly string[]): JoinTokens =>
+    new JoinTokens({ store, trustDomain: 'shop', authority: { pin: other, pins }, clock, random: nodeRandom });
+  const refused = await later([other]).redeem(token);
+  assert.ok(!refused.ok);
+  assert.equal(refused.code, 'old-root');
+  assert.match(refused.reason, /made before this mesh got a new root.*heddle token create --service orders/);
+  assert.deepEqual(
+    (await later([other]).list()).map(({ state }) => state),
+    ['old-root'],
+  );
+  const redeemed = await later([PIN, other]).redeem(token);
+  assert.ok(redeemed.ok && redeemed.pin === PIN);
+});
+
+test('no token is made for an identity that is denied', async (t) => {
+  const { store, clock } = bench(t);
+  const authority = { pin: PIN, pins: [PIN] };
+  const tokens = new JoinTokens({ store, trustDomain: 'shop', authority, denial: () => 'is denied', clock, random: nodeRandom });
+  await assert.rejects(tokens.create({ service: 'orders' }), /default\/orders is denied/);
 });

@@ -3,6 +3,7 @@
 import { formatSpiffeId, lateRenewalStatement, readCertificate, type SpiffeId, SYSTEM_NAMESPACE } from '@heddle/core';
 import type { Clock } from '@heddle/runtime';
 import { isSignature, sha256, verifyLeaf } from '@heddle/runtime/node';
+import type { Authority } from './authority-types.ts';
 
 /** A long weekend, or a week's leave. Longer absences are joined anew. */
 export const LATE_RENEWAL_GRACE_MS = 7 * 24 * 60 * 60_000;
@@ -24,7 +25,8 @@ export interface LateRenewal {
 }
 
 export interface LateRenewalsOptions {
-  readonly rootsPem: string;
+  /** As it is at each request: roots change. */
+  readonly authority: Pick<Authority, 'rootsPem' | 'intermediates'>;
   readonly trustDomain: string;
   /** Default 7 days; 0: never; at most 90 days. */
   readonly graceMs?: number;
@@ -34,7 +36,7 @@ export interface LateRenewalsOptions {
 }
 
 export type LateRenewalVerdict =
-  | { readonly ok: true; readonly identity: SpiffeId; readonly endedMs: number }
+  | { readonly ok: true; readonly identity: SpiffeId; readonly endedMs: number /** Of the ended certificate. */; readonly serial: string }
   | {
       readonly ok: false;
       readonly status: 'UNAUTHENTICATED' | 'PERMISSION_DENIED' | 'RESOURCE_EXHAUSTED';
@@ -62,13 +64,14 @@ export class LateRenewals {
 
   /** Whether the request may be signed, and for whom. What costs nobody's right comes last, so that strangers cannot use up the budget. */
   check({ certificateDer, signature }: LateRenewal, csrDer: Uint8Array): LateRenewalVerdict {
-    const { rootsPem, trustDomain, denial, clock } = this.#options;
+    const { authority, trustDomain, denial, clock } = this.#options;
+    const { rootsPem, intermediates } = authority;
     const refuse = (why: string): LateRenewalVerdict => ({ ok: false, status: 'UNAUTHENTICATED', message: `${why} ${MEND}` });
     const nowMs = clock.wallMs();
     const facts = certificateDer.length > CERTIFICATE_BYTES_MAX ? undefined : read(certificateDer);
     if (facts === undefined) return refuse('The ended certificate cannot be read.');
     // As of its last moment; one that has not ended yet is looked at as of now.
-    const verdict = verifyLeaf({ leaf: certificateDer, rootsPem, nowMs: Math.min(nowMs, facts.notAfterMs), trustDomain });
+    const verdict = verifyLeaf({ leaf: certificateDer, intermediates, rootsPem, nowMs: Math.min(nowMs, facts.notAfterMs), trustDomain });
     if (!verdict.ok) return refuse(`The certificate shown as ended ${verdict.reason}.`);
     const endedAgoMs = nowMs - verdict.notAfterMs;
     const ended = `The certificate of ${verdict.uri} ended at ${new Date(verdict.notAfterMs).toISOString()}`;
@@ -79,10 +82,12 @@ export class LateRenewals {
     const denied = denial(verdict.id);
     if (denied !== undefined)
       return { ok: false, status: 'PERMISSION_DENIED', message: `${formatSpiffeId(verdict.id)} ${denied}. ${MEND}` };
-    return this.#take(Buffer.from(sha256(certificateDer)).toString('base64url'), verdict.id, verdict.notAfterMs);
+    const outcome = this.#take(Buffer.from(sha256(certificateDer)).toString('base64url'), verdict.id);
+    return outcome ?? { ok: true, identity: verdict.id, endedMs: verdict.notAfterMs, serial: facts.serial };
   }
 
-  #take(certificate: string, identity: SpiffeId, endedMs: number): LateRenewalVerdict {
+  /** Undefined: it may. */
+  #take(certificate: string, identity: SpiffeId): LateRenewalVerdict | undefined {
     const nowMs = this.#options.clock.nowMs();
     const exhausted = (message: string): LateRenewalVerdict => ({ ok: false, status: 'RESOURCE_EXHAUSTED', message });
     this.#budget = Math.min(BURST_MAX, this.#budget + ((nowMs - this.#budgetMs) / 1_000) * PER_SECOND_MAX);
@@ -101,7 +106,7 @@ export class LateRenewals {
       );
     use.count += 1;
     this.#budget -= 1;
-    return { ok: true, identity, endedMs };
+    return undefined;
   }
 }
 

@@ -1,11 +1,11 @@
-// The root's key and certificate on disk: created once, read ever after, never replaced silently. The trust domain stands in the
+// A root's key and certificate on disk: created once, read ever after, never replaced silently. The trust domain stands in the
 // certificate (X.509-SVID 3.1), so that a state directory cannot serve another mesh by mistake.
 import { join } from 'node:path';
 import {
   type CertificateFacts,
   certificateTbs,
-  distinguishedName,
   decodePem,
+  distinguishedName,
   encodePem,
   formatTrustDomain,
   parseTrustDomain,
@@ -16,19 +16,23 @@ import {
   certificateMatchesKey,
   createFileAtomic,
   generateKeyPair,
+  isEncryptedKey,
   isSignedBy,
   keyIdentifier,
   type KeyPair,
-  privateDirectory,
-  readKeyPair,
+  readAuthorityKey,
   readTextFile,
   restrictToOwner,
+  writeFileAtomic,
 } from '@heddle/runtime/node';
-import { AuthorityError, type AuthorityOptions, CLOCK_SKEW_MS } from './authority-types.ts';
+import { AuthorityError, type AuthorityOptions, CLOCK_SKEW_MS, unusable } from './authority-types.ts';
+import { encryptPrivateKey } from './encrypted-key.ts';
+import { PASSPHRASE_MEND } from './passphrase.ts';
+import { LocalSigner } from './signer.ts';
 
 /** Ten years; leap days are of no interest here. */
 export const ROOT_TTL_MS = 10 * 365 * 24 * 60 * 60_000;
-/** From then on each start warns: all workloads must be given a new root before. */
+/** From then on each start warns: there is time to replace it without haste. */
 const ROOT_ENDS_SOON_MS = 90 * 24 * 60 * 60_000;
 const SERIAL_BYTES = 16;
 const NAME_PART_MAX = 64;
@@ -36,24 +40,27 @@ const NAME_PART_MAX = 64;
 export interface Root {
   readonly key: KeyPair;
   readonly certificatePem: string;
+  readonly der: Uint8Array;
   readonly facts: CertificateFacts;
   /** What to do when this root can no longer be used. */
   readonly mend: string;
 }
 
-interface Paths {
+export interface RootPaths {
   readonly directory: string;
   readonly key: string;
   readonly certificate: string;
 }
 
-/** Rejects with AuthorityError `UNUSABLE_ROOT`. */
-export async function openRoot(options: AuthorityOptions): Promise<Root> {
-  const directory = join(options.stateDir, 'ca');
-  const paths: Paths = { directory, key: join(directory, 'root.key.pem'), certificate: join(directory, 'root.pem') };
+/** `next`: of the one that a rotation brings. */
+export function rootPaths(stateDir: string, which: 'root' | 'next'): RootPaths {
+  const directory = join(stateDir, 'ca');
+  return { directory, key: join(directory, `${which}.key.pem`), certificate: join(directory, `${which}.pem`) };
+}
+
+/** Reads the root or, where there is none, makes it. Rejects with AuthorityError `UNUSABLE_ROOT`. */
+export async function openRoot(options: AuthorityOptions, paths: RootPaths): Promise<Root> {
   try {
-    await privateDirectory(options.stateDir);
-    await privateDirectory(directory);
     const existing = await readTextFile(paths.certificate);
     const key = await openKey(paths, existing !== undefined, options);
     const certificatePem = existing ?? (await createCertificate(paths, key, options));
@@ -64,14 +71,20 @@ export async function openRoot(options: AuthorityOptions): Promise<Root> {
   }
 }
 
-async function openKey(paths: Paths, certificateExists: boolean, options: AuthorityOptions): Promise<KeyPair> {
+export function signerOf({ key, der, facts, mend }: Root, options: AuthorityOptions): LocalSigner {
+  return new LocalSigner({ key, path: [{ der, facts }], random: options.random, mend });
+}
+
+async function openKey(paths: RootPaths, certificateExists: boolean, options: AuthorityOptions): Promise<KeyPair> {
+  const { keyType, passphrase } = ownSource(options);
   let keyPem = await readTextFile(paths.key);
   if (keyPem === undefined) {
     if (certificateExists)
       throw unusable(
         `${paths.certificate} is there but its key ${paths.key} is missing. Put the key back from a backup. ${startAnew(paths)}`,
       );
-    await createFileAtomic(paths.key, generateKeyPair().keyPem);
+    const plain = generateKeyPair(keyType).keyPem;
+    await createFileAtomic(paths.key, passphrase === undefined ? plain : await encryptPrivateKey(plain, passphrase));
     keyPem = (await readTextFile(paths.key)) ?? ''; // Another process may have been first: what is in the file counts.
   } else if (await restrictToOwner(paths.key)) {
     options.logger.warn(
@@ -79,18 +92,38 @@ async function openKey(paths: Paths, certificateExists: boolean, options: Author
       'the root key could be read by other users of this machine; access has been taken from them, consider the key known to them',
     );
   }
+  if (isEncryptedKey(keyPem) && passphrase === undefined) throw unusable(`${paths.key} is encrypted. ${PASSPHRASE_MEND}`);
+  let key: KeyPair;
   try {
-    return readKeyPair(keyPem);
+    key = readAuthorityKey(keyPem, passphrase);
   } catch (error) {
-    throw unusable(`${paths.key} cannot be used: ${(error as Error).message}. Put it back from a backup. ${startAnew(paths)}`, error);
+    const mend = isEncryptedKey(keyPem) ? PASSPHRASE_MEND : `Put it back from a backup. ${startAnew(paths)}`;
+    throw unusable(`${paths.key} cannot be used: ${(error as Error).message}. ${mend}`, error);
   }
+  if (passphrase !== undefined && !isEncryptedKey(keyPem)) {
+    await writeFileAtomic(paths.key, await encryptPrivateKey(keyPem, passphrase));
+    options.logger.info(
+      { path: paths.key },
+      'the root key has been encrypted with the passphrase; backups of before still hold it in the clear',
+    );
+  }
+  return key;
+}
+
+function ownSource({ source }: AuthorityOptions): Extract<AuthorityOptions['source'], { kind: 'own' }> {
+  return source?.kind === 'own' ? source : { kind: 'own' };
 }
 
 /** Also after a start that was interrupted between the two files: the key counts, and pins of it stay true. */
-async function createCertificate(paths: Paths, key: KeyPair, options: AuthorityOptions): Promise<string> {
+async function createCertificate(paths: RootPaths, key: KeyPair, options: AuthorityOptions): Promise<string> {
   const nowMs = options.clock.wallMs();
-  const subjectDer = distinguishedName({ organization: 'Heddle', commonName: `root of ${options.trustDomain}`.slice(0, NAME_PART_MAX) });
   const subjectKeyId = keyIdentifier(key.spkiDer);
+  // Each root has a name of its own: some verifiers look for issuers by name alone.
+  const generation = Buffer.from(subjectKeyId.subarray(0, 4)).toString('hex');
+  const subjectDer = distinguishedName({
+    organization: 'Heddle',
+    commonName: `root ${generation} of ${options.trustDomain}`.slice(0, NAME_PART_MAX),
+  });
   const tbs = certificateTbs({
     serial: options.random.bytes(SERIAL_BYTES),
     issuerDer: subjectDer,
@@ -102,24 +135,24 @@ async function createCertificate(paths: Paths, key: KeyPair, options: AuthorityO
     names: { uris: [formatTrustDomain(options.trustDomain)] },
     subjectKeyId,
     authorityKeyId: subjectKeyId,
+    signatureAlgorithm: key.algorithm,
   });
-  const pem = encodePem('CERTIFICATE', withSignature(tbs, key.sign(tbs)));
+  const pem = encodePem('CERTIFICATE', withSignature(tbs, key.sign(tbs), key.algorithm));
   const created = await createFileAtomic(paths.certificate, pem, { mode: 0o644 });
-  if (created)
-    options.logger.info({ path: paths.certificate, trustDomain: options.trustDomain }, 'created the root certificate of the mesh');
+  if (created) options.logger.info({ path: paths.certificate, trustDomain: options.trustDomain }, 'created a root certificate of the mesh');
   return created ? pem : ((await readTextFile(paths.certificate)) ?? pem);
 }
 
-function checkRoot(paths: Paths, key: KeyPair, certificatePem: string, options: AuthorityOptions): Root {
-  const der = decodePem('CERTIFICATE', certificatePem);
-  if (der.length !== 1)
-    throw unusable(`${paths.certificate} holds ${der.length} certificates instead of one. Put it back from a backup. ${fromKey(paths)}`);
-  const facts = readFacts(paths, der[0] as Uint8Array);
-  if (!certificateMatchesKey(der[0] as Uint8Array, key.spkiDer)) {
+function checkRoot(paths: RootPaths, key: KeyPair, certificatePem: string, options: AuthorityOptions): Root {
+  const ders = decodePem('CERTIFICATE', certificatePem);
+  const der = ders[0];
+  if (der === undefined || ders.length !== 1)
+    throw unusable(`${paths.certificate} holds ${ders.length} certificates instead of one. Put it back from a backup. ${fromKey(paths)}`);
+  const facts = readFacts(paths, der);
+  if (!certificateMatchesKey(der, key.spkiDer)) {
     throw unusable(`${paths.certificate} and ${paths.key} do not belong together. Put both back from one backup. ${startAnew(paths)}`);
   }
-  if (!facts.isAuthority || !isSignedBy(der[0] as Uint8Array, key))
-    throw unusable(`${paths.certificate} is not a root certificate. ${fromKey(paths)}`);
+  if (!facts.isAuthority || !isSignedBy(der, key)) throw unusable(`${paths.certificate} is not a root certificate. ${fromKey(paths)}`);
   const trustDomain = facts.uris.length === 1 ? parseTrustDomain(facts.uris[0] as string) : undefined;
   if (trustDomain !== options.trustDomain) {
     throw unusable(
@@ -135,14 +168,11 @@ function checkRoot(paths: Paths, key: KeyPair, certificatePem: string, options: 
     );
   }
   if (nowMs >= facts.notAfterMs - ROOT_ENDS_SOON_MS)
-    options.logger.warn(
-      { path: paths.certificate, endsAt: endIso },
-      'the root certificate ends soon; workloads must join a new root before',
-    );
-  return { key, certificatePem: encodePem('CERTIFICATE', der[0] as Uint8Array), facts, mend: startAnew(paths) };
+    options.logger.warn({ path: paths.certificate, endsAt: endIso }, 'the root certificate ends soon; replace it with `heddle ca rotate`');
+  return { key, certificatePem: encodePem('CERTIFICATE', der), der, facts, mend: startAnew(paths) };
 }
 
-function readFacts(paths: Paths, der: Uint8Array): CertificateFacts {
+function readFacts(paths: RootPaths, der: Uint8Array): CertificateFacts {
   try {
     return readCertificate(der);
   } catch (error) {
@@ -150,14 +180,10 @@ function readFacts(paths: Paths, der: Uint8Array): CertificateFacts {
   }
 }
 
-function startAnew(paths: Paths): string {
+function startAnew(paths: RootPaths): string {
   return `To begin with a new root, move ${paths.directory} away and start again; then every workload must join anew.`;
 }
 
-function fromKey(paths: Paths): string {
+function fromKey(paths: RootPaths): string {
   return `Or remove this one file: the certificate is made anew from ${paths.key}, and workloads need not join again.`;
-}
-
-function unusable(message: string, cause?: unknown): AuthorityError {
-  return new AuthorityError('UNUSABLE_ROOT', message, cause);
 }

@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { ANY_REQUEST, DEFAULT_RETRY_BUDGET, NO_BREAKER, SINGLE_BALANCE, compileRoutes, forwardTo, parseSpiffeId } from '@heddle/core';
+import {
+  ANY_REQUEST,
+  DEFAULT_RETRY_BUDGET,
+  DEFAULT_SECURITY,
+  NO_BREAKER,
+  SINGLE_BALANCE,
+  compileRoutes,
+  forwardTo,
+  parseSpiffeId,
+} from '@heddle/core';
 import type { EgressHost, Instance, PublishedResource, Route, Service, TrafficRule } from '@heddle/core';
 import { SERVICES, instance, registration, service, silent } from '../testing/mesh.ts';
 import { ManualClock } from '../testing/clock.ts';
@@ -326,7 +335,13 @@ describe('compiler', () => {
 
   test('a mesh without services still has its proxy route and its roots', async () => {
     const compiler = new Compiler({
-      source: { snapshot: () => ({ revision: 0, services: new Map() }), service: () => undefined, instancesOfNode: () => [], egress: [] },
+      source: {
+        snapshot: () => ({ revision: 0, services: new Map() }),
+        service: () => undefined,
+        instancesOfNode: () => [],
+        egress: [],
+        security: DEFAULT_SECURITY,
+      },
       trustDomain: 't',
       rootsPem: 'pem',
     });

@@ -1,7 +1,7 @@
 // The registry as resources for data planes, kept up to date change by change: only what a change touches is computed anew,
 // and what comes out equal keeps its identity, so that it is neither encoded nor sent again.
 import { isDeepStrictEqual } from 'node:util';
-import { TRUST_BUNDLE, WORKLOAD_CERTIFICATE, resourceName, serviceKey } from '@heddle/core';
+import { EGRESS_NAMESPACE, TRUST_BUNDLE, WORKLOAD_CERTIFICATE, resourceName, serviceKey } from '@heddle/core';
 import type {
   ClientListener,
   DataPlaneFlavour,
@@ -12,6 +12,7 @@ import type {
   ResourceKind,
   ResourceTypes,
   Route,
+  SecurityConfig,
   ServerNameRoute,
   Service,
   ServiceRef,
@@ -27,6 +28,8 @@ import type { Labels, Subsets } from './labels.ts';
 import { outboundName } from './names.ts';
 import { compileRequestRoutes } from './request-routes.ts';
 import { compileCluster, compileEndpoints, compileMeshRoute, compileServerNames, compileServiceRoute } from './service-resources.ts';
+import { SecurityCompiler } from './service-security.ts';
+import type { CallerSide } from './service-security.ts';
 
 type CompiledTypes = Omit<PublishedTypes, 'listener'> & Pick<ResourceTypes, 'listener'>;
 export type ResourceMaps = { readonly [K in ResourceKind]: ReadonlyMap<string, CompiledTypes[K]> };
@@ -38,6 +41,7 @@ export interface CompilerSource {
   service(key: string): ServiceView | undefined;
   instancesOfNode(node: string): readonly Instance[];
   readonly egress: readonly EgressHost[];
+  readonly security: SecurityConfig;
 }
 
 export interface CompilerOptions {
@@ -85,6 +89,10 @@ const WHOLE: Labels = {};
 export class Compiler {
   readonly #source: CompilerSource;
   readonly #trustDomain: string;
+  #rootsPem: string;
+  /** Besides those of the mesh file. */
+  #denied: readonly string[] = [];
+  readonly #security: SecurityCompiler;
   readonly #shared: MutableMaps = emptyMaps();
   readonly #services = new Map<string, Service>();
   /** What the rules of all services name. */
@@ -103,8 +111,10 @@ export class Compiler {
   constructor(options: CompilerOptions) {
     this.#source = options.source;
     this.#trustDomain = options.trustDomain;
-    this.#shared.secret.set(TRUST_BUNDLE, { name: TRUST_BUNDLE, rootsPem: options.rootsPem });
-    this.apply({ revision: 0, services: new Set(this.#source.snapshot().services.keys()), nodes: new Set(), egress: true });
+    this.#rootsPem = options.rootsPem;
+    this.#security = new SecurityCompiler(options.trustDomain);
+    const services = new Set(this.#source.snapshot().services.keys());
+    this.apply({ revision: 0, services, nodes: new Set(), egress: true, security: true });
   }
 
   /** The same for everybody. Live: read it in one go. */
@@ -115,6 +125,15 @@ export class Compiler {
   /** For gRPC clients alone, by name. Replaced when it changes. */
   get clientListeners(): ReadonlyMap<string, ClientListener> {
     return this.#clientListeners;
+  }
+
+  /** The roots that data planes trust, and identities that they refuse besides those of the mesh file. */
+  setTrust(rootsPem: string, denied: readonly string[]): CompiledChange {
+    this.#rootsPem = rootsPem;
+    this.#denied = denied;
+    const changed = new Map<ResourceKind, Set<string>>();
+    const isDeniedAnew = this.#compileTrust(changed);
+    return { shared: changed, clientListeners: NONE, nodes: isDeniedAnew ? 'all' : NONE };
   }
 
   apply(change: RegistryChange): CompiledChange {
@@ -129,7 +148,10 @@ export class Compiler {
       else this.#services.set(key, view.service);
       this.#noteNodes(key, view, nodes);
     }
+    const secured = declared.size === 0 && !change.security ? NONE : this.#secureAnew(declared, nodes);
+    const isDeniedAnew = change.security && this.#compileTrust(changed);
     const parted = declared.size === 0 ? NONE : this.#partAnew();
+    for (const key of secured) if (!declared.has(key)) this.#compileClusters(key, this.#services.get(key), changed);
     for (const key of new Set([...change.services, ...parted])) {
       const view = this.#source.service(key);
       this.#forget(key, view);
@@ -138,12 +160,12 @@ export class Compiler {
       for (const labels of this.#parts.get(key)?.values() ?? []) this.#put('endpoints', compileEndpoints(view, labels), changed);
     }
     if (change.egress) this.#compileEgress(changed);
-    if (declared.size > 0 || change.egress) this.#compileRoutes(declared, changed);
-    if (declared.size === 0) return { shared: changed, clientListeners: NONE, nodes };
+    if (declared.size > 0 || change.egress || change.security) this.#compileRoutes(declared, secured, changed);
+    if (declared.size === 0) return { shared: changed, clientListeners: NONE, nodes: isDeniedAnew ? 'all' : nodes };
     const serverNames = compileServerNames(this.#services.values());
     const isSame = isDeepStrictEqual(serverNames, this.#serverNames);
     if (!isSame) this.#serverNames = serverNames;
-    return { shared: changed, clientListeners: this.#compileClientListeners(), nodes: isSame ? nodes : 'all' };
+    return { shared: changed, clientListeners: this.#compileClientListeners(), nodes: isSame && !isDeniedAnew ? nodes : 'all' };
   }
 
   /** Data planes that host the service or have a port for it. */
@@ -152,6 +174,21 @@ export class Compiler {
     for (const { node } of this.#compiled.get(key)?.values() ?? []) nodes.add(node);
     for (const node of this.#callers.get(key) ?? []) nodes.add(node);
     this.#callers.delete(key);
+  }
+
+  /** The keys of services whose security is not what it was; the data planes that host them are noted. */
+  #secureAnew(declared: ReadonlySet<string>, nodes: Set<string>): ReadonlySet<string> {
+    const secured = this.#security.apply(this.#source.security, this.#services, declared);
+    for (const key of secured) for (const { node } of this.#source.service(key)?.instances ?? []) nodes.add(node);
+    return secured;
+  }
+
+  /** Whether others are denied than before: foreign data planes hear of that in resources of their own. */
+  #compileTrust(changed: Map<ResourceKind, Set<string>>): boolean {
+    const before = this.#shared.secret.get(TRUST_BUNDLE);
+    const denied = [...new Set([...this.#source.security.denied, ...this.#denied])].sort();
+    this.#put('secret', { name: TRUST_BUNDLE, rootsPem: this.#rootsPem, ...(denied.length > 0 && { denied }) }, changed);
+    return before !== undefined && 'rootsPem' in before && (before.denied ?? []).join() !== denied.join();
   }
 
   /** What one data plane gets besides the shared resources. */
@@ -205,7 +242,7 @@ export class Compiler {
     const parts = new Map<string, Labels>();
     if (service !== undefined) {
       for (const labels of [WHOLE, ...(this.#subsets.get(key)?.values() ?? [])]) {
-        const cluster = compileCluster(service, this.#trustDomain, labels);
+        const cluster = compileCluster(service, this.#trustDomain, labels, this.#security.of(service));
         parts.set(cluster.name, labels);
         this.#put('cluster', cluster, changed);
       }
@@ -220,7 +257,7 @@ export class Compiler {
   }
 
   /** Those of services to which the rules of a changed one lead, or that lead to one, are made anew; what comes out equal stays. */
-  #compileRoutes(declared: ReadonlySet<string>, changed: Map<ResourceKind, Set<string>>): void {
+  #compileRoutes(declared: ReadonlySet<string>, secured: ReadonlySet<string>, changed: Map<ResourceKind, Set<string>>): void {
     for (const key of declared) {
       if (this.#services.has(key)) continue;
       this.#routes.delete(key);
@@ -228,18 +265,28 @@ export class Compiler {
       this.#remove('route', outboundName({ namespace, name }), changed);
     }
     for (const service of this.#services.values()) {
-      const known = this.#routes.get(serviceKey(service));
+      const key = serviceKey(service);
+      const known = this.#routes.get(key);
       const routes = this.#requestRoutes(service);
-      if (routes === known?.routes && !declared.has(serviceKey(service))) continue;
-      const config = compileServiceRoute(service, routes);
+      if (routes === known?.routes && !declared.has(key) && !secured.has(key)) continue;
+      const config = compileServiceRoute(service, routes, this.#callerSide(service));
       if (config === undefined) this.#remove('route', outboundName(service), changed);
       else this.#put('route', config, changed);
     }
     this.#put(
       'route',
-      compileMeshRoute(this.#services.values(), (service) => this.#requestRoutes(service), this.#egress),
+      compileMeshRoute(
+        this.#services.values(),
+        (service) => this.#requestRoutes(service),
+        this.#egress,
+        (called) => this.#callerSide(called),
+      ),
       changed,
     );
+  }
+
+  #callerSide(called: ServiceRef): CallerSide {
+    return called.namespace === EGRESS_NAMESPACE ? this.#security.ofEgress(called) : this.#security.of(called).outbound;
   }
 
   #requestRoutes(service: Service): readonly Route[] {
@@ -267,10 +314,12 @@ export class Compiler {
     this.#compiled.set(key, ofService);
     const targets = instance.outbounds.map((outbound) => this.#services.get(serviceKey(outbound.service)));
     // All that the result depends on. The registry keeps these objects while only health changes.
-    const from = [service, instance.node, instance.inbound, instance.application, instance.outbounds, ...targets];
+    const security = this.#security.of(service);
+    const from = [service, security, instance.node, instance.inbound, instance.application, instance.outbounds, ...targets];
     const known = ofService.get(instance.id);
     if (known !== undefined && isSameList(known.from, from)) return known.result;
-    const result = compileInstance(instance, service, (ref) => this.#services.get(serviceKey(ref)), this.#trustDomain);
+    const find = (ref: ServiceRef): Service | undefined => this.#services.get(serviceKey(ref));
+    const result = compileInstance(instance, service, find, this.#trustDomain, security);
     ofService.set(instance.id, { node: instance.node, from, result });
     for (const { service: target } of instance.outbounds) this.#noteCaller(serviceKey(target), instance.node);
     return result;

@@ -10,8 +10,14 @@ import {
   SYSTEM_ROOTS,
   forwardTo,
 } from '@heddle/core';
-import type { Cluster, EgressHost, Route, VirtualHost } from '@heddle/core';
+import type { Cluster, EgressHost, Route, ServiceRef, VirtualHost } from '@heddle/core';
 import { DEFAULT_ROUTE, TUNNEL_ROUTE } from './names.ts';
+import type { CallerSide } from './service-security.ts';
+
+/** How the host is named where services are. */
+export function egressRef(egress: EgressHost): ServiceRef {
+  return { namespace: EGRESS_NAMESPACE, name: authorityOf(egress) };
+}
 
 /** Name of the cluster and of the virtual host. */
 export function egressName(egress: EgressHost): string {
@@ -22,19 +28,26 @@ export function compileEgressCluster(egress: EgressHost): Cluster {
   const host = egress.host.toLowerCase();
   return {
     name: egressName(egress),
-    service: { namespace: EGRESS_NAMESPACE, name: authorityOf(egress) },
+    service: egressRef(egress),
     endpoints: { kind: 'dns', host, port: egress.port },
     balance: SINGLE_BALANCE,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
     breaker: NO_BREAKER,
     retryBudget: DEFAULT_RETRY_BUDGET,
     http: 'http1',
-    ...(egress.protocol === 'https' ? { tls: { trustBundleName: SYSTEM_ROOTS, peerIds: [], serverName: host, alpn: [ALPN_HTTP1] } } : {}),
+    // Servers outside are of all ages (RFC 9325 §3.1.1: at least TLS 1.2).
+    ...(egress.protocol === 'https' && {
+      tls: { trustBundleName: SYSTEM_ROOTS, peerIds: [], serverName: host, alpn: [ALPN_HTTP1], minVersion: '1.2' },
+    }),
   };
 }
 
 /** Domains that are in `taken` already are left out, and hosts of which none is left. */
-export function compileEgressHosts(egress: readonly EgressHost[], taken: ReadonlySet<string>): VirtualHost[] {
+export function compileEgressHosts(
+  egress: readonly EgressHost[],
+  taken: ReadonlySet<string>,
+  callersOf: (called: ServiceRef) => CallerSide = () => ({}),
+): VirtualHost[] {
   const all = new Set(taken);
   for (const domain of taken) all.add(twinOf(domain));
   const hosts: VirtualHost[] = [];
@@ -42,7 +55,7 @@ export function compileEgressHosts(egress: readonly EgressHost[], taken: Readonl
     const domains = domainsOf(one).filter((domain) => !all.has(domain));
     if (domains.length === 0) continue;
     for (const domain of domains) all.add(domain).add(twinOf(domain));
-    hosts.push({ name: egressName(one), domains, routes: [routeOf(one)] });
+    hosts.push({ name: egressName(one), domains, routes: [routeOf(one)], ...callersOf(egressRef(one)) });
   }
   return hosts.sort((a, b) => (a.name < b.name ? -1 : 1));
 }

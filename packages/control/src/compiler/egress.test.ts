@@ -24,7 +24,7 @@ test('clusters are looked up by name; to https hosts with TLS against the roots 
         'api.example.com:443',
         { kind: 'dns', host: 'api.example.com', port: 443 },
         'http1',
-        { trustBundleName: 'system-roots', peerIds: [], serverName: 'api.example.com', alpn: ['http/1.1'] },
+        { trustBundleName: 'system-roots', peerIds: [], serverName: 'api.example.com', alpn: ['http/1.1'], minVersion: '1.2' },
       ],
       ['egress/api.example.com:80', 'api.example.com:80', { kind: 'dns', host: 'api.example.com', port: 80 }, 'http1', undefined],
       ['egress/db.example.com:5432', 'db.example.com:5432', { kind: 'dns', host: 'db.example.com', port: 5_432 }, 'http1', undefined],

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { TYPE_URLS, decodeResource, encodeFor } from '@heddle/api';
 import type { DataPlaneFlavour, PublishedResource, ResourceKind } from '@heddle/core';
 import { instance, service } from '../testing/mesh.ts';
-import { EGRESS, FULL_SERVICE } from '../testing/policies.ts';
+import { EGRESS, FULL_SECURITY, FULL_SERVICE } from '../testing/policies.ts';
 import { Compiler } from './compiler.ts';
 
 const ROOTS = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
@@ -23,6 +23,7 @@ function compileAll(flavour: DataPlaneFlavour): [ResourceKind, string, Published
       service: (key) => views.get(key),
       instancesOfNode: () => [...views.values()].flatMap(({ instances }) => instances),
       egress: EGRESS,
+      security: FULL_SECURITY,
     },
     trustDomain: 'shop.test',
     rootsPem: ROOTS,

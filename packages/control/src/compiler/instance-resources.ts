@@ -3,6 +3,7 @@
 import { ANY_REQUEST, LOCAL_RETRY_BUDGET, NO_BREAKER, SINGLE_BALANCE, TRUST_BUNDLE, WORKLOAD_CERTIFICATE, forwardTo } from '@heddle/core';
 import type {
   Cluster,
+  DownstreamTls,
   HttpFilter,
   Instance,
   Listener,
@@ -27,6 +28,8 @@ import {
 } from './names.ts';
 import { carriesBytes, carriesHttp } from './protocols.ts';
 import { tunnelFilter } from './service-resources.ts';
+import { DEFAULT_SERVICE_SECURITY } from './service-security.ts';
+import type { ServiceSecurity } from './service-security.ts';
 
 export interface InstanceResources {
   readonly listeners: readonly Listener[];
@@ -40,6 +43,7 @@ export function compileInstance(
   service: Service,
   target: (ref: ServiceRef) => Service | undefined,
   trustDomain: string,
+  security: ServiceSecurity = DEFAULT_SERVICE_SECURITY,
 ): InstanceResources {
   const workload = instanceName(instance);
   const inbound: Listener = {
@@ -47,14 +51,15 @@ export function compileInstance(
     direction: 'inbound',
     ...instance.inbound,
     workload,
-    tls: { certificateName: WORKLOAD_CERTIFICATE, trustBundleName: TRUST_BUNDLE, trustDomain },
+    ...(security.mtls !== 'off' && { tls: inboundTls(trustDomain, security) }),
     filter: { kind: 'http', routeConfigName: inboundName(instance), useRemoteAddress: true },
   };
   const outbounds = instance.outbounds.flatMap(({ service: ref, listen }): Listener[] => {
     const called = target(ref);
     return called === undefined ? [] : [outboundListener(instance, called, listen)];
   });
-  return { listeners: [inbound, ...outbounds], routes: [inboundRoute(instance, service)], clusters: [localCluster(instance, service)] };
+  const route = inboundRoute(instance, service, security);
+  return { listeners: [inbound, ...outbounds], routes: [route], clusters: [localCluster(instance, service)] };
 }
 
 /** `serverNames` as `compileServerNames` gives them. */
@@ -66,6 +71,16 @@ export function compileProxyListener(listen: SocketAddress, serverNames: readonl
     port: listen.port,
     ...(serverNames.length > 0 && { serverNames }),
     filter: { kind: 'http', routeConfigName: MESH_ROUTE },
+  };
+}
+
+function inboundTls(trustDomain: string, { mtls, minVersion }: ServiceSecurity): DownstreamTls {
+  return {
+    certificateName: WORKLOAD_CERTIFICATE,
+    trustBundleName: TRUST_BUNDLE,
+    trustDomain,
+    ...(mtls === 'permissive' && { plaintext: true }),
+    ...(minVersion !== undefined && { minVersion }),
   };
 }
 
@@ -86,7 +101,7 @@ function outboundFilter(called: Service): HttpFilter | TcpFilter {
 }
 
 /** Limits that hold only for some requests say so themselves, so that those which overlap all count. */
-function inboundRoute(instance: Instance, service: Service): RouteConfig {
+function inboundRoute(instance: Instance, service: Service, security: ServiceSecurity): RouteConfig {
   const name = inboundName(instance);
   const cluster = localName(instance);
   const { rateLimits, idleTimeoutMs } = service;
@@ -98,7 +113,7 @@ function inboundRoute(instance: Instance, service: Service): RouteConfig {
     ...(rateLimits.length > 0 && { rateLimits }),
   };
   const routes = [...(carriesBytes(service) ? [tunnel] : []), ...(carriesHttp(service) ? [requests] : [])];
-  return { name, virtualHosts: [{ name, domains: ['*'], routes }] };
+  return { name, virtualHosts: [{ name, domains: ['*'], routes, ...security.inbound }] };
 }
 
 /** The one instance: what callers do to choose among several, to leave some out or to repeat has no place here. */

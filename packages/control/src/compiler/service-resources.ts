@@ -21,6 +21,7 @@ import type {
   RouteConfig,
   ServerNameRoute,
   Service,
+  ServiceRef,
   TcpFilter,
   VirtualHost,
 } from '@heddle/core';
@@ -28,6 +29,8 @@ import type { ServiceView } from '../registry/view.ts';
 import { compileEgressHosts } from './egress-resources.ts';
 import { hasLabels } from './labels.ts';
 import type { Labels } from './labels.ts';
+import { DEFAULT_SERVICE_SECURITY } from './service-security.ts';
+import type { CallerSide, ServiceSecurity } from './service-security.ts';
 import { MESH_ROUTE, TUNNEL_ROUTE, outboundName } from './names.ts';
 import { carriesBytes, carriesHttp } from './protocols.ts';
 
@@ -40,7 +43,12 @@ const ENDPOINT_HEALTH: Readonly<Record<InstanceHealth, Endpoint['health']>> = {
 };
 
 /** `labels`: of the instances that have all of these alone. */
-export function compileCluster(service: Service, trustDomain: string, labels: Labels = {}): Cluster {
+export function compileCluster(
+  service: Service,
+  trustDomain: string,
+  labels: Labels = {},
+  { mtls, minVersion }: ServiceSecurity = DEFAULT_SERVICE_SECURITY,
+): Cluster {
   const { balance, connectTimeoutMs, breaker, retryBudget, adaptiveConcurrency, outlier, session } = service;
   return {
     name: outboundName(service, labels),
@@ -54,12 +62,17 @@ export function compileCluster(service: Service, trustDomain: string, labels: La
     ...(outlier === undefined ? {} : { outlier }),
     ...(session === undefined ? {} : { session }),
     http: 'http2',
-    tls: {
-      certificateName: WORKLOAD_CERTIFICATE,
-      trustBundleName: TRUST_BUNDLE,
-      peerIds: [formatSpiffeId({ trustDomain, namespace: service.namespace, name: service.name })],
-      alpn: [ALPN_HTTP2],
-    },
+    ...(mtls === 'off'
+      ? { plainPeers: true }
+      : {
+          tls: {
+            certificateName: WORKLOAD_CERTIFICATE,
+            trustBundleName: TRUST_BUNDLE,
+            peerIds: [formatSpiffeId({ trustDomain, namespace: service.namespace, name: service.name })],
+            alpn: [ALPN_HTTP2],
+            ...(minVersion !== undefined && { minVersion }),
+          },
+        }),
   };
 }
 
@@ -103,20 +116,21 @@ function byLocality(instances: readonly Instance[]): readonly Instance[] {
 }
 
 /** The routes of a local port that leads to this service alone. Undefined for services that carry bytes only. */
-export function compileServiceRoute(service: Service, routes: readonly Route[]): RouteConfig | undefined {
+export function compileServiceRoute(service: Service, routes: readonly Route[], callers: CallerSide = {}): RouteConfig | undefined {
   if (!carriesHttp(service)) return undefined;
   const name = outboundName(service);
-  return { name, virtualHosts: [{ name, domains: ['*'], routes }] };
+  return { name, virtualHosts: [{ name, domains: ['*'], routes, ...callers }] };
 }
 
 /**
  * The routes of the shared HTTP proxy: requests by their authority, `CONNECT host:port` to the services that carry bytes, and hosts outside the
- * mesh. `routesOf`: as `compileRequestRoutes` gives them.
+ * mesh. `routesOf`: as `compileRequestRoutes` gives them. `callersOf`: what callers of the service or host are told.
  */
 export function compileMeshRoute(
   services: Iterable<Service>,
   routesOf: (service: Service) => readonly Route[],
   egress: readonly EgressHost[] = [],
+  callersOf: (called: ServiceRef) => CallerSide = () => ({}),
 ): RouteConfig {
   const virtualHosts: VirtualHost[] = [];
   for (const [service, hosts] of hostnamesOf(services)) {
@@ -125,10 +139,10 @@ export function compileMeshRoute(
     // Programs that look names up before they ask a proxy name the address; `heddle capture` learns it from here.
     const names = service.virtualAddress === undefined ? hosts : [...hosts, service.virtualAddress];
     const domains = names.flatMap((host) => (carriesHttp(service) ? [host, `${host}:${service.port}`] : [`${host}:${service.port}`]));
-    virtualHosts.push({ name: outboundName(service), domains, routes });
+    virtualHosts.push({ name: outboundName(service), domains, routes, ...callersOf(service) });
   }
   const taken = new Set(virtualHosts.flatMap(({ domains }) => domains));
-  return { name: MESH_ROUTE, virtualHosts: [...virtualHosts, ...compileEgressHosts(egress, taken)] };
+  return { name: MESH_ROUTE, virtualHosts: [...virtualHosts, ...compileEgressHosts(egress, taken, callersOf)] };
 }
 
 /** TLS connections to the shared proxy that pass through by the name in their ClientHello. */

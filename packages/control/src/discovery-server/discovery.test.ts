@@ -210,7 +210,7 @@ describe('callers that are wrong', () => {
       [() => admin.register().send({ instance: instanceMessage('ordres', 1) }), status.NOT_FOUND, /default\/ordres is not declared/],
       [() => orders.call(DISCOVERY, 'GetService', { name: 'no/name' }), status.INVALID_ARGUMENT, /is not a name/],
       [() => orders.call(DISCOVERY, 'ListServices', { namespace: '*' }), status.INVALID_ARGUMENT, /namespace/],
-      [() => orders.call(ADMIN, 'ListEvents'), status.PERMISSION_DENIED, /only the operator/],
+      [() => orders.call(ADMIN, 'ListEvents'), status.PERMISSION_DENIED, /only whoever administers the mesh/],
       [() => new TestClient(control).call(DISCOVERY, 'ListServices'), status.UNAUTHENTICATED, /client certificate/],
     ];
     for (const [call, code, words] of cases) {

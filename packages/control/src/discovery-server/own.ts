@@ -1,7 +1,8 @@
-// A workload acts for its own service only; the operator for all.
+// A workload acts for its own service only; editors and the operator for all.
 import { status } from '@grpc/grpc-js';
 import { serviceKey } from '@heddle/core';
 import type { ServiceRef } from '@heddle/core';
+import { hasRole } from '../server/caller.ts';
 import type { Caller } from '../server/caller.ts';
 import { CallError } from '../server/status.ts';
 
@@ -13,6 +14,6 @@ export function requireOwn(caller: Caller, service: ServiceRef, action: string):
 }
 
 export function isOwn(caller: Caller, service: ServiceRef): boolean {
-  if (caller.kind === 'operator') return true;
+  if (hasRole(caller, 'editor')) return true;
   return caller.kind === 'workload' && caller.id.namespace === service.namespace && caller.id.name === service.name;
 }

@@ -5,10 +5,12 @@ import { status } from '@grpc/grpc-js';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { discovery } from '@heddle/api';
 import type { Clock, Logger } from '@heddle/runtime';
+import { changeInstance } from '../admin/instance-changes.ts';
+import type { ChangeDesk } from '../admin/instance-changes.ts';
+import type { Doer } from '../audit/entry.ts';
 import type { DrainDesk } from '../drain/desk.ts';
 import type { HealthReport } from '../registry/records.ts';
 import type { Lease } from '../registry/lease.ts';
-import type { Registry } from '../registry/registry.ts';
 import type { Caller } from '../server/caller.ts';
 import { logRefusal } from '../server/handlers.ts';
 import type { OpenStreams } from '../server/handlers.ts';
@@ -18,8 +20,7 @@ import { RegisterDrain } from './register-drain.ts';
 
 type Call = ServerDuplexStream<discovery.RegisterRequest, discovery.RegisterResponse>;
 
-export interface RegisterOptions {
-  readonly registry: Registry;
+export interface RegisterOptions extends ChangeDesk {
   readonly drains: DrainDesk;
   readonly streams: OpenStreams;
   readonly clock: Clock;
@@ -31,7 +32,7 @@ const MESSAGES_PER_SECOND = 20;
 /** What may come at once: a program that stood still catches up. */
 const MESSAGES_BURST = 200;
 
-export async function serveRegister(call: Call, caller: Caller, options: RegisterOptions): Promise<void> {
+export async function serveRegister(call: Call, by: Doer & { readonly caller: Caller }, options: RegisterOptions): Promise<void> {
   const { registry, drains, streams, clock, logger } = options;
   let over = false;
   let lease: Lease | undefined;
@@ -64,7 +65,7 @@ export async function serveRegister(call: Call, caller: Caller, options: Registe
       pace.take();
       let revision: number;
       if (lease === undefined) {
-        lease = await register(request, caller, registry);
+        lease = await register(request, by, options);
         ({ revision } = lease);
       } else {
         revision = await registry.heartbeat(lease, reportOf(request), request.expected?.value);
@@ -84,10 +85,12 @@ export async function serveRegister(call: Call, caller: Caller, options: Registe
   }
 }
 
-async function register(request: discovery.RegisterRequest, caller: Caller, registry: Registry): Promise<Lease> {
+async function register(request: discovery.RegisterRequest, by: Doer & { readonly caller: Caller }, desk: ChangeDesk): Promise<Lease> {
   const { health: _ignored, healthReason: _too, revision: _also, ...registration } = discovery.instanceFromMessage(request.instance);
-  requireOwn(caller, registration.service, 'register');
-  return await registry.register(registration, request.leaseTtlMs, reportOf(request), request.expected?.value);
+  requireOwn(by.caller, registration.service, 'register');
+  return await changeInstance(desk, by, 'register-instance', registration, () =>
+    desk.registry.register(registration, request.leaseTtlMs, reportOf(request), request.expected?.value),
+  );
 }
 
 function reportOf(request: discovery.RegisterRequest): HealthReport | undefined {

@@ -4,10 +4,13 @@ import type { Server } from '@grpc/grpc-js';
 import { discovery, example } from '@heddle/api';
 import { serviceKey } from '@heddle/core';
 import type { Clock, Logger } from '@heddle/runtime';
+import { changeInstance } from '../admin/instance-changes.ts';
+import type { ChangeDesk } from '../admin/instance-changes.ts';
+import type { Doer } from '../audit/entry.ts';
 import type { InstanceRef } from '../registry/keys.ts';
 import type { DrainDesk } from '../drain/desk.ts';
 import type { Registry } from '../registry/registry.ts';
-import { callerOf } from '../server/access.ts';
+import { doerOf } from '../server/access.ts';
 import type { Caller } from '../server/caller.ts';
 import { unary } from '../server/handlers.ts';
 import type { OpenStreams } from '../server/handlers.ts';
@@ -17,8 +20,7 @@ import { requireOwn } from './own.ts';
 import { serveRegister } from './register.ts';
 import { watchServices } from './watch.ts';
 
-export interface DiscoveryServerOptions {
-  readonly registry: Registry;
+export interface DiscoveryServerOptions extends ChangeDesk {
   readonly drains: DrainDesk;
   readonly streams: OpenStreams;
   readonly clock: Clock;
@@ -34,13 +36,14 @@ export function addDiscoveryServices(server: Server, options: DiscoveryServerOpt
     }),
     getService: unary(logger, (request: discovery.GetServiceRequest) => getService(request, registry)),
     watch: (call) => watchServices(call, registry, streams, logger),
-    register: (call) => void serveRegister(call, callerOf(call.metadata), options),
-    deregister: unary(logger, async (request: discovery.DeregisterRequest, caller) => {
+    register: (call) => void serveRegister(call, doerOf(call.metadata), options),
+    deregister: unary(logger, async (request: discovery.DeregisterRequest, caller, by) => {
       const ref = instanceRef(request);
       requireOwn(caller, ref.service, 'deregister');
-      return { existed: await registry.deregister(ref, request.expected?.value) };
+      const deregister = () => registry.deregister(ref, request.expected?.value);
+      return { existed: await changeInstance(options, by, 'deregister-instance', ref, deregister) };
     }),
-    reportHealth: unary(logger, (request: discovery.ReportHealthRequest, caller) => reportHealth(request, caller, registry)),
+    reportHealth: unary(logger, (request: discovery.ReportHealthRequest, caller, by) => reportHealth(request, caller, by, options)),
   };
   server.addService(discovery.DiscoveryService, handlers);
   const small: example.DiscoveryServer = { listServices: unary(logger, () => ({ services: listAddresses(registry.snapshot()) })) };
@@ -57,15 +60,19 @@ function getService(request: discovery.GetServiceRequest, registry: Registry): d
 async function reportHealth(
   request: discovery.ReportHealthRequest,
   caller: Caller,
-  registry: Registry,
+  by: Doer,
+  desk: ChangeDesk,
 ): Promise<discovery.ReportHealthResponse> {
   const ref = instanceRef(request);
   requireOwn(caller, ref.service, 'report on');
   const health = discovery.healthFromMessage(request.health);
   if (health !== 'healthy' && health !== 'unhealthy')
     throw new CallError(status.INVALID_ARGUMENT, 'health: must be HEALTH_HEALTHY or HEALTH_UNHEALTHY');
+  const { registry } = desk;
   const detector = caller.kind === 'anonymous' ? 'nobody' : caller.uri;
-  await registry.reportHealth(ref, detector, { health, reason: request.reason }, request.expected?.value);
+  await changeInstance(desk, by, 'report-health', ref, () =>
+    registry.reportHealth(ref, detector, { health, reason: request.reason }, request.expected?.value),
+  );
   return { instanceRevision: registry.instance(ref)?.revision ?? 0 };
 }
 

@@ -15,6 +15,6 @@ export interface DrainStream {
 }
 
 /** All that it asked for at its start has been read: what a data plane brings along from an earlier stream is known then. */
-export function hasSpoken({ session }: DrainStream): boolean {
+export function hasSpoken({ session }: Pick<DrainStream, 'session'>): boolean {
   return session.hasAnswered || session.subscription('endpoints') !== undefined;
 }

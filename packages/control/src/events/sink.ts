@@ -5,6 +5,7 @@ export type EventKind =
   | 'service-changed'
   | 'service-removed'
   | 'egress-changed'
+  | 'security-changed'
   | 'instance-registered'
   | 'instance-deregistered'
   | 'instance-expired'
@@ -15,7 +16,11 @@ export type EventKind =
   | 'data-plane-rejected'
   | 'route-refused'
   | 'token-created'
-  | 'identity-renewed-late';
+  | 'token-revoked'
+  | 'identity-renewed-late'
+  | 'identity-denied'
+  | 'identity-allowed'
+  | 'root-rotation';
 
 export interface EventSink {
   /** `subject`: what it is about, `<namespace>/<service>/<instance>` for example. `message`: one line, with the reason. */

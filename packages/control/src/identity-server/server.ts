@@ -2,43 +2,64 @@
 import { status } from '@grpc/grpc-js';
 import type { Server } from '@grpc/grpc-js';
 import { identity } from '@heddle/api';
+import { readCertificate } from '@heddle/core';
 import type { Logger } from '@heddle/runtime';
 import { issueCertificate } from '../ca/index.ts';
-import type { Authority, JoinTokens, LateRenewals } from '../ca/index.ts';
+import type { Issuer, SignOutcome } from '../ca/index.ts';
 import type { EventSink } from '../events/sink.ts';
+import type { Caller } from '../server/caller.ts';
 import { unary } from '../server/handlers.ts';
 import { CallError } from '../server/status.ts';
 
-export interface IdentityServerOptions {
-  readonly authority: Authority;
-  readonly tokens: JoinTokens;
-  readonly lateRenewals: LateRenewals;
+export interface IdentityServerOptions extends Issuer {
   readonly events: EventSink;
   /** Life of the certificates. Default: the authority's. */
   readonly ttlMs?: number;
   readonly logger: Logger;
 }
 
+/** Renewal begins at half of a certificate's life; from here on it was late. */
+const LATE_FROM = 0.75;
+
 export function addIdentityService(server: Server, options: IdentityServerOptions): void {
-  const { authority, tokens, lateRenewals, events, ttlMs, logger } = options;
   const handlers: identity.IdentityServer = {
-    sign: unary(logger, async (request: identity.SignRequest, caller) => {
-      const peerId = caller.kind === 'anonymous' ? undefined : caller.id;
-      const { csrDer, joinToken, lateRenewal: late } = request;
-      const outcome = await issueCertificate(authority, tokens, lateRenewals, { csrDer, joinToken, peerId, late, ttlMs });
-      if (!outcome.ok) {
-        logger.warn({ reason: outcome.message }, 'no certificate issued');
-        throw new CallError(status[outcome.status], outcome.message);
-      }
-      const { certificatePem, spiffeId, notBeforeMs, notAfterMs } = outcome.certificate;
-      if (outcome.endedMs !== undefined) {
-        const message = `renewed with a certificate that had ended at ${new Date(outcome.endedMs).toISOString()}`;
-        logger.warn({ identity: spiffeId }, message);
-        events.record('identity-renewed-late', spiffeId, message);
-      }
-      logger.info({ identity: spiffeId, notAfterMs, renewal: request.joinToken === '' }, 'certificate issued');
-      return { certificatePem, rootsPem: outcome.rootsPem, spiffeId, notBeforeMs, notAfterMs };
-    }),
+    sign: (call, callback) =>
+      unary(options.logger, (request: identity.SignRequest, caller) =>
+        sign(request, caller, call.getAuthContext().sslPeerCertificate?.raw, options),
+      )(call, callback),
   };
   server.addService(identity.IdentityService, handlers);
+}
+
+/** `certificate`: DER of the client's, if it showed one. */
+async function sign(
+  request: identity.SignRequest,
+  caller: Caller,
+  certificate: Uint8Array | undefined,
+  options: IdentityServerOptions,
+): Promise<identity.SignResponse> {
+  const { events, ttlMs, logger } = options;
+  const peerId = caller.kind === 'anonymous' ? undefined : caller.id;
+  const peerSerial = certificate === undefined ? undefined : readCertificate(certificate).serial;
+  const { csrDer, joinToken, lateRenewal: late } = request;
+  const outcome = await issueCertificate(options, { csrDer, joinToken, peerId, peerSerial, late, ttlMs });
+  if (!outcome.ok) {
+    logger.warn({ reason: outcome.message }, 'no certificate issued');
+    throw new CallError(status[outcome.status], outcome.message);
+  }
+  const { certificatePem, spiffeId, notBeforeMs, notAfterMs } = outcome.certificate;
+  const lateness = latenessOf(outcome);
+  if (lateness !== undefined) {
+    logger.warn({ identity: spiffeId }, lateness);
+    events.record('identity-renewed-late', spiffeId, lateness);
+  }
+  logger.info({ identity: spiffeId, notAfterMs, why: outcome.why }, 'certificate issued');
+  return { certificatePem, rootsPem: outcome.rootsPem, spiffeId, notBeforeMs, notAfterMs };
+}
+
+/** Undefined: it was in time. */
+function latenessOf({ endedMs, lifeOver }: Extract<SignOutcome, { ok: true }>): string | undefined {
+  if (endedMs !== undefined) return `renewed with a certificate that had ended at ${new Date(endedMs).toISOString()}`;
+  if (lifeOver === undefined || lifeOver < LATE_FROM) return undefined;
+  return `renewed when ${Math.round(lifeOver * 100)} % of its certificate's life was over; half of it is planned`;
 }

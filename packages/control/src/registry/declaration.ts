@@ -1,8 +1,11 @@
 // What a mesh file may declare: checked as a whole before anything is written, so that data planes are never told what leads nowhere.
 import { isIP } from 'node:net';
 import {
+  ACCESS_RULES_MAX,
+  DEFAULT_SECURITY,
   MESH_DOMAIN,
   RouteConfigError,
+  accessRuleProblem,
   compileRoutes,
   isServerName,
   isVirtualAddress,
@@ -10,7 +13,16 @@ import {
   serviceKey,
   subsetName,
 } from '@heddle/core';
-import type { EgressHost, Service, ServiceRef, TrafficRule, VirtualHost } from '@heddle/core';
+import type {
+  AccessTarget,
+  ConditionCompiler,
+  EgressHost,
+  SecurityConfig,
+  Service,
+  ServiceRef,
+  TrafficRule,
+  VirtualHost,
+} from '@heddle/core';
 import { compileRequestRoutes } from '../compiler/request-routes.ts';
 import { POLICY_LIMITS } from '../schema/limits.ts';
 import { RegistryError } from './errors.ts';
@@ -20,8 +32,16 @@ import { readService } from './service-record.ts';
 import type { StoreEntry, StoreOperation } from './store.ts';
 import { TRANSACTION_LIMITS } from './transaction.ts';
 
-/** Throws RegistryError INVALID that says what leads nowhere, and where. */
-export function checkDeclaration(services: readonly Service[], egress: readonly EgressHost[]): void {
+/**
+ * Throws RegistryError INVALID that says what leads nowhere, and where; LIMIT. Without `conditions` the conditions of access rules are not
+ * looked at.
+ */
+export function checkDeclaration(
+  services: readonly Service[],
+  egress: readonly EgressHost[],
+  security: SecurityConfig = DEFAULT_SECURITY,
+  conditions?: ConditionCompiler,
+): void {
   const byKey = new Map(services.map((service) => [serviceKey(service), service]));
   for (const service of services) {
     checkBytes(service);
@@ -35,6 +55,13 @@ export function checkDeclaration(services: readonly Service[], egress: readonly 
     checkRoutes(service, byKey);
   }
   checkEgress(services, egress);
+  checkSecurity(security, byKey, conditions);
+}
+
+/** Reading conditions takes a module that a mesh without any does not load. */
+export async function conditionsOf({ access }: SecurityConfig): Promise<ConditionCompiler | undefined> {
+  if (!access.rules.some(({ when }) => when !== undefined)) return undefined;
+  return (await import('@heddle/core/cel')).compileCondition;
 }
 
 /** Writes what is not yet so. Throws RegistryError: INVALID, LIMIT. */
@@ -112,6 +139,35 @@ function checkRoutes(service: Service, services: ReadonlyMap<string, Service>): 
     if (!(error instanceof RouteConfigError)) throw error;
     throw new RegistryError('INVALID', `service ${key}: ${error.message}`, error);
   }
+}
+
+/** As data planes do. */
+function checkSecurity(
+  { access }: SecurityConfig,
+  services: ReadonlyMap<string, Service>,
+  conditions: ConditionCompiler | undefined,
+): void {
+  const names = new Set<string>();
+  const counts = new Map<string, number>();
+  for (const rule of access.rules) {
+    const path = `security: access rule ${JSON.stringify(rule.name)}:`;
+    if (names.has(rule.name)) throw invalid(path, 'is there twice; give each rule a name of its own');
+    names.add(rule.name);
+    const problem = accessRuleProblem(rule, conditions);
+    if (problem !== undefined) throw new RegistryError('INVALID', `security: ${problem.message}`, problem);
+    for (const target of rule.to.length === 0 ? [''] : new Set(rule.to.map(targetKey))) counts.set(target, (counts.get(target) ?? 0) + 1);
+  }
+  for (const service of services.values()) {
+    const of = ['', service.namespace, serviceKey(service)].reduce((sum, key) => sum + (counts.get(key) ?? 0), 0);
+    if (of <= ACCESS_RULES_MAX) continue;
+    const message = `security: ${of} access rules are for ${serviceKey(service)}, the limit is ${ACCESS_RULES_MAX}; say with roles or namespaces what they share`;
+    throw new RegistryError('LIMIT', message);
+  }
+  if (access.external !== undefined) checkTarget('security: access:', 'authorizer', access.external.service, {}, services);
+}
+
+function targetKey(target: AccessTarget): string {
+  return target.kind === 'namespace' ? target.namespace : serviceKey(target.service);
 }
 
 function isOpaque({ protocol }: Service): boolean {

@@ -5,6 +5,8 @@ export const ROOT = '/heddle/';
 const SERVICES = '/heddle/services/';
 const INSTANCES = '/heddle/instances/';
 const EGRESS = '/heddle/egress/';
+/** The parts of one record. */
+const SECURITY = '/heddle/security/';
 /** Instances whose leases have ended together with most others of their service. */
 const KEPT = '/heddle/kept/';
 export const HISTORIES_KEY = '/heddle/histories';
@@ -25,6 +27,10 @@ export function egressStoreKey({ host, port }: EgressHost): string {
   return `${EGRESS}${host.toLowerCase()}:${port}`;
 }
 
+export function securityStoreKey(part: number): string {
+  return `${SECURITY}${String(part).padStart(4, '0')}`;
+}
+
 export function instanceStoreKey(ref: InstanceRef): string {
   return `${INSTANCES}${ref.service.namespace}/${ref.service.name}/${ref.id}`;
 }
@@ -41,6 +47,7 @@ export function instanceName(ref: InstanceRef): string {
 export type ParsedKey =
   | { readonly kind: 'service'; readonly ref: ServiceRef }
   | { readonly kind: 'egress' }
+  | { readonly kind: 'security' }
   | { readonly kind: 'instance' | 'kept'; readonly ref: InstanceRef };
 
 /** Undefined for keys of others (tokens, later additions). */
@@ -51,6 +58,7 @@ export function parseStoreKey(key: string): ParsedKey | undefined {
     return { kind: 'service', ref: { namespace, name } };
   }
   if (key.startsWith(EGRESS)) return { kind: 'egress' };
+  if (key.startsWith(SECURITY)) return { kind: 'security' };
   const kind = key.startsWith(INSTANCES) ? 'instance' : key.startsWith(KEPT) ? 'kept' : undefined;
   if (kind === undefined) return undefined;
   const [namespace, name, id, ...rest] = key.slice((kind === 'kept' ? KEPT : INSTANCES).length).split('/');

@@ -1,11 +1,11 @@
 // The typed registry over the Store: services of the mesh file, instances with leases, health merged from all who report.
 // Every write is a compare-and-set, so several control planes may share one store. Reads come from the view in memory.
-import { assignVirtualAddresses, serviceKey } from '@heddle/core';
-import type { EgressHost, Instance, Service, VerdictReason } from '@heddle/core';
+import { DEFAULT_SECURITY, assignVirtualAddresses, serviceKey } from '@heddle/core';
+import type { EgressHost, Instance, SecurityConfig, Service, VerdictReason } from '@heddle/core';
 import type { Clock, Logger, Random } from '@heddle/runtime';
 import { nodeClock, nodeRandom } from '@heddle/runtime/node';
 import type { EventSink } from '../events/sink.ts';
-import { ChangeLog } from './change-log.ts';
+import { ChangeLog, servicesOf } from './change-log.ts';
 import { RegistryError } from './errors.ts';
 import { isPast, readHistories, withHistory } from './history.ts';
 import type { History } from './history.ts';
@@ -27,9 +27,10 @@ import { REGISTRY_LIMITS, leaseTtlMs } from './limits.ts';
 import type { RegistryLimits } from './limits.ts';
 import { cleanReason, readInstanceRecord, readRegistration } from './records.ts';
 import type { HealthReport, InstanceRecord, Registration } from './records.ts';
-import { checkDeclaration, declarationOf } from './declaration.ts';
+import { checkDeclaration, conditionsOf, declarationOf } from './declaration.ts';
+import { securityParts } from './security-record.ts';
 import { heldAddresses } from './service-record.ts';
-import { tellEgress, tellInstance, tellService } from './story.ts';
+import { tellEgress, tellInstance, tellSecurity, tellService } from './story.ts';
 import { StoreError } from './store.ts';
 import type { Store, StoreEntry, StoreEvent, StoreOperation, StoreWatch } from './store.ts';
 import { TRANSACTION_LIMITS } from './transaction.ts';
@@ -109,6 +110,10 @@ export class Registry {
         const host = after ?? before;
         const told = this.#watch === undefined ? undefined : tellEgress(before, after);
         if (told !== undefined && host !== undefined) events.record(told.kind, `${host.host}:${host.port}`, told.message);
+      },
+      security: (before, after) => {
+        const told = this.#watch === undefined ? undefined : tellSecurity(before, after);
+        if (told !== undefined) events.record(told.kind, 'mesh', told.message);
       },
       instance: (ref, before, after, hasExpired) => {
         this.#note(ref, before, after, hasExpired);
@@ -235,6 +240,11 @@ export class Registry {
     return this.#view.egress;
   }
 
+  /** Who may call whom. */
+  get security(): SecurityConfig {
+    return this.#view.security;
+  }
+
   instancesOfNode(node: string): readonly Instance[] {
     return this.#view.instancesOfNode(node);
   }
@@ -246,20 +256,29 @@ export class Registry {
   }
 
   /**
-   * Makes the declared services exactly these, each with its virtual address, and the hosts outside the mesh too. Instances of a service that
-   * went are removed with it. Throws RegistryError: INVALID, LIMIT (nothing was changed), UNAVAILABLE.
+   * Makes the declared services exactly these, each with its virtual address, and the hosts outside the mesh and who may call whom too.
+   * Instances of a service that went are removed with it. Throws RegistryError: INVALID, LIMIT (nothing was changed), UNAVAILABLE.
    */
-  async declareServices(services: readonly Service[], egress: readonly EgressHost[] = []): Promise<void> {
-    checkDeclaration(services, egress);
+  async declareServices(
+    services: readonly Service[],
+    egress: readonly EgressHost[] = [],
+    security: SecurityConfig = DEFAULT_SECURITY,
+  ): Promise<void> {
+    checkDeclaration(services, egress, security, await conditionsOf(security));
     const wanted = new Map(services.map((service) => [serviceStoreKey(service), service]));
     const { entries } = await this.#call(() => this.#store.list(`${ROOT}services/`));
     const hosts = await this.#call(() => this.#store.list(`${ROOT}egress/`));
     const addresses = assignVirtualAddresses(services.map(serviceKey), heldAddresses(entries));
+    const rules = await this.#call(() => this.#store.list(`${ROOT}security/`));
     const values = new Map<string, string>();
     for (const [key, service] of wanted)
       values.set(key, JSON.stringify({ ...service, virtualAddress: addresses.get(serviceKey(service)) }));
     for (const host of egress) values.set(egressStoreKey(host), JSON.stringify(host));
-    const operations = declarationOf([...entries, ...hosts.entries], values);
+    const operations = [
+      // First, in one piece: a service that is new is never without them.
+      ...declarationOf(rules.entries, securityParts(security)),
+      ...declarationOf([...entries, ...hosts.entries], values),
+    ];
     const leases: string[] = [];
     for (const { instance, lease, isKept } of this.#view.allHeld()) {
       if (wanted.has(serviceStoreKey(instance.service))) continue;
@@ -567,20 +586,9 @@ export class Registry {
       this.#waiting.delete(waiting);
       waiting.resolve();
     }
-    if (change.services.size === 0 && change.nodes.size === 0 && !change.egress) return;
+    if (change.services.size === 0 && change.nodes.size === 0 && !change.egress && !change.security) return;
     for (const listener of [...this.#listeners]) listener(change);
   }
-}
-
-/** Services whose records, or those of their instances, are in the batch. */
-function servicesOf(events: readonly StoreEvent[]): Set<string> {
-  const services = new Set<string>();
-  for (const event of events) {
-    const parsed = parseStoreKey(event.kind === 'put' ? event.entry.key : event.key);
-    if (parsed !== undefined && parsed.kind !== 'egress')
-      services.add(serviceKey(parsed.kind === 'service' ? parsed.ref : parsed.ref.service));
-  }
-  return services;
 }
 
 function sameReport(a: HealthReport, b: HealthReport): boolean {

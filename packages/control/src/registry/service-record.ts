@@ -18,12 +18,12 @@ import type { StoreEntry } from './store.ts';
 
 /** Throws RegistryError INVALID that names the field. */
 export function readService(text: string): Service {
-  return read(ServiceRecord, current(parseJson(text)), 'service');
+  return readRecord(ServiceRecord, current(parseJson(text)), 'service');
 }
 
 /** Throws RegistryError INVALID that names the field. */
 export function readEgress(text: string): EgressHost {
-  return read(EgressRecord, parseJson(text), 'egress');
+  return readRecord(EgressRecord, parseJson(text), 'egress');
 }
 
 /** Virtual addresses that services have, by `<namespace>/<name>`. Records that cannot be read hold none. */
@@ -42,7 +42,8 @@ export function heldAddresses(entries: readonly StoreEntry[]): Map<string, strin
   return held;
 }
 
-function read<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+/** Throws RegistryError INVALID that names the field. `what`: of what the record is. */
+export function readRecord<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const [first = { path: '', message: 'is wrong' }] = result.error.issues.flatMap(faultsOf);

@@ -1,6 +1,6 @@
 // What changes of the registry are to people: one event each, with what it was and what it is.
 import { formatLocality } from '@heddle/core';
-import type { EgressHost, Service, SocketAddress, TrafficRule } from '@heddle/core';
+import type { EgressHost, SecurityConfig, Service, SocketAddress, TrafficRule } from '@heddle/core';
 import type { EventKind } from '../events/sink.ts';
 import type { HeldInstance } from './view.ts';
 
@@ -20,6 +20,11 @@ export function tellEgress(before: EgressHost | undefined, after: EgressHost | u
   if (before?.protocol === after?.protocol) return undefined;
   const message = after === undefined ? 'may not be called any more' : `may be called, by ${after.protocol}`;
   return { kind: 'egress-changed', message };
+}
+
+export function tellSecurity(before: SecurityConfig, after: SecurityConfig): Told | undefined {
+  const changes = securityDifferences(before, after);
+  return changes.length === 0 ? undefined : { kind: 'security-changed', message: changes.join('; ') };
 }
 
 export function tellInstance(before: HeldInstance | undefined, after: HeldInstance | undefined, hasExpired: boolean): Told | undefined {
@@ -49,22 +54,49 @@ function tellHealth(before: HeldInstance | undefined, after: HeldInstance): Told
 function differences(before: Service, after: Service): string[] {
   const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])] as (keyof Service)[];
   return keys.flatMap((key) => {
-    if (key === 'rules') return ruleDifferences(before.rules, after.rules);
+    if (key === 'rules') return namedDifferences('rules', before.rules, after.rules);
     const [was, is] = [JSON.stringify(before[key]), JSON.stringify(after[key])];
     return was === is ? [] : [`${key} ${was === undefined ? 'none' : was} → ${is === undefined ? 'none' : is}`];
   });
 }
 
 /** By name: what they say has many lines. */
-function ruleDifferences(before: readonly TrafficRule[], after: readonly TrafficRule[]): string[] {
+function namedDifferences(
+  what: string,
+  before: readonly { readonly name: string }[],
+  after: readonly { readonly name: string }[],
+): string[] {
   if (JSON.stringify(before) === JSON.stringify(after)) return [];
-  const was = new Map(before.map((rule) => [rule.name, JSON.stringify(rule)]));
-  const is = new Map(after.map((rule) => [rule.name, JSON.stringify(rule)]));
+  const was = new Map(before.map((one) => [one.name, JSON.stringify(one)]));
+  const is = new Map(after.map((one) => [one.name, JSON.stringify(one)]));
   const steps = [
-    ...[...is].flatMap(([name, rule]) => (was.get(name) === rule ? [] : [`${name} ${was.has(name) ? 'changed' : 'added'}`])),
+    ...[...is].flatMap(([name, one]) => (was.get(name) === one ? [] : [`${name} ${was.has(name) ? 'changed' : 'added'}`])),
     ...[...was.keys()].flatMap((name) => (is.has(name) ? [] : [`${name} removed`])),
   ];
-  return [`rules: ${steps.length === 0 ? `in another order: ${[...is.keys()].join(', ')}` : steps.join(', ')}`];
+  return [`${what}: ${steps.length === 0 ? `in another order: ${[...is.keys()].join(', ')}` : steps.join(', ')}`];
+}
+
+function securityDifferences(before: SecurityConfig, after: SecurityConfig): string[] {
+  const tokens = ({ outboundTokens }: SecurityConfig) => outboundTokens.map((one) => ({ name: one.token.name, ...one }));
+  const external = ({ access }: SecurityConfig): string => (access.external === undefined ? 'none' : JSON.stringify(access.external));
+  const plain: readonly [string, string, string][] = [
+    ['mtls', before.mtls, after.mtls],
+    ['lowest version of TLS', before.tlsMin, after.tlsMin],
+    ['default', before.access.default, after.access.default],
+    ['audit', String(before.access.audit === true), String(after.access.audit === true)],
+    ['authorizer', external(before), external(after)],
+  ];
+  const denied = [
+    ...after.denied.flatMap((id) => (before.denied.includes(id) ? [] : [`${id} is denied`])),
+    ...before.denied.flatMap((id) => (after.denied.includes(id) ? [] : [`${id} is not denied any more`])),
+  ];
+  return [
+    ...plain.flatMap(([what, was, is]) => (was === is ? [] : [`${what} ${was} → ${is}`])),
+    ...namedDifferences('access rules', before.access.rules, after.access.rules),
+    ...namedDifferences('issuers', before.issuers, after.issuers),
+    ...namedDifferences('outbound tokens', tokens(before), tokens(after)),
+    ...denied,
+  ];
 }
 
 function text({ address, port }: SocketAddress): string {

@@ -1,13 +1,15 @@
 // The registry in memory: built from the store's entries and events, nothing else. What it hands out is immutable; parts
 // that did not change keep their identity, so that whoever derives something from them can keep the result. A change costs in
 // proportion to the instances of its service, never to all there are.
-import { serviceKey } from '@heddle/core';
-import type { EgressHost, Instance, Service } from '@heddle/core';
+import { isDeepStrictEqual } from 'node:util';
+import { DEFAULT_SECURITY, serviceKey } from '@heddle/core';
+import type { EgressHost, Instance, SecurityConfig, Service } from '@heddle/core';
 import { egressStoreKey, instanceStoreKey, keptStoreKey, parseStoreKey, serviceStoreKey } from './keys.ts';
 import type { InstanceRef } from './keys.ts';
 import type { RegistryLimits } from './limits.ts';
 import { readInstanceRecord } from './records.ts';
 import type { InstanceRecord, ReadRecord } from './records.ts';
+import { UNREADABLE_SECURITY, readSecurity } from './security-record.ts';
 import { readEgress, readService } from './service-record.ts';
 import { changedAt, withoutAt } from './sorted.ts';
 import type { StoreEntry, StoreEvent } from './store.ts';
@@ -34,6 +36,8 @@ export interface RegistryChange {
   readonly nodes: ReadonlySet<string>;
   /** Whether a host outside the mesh came, changed or went. */
   readonly egress: boolean;
+  /** Whether what is said about security changed. */
+  readonly security: boolean;
 }
 
 export interface HeldInstance extends ReadRecord {
@@ -50,6 +54,7 @@ export interface ViewObserver {
   invalid(key: string, error: unknown): void;
   service(key: string, before: Service | undefined, after: Service | undefined): void;
   egress(before: EgressHost | undefined, after: EgressHost | undefined): void;
+  security(before: SecurityConfig, after: SecurityConfig): void;
   /** `hasExpired`: it went because its lease ended. */
   instance(ref: InstanceRef, before: HeldInstance | undefined, after: HeldInstance | undefined, hasExpired: boolean): void;
 }
@@ -64,6 +69,11 @@ export class ViewBuilder {
   readonly #egress = new Map<string, EgressHost>();
   #egressList: readonly EgressHost[] = [];
   #egressChanged = false;
+  /** By their keys in the store. */
+  readonly #securityParts = new Map<string, string>();
+  #security: SecurityConfig = DEFAULT_SECURITY;
+  #hasSecurity = false;
+  #securityTaken = false;
   readonly #instances = new Map<string, Map<string, HeldInstance>>();
   readonly #byNode = new Map<string, Map<string, Instance>>();
   /** Lists made from `#byNode`, while they hold. */
@@ -99,6 +109,11 @@ export class ViewBuilder {
   /** Hosts outside the mesh, sorted. */
   get egress(): readonly EgressHost[] {
     return this.#egressList;
+  }
+
+  /** Of the mesh; the default while nothing is said. */
+  get security(): SecurityConfig {
+    return this.#security;
   }
 
   held(ref: InstanceRef): HeldInstance | undefined {
@@ -146,6 +161,7 @@ export class ViewBuilder {
     };
     for (const service of this.#services.values()) drop(serviceStoreKey(service));
     for (const host of this.#egress.values()) drop(egressStoreKey(host));
+    for (const key of this.#securityParts.keys()) drop(key);
     for (const { instance, isKept } of this.allHeld()) drop(isKept ? keptStoreKey(instance) : instanceStoreKey(instance));
     this.take([...gone, ...entries.map((entry): StoreEvent => ({ kind: 'put', entry }))]);
     return this.commit(revision);
@@ -158,7 +174,8 @@ export class ViewBuilder {
       const parsed = parseStoreKey(key);
       if (parsed === undefined) continue;
       try {
-        if (parsed.kind === 'egress') this.#setEgress(key, event.kind === 'put' ? readEgress(event.entry.value) : undefined);
+        if (parsed.kind === 'security') this.#setSecurityPart(key, event.kind === 'put' ? event.entry.value : undefined);
+        else if (parsed.kind === 'egress') this.#setEgress(key, event.kind === 'put' ? readEgress(event.entry.value) : undefined);
         else if (parsed.kind === 'service')
           this.#setService(serviceKey(parsed.ref), event.kind === 'put' ? readService(event.entry.value) : undefined);
         else this.#takeInstance(parsed.ref, parsed.kind === 'kept', event);
@@ -180,7 +197,8 @@ export class ViewBuilder {
   commit(revision: number): RegistryChange {
     const changed = this.#changed;
     const services = new Set(changed.keys());
-    const change: RegistryChange = { revision, services, nodes: this.#changedNodes, egress: this.#egressChanged };
+    const security = this.#takeSecurity();
+    const change: RegistryChange = { revision, services, nodes: this.#changedNodes, egress: this.#egressChanged, security };
     this.#changed = new Map();
     this.#changedNodes = new Set();
     if (this.#egressChanged) this.#egressList = [...this.#egress].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, host]) => host);
@@ -205,6 +223,32 @@ export class ViewBuilder {
     else this.#egress.set(key, host);
     this.#egressChanged = true;
     this.#observer.egress(before, host);
+  }
+
+  #setSecurityPart(key: string, text: string | undefined): void {
+    if (text === undefined) this.#securityParts.delete(key);
+    else this.#securityParts.set(key, text);
+    this.#securityTaken = true;
+  }
+
+  /** Whether it changed. What cannot be read leaves what was; where nothing was, nobody may do anything. */
+  #takeSecurity(): boolean {
+    if (!this.#securityTaken) return false;
+    this.#securityTaken = false;
+    const before = this.#security;
+    const keys = [...this.#securityParts.keys()].sort();
+    try {
+      const after = readSecurity(keys.map((key) => this.#securityParts.get(key) ?? ''));
+      this.#hasSecurity = true;
+      if (isDeepStrictEqual(before, after)) return false;
+      this.#security = after;
+    } catch (error) {
+      this.#observer.invalid(keys[0] ?? '', error);
+      if (this.#hasSecurity) return false;
+      this.#security = UNREADABLE_SECURITY;
+    }
+    this.#observer.security(before, this.#security);
+    return true;
   }
 
   /** A live record stands before one that is kept. */

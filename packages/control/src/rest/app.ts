@@ -3,12 +3,14 @@
 import { Hono } from 'hono';
 import type { Context } from 'hono';
 import type { HttpBindings } from '@hono/node-server';
-import type { Clock, Logger } from '@heddle/runtime';
+import type { Logger } from '@heddle/runtime';
+import type { Doer } from '../audit/entry.ts';
+import type { Authenticator } from '../server/authenticator.ts';
 import type { Caller } from '../server/caller.ts';
 import { JSON_BYTES_MAX, TEXT_BYTES_MAX, check, discardRest, hasBody, parseJson, readText } from './body.ts';
 import type { Incoming } from './body.ts';
 import { peerOf } from './door.ts';
-import { authenticate, checkHost, checkOrigin } from './guard.ts';
+import { authenticate, checkHost, checkOrigin, requireRole } from './guard.ts';
 import type { GuardRules } from './guard.ts';
 import { HANDLERS } from './handlers.ts';
 import type { Conditions, Reply, RestContext } from './handler.ts';
@@ -19,7 +21,7 @@ import { PROBLEMS, ProblemError, problemBody, problemOf } from './problems.ts';
 export interface AppOptions {
   readonly context: RestContext;
   readonly rules: () => GuardRules;
-  readonly clock: Clock;
+  readonly authenticator: Authenticator;
   readonly logger: Logger;
 }
 
@@ -85,7 +87,7 @@ async function answer(request: RestRequest, options: AppOptions, run: (audit: Au
     response = failure(error, request, options.logger);
     reason = error instanceof Error ? error.message : String(error);
   }
-  log(request, response.status, reason, audit, options.logger);
+  log(request, response.status, reason, audit, options);
   // Who is still sending would not hear a word of the answer if the connection were closed under it.
   const isRead = !hasBody(request.req.raw.headers) || (await discardRest({ stream: request.env.incoming }));
   if (!isRead || options.context.isStopping()) response.headers.set('connection', 'close');
@@ -93,10 +95,11 @@ async function answer(request: RestRequest, options: AppOptions, run: (audit: Au
 }
 
 /** What an operator changes or tries to change, and what is refused to anybody; heartbeats, which come all the time, only in detail. */
-function log(request: RestRequest, status: number, reason: string | undefined, { caller, operation }: Audit, logger: Logger): void {
+function log(request: RestRequest, status: number, reason: string | undefined, noted: Audit, { logger, context }: AppOptions): void {
+  const { caller, operation } = noted;
   const { method } = request.req;
   const reads = method === 'GET' || method === 'HEAD' || method === 'OPTIONS';
-  const isRefused = status === 401 || status === 403 || status === 421;
+  const isRefused = status === 401 || status === 403 || status === 421 || (status === 429 && caller === undefined);
   if (!isRefused && (reads || operation?.changes === false)) return;
   const fields = {
     method,
@@ -106,17 +109,26 @@ function log(request: RestRequest, status: number, reason: string | undefined, {
     peer: peerOf(request.env.incoming.socket),
     ...(reason === undefined ? {} : { reason: reason.slice(0, 500) }),
   };
+  if (isRefused && status !== 421) context.audit.refused(doerOf(request, noted), 'call', `${method} ${fields.path}`, reason ?? '');
   if (isRefused || caller === undefined) logger.warn(fields, 'call of the REST API refused');
   else if (operation?.frequent === true && status < 300) logger.debug(fields, 'call of the REST API');
   else logger.info(fields, 'call of the REST API');
 }
 
+function doerOf(request: RestRequest, { caller = { kind: 'anonymous' } }: Audit): Doer {
+  return { caller, from: peerOf(request.env.incoming.socket) };
+}
+
 async function serve(id: OperationId, operation: Operation, request: RestRequest, options: AppOptions, audit: Audit): Promise<Reply> {
-  const { rules, clock, context } = options;
+  const { rules, authenticator, context } = options;
   const header = (name: string): string | undefined => request.req.header(name);
   const { method } = request.req;
   audit.operation = operation;
-  if (operation.open !== true) audit.caller = authenticate(header('authorization'), rules(), clock.wallMs());
+  if (operation.role !== undefined) {
+    const address = request.env.incoming.socket.remoteAddress ?? '';
+    audit.caller = await authenticate(header('authorization'), authenticator, address);
+    requireRole(audit.caller, operation.role);
+  }
   if (method !== 'GET' && method !== 'HEAD')
     checkOrigin({ host: header('host'), origin: header('origin'), fetchSite: header('sec-fetch-site') }, rules());
   if (method === 'HEAD' && operation.answers[200]?.mediaType === 'text/event-stream')
@@ -130,8 +142,8 @@ async function serve(id: OperationId, operation: Operation, request: RestRequest
     ...readConditions(operation, header('if-match'), header('if-none-match')),
     ...lastEventId(header('last-event-id')),
   };
-  const handle = HANDLERS[id] as (input: unknown, context: RestContext, conditions: Conditions) => Reply | Promise<Reply>;
-  return await handle(input, context, conditions);
+  const handle = HANDLERS[id] as (input: unknown, context: RestContext, conditions: Conditions, by: Doer) => Reply | Promise<Reply>;
+  return await handle(input, context, conditions, doerOf(request, audit));
 }
 
 function readQuery({ query }: Operation, request: RestRequest): unknown {

@@ -1,16 +1,18 @@
 // Who gets past the door: names, origins, tokens.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { authenticate, checkHost, checkOrigin, isLoopback } from './guard.ts';
+import { Authenticator } from '../server/authenticator.ts';
+import type { Caller } from '../server/caller.ts';
+import { ManualClock } from '../testing/clock.ts';
+import { authenticate, checkHost, checkOrigin, isLoopback, requireRole } from './guard.ts';
 import type { GuardRules } from './guard.ts';
 import { ProblemError } from './problems.ts';
 
 const RULES: GuardRules = {
   address: '127.0.0.1',
   tls: false,
-  trustDomain: 'shop.test',
-  operatorToken: 'correct-horse-battery-staple-0123',
 };
+const TOKEN = 'correct-horse-battery-staple-0123';
 
 const refused = (code: string) => (error: unknown) => {
   assert.ok(error instanceof ProblemError);
@@ -56,21 +58,44 @@ test('pages of other origins change nothing; programs and pages of this server d
     assert.throws(() => checkOrigin(evidence, RULES), refused('FOREIGN_ORIGIN'), JSON.stringify(evidence));
 });
 
-test('the token makes the operator, and nothing else does; a refusal says how', () => {
-  assert.equal(authenticate(`Bearer ${RULES.operatorToken}`, RULES, 0).kind, 'operator');
-  assert.equal(authenticate(`bearer ${RULES.operatorToken}`, RULES, 0).kind, 'operator');
-  for (const header of [
-    undefined,
-    '',
-    'Bearer',
-    'Bearer ',
-    RULES.operatorToken,
-    `Basic ${RULES.operatorToken}`,
-    `Bearer ${RULES.operatorToken}x`,
-  ])
-    assert.throws(() => authenticate(header, RULES, 0), refused('UNAUTHENTICATED'), header);
-  assert.throws(
-    () => authenticate(undefined, RULES, 0),
+test('the token makes the operator, and nothing else does; a refusal says how', async () => {
+  const authenticator = new Authenticator({ trustDomain: 'shop.test', operatorToken: TOKEN, clock: new ManualClock() });
+  const ask = (header: string | undefined): Promise<Caller> => authenticate(header, authenticator, '127.0.0.1');
+  for (const scheme of ['Bearer', 'bearer']) {
+    const caller = await ask(`${scheme} ${TOKEN}`);
+    assert.equal(caller.kind === 'administrator' && caller.role, 'operator');
+  }
+  for (const header of [undefined, '', 'Bearer', 'Bearer ', TOKEN, `Basic ${TOKEN}`, `Bearer ${TOKEN}x`])
+    await assert.rejects(ask(header), refused('UNAUTHENTICATED'), header);
+  await assert.rejects(
+    ask(undefined),
     (error: unknown) => error instanceof ProblemError && error.extras.headers?.['www-authenticate']?.startsWith('Bearer ') === true,
   );
+});
+
+test('who fails too often is not looked at any more, except with what was right before', async () => {
+  const clock = new ManualClock();
+  const authenticator = new Authenticator({ trustDomain: 'shop.test', operatorToken: TOKEN, clock });
+  const ask = (token: string, address = '10.0.0.1'): Promise<Caller> => authenticate(`Bearer ${token}`, authenticator, address);
+  await ask(TOKEN);
+  for (let attempt = 0; attempt < 100; attempt += 1) await assert.rejects(ask(`wrong-${attempt}`), refused('UNAUTHENTICATED'));
+  await assert.rejects(ask('wrong'), refused('LIMIT'));
+  await ask(TOKEN);
+  await assert.rejects(ask('wrong', '10.0.0.2'), refused('UNAUTHENTICATED'));
+  for (let attempt = 0; attempt < 100; attempt += 1) await assert.rejects(ask('wrong', '10.0.0.3'));
+  await assert.rejects(ask(TOKEN, '10.0.0.3'), refused('LIMIT'));
+  await clock.advance(2_000);
+  await ask(TOKEN, '10.0.0.3');
+});
+
+test('a role holds for what it says and for all below it', () => {
+  const as = (role: 'viewer' | 'editor' | 'operator'): Caller => ({ kind: 'administrator', role, id: undefined, uri: 'admin token ann' });
+  requireRole(as('operator'), 'viewer');
+  requireRole(as('editor'), 'editor');
+  for (const [caller, role] of [
+    [as('viewer'), 'editor'],
+    [as('editor'), 'operator'],
+    [{ kind: 'anonymous' }, 'viewer'],
+  ] as const)
+    assert.throws(() => requireRole(caller, role), refused('FORBIDDEN'));
 });

@@ -1,9 +1,10 @@
 // Who may speak to the REST API: the host name against DNS rebinding, the origin against other pages, the operator token. Pure.
-import { identifyCaller } from '../server/caller.ts';
-import type { Caller, CallerRules } from '../server/caller.ts';
+import type { Authenticator } from '../server/authenticator.ts';
+import { hasRole } from '../server/caller.ts';
+import type { Caller, Role } from '../server/caller.ts';
 import { ProblemError } from './problems.ts';
 
-export interface GuardRules extends CallerRules {
+export interface GuardRules {
   /** Where the server listens. */
   readonly address: string;
   readonly tls: boolean;
@@ -47,18 +48,29 @@ export function checkOrigin(
   );
 }
 
-/** The operator, or UNAUTHENTICATED. The token is compared in constant time. */
-export function authenticate(authorization: string | undefined, rules: GuardRules, nowMs: number): Caller {
-  if (authorization === undefined) throw unauthenticated('this needs the header `authorization: Bearer <operator token>`');
-  if (!/^bearer /i.test(authorization)) throw unauthenticated('the header `authorization` is not `Bearer <operator token>`');
-  const result = identifyCaller({ certificate: undefined, authorization: [authorization] }, rules, nowMs);
-  if (!result.ok) throw unauthenticated('the operator token is wrong');
-  return result.caller;
+/** Who shows the token, or UNAUTHENTICATED, LIMIT. `address`: of the other end. */
+export async function authenticate(authorization: string | undefined, authenticator: Authenticator, address: string): Promise<Caller> {
+  if (authorization === undefined) throw unauthenticated('this needs the header `authorization: Bearer <token>`');
+  if (!/^bearer /i.test(authorization)) throw unauthenticated('the header `authorization` is not `Bearer <token>`');
+  const result = await authenticator.identify({ certificate: undefined, authorization: [authorization] }, address);
+  if (result.ok) return result.caller;
+  if (result.isThrottled === true) throw new ProblemError('LIMIT', result.reason, { headers: { 'retry-after': '5' } });
+  throw unauthenticated(result.reason);
+}
+
+/** Throws ProblemError FORBIDDEN. */
+export function requireRole(caller: Caller, role: Role): void {
+  if (hasRole(caller, role)) return;
+  const who = caller.kind === 'anonymous' ? 'nobody' : caller.uri;
+  const has = caller.kind === 'administrator' ? ` has the role ${caller.role}, and` : '';
+  throw new ProblemError('FORBIDDEN', `${who}${has} may not do this: it needs the role ${role}`, {
+    mend: `ask the operator for a token with the role ${role}: heddle token create --admin NAME --role ${role}`,
+  });
 }
 
 function unauthenticated(detail: string): ProblemError {
   return new ProblemError('UNAUTHENTICATED', detail, {
-    mend: 'the token is in the file `operator.token` in the state directory of this control plane',
+    mend: "use a token of `heddle token create --admin`, or the operator's, in the file `operator.token` in the state directory of this control plane",
     // RFC 9110 §11.6.1: a 401 says how.
     headers: { 'www-authenticate': 'Bearer realm="heddle"' },
   });

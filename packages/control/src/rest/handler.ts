@@ -1,5 +1,8 @@
 // What every handler of the REST API is given, and what it gives back.
 import type { Logger } from '@heddle/runtime';
+import type { AdminTokens } from '../admin/admin-tokens.ts';
+import type { Doer } from '../audit/entry.ts';
+import type { AuditLog } from '../audit/log.ts';
 import type { JoinTokens } from '../ca/index.ts';
 import type { EventLog } from '../events/log.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -13,6 +16,8 @@ export interface RestContext {
   readonly startedMs: number;
   readonly registry: Registry;
   readonly tokens: JoinTokens;
+  readonly adminTokens: AdminTokens;
+  readonly audit: AuditLog;
   readonly proxies: ProxySource;
   readonly events: EventLog;
   readonly watches: Watches;
@@ -44,5 +49,5 @@ export interface Reply {
 }
 
 export type Handlers = {
-  readonly [Id in OperationId]: (input: Input<Id>, context: RestContext, conditions: Conditions) => Reply | Promise<Reply>;
+  readonly [Id in OperationId]: (input: Input<Id>, context: RestContext, conditions: Conditions, by: Doer) => Reply | Promise<Reply>;
 };

@@ -1,8 +1,9 @@
 // What each operation of the table does. Answers are made from the registry's own objects; lists are JSON text already.
-import { parseMeshFile } from '@heddle/core/config';
+import { mayHaveConditions, parseMeshFile } from '@heddle/core/config';
 import { selectInstances, selectServices } from '../admin/selection.ts';
 import { createJoinToken } from '../admin/tokens.ts';
 import { listAddresses } from '../discovery-server/listing.ts';
+import { administrationHandlers } from './administration-handlers.ts';
 import { TEXT_BYTES_MAX } from './body.ts';
 import type { Handlers } from './handler.ts';
 import { instanceHandlers } from './instance-handlers.ts';
@@ -12,6 +13,7 @@ import { ProblemError } from './problems.ts';
 
 export const HANDLERS: Handlers = {
   ...instanceHandlers,
+  ...administrationHandlers,
   getHealth: (_, { isStopping }) => ({ status: 200, value: { status: isStopping() ? 'stopping' : 'serving' } }),
   getReadiness: (_, { isStopping }) => {
     if (isStopping()) throw new ProblemError('UNAVAILABLE', 'the control plane is stopping');
@@ -33,13 +35,18 @@ export const HANDLERS: Handlers = {
     };
     return { status: 200, value };
   },
-  createToken: async ({ body }, context) => {
+  createToken: async ({ body }, context, _, by) => {
     const { namespace, service, ttlMs } = body;
-    const { token, notAfterMs } = await createJoinToken({ namespace, name: service }, ttlMs, context);
+    const { token, notAfterMs } = await createJoinToken({ namespace, name: service }, ttlMs, context, by);
     return { status: 201, value: { token, namespace, service, notAfter: time(notAfterMs) }, headers: { 'cache-control': 'no-store' } };
   },
-  validateMeshFile: ({ text }) => {
-    const { mesh, problems } = parseMeshFile(text.slice(0, TEXT_BYTES_MAX), { path: 'heddle.yaml', directory: '/' });
+  validateMeshFile: async ({ text }) => {
+    const { compileCondition } = mayHaveConditions(text) ? await import('@heddle/core/cel') : {};
+    const { mesh, problems } = parseMeshFile(text.slice(0, TEXT_BYTES_MAX), {
+      path: 'heddle.yaml',
+      directory: '/',
+      ...(compileCondition && { conditions: compileCondition }),
+    });
     return { status: 200, value: { valid: mesh !== undefined, problems } };
   },
   listServices: ({ query }, { registry, epoch }) => {

@@ -1,5 +1,6 @@
 // Operations on one instance: registration with a lease, verdicts, drain.
 import type { InstanceHealth } from '@heddle/core';
+import { changeInstance } from '../admin/instance-changes.ts';
 import { putIntoRotation, takeOutOfRotation } from '../drain/operator.ts';
 import { RegistryError } from '../registry/errors.ts';
 import type { InstanceRef } from '../registry/keys.ts';
@@ -26,7 +27,8 @@ export const instanceHandlers: Pick<Handlers, InstanceOperation> = {
     const reasons = [...(context.registry.reasons(ref) ?? [])];
     return { status: 200, value: { ...instance, reasons } satisfies InstanceDetail, tag: String(instance.revision) };
   },
-  registerInstance: async ({ path, body }, { registry }, { expectedRevision }) => {
+  registerInstance: async ({ path, body }, context, { expectedRevision }, by) => {
+    const { registry } = context;
     const ref = refOf(path);
     const { leaseTtlMs, health, healthReason, outbounds, locality, ...rest } = body;
     const isNew = registry.instance(ref) === undefined;
@@ -36,7 +38,9 @@ export const instanceHandlers: Pick<Handlers, InstanceOperation> = {
       outbounds: outbounds.map(({ namespace, service, listen }) => ({ service: { namespace, name: service }, listen })),
       ...(locality === undefined ? {} : { locality }),
     };
-    const lease = await registry.register(registration, leaseTtlMs, reportOf(health, healthReason), expectedRevision);
+    const lease = await changeInstance(context, by, 'register-instance', ref, () =>
+      registry.register(registration, leaseTtlMs, reportOf(health, healthReason), expectedRevision),
+    );
     const instance = registry.instance(ref);
     if (instance === undefined) throw new ProblemError('EXPIRED', `${instanceName(ref)} has gone again already`);
     return {
@@ -45,9 +49,12 @@ export const instanceHandlers: Pick<Handlers, InstanceOperation> = {
       tag: String(instance.revision),
     };
   },
-  deregisterInstance: async ({ path }, { registry }, { expectedRevision }) => {
+  deregisterInstance: async ({ path }, context, { expectedRevision }, by) => {
     const ref = refOf(path);
-    if (!(await registry.deregister(ref, expectedRevision))) throw notFound(ref);
+    const deregister = async (): Promise<void> => {
+      if (!(await context.registry.deregister(ref, expectedRevision))) throw notFound(ref);
+    };
+    await changeInstance(context, by, 'deregister-instance', ref, deregister);
     return { status: 204 };
   },
   heartbeat: async ({ path, body }, context) => {
@@ -67,15 +74,17 @@ export const instanceHandlers: Pick<Handlers, InstanceOperation> = {
     });
     return answer(ref, context);
   },
-  reportHealth: async ({ path, body }, context, { expectedRevision }) => {
+  reportHealth: async ({ path, body }, context, { expectedRevision }, by) => {
     const ref = refOf(path);
     const { detector, health, reason } = body;
-    await context.registry.reportHealth(ref, detector, { health, reason }, expectedRevision);
+    const report = () => context.registry.reportHealth(ref, detector, { health, reason }, expectedRevision);
+    await changeInstance(context, by, 'report-health', ref, report);
     return answer(ref, context);
   },
-  drainInstance: async ({ path, query, body }, context, { expectedRevision }) => {
+  drainInstance: async ({ path, query, body }, context, { expectedRevision }, by) => {
     const ref = refOf(path);
-    await takeOutOfRotation(ref, body.reason, context.registry, expectedRevision);
+    const drainIt = () => takeOutOfRotation(ref, body.reason, context.registry, expectedRevision);
+    await changeInstance(context, by, 'drain-instance', ref, drainIt);
     const reply = answer(ref, context);
     if (query.waitMs === undefined) return reply;
     const drain = presentDrain(await context.proxies.drains.begin(ref, query.waitMs).done);
@@ -85,9 +94,9 @@ export const instanceHandlers: Pick<Handlers, InstanceOperation> = {
     const now = answer(ref, context);
     return { ...now, value: { ...(now.value as object), drain } };
   },
-  undrainInstance: async ({ path }, context, { expectedRevision }) => {
+  undrainInstance: async ({ path }, context, { expectedRevision }, by) => {
     const ref = refOf(path);
-    await putIntoRotation(ref, context.registry, expectedRevision);
+    await changeInstance(context, by, 'undrain-instance', ref, () => putIntoRotation(ref, context.registry, expectedRevision));
     return answer(ref, context);
   },
 };

@@ -51,7 +51,7 @@ test('every operation is served, has an answer, and says what it may refuse with
     const { responses } = paths[operation.url]?.[operation.method.toLowerCase()] ?? { responses: {} };
     for (const status of Object.keys(operation.answers)) assert.ok(status in responses, `${operation.url} ${status}`);
     for (const code of problemsOf(operation)) assert.ok(String(PROBLEMS[code].status) in responses, `${operation.url} ${code}`);
-    assert.equal('401' in responses, operation.open !== true, operation.url);
+    assert.equal('401' in responses, operation.role !== undefined, operation.url);
     const named = [...operation.url.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
     assert.deepEqual(Object.keys(operation.path === undefined ? {} : (operation.path as z.ZodObject).shape), named, operation.url);
   }

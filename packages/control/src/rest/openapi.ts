@@ -12,11 +12,12 @@ type Json = Record<string, unknown>;
 const DESCRIPTION = `What the \`heddle\` command asks of a control plane, for programs and pages: the mesh, its services and instances, registration,
 health, data planes, events, join tokens, and a watch by server-sent events.
 
-Every call but \`/healthz\`, \`/readyz\` and this document needs \`authorization: Bearer TOKEN\`, with the token of the file \`operator.token\` in the state directory.
+Every call but \`/healthz\`, \`/readyz\` and this document needs \`authorization: Bearer TOKEN\`, with the operator's token (the file \`operator.token\` in the state directory), a named one (\`heddle token create --admin\`) or that of a login. Each operation says which role it needs: viewers read, editors change what runs, the operator may do everything.
 What goes wrong is told as \`application/problem+json\`. Unknown fields and parameters are errors.`;
 
 const TAGS: readonly { readonly name: Operation['tag']; readonly description: string }[] = [
   { name: 'mesh', description: 'The mesh as a whole, join tokens, mesh files' },
+  { name: 'administration', description: 'Who administers the mesh, and what they have done' },
   { name: 'services', description: 'Services of the mesh file' },
   { name: 'instances', description: 'Instances of services: registration, health, drain' },
   { name: 'proxies', description: 'Data planes, and what they report' },
@@ -38,12 +39,16 @@ export function openApiDocument(version: string): Json {
     jsonSchemaDialect: 'https://json-schema.org/draft/2020-12/schema',
     info: { title: 'Heddle control plane', version, description: DESCRIPTION, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
     servers: [{ url: 'http://127.0.0.1:15080', description: 'On the same machine' }],
-    security: [{ operatorToken: [] }],
+    security: [{ token: [] }],
     tags: TAGS,
     paths,
     components: {
       securitySchemes: {
-        operatorToken: { type: 'http', scheme: 'bearer', description: 'The operator token, from `operator.token` in the state directory.' },
+        token: {
+          type: 'http',
+          scheme: 'bearer',
+          description: "The operator's token, from `operator.token` in the state directory, a named one, or that of a login.",
+        },
       },
       responses: problemResponses(components),
       schemas: components.schemas(),
@@ -52,14 +57,15 @@ export function openApiDocument(version: string): Json {
 }
 
 function operationObject(id: string, operation: Operation, components: Components): Json {
-  const { summary, description, tag, open, text, body } = operation;
+  const { summary, tag, role, text, body } = operation;
+  const description = [operation.description ?? '', role === undefined ? '' : `Needs the role \`${role}\`.`].join(' ').trim();
   const parameters = [...parametersOf('path', operation.path), ...parametersOf('query', operation.query), ...headersOf(operation)];
   return {
     operationId: id,
     tags: [tag],
     summary,
-    ...(description === undefined ? {} : { description }),
-    ...(open === true ? { security: [] } : {}),
+    ...(description === '' ? {} : { description }),
+    ...(role === undefined ? { security: [] } : {}),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined
       ? {}
@@ -145,18 +151,20 @@ function answerObject(
 
 /** Everything that the operation may refuse with. */
 export function problemsOf(operation: Operation): ProblemCode[] {
-  const { body, text, open, conditional, method, problems = [] } = operation;
+  const { body, text, role, conditional, method, problems = [] } = operation;
   const changes = method !== 'GET';
-  return [
+  const codes: ProblemCode[] = [
     ...ALWAYS,
     'INVALID',
     ...(body === undefined ? [] : (['BAD_JSON'] as const)),
     ...(body === undefined && text === undefined ? [] : (['UNSUPPORTED_MEDIA_TYPE', 'TOO_LARGE'] as const)),
-    ...(open === true ? [] : (['UNAUTHENTICATED'] as const)),
+    ...(role === undefined ? [] : (['UNAUTHENTICATED', 'LIMIT'] as const)),
+    ...(role === undefined || role === 'viewer' ? [] : (['FORBIDDEN'] as const)),
     ...(changes ? (['FOREIGN_ORIGIN', 'UNAVAILABLE'] as const) : []),
     ...(conditional === true ? (['PRECONDITION_FAILED'] as const) : []),
     ...problems,
   ];
+  return [...new Set(codes)];
 }
 
 function problemResponses(components: Components): Json {

@@ -1,6 +1,17 @@
 // Every operation of the REST API in one table: the router serves it, the OpenAPI document tells it, the tests hold answers against it.
 import { z } from 'zod';
+import type { Role } from '../server/caller.ts';
 import type { ProblemCode } from './problems.ts';
+import {
+  AdminTokenList,
+  AdminTokenPath,
+  AuditList,
+  AuditQuery,
+  MadeAdminToken,
+  NewAdminToken,
+  Policies,
+  PoliciesQuery,
+} from './schema/administration.ts';
 import { EventList, EventQuery } from './schema/events.ts';
 import {
   Drain,
@@ -36,11 +47,11 @@ export interface Operation {
   readonly method: Method;
   /** With `{name}` for what `path` describes. */
   readonly url: string;
-  readonly tag: 'mesh' | 'services' | 'instances' | 'proxies' | 'events' | 'watch';
+  readonly tag: 'mesh' | 'administration' | 'services' | 'instances' | 'proxies' | 'events' | 'watch';
   readonly summary: string;
   readonly description?: string;
-  /** Answered without the operator token. */
-  readonly open?: boolean;
+  /** Which one is needed. Absent: it is answered to everybody. */
+  readonly role?: Role;
   readonly path?: z.ZodType;
   readonly query?: z.ZodType;
   /** A JSON body. */
@@ -72,7 +83,6 @@ export const OPERATIONS = {
     url: '/healthz',
     tag: 'mesh',
     summary: 'Whether the process answers',
-    open: true,
     answers: { 200: { description: 'It does.', schema: Serving } },
   },
   getReadiness: {
@@ -80,7 +90,6 @@ export const OPERATIONS = {
     url: '/readyz',
     tag: 'mesh',
     summary: 'Whether the control plane serves',
-    open: true,
     answers: { 200: { description: 'It serves.', schema: Serving } },
     problems: ['UNAVAILABLE'],
   },
@@ -89,7 +98,6 @@ export const OPERATIONS = {
     url: '/api/v1/openapi.json',
     tag: 'mesh',
     summary: 'This document',
-    open: true,
     answers: { 200: { description: 'OpenAPI 3.1.', schema: z.record(z.string(), z.unknown()) } },
   },
   getMesh: {
@@ -97,6 +105,7 @@ export const OPERATIONS = {
     url: '/api/v1/mesh',
     tag: 'mesh',
     summary: 'The mesh as a whole',
+    role: 'viewer',
     answers: { 200: { description: 'Its name, version, revision and numbers.', schema: Mesh } },
   },
   createToken: {
@@ -104,9 +113,59 @@ export const OPERATIONS = {
     url: '/api/v1/tokens',
     tag: 'mesh',
     summary: 'Make a join token',
+    role: 'operator',
     description: 'As `heddle token create`: a token with which a workload proves once which service it is of.',
     body: NewToken,
     answers: { 201: { description: 'The token.', schema: Token } },
+    problems: ['NOT_FOUND'],
+  },
+  listAdminTokens: {
+    method: 'GET',
+    url: '/api/v1/admin-tokens',
+    tag: 'administration',
+    summary: 'Tokens of those who administer the mesh',
+    role: 'viewer',
+    answers: { 200: { description: 'Sorted by name, without what is secret.', schema: AdminTokenList } },
+  },
+  createAdminToken: {
+    method: 'POST',
+    url: '/api/v1/admin-tokens',
+    tag: 'administration',
+    summary: 'Make a token for somebody who administers the mesh',
+    role: 'operator',
+    description: 'As `heddle token create --admin`.',
+    body: NewAdminToken,
+    answers: { 201: { description: 'The token.', schema: MadeAdminToken } },
+    problems: ['LIMIT'],
+  },
+  revokeAdminToken: {
+    method: 'DELETE',
+    url: '/api/v1/admin-tokens/{name}',
+    tag: 'administration',
+    summary: 'Revoke such a token',
+    role: 'operator',
+    description: 'It is refused from then on.',
+    path: AdminTokenPath,
+    answers: { 204: { description: 'It is revoked.' } },
+    problems: ['NOT_FOUND'],
+  },
+  listAudit: {
+    method: 'GET',
+    url: '/api/v1/audit',
+    tag: 'administration',
+    summary: 'Who has changed what, and who was refused',
+    role: 'viewer',
+    query: AuditQuery,
+    answers: { 200: { description: 'Oldest first.', schema: AuditList } },
+  },
+  listPolicies: {
+    method: 'GET',
+    url: '/api/v1/policies',
+    tag: 'services',
+    summary: 'Who may call whom',
+    role: 'viewer',
+    query: PoliciesQuery,
+    answers: { 200: { description: 'The rules in their order.', schema: Policies } },
     problems: ['NOT_FOUND'],
   },
   validateMeshFile: {
@@ -114,6 +173,7 @@ export const OPERATIONS = {
     url: '/api/v1/validate',
     tag: 'mesh',
     summary: 'Check a mesh file',
+    role: 'viewer',
     description: 'As `heddle validate`: every problem with its line and column. Nothing is changed.',
     changes: false,
     text: {
@@ -128,6 +188,7 @@ export const OPERATIONS = {
     url: '/api/v1/services',
     tag: 'services',
     summary: 'Services',
+    role: 'viewer',
     query: ServiceQuery,
     tagged: true,
     answers: { 200: { description: 'Sorted by namespace and name.', schema: ServiceList } },
@@ -137,6 +198,7 @@ export const OPERATIONS = {
     url: '/api/v1/services/{namespace}/{service}',
     tag: 'services',
     summary: 'One service with its settings and its instances',
+    role: 'viewer',
     path: ServicePath,
     tagged: true,
     answers: { 200: { description: 'The service.', schema: ServiceDetail } },
@@ -147,6 +209,7 @@ export const OPERATIONS = {
     url: '/api/v1/addresses',
     tag: 'services',
     summary: 'Names and addresses of services',
+    role: 'viewer',
     description: 'As `example.Discovery/ListServices`: the shortest answer to the question who is where.',
     query: z.strictObject({ namespace: namespaceName.optional() }),
     tagged: true,
@@ -157,6 +220,7 @@ export const OPERATIONS = {
     url: '/api/v1/instances',
     tag: 'instances',
     summary: 'Instances',
+    role: 'viewer',
     query: InstanceQuery,
     tagged: true,
     answers: { 200: { description: 'Sorted by namespace, service and name.', schema: InstanceList } },
@@ -166,6 +230,7 @@ export const OPERATIONS = {
     url: ONE_INSTANCE,
     tag: 'instances',
     summary: 'One instance, with all that its verdict was made from',
+    role: 'viewer',
     path: InstancePath,
     tagged: true,
     answers: { 200: { description: 'The instance.', schema: InstanceDetail } },
@@ -176,6 +241,7 @@ export const OPERATIONS = {
     url: ONE_INSTANCE,
     tag: 'instances',
     summary: 'Register an instance',
+    role: 'editor',
     description:
       'Puts it in place of any of the same name, with a lease that heartbeats renew. A registration that is repeated replaces itself: send it again when a heartbeat is answered with `EXPIRED`.',
     path: InstancePath,
@@ -192,6 +258,7 @@ export const OPERATIONS = {
     url: ONE_INSTANCE,
     tag: 'instances',
     summary: 'Remove an instance',
+    role: 'editor',
     path: InstancePath,
     conditional: true,
     answers: { 204: { description: 'It is gone.' } },
@@ -202,6 +269,7 @@ export const OPERATIONS = {
     url: `${ONE_INSTANCE}/heartbeat`,
     tag: 'instances',
     summary: 'Renew the lease of a registration',
+    role: 'editor',
     description: 'Starts its time anew, and takes in what is reported about the health of the instance.',
     frequent: true,
     path: InstancePath,
@@ -214,6 +282,7 @@ export const OPERATIONS = {
     url: `${ONE_INSTANCE}/health`,
     tag: 'instances',
     summary: 'Give the verdict of an outside detector',
+    role: 'editor',
     description:
       'An unhealthy verdict takes the instance out of rotation until the same detector reports it healthy. A healthy one takes back its own verdict, and no other.',
     path: InstancePath,
@@ -227,6 +296,7 @@ export const OPERATIONS = {
     url: `${ONE_INSTANCE}/drain`,
     tag: 'instances',
     summary: 'Take an instance out of rotation',
+    role: 'editor',
     description:
       'It gets no new calls; those that run end. It stays so, also when it registers again, until it is put back. With `waitMs` the answer comes when every data plane has acknowledged it, or with those that have not.',
     path: InstancePath,
@@ -242,6 +312,7 @@ export const OPERATIONS = {
     url: `${ONE_INSTANCE}/drain`,
     tag: 'instances',
     summary: 'Put an instance back into rotation',
+    role: 'editor',
     path: InstancePath,
     conditional: true,
     answers: INSTANCE_ANSWER,
@@ -252,6 +323,7 @@ export const OPERATIONS = {
     url: '/api/v1/proxies',
     tag: 'proxies',
     summary: 'Data planes that are connected, and what each has applied',
+    role: 'viewer',
     query: z.strictObject({ node: nodeName.optional(), limit: limit(PROXIES_PAGE_MAX, 500), cursor: cursor('the id of a data plane') }),
     answers: { 200: { description: 'Sorted by node.', schema: ProxyList } },
   },
@@ -260,6 +332,7 @@ export const OPERATIONS = {
     url: '/api/v1/proxies/{node}',
     tag: 'proxies',
     summary: 'One data plane',
+    role: 'viewer',
     description: 'When several connections say they are of this node, the newest one.',
     path: ProxyPath,
     answers: { 200: { description: 'The data plane.', schema: Proxy } },
@@ -270,6 +343,7 @@ export const OPERATIONS = {
     url: '/api/v1/load',
     tag: 'proxies',
     summary: 'Who calls whom, and how much',
+    role: 'viewer',
     description: 'From what the data planes report; what is not reported any more is forgotten within a minute.',
     query: z.strictObject({ node: nodeName.optional(), limit: limit(PROXIES_PAGE_MAX, 500), cursor: cursor('SOURCE DESTINATION') }),
     answers: { 200: { description: 'Sorted by source and destination.', schema: LoadList } },
@@ -279,6 +353,7 @@ export const OPERATIONS = {
     url: '/api/v1/events',
     tag: 'events',
     summary: 'What has happened',
+    role: 'viewer',
     query: EventQuery,
     answers: { 200: { description: 'Oldest first.', schema: EventList } },
   },
@@ -287,6 +362,7 @@ export const OPERATIONS = {
     url: '/api/v1/watch',
     tag: 'watch',
     summary: 'Everything there is, then every change',
+    role: 'viewer',
     description:
       'Server-sent events: `snapshot` (WatchSnapshot), then `changes` (WatchChanges). With the header `last-event-id` of an earlier stream it goes on from there: `resumed` (WatchResumed), or `resync` (WatchResync) and snapshots when that lies too far back. A slow reader gets fewer and larger changes; one that reads nothing for a minute is disconnected.',
     query: WatchQuery,

@@ -1,4 +1,5 @@
 // What the REST API answers when it does not do what it was asked for: one table, told as `application/problem+json` (RFC 9457).
+import { AuditError } from '../audit/log.ts';
 import { AuthorityError, JoinTokenRequestError } from '../ca/index.ts';
 import { RegistryError } from '../registry/errors.ts';
 import type { RegistryErrorCode } from '../registry/errors.ts';
@@ -8,7 +9,8 @@ import type { Problem } from './schema/common.ts';
 export const PROBLEMS = {
   INVALID: { status: 400, title: 'The request breaks a rule' },
   BAD_JSON: { status: 400, title: 'The body is not JSON' },
-  UNAUTHENTICATED: { status: 401, title: 'The operator token is missing or wrong' },
+  UNAUTHENTICATED: { status: 401, title: 'The token is missing or wrong' },
+  FORBIDDEN: { status: 403, title: 'The role does not allow it' },
   FOREIGN_ORIGIN: { status: 403, title: 'Pages of other origins may not change anything' },
   NOT_FOUND: { status: 404, title: 'There is no such thing' },
   METHOD_NOT_ALLOWED: { status: 405, title: 'The resource has no such method' },
@@ -59,7 +61,8 @@ export function problemOf(error: unknown): ProblemError | undefined {
   if (error instanceof RegistryError) return new ProblemError(OF_REGISTRY[error.code], error.message);
   if (error instanceof JoinTokenRequestError) return new ProblemError('INVALID', error.message);
   if (error instanceof StoreError && error.code === 'CLOSED') return new ProblemError('UNAVAILABLE', 'the control plane is stopping');
-  if (error instanceof StoreError || error instanceof AuthorityError) return new ProblemError('UNAVAILABLE', error.message);
+  if (error instanceof StoreError || error instanceof AuthorityError || error instanceof AuditError)
+    return new ProblemError('UNAVAILABLE', error.message);
   return undefined;
 }
 

@@ -1,6 +1,7 @@
 // The REST API, put together: door, application, watches. It needs nothing of the gRPC server.
 import { getRequestListener } from '@hono/node-server';
 import type { Clock } from '@heddle/runtime';
+import type { Authenticator } from '../server/authenticator.ts';
 import type { ServerIdentity } from '../server/tls-door.ts';
 import { createApp } from './app.ts';
 import { openRestDoor } from './door.ts';
@@ -10,10 +11,13 @@ import { openApiDocument } from './openapi.ts';
 import { Watches } from './watch/open.ts';
 
 export interface RestServerOptions
-  extends Pick<RestContext, 'mesh' | 'version' | 'startedMs' | 'registry' | 'tokens' | 'proxies' | 'events' | 'logger'> {
+  extends Pick<
+    RestContext,
+    'mesh' | 'version' | 'startedMs' | 'registry' | 'tokens' | 'adminTokens' | 'audit' | 'proxies' | 'events' | 'logger'
+  > {
   readonly listen: { readonly address: string; readonly port: number };
   readonly identity: ServerIdentity;
-  readonly operatorToken: string;
+  readonly authenticator: Authenticator;
   readonly clock: Clock;
   readonly limits?: RestDoorLimits;
 }
@@ -30,21 +34,23 @@ export interface RestServer {
 
 /** Rejects with ListenError when the port cannot be taken. */
 export async function openRestServer(options: RestServerOptions): Promise<RestServer> {
-  const { registry, proxies, events, clock, logger, mesh, operatorToken } = options;
+  const { registry, proxies, events, clock, logger, mesh, authenticator } = options;
   const epoch = options.startedMs.toString(36);
   const watches = new Watches({ registry, proxies, events, epoch, clock });
   let isStopping = false;
   let document: string | undefined;
   const app = createApp({
-    clock,
     logger,
-    rules: () => ({ address: door.address, tls: door.tls, trustDomain: mesh.trustDomain, operatorToken }),
+    authenticator,
+    rules: () => ({ address: door.address, tls: door.tls }),
     context: {
       mesh,
       version: options.version,
       startedMs: options.startedMs,
       registry,
       tokens: options.tokens,
+      adminTokens: options.adminTokens,
+      audit: options.audit,
       proxies,
       events,
       watches,

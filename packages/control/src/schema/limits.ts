@@ -25,4 +25,12 @@ export const POLICY_LIMITS = {
   cookieTtlMs: 34_560_000_000,
   /** Of the whole mesh. */
   egressHosts: 10_000,
+  /** Who may call whom, of the whole mesh, as JSON: some ten thousand rules. */
+  securityChars: 8_388_608,
+  accessRules: 10_000,
+  /** Subjects, permissions, targets and what each lists. */
+  ruleParts: 1_024,
+  issuers: 32,
+  deniedIdentities: 10_000,
+  outboundTokens: 1_000,
 } as const;

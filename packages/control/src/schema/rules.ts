@@ -25,16 +25,18 @@ export const TextMatch = z
     examples: [{ kind: 'prefix', value: 'curl/' }],
   });
 
-const FieldMatch = z.strictObject({ name: z.string().min(1).max(textChars), match: TextMatch.optional(), invert: is }).meta({
+export const FieldMatch = z.strictObject({ name: z.string().min(1).max(textChars), match: TextMatch.optional(), invert: is }).meta({
   id: 'FieldMatch',
   description: 'A header or query parameter; without `match` it must be there.',
   examples: [{ name: 'x-beta' }],
 });
 
+export const PathMatch = z.strictObject({ kind: z.enum(['prefix', 'exact', 'segments', 'template', 'regex']), value: text().min(1) });
+
 export const RequestMatch = z
   .strictObject({
     kind: z.literal('request'),
-    path: z.strictObject({ kind: z.enum(['prefix', 'exact', 'segments', 'template', 'regex']), value: text().min(1) }),
+    path: PathMatch,
     methods: z.array(token()).min(1).max(conditions).optional(),
     headers: z.array(FieldMatch).max(conditions).optional(),
     query: z.array(FieldMatch).max(conditions).optional(),
@@ -55,7 +57,7 @@ export const HeaderChanges = z
     examples: [{ set: { 'x-from': 'mesh' }, add: {}, remove: ['x-debug'] }],
   });
 
-const ServiceRef = z.strictObject({ namespace: name(), name: name() });
+export const ServiceRef = z.strictObject({ namespace: name(), name: name() });
 const someLabels = z
   .record(z.string().min(1).max(317), z.string().max(256))
   .refine((labels) => Object.keys(labels).length <= 64, 'more than 64 labels')

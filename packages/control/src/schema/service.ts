@@ -17,6 +17,7 @@ import {
   duration,
 } from './policies.ts';
 import { RateLimits, TrafficRules } from './rules.ts';
+import { MtlsMode } from './security.ts';
 
 const NAME_RULE = 'is not a name: 1 to 63 letters, digits, dots, dashes and underscores, a letter or digit at both ends';
 const name = () => z.string().regex(NAME_FORM, NAME_RULE);
@@ -52,6 +53,7 @@ export const ServiceRecord: z.ZodType<Service> = z.strictObject({
   labels: z.record(z.string(), z.string()).refine((labels) => Object.keys(labels).length <= 256, 'has more than 256 entries'),
   metadata: z.record(z.string(), z.string()).superRefine(attributes(metadataProblem)),
   ports: z.record(z.string(), z.number()).superRefine(attributes(portsProblem)),
+  mtls: MtlsMode.optional(),
   ...POLICIES,
   virtualAddress: z.string().refine(isVirtualAddress, `is not one of ${VIRTUAL_NETWORK}`).optional(),
 });

@@ -10,7 +10,7 @@ import { openAuthority } from '../ca/index.ts';
 import type { Authority } from '../ca/index.ts';
 import { silent } from '../testing/mesh.ts';
 import { ACCESS, refusal } from './access.ts';
-import { identifyCaller } from './caller.ts';
+import { ROLES, identifyCaller } from './caller.ts';
 import type { Caller, CallerResult } from './caller.ts';
 
 describe('who may call what', () => {
@@ -44,14 +44,17 @@ describe('who may call what', () => {
       },
     });
     const machine = await identify('heddle-system', 'operator');
-    assert.equal(machine.ok && machine.caller.kind, 'operator');
+    assert.deepEqual(machine.ok && machine.caller.kind === 'administrator' && [machine.caller.role, machine.caller.uri], [
+      'operator',
+      'spiffe://shop.test/ns/heddle-system/svc/operator',
+    ]);
     assert.deepEqual(bearer(), { ok: true, caller: { kind: 'anonymous' } });
     assert.match(reason(await identify('heddle-system', 'something')), /no identity that calls/);
   });
 
   test('the token makes the operator; a wrong one is refused even beside a good certificate', async () => {
     const byToken = bearer(`Bearer ${rules.operatorToken}`);
-    assert.equal(byToken.ok && byToken.caller.kind, 'operator');
+    assert.equal(byToken.ok && byToken.caller.kind === 'administrator' && byToken.caller.role, 'operator');
     assert.equal(bearer(`bearer ${rules.operatorToken}`).ok, true);
     for (const wrong of ['Bearer wrong', `Bearer ${rules.operatorToken}x`, `Bearer ${rules.operatorToken.slice(0, -1)}`])
       assert.match(reason(bearer(wrong)), /operator token is wrong/);
@@ -61,7 +64,7 @@ describe('who may call what', () => {
       ['Bearer '],
       [''],
       [`Bearer ${rules.operatorToken}`, 'Bearer x'],
-      [`Bearer ${'x'.repeat(300)}`],
+      [`Bearer ${'x'.repeat(8_193)}`],
     ])
       assert.match(reason(bearer(...malformed)), /is not `Bearer/);
     assert.match(reason(await identify('default', 'orders', ['Bearer wrong'])), /operator token is wrong/);
@@ -93,9 +96,17 @@ describe('who may call what', () => {
     const callers: Record<string, Caller> = {
       anonymous: { kind: 'anonymous' },
       workload: { kind: 'workload', id: { trustDomain: 't', namespace: 'n', name: 's' }, uri: 'spiffe://t/ns/n/svc/s' },
-      operator: { kind: 'operator', id: undefined, uri: 'operator token' },
+      ...Object.fromEntries(ROLES.map((role) => [role, { kind: 'administrator' as const, role, id: undefined, uri: 'a token' }])),
     };
-    const allowed = { anyone: ['anonymous', 'workload', 'operator'], known: ['workload', 'operator'], operator: ['operator'] };
+    const allowed = {
+      anyone: ['anonymous', 'workload', 'viewer', 'editor', 'operator'],
+      member: ['workload', 'operator'],
+      reader: ['workload', 'viewer', 'editor', 'operator'],
+      registrant: ['workload', 'editor', 'operator'],
+      viewer: ['viewer', 'editor', 'operator'],
+      editor: ['editor', 'operator'],
+      operator: ['operator'],
+    };
     for (const [path, access] of Object.entries(ACCESS)) {
       assert.deepEqual(
         Object.keys(callers).filter((kind) => refusal(path, callers[kind] as Caller) === undefined),

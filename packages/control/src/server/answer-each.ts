@@ -2,6 +2,7 @@
 // left. So a client that floods, or does not read, costs one message.
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { Logger } from '@heddle/runtime';
+import { noteRefusal } from './access.ts';
 import type { OpenStreams } from './handlers.ts';
 import { statusOf } from './status.ts';
 
@@ -35,6 +36,7 @@ export async function answerEach<Request, Response>(
     // A broken stream throws here too; then nobody is there to be told.
     if (call.cancelled || isOver) return;
     const ended = statusOf(error, logger);
+    noteRefusal(call, ended);
     logger.warn({ method: call.getPath(), peer: call.getPeer(), reason: ended.details }, 'stream ended by the control plane');
     fail(ended);
   }

@@ -1,9 +1,11 @@
-// The certificate of the control plane's own servers, replaced at half of its life. No server serves an older one than it must.
+// The certificate of the control plane's own servers, replaced at half of its life, and when the roots change. No server serves an older one than
+// it must.
 import { isIP } from 'node:net';
 import { CONTROL_SERVER_NAME } from '@heddle/api';
 import type { Clock, Logger, Timer } from '@heddle/runtime';
 import type { Authority, ControlCertificate } from '../ca/index.ts';
 import type { GrpcServer } from './grpc.ts';
+import type { ServerIdentity } from './tls-door.ts';
 
 /** A certificate that could not be renewed is tried again after this. */
 const RENEWAL_RETRY_MS = 30_000;
@@ -18,6 +20,7 @@ export class ServerCertificates {
   #timer: Timer | undefined;
   #renewAtMs = 0;
   #closed = false;
+  #changes: { close(): void } | undefined;
 
   constructor(authority: Authority, addresses: readonly (string | undefined)[], clock: Clock, logger: Logger) {
     this.#authority = authority;
@@ -26,7 +29,7 @@ export class ServerCertificates {
     this.#logger = logger;
   }
 
-  async issue(): Promise<{ chainPem: string; keyPem: string }> {
+  async issue(): Promise<ServerIdentity> {
     const named = this.#addresses.filter(
       (address) => address !== undefined && address !== '0.0.0.0' && address !== '::' && isIP(address) !== 0,
     );
@@ -36,15 +39,21 @@ export class ServerCertificates {
       ips: [...ips],
     });
     this.#renewAtMs = issued.renewAtMs;
-    return { chainPem: issued.chainPem, keyPem: issued.key.keyPem };
+    return { chainPem: issued.chainPem, keyPem: issued.key.keyPem, rootsPem: this.#authority.rootsPem };
   }
 
   renewFor(servers: readonly Pick<GrpcServer, 'setIdentity'>[]): void {
     this.#plan(servers, this.#renewAtMs);
+    // At once: clients that come with a certificate of a new root must be known, and those of an old one strangers.
+    this.#changes = this.#authority.onChange(() => {
+      this.#timer?.cancel();
+      this.#plan(servers, 0);
+    });
   }
 
   close(): void {
     this.#closed = true;
+    this.#changes?.close();
     this.#timer?.cancel();
   }
 

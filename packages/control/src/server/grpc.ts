@@ -6,19 +6,22 @@ import { CONTROL_KEEPALIVE, reflectionPackage } from '@heddle/api';
 import type { Clock, Logger } from '@heddle/runtime';
 import { HealthImplementation } from 'grpc-health-check';
 import { ACCESS, accessInterceptor } from './access.ts';
-import type { CallerRules } from './caller.ts';
+import type { AuditLog } from '../audit/log.ts';
+import type { Authenticator } from './authenticator.ts';
 import { OpenStreams } from './handlers.ts';
 import { openDoor } from './tls-door.ts';
 import type { Door, DoorOptions } from './tls-door.ts';
 
-export interface GrpcServerOptions extends Omit<DoorOptions, 'onConnection'>, CallerRules {
+export interface GrpcServerOptions extends Omit<DoorOptions, 'onConnection'> {
+  readonly authenticator: Authenticator;
+  readonly audit: Pick<AuditLog, 'refused'>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Adds the services. Streams that stay open are to be added to `streams`. */
   readonly addServices: (server: Server, streams: OpenStreams) => void;
 }
 
-export interface GrpcServer extends Pick<Door, 'address' | 'port' | 'setIdentity'> {
+export interface GrpcServer extends Pick<Door, 'address' | 'port' | 'setIdentity' | 'dropDenied'> {
   /** Tells health watchers, ends streams with UNAVAILABLE, lets unary calls finish for up to `graceMs`, then drops connections. */
   close(graceMs: number): Promise<void>;
 }
@@ -32,7 +35,7 @@ const SESSION_MEMORY_MB = 64;
 
 /** Rejects with ListenError when the port cannot be taken. */
 export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
-  const { clock, logger } = options;
+  const { clock } = options;
   const streams = new OpenStreams();
   const server = new Server({
     'grpc.max_concurrent_streams': STREAMS_PER_CONNECTION_MAX,
@@ -43,7 +46,7 @@ export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcSe
     // A data plane that vanished without a word is noticed within 5 s. Ours send something more often by themselves; others need not.
     'grpc.keepalive_time_ms': CONTROL_KEEPALIVE.timeMs,
     'grpc.keepalive_timeout_ms': CONTROL_KEEPALIVE.timeoutMs,
-    interceptors: [accessInterceptor(options, clock, logger)],
+    interceptors: [accessInterceptor(options)],
   });
   checkEveryMethodIsInTheTable(server);
   options.addServices(server, streams);
@@ -56,6 +59,7 @@ export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcSe
     address: door.address,
     port: door.port,
     setIdentity: (identity) => door.setIdentity(identity),
+    dropDenied: () => door.dropDenied(),
     close: async (graceMs) => {
       health.setStatus('', 'NOT_SERVING');
       const closed = door.close();

@@ -3,18 +3,22 @@
 import { status } from '@grpc/grpc-js';
 import type { Metadata, ServerDuplexStream, ServerUnaryCall, ServerWritableStream, handleUnaryCall } from '@grpc/grpc-js';
 import type { Logger } from '@heddle/runtime';
-import { callerOf } from './access.ts';
+import type { Doer } from '../audit/entry.ts';
+import { doerOf, noteRefusal } from './access.ts';
 import type { Caller } from './caller.ts';
 import { statusOf } from './status.ts';
 
 export function unary<Request, Response>(
   logger: Logger,
-  handle: (request: Request, caller: Caller) => Promise<Response> | Response,
+  handle: (request: Request, caller: Caller, by: Doer) => Promise<Response> | Response,
 ): handleUnaryCall<Request, Response> {
   return (call: ServerUnaryCall<Request, Response>, callback) => {
     // In a promise, so that what is thrown at once and what is rejected later take the same way.
     Promise.resolve()
-      .then(() => handle(call.request, callerOf(call.metadata)))
+      .then(() => {
+        const by = doerOf(call.metadata);
+        return handle(call.request, by.caller, by);
+      })
       .then(
         (response) => callback(null, response),
         (error: unknown) => {
@@ -28,11 +32,12 @@ export function unary<Request, Response>(
 
 /** What is wrong with a call, for whoever reads the log; faults of the control plane itself have been logged. */
 export function logRefusal(
-  call: { getPath(): string; getPeer(): string },
+  call: { readonly metadata: Metadata; getPath(): string; getPeer(): string },
   { code, details }: { readonly code: status; readonly details: string },
   logger: Logger,
 ): void {
   if (code === status.UNAVAILABLE || code === status.INTERNAL) return;
+  noteRefusal(call, { code, details });
   logger.warn({ method: call.getPath(), peer: call.getPeer(), status: status[code], reason: details }, 'call refused');
 }
 

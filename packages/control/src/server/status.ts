@@ -3,6 +3,7 @@ import { Metadata, status } from '@grpc/grpc-js';
 import type { StatusObject } from '@grpc/grpc-js';
 import { InvalidMessageError } from '@heddle/api';
 import type { Logger } from '@heddle/runtime';
+import { AuditError } from '../audit/log.ts';
 import { AuthorityError, JoinTokenRequestError } from '../ca/index.ts';
 import { RegistryError } from '../registry/errors.ts';
 import type { RegistryErrorCode } from '../registry/errors.ts';
@@ -45,7 +46,8 @@ export function statusOf(error: unknown, logger: Logger): CallStatus {
   if (error instanceof InvalidMessageError || error instanceof JoinTokenRequestError)
     return { code: status.INVALID_ARGUMENT, details: error.message };
   if (error instanceof StoreError && error.code === 'CLOSED') return { code: status.UNAVAILABLE, details: 'the control plane is stopping' };
-  if (error instanceof StoreError || error instanceof AuthorityError) {
+  if (error instanceof AuthorityError && error.code === 'REFUSED') return { code: status.FAILED_PRECONDITION, details: error.message };
+  if (error instanceof StoreError || error instanceof AuthorityError || error instanceof AuditError) {
     logger.error({ error: error.message }, 'a call failed at the control plane itself');
     return { code: status.UNAVAILABLE, details: error.message };
   }

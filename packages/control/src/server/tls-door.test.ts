@@ -92,7 +92,7 @@ describe('the TLS door', () => {
       random: nodeRandom,
       logger: silent,
     });
-    await once(enter(await workload('shop.test', foreign)), 'close');
+    await assert.rejects(once(enter(await workload('shop.test', foreign)), 'close'), /alert unknown ca/);
     assert.equal(admitted.length, 1);
     await rm(elsewhere, { recursive: true, force: true });
   });

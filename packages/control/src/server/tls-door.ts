@@ -3,8 +3,9 @@
 import { constants } from 'node:crypto';
 import type { Socket } from 'node:net';
 import tls from 'node:tls';
-import { readPeerId } from '@heddle/runtime/node';
-import type { Clock, Logger } from '@heddle/runtime';
+import { chainRefusal, forgetHandshakeSecret, handshakeRefusal, keepHandshakeSecret, readPeerId, refuseWithAlert } from '@heddle/runtime/node';
+import { type Clock, type Logger, type TlsRefusal, TlsRefusals } from '@heddle/runtime';
+import type { AuditLog } from '../audit/log.ts';
 import { listenOn } from './listening.ts';
 
 /** Each has some 50 kB of TLS and HTTP/2 state: half a gigabyte at worst. */
@@ -15,6 +16,8 @@ export interface ServerIdentity {
   /** Leaf first, the root last. */
   readonly chainPem: string;
   readonly keyPem: string;
+  /** What certificates of clients must lead to. Default: what the door was opened with. */
+  readonly rootsPem?: string;
 }
 
 export interface DoorOptions {
@@ -23,8 +26,12 @@ export interface DoorOptions {
   readonly identity: ServerIdentity;
   readonly rootsPem: string;
   readonly trustDomain: string;
+  /** Whether the identity was taken away. */
+  readonly isDenied?: (uri: string) => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Notes connections that are refused for what they show. */
+  readonly audit?: Pick<AuditLog, 'refused'>;
   /** A connection that is what the rule of this file says. */
   readonly onConnection: (socket: tls.TLSSocket) => void;
 }
@@ -34,6 +41,8 @@ export interface Door {
   readonly port: number;
   /** For new connections; those that exist go on. */
   setIdentity(identity: ServerIdentity): void;
+  /** Ends the connections of identities that are denied by now. */
+  dropDenied(): void;
   /** No new connections; those that exist go on. Resolves when the last has ended. */
   close(): Promise<void>;
   /** Ends all connections at once. */
@@ -42,8 +51,8 @@ export interface Door {
 
 /** Rejects with ListenError. */
 export async function openDoor(options: DoorOptions): Promise<Door> {
-  const { rootsPem, logger } = options;
-  const contextOf = ({ chainPem, keyPem }: ServerIdentity): tls.SecureContextOptions => ({
+  const { logger } = options;
+  const contextOf = ({ chainPem, keyPem, rootsPem = options.rootsPem }: ServerIdentity): tls.SecureContextOptions => ({
     cert: chainPem,
     key: keyPem,
     ca: rootsPem,
@@ -61,17 +70,20 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     noDelay: true,
   });
   server.maxConnections = CONNECTIONS_MAX;
+  const refusals = new TlsRefusals({ clock: options.clock, logger, message: 'connection refused', fields: {} });
+  server.on('keylog', (line, socket) => keepHandshakeSecret(socket, 'SERVER_TRAFFIC_SECRET_0', line));
   server.on('tlsClientError', (error, socket) => {
-    logger.debug({ peer: socket.remoteAddress, error: error.message }, 'a connection ended before its TLS handshake was complete');
+    refusals.add(handshakeRefusal(error), { peer: peerOf(socket) }, error.message);
     socket.destroy();
   });
   const connections = new Set<Socket>();
+  const identified = new Map<tls.TLSSocket, string>();
   // Before the handshake already: one that never ends must not keep the server from closing.
   server.on('connection', (socket: Socket) => {
     connections.add(socket);
     socket.once('close', () => connections.delete(socket));
   });
-  server.on('secureConnection', (socket) => admit(socket, options));
+  server.on('secureConnection', (socket) => admit(socket, options, identified, refusals));
   await listenOn(server, options.address, options.port, { who: 'The control plane', how: 'with --listen ADDRESS:PORT' });
   server.on('error', (error) => logger.error({ error: error.message }, 'the listening socket failed'));
   const bound = server.address();
@@ -80,6 +92,13 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     address: bound.address,
     port: bound.port,
     setIdentity: (identity) => server.setSecureContext(contextOf(identity)),
+    dropDenied: () => {
+      for (const [socket, uri] of identified) {
+        if (options.isDenied?.(uri) !== true) continue;
+        logger.warn({ peer: uri }, 'connection closed: its identity is denied');
+        socket.destroy();
+      }
+    },
     close: () => new Promise((resolve) => server.close(() => resolve())),
     dropConnections: () => {
       for (const socket of connections) socket.destroy();
@@ -87,27 +106,39 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
   };
 }
 
-function admit(socket: tls.TLSSocket, options: DoorOptions): void {
+function peerOf(socket: tls.TLSSocket): string {
+  return `${socket.remoteAddress ?? ''}:${socket.remotePort ?? ''}`;
+}
+
+function admit(socket: tls.TLSSocket, options: DoorOptions, identified: Map<tls.TLSSocket, string>, refusals: TlsRefusals): void {
   const { logger, clock } = options;
-  const peer = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? ''}`;
+  const peer = peerOf(socket);
   // Whatever happens on it later is also seen by the HTTP/2 session; without a listener it would end the process.
   socket.on('error', (error) => logger.debug({ peer, error: error.message }, 'connection failed'));
-  const refuse = (reason: string): void => {
-    logger.warn({ peer, reason }, 'connection refused');
-    socket.destroy();
+  const refuse = (reason: TlsRefusal, detail: string): void => {
+    refusals.add(reason, { peer }, detail);
+    options.audit?.refused({ caller: { kind: 'anonymous' }, from: peer }, 'connect', reason, detail);
+    refuseWithAlert(socket, reason);
   };
-  if (socket.isSessionReused()) return refuse('it resumed a TLS session');
-  if (socket.alpnProtocol !== 'h2') return refuse('it does not speak HTTP/2 (ALPN h2)');
+  if (socket.isSessionReused()) return refuse('resumed-session', 'it resumed a TLS session');
+  if (socket.alpnProtocol !== 'h2') return refuse('no-common-protocol', 'it does not speak HTTP/2 (ALPN h2)');
   const certificate = socket.getPeerX509Certificate();
   if (certificate !== undefined) {
+    const verdict = String(socket.authorizationError);
     if (!socket.authorized)
-      return refuse(`its client certificate was not issued by this mesh, or is not valid now: ${String(socket.authorizationError)}`);
+      return refuse(chainRefusal(verdict), `its client certificate was not issued by this mesh, or is not valid now: ${verdict}`);
     const svid = readPeerId(certificate);
-    if (!svid.ok) return refuse(`its client certificate ${svid.reason}`);
-    if (svid.id.trustDomain !== options.trustDomain) return refuse(`its client certificate is of trust domain ${svid.id.trustDomain}`);
+    if (!svid.ok) return refuse('no-spiffe-id', `its client certificate ${svid.reason}`);
+    if (svid.id.trustDomain !== options.trustDomain)
+      return refuse('trust-domain', `its client certificate is of trust domain ${svid.id.trustDomain}`);
+    const { uri } = svid;
+    if (options.isDenied?.(uri) === true) return refuse('denied', `its identity ${uri} is denied`);
+    identified.set(socket, uri);
+    socket.once('close', () => identified.delete(socket));
     // A connection must not outlive the identity it was made with: the client comes back with its renewed certificate.
     const end = clock.after(Math.max(0, svid.facts.notAfterMs + 1_000 - clock.wallMs()), () => socket.destroy());
     socket.once('close', () => end.cancel());
   }
+  forgetHandshakeSecret(socket);
   options.onConnection(socket);
 }

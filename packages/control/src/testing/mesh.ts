@@ -1,6 +1,6 @@
 // A small mesh for tests: two HTTP services and one spoken over TCP.
-import { DEFAULT_RETRY_BUDGET, NO_BREAKER, NO_RETRY, SINGLE_BALANCE } from '@heddle/core';
-import type { EgressHost, Instance, MeshConfig, Service } from '@heddle/core';
+import { DEFAULT_RETRY_BUDGET, DEFAULT_SECURITY, NO_BREAKER, NO_RETRY, SINGLE_BALANCE } from '@heddle/core';
+import type { EgressHost, Instance, MeshConfig, SecurityConfig, Service } from '@heddle/core';
 import type { Logger } from '@heddle/runtime';
 import type { Registration } from '../registry/records.ts';
 
@@ -57,7 +57,11 @@ export const SERVICES: readonly Service[] = [
   service('cache', { port: 6379, protocol: 'tcp' }),
 ];
 
-export function mesh(services: readonly Service[] = SERVICES, egress: readonly EgressHost[] = []): MeshConfig {
+export function mesh(
+  services: readonly Service[] = SERVICES,
+  egress: readonly EgressHost[] = [],
+  security: SecurityConfig = DEFAULT_SECURITY,
+): MeshConfig {
   return {
     name: 'shop',
     trustDomain: 'shop.test',
@@ -65,5 +69,6 @@ export function mesh(services: readonly Service[] = SERVICES, egress: readonly E
     discovery: { keepOnMassExpiry: true },
     services: services.map((declared) => ({ service: declared, uses: [] })),
     egress,
+    security,
   };
 }

@@ -1,6 +1,6 @@
 // A service that says all that a service can say, and hosts outside the mesh.
 import { ANY_REQUEST, DEFAULT_OUTLIER, NO_RETRY } from '@heddle/core';
-import type { EgressHost, Service, TrafficRule } from '@heddle/core';
+import type { EgressHost, SecurityConfig, Service, TrafficRule } from '@heddle/core';
 import { service } from './mesh.ts';
 
 const ref = (name: string) => ({ namespace: 'default', name });
@@ -107,3 +107,85 @@ export const EGRESS: readonly EgressHost[] = [
   { host: 'db.example.com', port: 5_432, protocol: 'tcp' },
   { host: '2001:db8::1', port: 8_080, protocol: 'http' },
 ];
+
+const identity = (name: string): string => `spiffe://shop.test/ns/default/svc/${name}`;
+
+/** All that can be said about security, for `orders`, `stock`, `cache` and `mixed`. */
+export const FULL_SECURITY: SecurityConfig = {
+  mtls: 'permissive',
+  tlsMin: '1.2',
+  issuers: [
+    {
+      name: 'login',
+      issuer: 'https://id.test',
+      audiences: ['shop'],
+      keys: { kind: 'url', url: 'https://id.test/jwks.json' },
+      keysMaxAgeMs: 300_000,
+      rootsPem: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
+      algorithms: ['ES256', 'EdDSA'],
+      sources: [
+        { kind: 'header', name: 'authorization', prefix: 'Bearer ' },
+        { kind: 'cookie', name: 'session' },
+      ],
+      skewMs: 60_000,
+      claimHeaders: [{ claim: ['realm', 'roles'], header: 'x-roles' }],
+      forward: true,
+      introspection: { url: 'https://id.test/introspect', clientId: 'shop', clientSecretFile: '/run/secret', cacheMs: 60_000 },
+    },
+  ],
+  access: {
+    default: 'deny',
+    rules: [
+      {
+        name: 'readers',
+        effect: 'allow',
+        subjects: [
+          { identities: [{ kind: 'exact', id: identity('stock') }] },
+          { networks: ['10.0.0.0/8'], token: { issuers: ['login'], claims: [{ claim: ['roles'], values: ['reader', 1, true] }] } },
+        ],
+        permissions: [
+          {
+            methods: ['GET'],
+            paths: [{ kind: 'segments', value: '/orders' }],
+            authorities: [{ kind: 'exact', value: 'orders' }],
+            headers: [{ name: 'x-beta' }],
+          },
+        ],
+        to: [{ kind: 'service', service: ref('orders') }],
+      },
+      {
+        name: 'never',
+        effect: 'deny',
+        subjects: [{ identities: [{ kind: 'prefix', prefix: 'spiffe://shop.test/ns/bad/' }] }],
+        permissions: [],
+        to: [],
+      },
+      {
+        name: 'watched',
+        effect: 'deny',
+        audit: true,
+        subjects: [{ identities: [{ kind: 'any' }] }],
+        permissions: [{ methods: ['DELETE'] }],
+        to: [{ kind: 'namespace', namespace: 'default' }],
+      },
+    ],
+    external: { service: ref('stock'), timeoutMs: 200, failOpen: false, bodyBytesMax: 8_192 },
+  },
+  denied: [identity('gone')],
+  outboundTokens: [
+    {
+      token: {
+        name: 'billing',
+        grant: 'client-credentials',
+        url: 'https://id.test/token',
+        clientId: 'orders',
+        clientSecretFile: '/run/orders',
+        scopes: ['bill'],
+        audience: 'billing',
+        header: 'authorization',
+      },
+      from: [ref('orders')],
+      to: [ref('stock'), { namespace: 'heddle-egress', name: 'api.test:443' }],
+    },
+  ],
+};

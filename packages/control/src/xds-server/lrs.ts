@@ -10,6 +10,7 @@ import { subsetsOf } from '../compiler/labels.ts';
 import { outboundName, serviceOfCluster } from '../compiler/names.ts';
 import type { Registry } from '../registry/registry.ts';
 import { callerOf } from '../server/access.ts';
+import { hasRole } from '../server/caller.ts';
 import type { Caller } from '../server/caller.ts';
 import { answerEach } from '../server/answer-each.ts';
 import type { OpenStreams } from '../server/handlers.ts';
@@ -176,7 +177,7 @@ class LoadStream {
     const { caller, registry } = this.#options;
     if (registry.service(destination) === undefined) return;
     const rest = { ...counts };
-    if (caller.kind === 'operator') {
+    if (hasRole(caller, 'operator')) {
       for (const [source, part] of bySource) {
         if (!this.#isOtherSource(source)) continue;
         this.#keep(source, destination, part, intervalMs ?? sinceMs, nowMs);
@@ -211,7 +212,7 @@ class LoadStream {
     const told = clusters === 'all' ? clusters : clusters.join();
     if (told === this.#told) return undefined;
     this.#told = told;
-    return lrs.instructionToMessage({ clusters, intervalMs, inParts: caller.kind === 'operator' });
+    return lrs.instructionToMessage({ clusters, intervalMs, inParts: hasRole(caller, 'operator') });
   }
 }
 

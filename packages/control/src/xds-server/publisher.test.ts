@@ -1,7 +1,7 @@
 // What a change costs: its own encoding, and those who want it.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ANY_REQUEST } from '@heddle/core';
+import { ANY_REQUEST, DEFAULT_SECURITY } from '@heddle/core';
 import type { Instance, ResourceKind, Service } from '@heddle/core';
 import { Compiler } from '../compiler/compiler.ts';
 import type { NodeScope } from '../compiler/compiler.ts';
@@ -32,6 +32,7 @@ class Mesh {
       service: (key: string) => this.#views.get(key),
       instancesOfNode,
       egress: [],
+      security: DEFAULT_SECURITY,
     };
     this.#compiler = new Compiler({ source, trustDomain: 'shop.test', rootsPem: 'pem' });
     const logger = { ...silent, error: (_fields: object, text: string) => this.errors.push(text) };
@@ -56,7 +57,9 @@ class Mesh {
     const nodes = [...(this.#views.get(key)?.instances ?? []), ...(view?.instances ?? [])].map(({ node }) => node);
     if (view === undefined) this.#views.delete(key);
     else this.#views.set(key, view);
-    this.publisher.apply(this.#compiler.apply({ revision: 1, services: new Set([key]), nodes: new Set(nodes), egress: false }));
+    this.publisher.apply(
+      this.#compiler.apply({ revision: 1, services: new Set([key]), nodes: new Set(nodes), egress: false, security: false }),
+    );
   }
 }
 

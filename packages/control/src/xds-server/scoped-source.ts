@@ -15,6 +15,8 @@ export interface ScopedSourceOptions {
   readonly version: () => string;
   /** A resource that the stream wants came, changed or went. */
   readonly onChange: (kind: ResourceKind, name: string) => void;
+  /** The stream asks for a resource by its name. */
+  readonly onWanted?: (name: string) => void;
   /** There may be something to send, which was not known before. */
   readonly onDue: () => void;
 }
@@ -67,7 +69,10 @@ export class ScopedSource implements ResourceSource, Subscriber {
     }
   }
 
-  readonly onSubscription: OnSubscription = (kind, name, isWanted) => this.#shared.subscriptions.set(this, kind, name, isWanted);
+  readonly onSubscription: OnSubscription = (kind, name, isWanted) => {
+    if (isWanted && name !== undefined) this.#options.onWanted?.(name);
+    this.#shared.subscriptions.set(this, kind, name, isWanted);
+  };
 
   told(kind: ResourceKind, name: string): void {
     // Its own has the name.

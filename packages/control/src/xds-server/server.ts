@@ -3,21 +3,24 @@ import { Metadata, status } from '@grpc/grpc-js';
 import type { Server, ServerDuplexStream } from '@grpc/grpc-js';
 import { AdsService, DeltaAdsSession, SotwAdsSession } from '@heddle/api';
 import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse } from '@heddle/api';
+import { TRUST_BUNDLE } from '@heddle/core';
 import type { DataPlaneFlavour, Instance, ServiceRef } from '@heddle/core';
 import type { Clock, Logger, Timer } from '@heddle/runtime';
 import { Compiler } from '../compiler/compiler.ts';
+import type { CompiledChange } from '../compiler/compiler.ts';
 import { outboundName } from '../compiler/names.ts';
 import { isOwn } from '../discovery-server/own.ts';
 import { DrainDesk } from '../drain/desk.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { Registry } from '../registry/registry.ts';
-import { callerOf } from '../server/access.ts';
+import { callerOf, noteRefusal } from '../server/access.ts';
 import type { Caller } from '../server/caller.ts';
 import type { OpenStreams } from '../server/handlers.ts';
 import { CallError, statusOf } from '../server/status.ts';
 import { DataPlaneEvents, StreamEvents } from './applied.ts';
 import type { AttachedInstances, AttachedStream } from './attached-instances.ts';
 import type { ConnectedProxy } from './applied.ts';
+import { ForeignRequests } from './foreign-requests.ts';
 import type { NodeInfo } from './node-info.ts';
 import { Publisher } from './publisher.ts';
 import { RefusedRoutes } from './refused-routes.ts';
@@ -25,6 +28,8 @@ import { ScopedSource } from './scoped-source.ts';
 import { DELTA, STATE_OF_THE_WORLD, addSingleTypeServices } from './single-type.ts';
 import { AdsStream } from './stream.ts';
 import type { Session } from './stream.ts';
+import { TrustFollowers } from './trust-followers.ts';
+import type { TrustProgress } from './trust-followers.ts';
 
 export type { ConnectedProxy };
 
@@ -70,6 +75,7 @@ export class AdsServer {
   readonly #subscription: { close(): void };
   /** By node: those whose own resources change with the node's instances. */
   readonly #byNode = new Map<string, Set<ScopedSource>>();
+  readonly #trust: TrustFollowers;
   /** Streams for which there may be something to send. */
   #due = new Set<Open>();
   #isRoundPlanned = false;
@@ -84,6 +90,7 @@ export class AdsServer {
       encode: { trustDomain: options.trustDomain },
       refused: new RefusedRoutes(options),
       logger: options.logger,
+      onSaidOtherwise: () => this.#ownChanged('all'),
     });
     this.drains = new DrainDesk({
       ...options,
@@ -91,12 +98,16 @@ export class AdsServer {
       names: (service) => this.#endpointNames(service),
       versions: (name) => this.#publisher.versions('endpoints', name),
     });
+    const known = [...options.registry.snapshot().services.values()].flatMap(({ instances }) => instances.map(({ node }) => node));
+    this.#trust = new TrustFollowers({
+      ...{ streams: () => this.#open, versions: () => this.#publisher.versions('secret', TRUST_BUNDLE) },
+      ...{ nodes: new Set(known), clock: options.clock },
+    });
     this.#subscription = options.registry.onChange((change) => {
       const compiled = this.#compiler.apply(change);
       this.#publisher.apply(compiled);
       this.drains.changed(change.services);
-      for (const node of compiled.nodes === 'all' ? this.#byNode.keys() : compiled.nodes)
-        for (const source of this.#byNode.get(node) ?? []) source.ownChanged();
+      this.#ownChanged(compiled.nodes);
     });
     this.#retryTimer = this.#planRetry();
   }
@@ -109,6 +120,24 @@ export class AdsServer {
         void this.#serve(call, new DeltaAdsSession(), `ADS ${DELTA}`),
     });
     addSingleTypeServices(server, (call, session, service) => void this.#serve(call, session, service));
+  }
+
+  /** The roots that data planes trust, and identities that they refuse besides those of the mesh file. */
+  setTrust(rootsPem: string, denied: readonly string[]): void {
+    const compiled = this.#compiler.setTrust(rootsPem, denied);
+    this.#publisher.apply(compiled);
+    this.#ownChanged(compiled.nodes);
+  }
+
+  /** What these data planes have for themselves is looked at anew. */
+  #ownChanged(nodes: CompiledChange['nodes']): void {
+    for (const node of nodes === 'all' ? this.#byNode.keys() : nodes)
+      for (const source of this.#byNode.get(node) ?? []) source.ownChanged();
+  }
+
+  /** How far data planes are with the roots that they were told of last. */
+  trustProgress(): TrustProgress {
+    return this.#trust.progress();
   }
 
   /** Sorted by node. Those that have not said who they are yet are left out. */
@@ -154,7 +183,7 @@ export class AdsServer {
         open.flavour = node.flavour;
         // Before anything else: who may not have the instance gets nothing of it.
         if (service.startsWith('ADS')) open.attached = this.#options.attached.attach(node, caller);
-        open.scoped = this.#scope(open, caller, node);
+        open.scoped = this.#scope(open, caller, node, this.#foreign(call, caller, node.id));
         open.node = node.id;
         logger.info(
           { node: node.id, identity: open.identity, flavour: node.flavour, agent: session.node?.userAgent },
@@ -182,6 +211,7 @@ export class AdsServer {
       if (!call.cancelled) {
         const ended = statusOf(error, logger);
         reason = ended.details;
+        noteRefusal(call, ended);
         logger.warn({ node: open.scoped?.node, reason: ended.details }, 'stream of a data plane ended by the control plane');
         stream.fail(ended);
       }
@@ -191,6 +221,7 @@ export class AdsServer {
       this.#open.delete(open);
       this.#due.delete(open);
       this.drains.ended(open);
+      this.#trust.ended(open);
       if (open.scoped !== undefined) {
         this.#release(open.scoped);
         logger.info({ node: open.scoped.node }, 'data plane disconnected');
@@ -206,13 +237,23 @@ export class AdsServer {
     for (const name of this.#compiler.shared.endpoints.keys()) if (name === whole || name.startsWith(`${whole}{`)) yield name;
   }
 
-  #scope(open: Open, caller: Caller, { id, flavour, outboundProxy, identityDir }: NodeInfo): ScopedSource {
+  #foreign(call: Parameters<typeof noteRefusal>[0], caller: Caller, node: string): ForeignRequests {
+    const foreign = new ForeignRequests(caller, (details) => {
+      this.#options.logger.warn({ node, reason: details }, 'a data plane asked for what is not its own');
+      noteRefusal(call, { code: status.PERMISSION_DENIED, details });
+    });
+    foreign.node(node, this.#options.registry.instancesOfNode(node));
+    return foreign;
+  }
+
+  #scope(open: Open, caller: Caller, { id, flavour, outboundProxy, identityDir }: NodeInfo, foreign: ForeignRequests): ScopedSource {
     const mayHost = (instance: Instance): boolean => isOwn(caller, instance.service);
     const source = new ScopedSource({
       publisher: this.#publisher,
       scope: { node: id, flavour, outboundProxy, identityDir, mayHost },
       version: () => String(this.#options.registry.revision),
       onChange: (kind, name) => open.session.changed(kind, name),
+      onWanted: (name) => foreign.name(name),
       onDue: () => this.#planRound(open),
     });
     const ofNode = this.#byNode.get(id);

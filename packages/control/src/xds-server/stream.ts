@@ -33,7 +33,7 @@ export interface Session<Request, Response> {
   resources(): Iterable<SessionResource>;
   confirms(kind: ResourceKind, name: string, accepts: (version: string) => boolean): Confirmation;
   readonly hasAnswered: boolean;
-  subscription(kind: ResourceKind): object | undefined;
+  subscription(kind: ResourceKind): { readonly wildcard: boolean; readonly names: ReadonlySet<string> } | undefined;
 }
 
 export interface StreamHost {

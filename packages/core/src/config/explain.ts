@@ -30,7 +30,8 @@ export function explainIssue(form: FileForm, issue: Issue, root: unknown, source
 }
 
 function isInside(issue: Issue): boolean {
-  return issue.path.length > 0 || issue.code === 'unrecognized_keys';
+  if (issue.path.length > 0 || issue.code === 'unrecognized_keys') return true;
+  return issue.code === 'invalid_union' && issue.errors.some((branch) => branch.length > 0 && branch.every(isInside));
 }
 
 function unknownKey(form: FileForm, path: Path): Fault {
@@ -60,7 +61,7 @@ function wrongValue(form: FileForm, path: Path, value: unknown, written: string 
   const instead = plannedValue(form.planned, path, value);
   if (instead !== undefined) {
     const what = isRecord(value) ? 'a map here' : shown(value);
-    return { path, on: 'value', reason: `${what} is not supported by this version of Heddle`, mend: instead };
+    return { path, on: 'value', reason: `${what} ${instead.reason}`, mend: instead.mend };
   }
   const reason = `expected ${expected}, found ${written ?? shown(value)}`;
   return { path, on: 'value', reason, mend: repair(schema, value, written) ?? `write ${example}` };
@@ -147,7 +148,7 @@ function inline(value: unknown): string {
     const entries = known.map(([key, item]) => `${key}: ${inline(item)}`);
     return `{ ${entries.join(', ')} }`;
   }
-  return String(value);
+  return typeof value === 'string' && value.trim() !== value ? `"${value}"` : String(value);
 }
 
 function valueAt(root: unknown, path: Path): unknown {

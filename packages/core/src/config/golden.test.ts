@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { compileCondition } from '../cel/index.ts';
 import { parseMeshFile } from './parse.ts';
 import { formatProblems, type Problem } from './problem.ts';
 import { parseStaticFile } from './static-parse.ts';
@@ -44,9 +45,21 @@ function golden(folder: URL, inputsMin: number, parse: (text: string, path: stri
   });
 }
 
+/** Of the example in RFC 7517, appendix A.1. */
+const KEYS =
+  '{"keys":[{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}';
+const files = {
+  read: (name: string): string => {
+    if (name === 'jwks.json') return KEYS;
+    if (name.includes('secrets/') || name.startsWith('/etc/heddle/')) return 'secret';
+    throw new Error('there is no such file');
+  },
+  nowMs: 0,
+};
+
 describe('golden mesh files', () => {
   golden(new URL('./golden/', import.meta.url), 20, (text, path) => {
-    const { mesh, problems } = parseMeshFile(text, { path, directory: '/srv/shop' });
+    const { mesh, problems } = parseMeshFile(text, { path, directory: '/srv/shop', files, conditions: compileCondition });
     return { result: mesh, problems };
   });
 });

@@ -42,6 +42,43 @@ describe('the JSON Schema', () => {
     }
   });
 
+  it('gives examples for security that the parser takes', () => {
+    const { security } = jsonSchema()['properties'] as { security: Part };
+    const login = { name: 'login', issuer: 'https://id.example', audiences: ['shop'] };
+    const reader = { members: ['web'], permissions: [{ to: 'orders' }] };
+    const base = { from: 'web', to: 'orders' };
+    const access = (settings: object) => ({ issuers: [login], access: { roles: { reader, admin: { members: 'web' } }, ...settings } });
+    const token = { name: 'a', from: 'orders', to: 'web', url: 'https://id.example', clientId: 'a', clientSecretFile: 'a' };
+    const places: readonly (readonly [Part, (settings: object) => object])[] = [
+      [security, (settings) => ({ issuers: [login], ...settings })],
+      [partAt(security, 'issuers'), (settings) => ({ issuers: [{ ...login, ...settings }] })],
+      [partAt(security, 'access'), access],
+      [partAt(security, 'access', 'authorizer'), (settings) => access({ authorizer: { service: 'authz', ...settings } })],
+      [
+        partAt(security, 'access', 'rules'),
+        (settings) => access({ rules: [{ ...base, ...protocolOf(settings), jwt: 'login', ...settings }] }),
+      ],
+      [partAt(security, 'access', 'rules', 'from'), (settings) => access({ rules: [{ ...base, from: { jwt: 'login', ...settings } }] })],
+      [partAt(security, 'outbound'), (settings) => ({ issuers: [login], outbound: [{ ...token, ...settings }] })],
+    ];
+    let count = 0;
+    for (const [part, around] of places) {
+      for (const [key, { examples = [] }] of Object.entries(part.properties ?? {})) {
+        for (const example of examples) {
+          const services = { web: { port: 1 }, orders: { port: 2 }, billing: { port: 3 }, authz: { port: 4, protocol: 'grpc' } };
+          const egress = [{ host: 'api.example.com', protocol: 'https' }];
+          const { problems } = parseMeshFile(JSON.stringify({ mesh: 'shop', services, egress, security: around({ [key]: example }) }), {
+            path: '/heddle.yaml',
+          });
+          const errors = problems.filter(({ severity }) => severity === 'error');
+          assert.deepEqual(errors, [], `${key}: ${JSON.stringify(example)}`);
+          count++;
+        }
+      }
+    }
+    assert.ok(count > 60, `${count}`);
+  });
+
   it('accepts the golden files that the parser accepts, and refuses those with faults of form', () => {
     const validator = z.fromJSONSchema(jsonSchema() as Parameters<typeof z.fromJSONSchema>[0]);
     const accepts = (name: string): boolean =>
@@ -53,3 +90,24 @@ describe('the JSON Schema', () => {
       assert.ok(!accepts(name), name);
   });
 });
+
+interface Part {
+  readonly properties?: Readonly<Record<string, Part>>;
+  readonly items?: Part;
+  readonly anyOf?: readonly Part[];
+  readonly examples?: readonly unknown[];
+}
+
+/** The map below the keys, alone or in a list. */
+function partAt(part: Part, ...path: readonly string[]): Part {
+  const mapIn = (one: Part): Part | undefined =>
+    one.properties === undefined
+      ? [...(one.anyOf ?? []), ...(one.items === undefined ? [] : [one.items])].map(mapIn).find((found) => found !== undefined)
+      : one;
+  return path.reduce((at, key) => mapIn(at.properties?.[key] as Part) as Part, part);
+}
+
+/** A rule about gRPC calls needs a service that has some. */
+function protocolOf(settings: object): object {
+  return 'grpc' in settings ? { to: 'authz' } : {};
+}

@@ -1,11 +1,20 @@
-// Keys and values that have a better answer than a spelling hint: what Heddle's design shows but this version does not do yet (when a
-// feature arrives, its line here goes), and what belongs elsewhere in the file.
+// Keys and values that have a better answer than a spelling hint: what this version does not do yet (when a feature arrives, its line here goes),
+// what it never will, and what belongs elsewhere in the file.
 import type { Path } from './fault.ts';
+
+/** Values that people write, with the reason why they are not taken; it follows the value. */
+export interface RefusedValues {
+  readonly values: readonly string[];
+  readonly reason: string;
+  readonly mend: string;
+}
+
+const NOT_YET = 'is not supported by this version of Heddle';
 
 /** By path, `*` for any name; the text is what to do. */
 export interface Planned {
   readonly keys: Readonly<Record<string, string>>;
-  readonly values: Readonly<Record<string, { readonly values: readonly string[]; readonly mend: string }>>;
+  readonly values: Readonly<Record<string, readonly RefusedValues[]>>;
   /** Keys that exist, in another place. */
   readonly elsewhere: Readonly<Record<string, string>>;
 }
@@ -37,17 +46,58 @@ const RULE_ELSEWHERE: Planned['elsewhere'] = Object.fromEntries(
 
 const AS_ROUTES = 'write it at the top of the file: "routes: [{ service: NAME, rules: [...] }]"';
 
-export const MESH_PLANNED: Planned = {
-  keys: {
-    'security.issuers': 'remove it; check tokens in the application for now',
-    'security.access': 'remove it; every workload of the mesh may call every service for now',
-    'services.*.security': 'remove it; "security" at the top is for the whole mesh',
-    'services.*.mtls': 'remove it; mutual TLS is always on',
+const IN_ACCESS = 'write it in "access", for example "access: { rules: [{ from: [web], to: orders }] }"';
+const IN_ISSUERS = 'write it in "issuers", for example "issuers: [{ name: login, issuer: https://id.example, audiences: [shop] }]"';
+const WITH_ACCESS = 'write it in "access" of "security" at the top, as a rule "to" this service';
+
+const IN_A_FILE = 'put it into a file of its own, with "clientSecretFile: FILE" here; a secret that others have seen must be replaced';
+
+const SECURITY_ELSEWHERE: Planned['elsewhere'] = {
+  'services.*.security': 'write "mtls" alone here; the rest is for the whole mesh and stands in "security" at the top',
+  'services.*.access': WITH_ACCESS,
+  'services.*.allow': WITH_ACCESS,
+  'services.*.deny': WITH_ACCESS,
+  'services.*.issuers': 'write it in "security" at the top; it is for the whole mesh',
+  'services.*.tls': 'write "tls" in "security" at the top; calls between workloads are encrypted without it',
+  'security.rules': IN_ACCESS,
+  'security.roles': IN_ACCESS,
+  'security.default': IN_ACCESS,
+  'security.authorizer': IN_ACCESS,
+  'security.jwt': IN_ISSUERS,
+  'security.jwks': IN_ISSUERS,
+  'security.access.deny': 'write "effect: deny" in a rule, or "deny" one level up for identities that must be gone',
+  'security.access.allow': 'write it as a rule: "rules: [{ from: [web], to: orders }]"',
+  'security.access.rules.*.action': 'write "effect: deny" or "effect: allow"',
+  'security.access.rules.*.permissions': 'write what it asks for in the rule itself: methods, paths, grpc, hosts, headers',
+  'security.access.rules.*.authority': 'write it in "hosts"',
+  'security.access.rules.*.match': 'write what it asks for in the rule itself: methods, paths, grpc, hosts, headers',
+  'security.issuers.*.jwks': 'write it as "keys": a URL, or { file: jwks.json }',
+  'security.issuers.*.introspection.clientSecret': IN_A_FILE,
+  'security.outbound.*.clientSecret': IN_A_FILE,
+  'security.issuers.*.url': 'write it as "issuer"',
+};
+
+/** RFC 7518 §3.1. */
+const NOT_ALGORITHMS: readonly RefusedValues[] = [
+  {
+    values: ['none', 'None', 'NONE'],
+    reason: 'means no signature at all: anybody could write such a token',
+    mend: 'remove it',
   },
-  values: { 'security.mtls': { values: ['permissive', 'off'], mend: 'use "strict"' } },
+  {
+    values: ['HS256', 'HS384', 'HS512'],
+    reason: 'is symmetric: whoever can check such a token could issue one, too',
+    mend: 'let the issuer sign with RS256, ES256 or EdDSA',
+  },
+];
+
+export const MESH_PLANNED: Planned = {
+  keys: {},
+  values: { 'security.issuers.*.algorithms.*': NOT_ALGORITHMS },
   elsewhere: {
     ...SERVICE_ELSEWHERE,
     ...RULE_ELSEWHERE,
+    ...SECURITY_ELSEWHERE,
     'services.*.routes': AS_ROUTES,
     'services.*.rules': AS_ROUTES,
     'services.*.egress': 'write it at the top of the file; it is for the whole mesh',
@@ -77,14 +127,13 @@ export function elsewhereKey(planned: Planned, path: Path): string | undefined {
   return lookUp(planned.elsewhere, path);
 }
 
-/** What to do instead of a value that is planned; undefined when it is not. */
-export function plannedValue(planned: Planned, path: Path, value: unknown): string | undefined {
-  if (typeof value === 'string') {
-    const entry = lookUp(planned.values, path);
-    return entry?.values.includes(value) ? entry.mend : undefined;
-  }
+/** Why a value is not taken, and what to do instead; undefined when there is nothing to say about it. */
+export function plannedValue(planned: Planned, path: Path, value: unknown): Omit<RefusedValues, 'values'> | undefined {
+  if (typeof value === 'string') return lookUp(planned.values, path)?.find(({ values }) => values.includes(value));
   const isScaling = typeof value === 'object' && value !== null && !Array.isArray(value);
-  return isScaling && pattern(path) === 'services.*.replicas' ? 'write a fixed number, for example "replicas: 2"' : undefined;
+  return isScaling && pattern(path) === 'services.*.replicas'
+    ? { reason: NOT_YET, mend: 'write a fixed number, for example "replicas: 2"' }
+    : undefined;
 }
 
 function lookUp<T>(table: Readonly<Record<string, T>>, path: Path): T | undefined {

@@ -36,13 +36,25 @@ export function formatProblems(problems: readonly Problem[], text?: string, show
 }
 
 function sourceExcerpt(text: string, line: number, column: number): string[] {
-  const source = lineOf(text, line);
-  if (source === undefined || source.trim() === '') return [];
+  const written = lineOf(text, line);
+  if (written === undefined || written.trim() === '') return [];
+  const source = withoutSecrets(written);
   const from = column > EXCERPT_MAX - 20 ? column - 1 - EXCERPT_MAX / 2 : 0;
   const piece = source.slice(from, from + EXCERPT_MAX);
   const [before, after] = [from > 0 ? '…' : '', from + EXCERPT_MAX < source.length ? '…' : ''];
   // One sign per UTF-16 unit in front of the caret; tabs become one blank, so that the caret stands under its place.
   return [`    ${before}${printable(piece)}${after}`, `    ${' '.repeat(before.length + Math.max(0, column - 1 - from))}^`];
+}
+
+/**
+ * What is shown may be kept in logs: what stands behind a key that says it is a secret, and before the `@` of a URL, is covered, letter by
+ * letter, so that the caret stands under its place.
+ */
+function withoutSecrets(line: string): string {
+  const cover = (_: string, before: string, secret: string): string => before + '*'.repeat(secret.length);
+  return line
+    .replace(/((?:secret|password|passphrase)["']?[ \t]*:[ \t]+)("[^"]*"?|'[^']*'?|[^\s,}\]]+)/gi, cover)
+    .replace(/(:\/\/)([^\s/@"',]+)(?=@)/g, cover);
 }
 
 function lineOf(text: string, line: number): string | undefined {

@@ -10,7 +10,8 @@ import type { StaticCertificate, StaticConfig, StaticEndpoint, StaticListener, S
 import type { StaticFileOutput } from './static-schema.ts';
 import { StaticFile } from './static-schema.ts';
 import { checkStaticMeaning, parseEndpoint } from './static-semantics.ts';
-import { checkTlsFiles, NO_FILES, type PemTexts, type StaticFiles } from './static-tls.ts';
+import type { ConfigFiles, FileTexts } from './named-files.ts';
+import { checkTlsFiles, NO_FILES } from './static-tls.ts';
 
 export interface ParsedStaticFile {
   /** Absent when there is an error. */
@@ -31,14 +32,14 @@ const STATIC_FILE: Omit<FileKind<typeof StaticFile>, 'checkMeaning'> = {
  * @param path its name, for messages.
  * @param files gives certificates, keys and roots. Default: there are none, so that every one is a problem.
  */
-export function parseStaticFile(text: string, path: string, files: StaticFiles = NO_FILES): ParsedStaticFile {
-  const texts = new Map<string, string>();
+export function parseStaticFile(text: string, path: string, files: ConfigFiles = NO_FILES): ParsedStaticFile {
+  const texts: FileTexts = new Map();
   const checkMeaning = (root: unknown) => [...checkStaticMeaning(root), ...checkTlsFiles(root, files, texts)];
   const { output, problems } = readConfigFile({ ...STATIC_FILE, checkMeaning }, text, path);
   return output === undefined ? { problems } : { config: build(output, texts), problems };
 }
 
-function build({ listeners, services }: StaticFileOutput, texts: PemTexts): StaticConfig {
+function build({ listeners, services }: StaticFileOutput, texts: FileTexts): StaticConfig {
   const pem = (name: string): string => texts.get(name) as string;
   const certificate = (cert: string, key: string): StaticCertificate => ({ certificatePem: pem(cert), keyPem: pem(key) });
   return deepFreeze({

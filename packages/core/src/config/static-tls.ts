@@ -1,34 +1,23 @@
 // The certificates, keys and roots that a static proxy's file names: read once, and checked so that what is wrong is told at its place.
 // Nothing of a key's content is ever part of a message.
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { readCertificate } from '../identity/certificate-facts.ts';
 import { decodePem } from '../identity/pem.ts';
 import type { Fault, Path } from './fault.ts';
 import { isRecord, shown } from './fault.ts';
-
-/** Where the files come from. */
-export interface StaticFiles {
-  /** The text of a file, named as in the configuration. Throws Error with a message that completes "cannot be read: …". */
-  readonly read: (path: string) => string;
-  /** Unix time: certificates that have ended, or not begun, get a warning. */
-  readonly nowMs: number;
-}
+import { authoritiesProblem, readNamed, type ConfigFiles } from './named-files.ts';
 
 /** For those who only look at the form of a file. */
-export const NO_FILES: StaticFiles = {
+export const NO_FILES: ConfigFiles = {
   read: () => {
     throw new Error('no files are read here');
   },
   nowMs: 0,
 };
 
-/** What was read, by the name in the configuration. */
-export type PemTexts = ReadonlyMap<string, string>;
-
 type Raw = Record<string, unknown>;
 
 /** `texts` gets everything that could be read. */
-export function checkTlsFiles(root: unknown, files: StaticFiles, texts: Map<string, string>): Fault[] {
+export function checkTlsFiles(root: unknown, files: ConfigFiles, texts: Map<string, string>): Fault[] {
   const file = isRecord(root) ? root : {};
   const listeners: readonly unknown[] = Array.isArray(file['listeners']) ? file['listeners'] : [];
   const services = isRecord(file['services']) ? Object.entries(file['services']) : [];
@@ -45,11 +34,11 @@ export function checkTlsFiles(root: unknown, files: StaticFiles, texts: Map<stri
 class TlsCheck {
   readonly #tls: Raw;
   readonly #path: Path;
-  readonly #files: StaticFiles;
+  readonly #files: ConfigFiles;
   readonly #texts: Map<string, string>;
   readonly #faults: Fault[] = [];
 
-  constructor(tls: Raw, path: Path, files: StaticFiles, texts: Map<string, string>) {
+  constructor(tls: Raw, path: Path, files: ConfigFiles, texts: Map<string, string>) {
     this.#tls = tls;
     this.#path = path;
     this.#files = files;
@@ -87,36 +76,23 @@ class TlsCheck {
   }
 
   #read(key: string): string | undefined {
-    const name = this.#tls[key];
-    // The form has been complained about.
-    if (typeof name !== 'string' || name === '' || name.includes('\0')) return undefined;
-    const known = this.#texts.get(name);
-    if (known !== undefined) return known;
-    try {
-      const text = this.#files.read(name);
-      this.#texts.set(name, text);
-      return text;
-    } catch (error) {
-      const mend = 'name a file that this user may read; relative names start from the directory of this file';
-      return this.#fault(key, `${shown(name)} cannot be read: ${(error as Error).message}`, mend);
-    }
+    return readNamed(this.#tls[key], [...this.#path, key], this.#files, this.#texts, this.#faults);
   }
 
   /** Certificates as DER; undefined where there are none. */
-  #readCertificates(key: string): Uint8Array[] | undefined {
-    const text = this.#read(key);
+  #readCertificates(): Uint8Array[] | undefined {
+    const text = this.#read('cert');
     if (text === undefined) return undefined;
     const ders = decodePem('CERTIFICATE', text);
     if (ders.length > 0) return ders;
     const isKey = /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text);
-    const mend =
-      isKey && key === 'cert' ? 'it holds a key; are "cert" and "key" swapped?' : 'name a PEM file with "-----BEGIN CERTIFICATE-----"';
-    return this.#fault(key, `there is no certificate in ${shown(this.#tls[key])}`, mend);
+    const mend = isKey ? 'it holds a key; are "cert" and "key" swapped?' : 'name a PEM file with "-----BEGIN CERTIFICATE-----"';
+    return this.#fault('cert', `there is no certificate in ${shown(this.#tls['cert'])}`, mend);
   }
 
   #readChain(): X509Certificate[] | undefined {
     const chain: X509Certificate[] = [];
-    for (const der of this.#readCertificates('cert') ?? []) {
+    for (const der of this.#readCertificates() ?? []) {
       try {
         chain.push(new X509Certificate(der));
       } catch {
@@ -160,20 +136,9 @@ class TlsCheck {
   }
 
   #checkRoots(): void {
-    this.#readCertificates('ca')?.some((der, index) => {
-      const which = `certificate ${index + 1} in ${shown(this.#tls['ca'])}`;
-      try {
-        if (readCertificate(der).isAuthority) return false;
-        this.#fault(
-          'ca',
-          `${which} is not an authority's`,
-          'name the file of the authority that signed the certificates, not one of these',
-        );
-      } catch (error) {
-        this.#fault('ca', `${which} cannot be used: ${(error as Error).message}`, 'remove it from the file');
-      }
-      return true;
-    });
+    const text = this.#read('ca');
+    const problem = text === undefined ? undefined : authoritiesProblem(text, this.#tls['ca']);
+    if (problem !== undefined) this.#fault('ca', problem.reason, problem.mend);
   }
 }
 

@@ -27,6 +27,7 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   let found: string | undefined;
   let foundDistance = reach + 1;
   for (const candidate of candidates) {
+    if (Math.abs(candidate.length - word.length) >= foundDistance) continue;
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
     if (distance < foundDistance) [found, foundDistance] = [candidate, distance];
   }

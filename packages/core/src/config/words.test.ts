@@ -8,6 +8,7 @@ import { parsePercent } from './percent.ts';
 import type { Problem } from './problem.ts';
 import { formatProblem, formatProblems } from './problem.ts';
 import { LABEL_PATTERN, VARIABLE_PATTERN } from './schema/fields.ts';
+import { formatSize, parseSize } from './size.ts';
 import { asLabel, editDistance, nearest } from './suggest.ts';
 
 describe('durations', () => {
@@ -48,6 +49,18 @@ describe('percentages', () => {
     assert.deepEqual(['0%', '20%', '12.5%', '0.2%', '100%', 0, 20, 99.5, 100].map(parsePercent), [0, 20, 12.5, 0.2, 100, 0, 20, 99.5, 100]);
     for (const value of ['', '%', '20', '101%', '-1%', '1e2%', ' 1%', '1 %', '.5%', 101, -1, 0.2, 0.999, NaN, Infinity, null, true, []])
       assert.equal(parsePercent(value), undefined, String(value));
+  });
+});
+
+describe('sizes', () => {
+  it('have a unit, except 0', () => {
+    assert.deepEqual(['512B', '8KiB', '1MiB', '0B', 0].map(parseSize), [512, 8_192, 1_048_576, 0, 0]);
+    for (const value of ['', '8', 8, '8KB', '8kib', '1.5KiB', '-1B', ' 1B', '1GiB', null, true, [], '9'.repeat(10) + 'B'])
+      assert.equal(parseSize(value), undefined, String(value));
+  });
+
+  it('are read back as they were written (property)', () => {
+    fc.assert(fc.property(fc.integer({ min: 0, max: 1e8 }), (bytes) => assert.equal(parseSize(formatSize(bytes)), bytes)));
   });
 });
 
@@ -126,6 +139,22 @@ describe('the look of problems', () => {
   it('keeps control characters of the file from the terminal', () => {
     const shown = formatProblem({ ...problem, line: 1, reason: 'found \u001b[31m' }, 'a\u001b[2J\u009b: \u202ex');
     assert.doesNotMatch(shown, /[\u001b\u009b\u202e]/);
+  });
+
+  it('covers secrets that stand in the line, and leaves the names of their files', () => {
+    for (const [line, shown] of [
+      ['clientSecret: hunter2', 'clientSecret: *******'],
+      ['{ "password": "a b", x: 1 }', '{ "password": *****, x: 1 }'],
+      ["env: { DB_PASSWORD: 'a', URL: https://me:secret@db.example/x }", 'env: { DB_PASSWORD: ***, URL: https://*********@db.example/x }'],
+      ['clientSecretFile: secrets/orders', 'clientSecretFile: secrets/orders'],
+      ['identity: spiffe://shop/ns/a', 'identity: spiffe://shop/ns/a'],
+    ] as const)
+      assert.equal(
+        formatProblem({ ...problem, line: 1, column: 1 }, line)
+          .split('\n')[1]
+          ?.trim(),
+        shown,
+      );
   });
 
   it('shows a piece of a long line, with the caret under its place', () => {

@@ -12,10 +12,13 @@ import {
   readTime,
   readWhole,
 } from './der-reader.ts';
+import { type NameConstraints, readNameConstraints } from './name-constraints.ts';
 import { parseSpiffeId, type SpiffeId } from './spiffe.ts';
 import { GENERAL_NAME, KEY_USAGE, OID } from './x509.ts';
 
 export interface CertificateFacts {
+  /** Serial number in hexadecimal digits, two for each octet, without needless leading zeros. */
+  readonly serial: string;
   /** DER of the Name, as issued certificates must repeat it. */
   readonly subjectDer: Uint8Array;
   readonly issuerDer: Uint8Array;
@@ -23,11 +26,18 @@ export interface CertificateFacts {
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
   readonly isAuthority: boolean;
+  /** How many authorities may stand between this one and a leaf; undefined: any number. */
+  readonly pathLength: number | undefined;
+  /** What an authority may certify; undefined: everything. */
+  readonly nameConstraints: NameConstraints | undefined;
   /** Bits of the key usage extension; undefined without it. */
   readonly keyUsage: readonly number[] | undefined;
   /** Object identifiers; undefined without the extension. */
   readonly extKeyUsage: readonly string[] | undefined;
   readonly uris: readonly string[];
+  readonly dns: readonly string[];
+  /** Of IP addresses: 4 or 16 octets. */
+  readonly ips: readonly Uint8Array[];
   readonly subjectKeyId: Uint8Array | undefined;
 }
 
@@ -42,6 +52,7 @@ const KNOWN: readonly string[] = [
   OID.basicConstraints,
   OID.authorityKeyIdentifier,
   OID.extKeyUsage,
+  OID.nameConstraints,
 ];
 
 /** Throws DerError for anything that is not a v3 certificate in DER. */
@@ -51,7 +62,7 @@ export function readCertificate(der: Uint8Array): CertificateFacts {
   const tbs = new DerReader(new DerReader(readWhole(der, TAG.sequence)).take(TAG.sequence).content);
   const version = readWhole(tbs.take(contextTag(0, true)).content, TAG.integer); // 4.1.2.1
   if (version.length !== 1 || version[0] !== 2) throw new DerError('not a version 3 certificate');
-  tbs.take(TAG.integer); // serialNumber
+  const serial = readSerial(tbs.take(TAG.integer).content);
   tbs.take(TAG.sequence); // signature
   const issuerDer = tbs.take(TAG.sequence).whole;
   const validity = new DerReader(tbs.take(TAG.sequence).content);
@@ -63,10 +74,20 @@ export function readCertificate(der: Uint8Array): CertificateFacts {
   tbs.takeOptional(contextTag(2, false));
   const extensions = tbs.takeOptional(contextTag(3, true));
   tbs.end();
-  return { subjectDer, issuerDer, spkiDer, notBeforeMs, notAfterMs, ...readExtensions(extensions) };
+  return { serial, subjectDer, issuerDer, spkiDer, notBeforeMs, notAfterMs, ...readExtensions(extensions) };
 }
 
-type ExtensionFacts = Pick<CertificateFacts, 'isAuthority' | 'keyUsage' | 'extKeyUsage' | 'uris' | 'subjectKeyId'>;
+/** RFC 5280 4.1.2.2 asks for positive ones, and for readers that take others as well: what is written is what is told. */
+function readSerial(content: Uint8Array): string {
+  if (content.length === 0) throw new DerError('the serial number is empty');
+  const digits = Buffer.from(content.buffer, content.byteOffset, content.byteLength).toString('hex');
+  return digits.replace(/^(?:00)+(?=..)/, '');
+}
+
+type ExtensionFacts = Pick<
+  CertificateFacts,
+  'isAuthority' | 'pathLength' | 'nameConstraints' | 'keyUsage' | 'extKeyUsage' | 'uris' | 'dns' | 'ips' | 'subjectKeyId'
+>;
 
 function readExtensions(wrapper: DerElement | undefined): ExtensionFacts {
   const values = new Map<string, Uint8Array>();
@@ -88,21 +109,33 @@ function readExtensions(wrapper: DerElement | undefined): ExtensionFacts {
     const value = values.get(oid);
     return value === undefined ? undefined : read(value);
   };
+  const names = of(OID.subjectAltName, readNames) ?? { uris: [], dns: [], ips: [] };
   return {
-    isAuthority: of(OID.basicConstraints, readIsAuthority) ?? false,
+    ...(of(OID.basicConstraints, readBasicConstraints) ?? { isAuthority: false, pathLength: undefined }),
+    nameConstraints: of(OID.nameConstraints, readNameConstraints),
     keyUsage: of(OID.keyUsage, (value) => readNamedBits(readWhole(value, TAG.bitString))),
     extKeyUsage: of(OID.extKeyUsage, readPurposes),
-    uris: of(OID.subjectAltName, readUris) ?? [],
+    ...names,
     subjectKeyId: of(OID.subjectKeyIdentifier, (value) => readWhole(value, TAG.octetString)),
   };
 }
 
-function readIsAuthority(value: Uint8Array): boolean {
+function readBasicConstraints(value: Uint8Array): Pick<CertificateFacts, 'isAuthority' | 'pathLength'> {
   const constraints = new DerReader(readWhole(value, TAG.sequence)); // 4.2.1.9
   const authority = constraints.takeOptional(TAG.boolean);
-  constraints.takeOptional(TAG.integer);
+  const length = constraints.takeOptional(TAG.integer);
   constraints.end();
-  return authority !== undefined && readBoolean(authority.content);
+  return {
+    isAuthority: authority !== undefined && readBoolean(authority.content),
+    pathLength: length === undefined ? undefined : readPathLength(length.content),
+  };
+}
+
+/** More than any chain has means the same as any larger number. */
+function readPathLength(content: Uint8Array): number {
+  const first = content[0];
+  if (first === undefined || first >= 0x80) throw new DerError('a path length is not a number from 0 on');
+  return content.length === 1 ? first : 0x7f;
 }
 
 function readPurposes(value: Uint8Array): string[] {
@@ -112,14 +145,18 @@ function readPurposes(value: Uint8Array): string[] {
   return purposes;
 }
 
-function readUris(value: Uint8Array): string[] {
+function readNames(value: Uint8Array): Pick<CertificateFacts, 'uris' | 'dns' | 'ips'> {
   const names = new DerReader(readWhole(value, TAG.sequence)); // 4.2.1.6
   const uris: string[] = [];
+  const dns: string[] = [];
+  const ips: Uint8Array[] = [];
   while (!names.atEnd) {
     const name = names.take();
     if (name.tag === contextTag(GENERAL_NAME.uri, false)) uris.push(readPrintableAscii(name.content));
+    else if (name.tag === contextTag(GENERAL_NAME.dns, false)) dns.push(readPrintableAscii(name.content));
+    else if (name.tag === contextTag(GENERAL_NAME.ip, false)) ips.push(name.content);
   }
-  return uris;
+  return { uris, dns, ips };
 }
 
 export type SvidResult =

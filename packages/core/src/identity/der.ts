@@ -6,6 +6,7 @@ export const TAG = {
   integer: 0x02,
   bitString: 0x03,
   octetString: 0x04,
+  null: 0x05,
   oid: 0x06,
   utf8String: 0x0c,
   printableString: 0x13,
@@ -54,6 +55,10 @@ export function derElement(tag: number, content: Uint8Array): Uint8Array {
 
 export function derBoolean(value: boolean): Uint8Array {
   return derElement(TAG.boolean, Uint8Array.of(value ? 0xff : 0x00)); // X.690 11.1: TRUE is all ones
+}
+
+export function derNull(): Uint8Array {
+  return derElement(TAG.null, new Uint8Array(0));
 }
 
 /** A non-negative integer: a small number, or a big-endian magnitude of any length. */

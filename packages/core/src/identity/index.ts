@@ -1,9 +1,11 @@
 export * from './certificate-facts.ts';
 export * from './certification-request.ts';
+export { derBitString, derInteger, derNull, derOctetString, derOid, derSequence } from './der.ts';
 export { DerError } from './der-reader.ts';
 export { ipBytes } from './ip.ts';
 export * from './join-token.ts';
 export * from './late-renewal.ts';
+export * from './name-constraints.ts';
 export * from './pem.ts';
 export { isServerName } from './server-name.ts';
 export * from './spiffe.ts';

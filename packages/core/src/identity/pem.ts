@@ -1,6 +1,6 @@
 // PEM text around DER (RFC 7468). Strict enough that what is read back is what was written.
 
-export type PemLabel = 'CERTIFICATE' | 'CERTIFICATE REQUEST';
+export type PemLabel = 'CERTIFICATE' | 'CERTIFICATE REQUEST' | 'ENCRYPTED PRIVATE KEY';
 
 export function encodePem(label: PemLabel, der: Uint8Array): string {
   const base64 = Buffer.from(der.buffer, der.byteOffset, der.byteLength).toString('base64');

@@ -1,5 +1,5 @@
 // The to-be-signed parts of X.509 v3 certificates (RFC 5280) and PKCS #10 requests (RFC 2986), and the wrapping of a part
-// with its signature. Signing itself is the caller's: nothing here knows a key. Always ECDSA with SHA-256 (RFC 5758 3.2).
+// with its signature. Signing itself is the caller's: nothing here knows a key.
 import {
   asciiBytes,
   contextTag,
@@ -10,6 +10,7 @@ import {
   derElement,
   derInteger,
   derNamedBits,
+  derNull,
   derOctetString,
   derOid,
   derSequence,
@@ -32,8 +33,15 @@ export const OID = {
   extKeyUsage: '2.5.29.37',
   serverAuth: '1.3.6.1.5.5.7.3.1',
   clientAuth: '1.3.6.1.5.5.7.3.2',
+  nameConstraints: '2.5.29.30',
   ecdsaWithSha256: '1.2.840.10045.4.3.2',
+  ecdsaWithSha384: '1.2.840.10045.4.3.3',
+  rsaWithSha256: '1.2.840.113549.1.1.11',
+  ed25519: '1.3.101.112',
 } as const;
+
+/** How certificates are signed: RFC 5758 3.2, RFC 8017 A.2.4 (PKCS #1 version 1.5), RFC 8410 3. */
+export type SignatureAlgorithm = 'ecdsaWithSha256' | 'ecdsaWithSha384' | 'rsaWithSha256' | 'ed25519';
 
 /** Bits of the key usage extension, RFC 5280 4.2.1.3. */
 export const KEY_USAGE = { digitalSignature: 0, keyCertSign: 5, cRLSign: 6 } as const;
@@ -75,6 +83,8 @@ export interface CertificateInput {
   readonly names: SubjectAltNames;
   readonly subjectKeyId: Uint8Array;
   readonly authorityKeyId: Uint8Array;
+  /** Of the issuer's key. Default: ECDSA with SHA-256. */
+  readonly signatureAlgorithm?: SignatureAlgorithm;
 }
 
 /** RFC 5280 4.1.2.4. */
@@ -98,7 +108,7 @@ export function certificateTbs(input: CertificateInput): Uint8Array {
   return derSequence(
     derContext(0, derInteger(2)), // version v3
     derInteger(positiveSerial(input.serial)),
-    signatureAlgorithm(),
+    algorithmIdentifier(input.signatureAlgorithm),
     input.issuerDer,
     derSequence(derTime(input.notBeforeMs), derTime(input.notAfterMs)),
     input.subjectDer,
@@ -117,8 +127,9 @@ function positiveSerial(random: Uint8Array): Uint8Array {
   return serial;
 }
 
-function signatureAlgorithm(): Uint8Array {
-  return derSequence(derOid(OID.ecdsaWithSha256)); // RFC 5758 3.2: no parameters, not even NULL
+function algorithmIdentifier(algorithm: SignatureAlgorithm = 'ecdsaWithSha256'): Uint8Array {
+  // RFC 4055 5: RSA has NULL as its parameters; RFC 5758 3.2, RFC 8410 3: the others have none, not even NULL.
+  return algorithm === 'rsaWithSha256' ? derSequence(derOid(OID[algorithm]), derNull()) : derSequence(derOid(OID[algorithm]));
 }
 
 function extension(oid: string, critical: boolean, value: Uint8Array): Uint8Array {
@@ -172,9 +183,12 @@ export function csrInfo(subjectDer: Uint8Array, spkiDer: Uint8Array): Uint8Array
   return derSequence(derInteger(0), subjectDer, spkiDer, derElement(contextTag(0, true), new Uint8Array(0)));
 }
 
-/** Certificate (RFC 5280 4.1.1) or CertificationRequest (RFC 2986 4.2) from its signed part and the DER-encoded ECDSA signature over it. */
-export function withSignature(signedPart: Uint8Array, signatureDer: Uint8Array): Uint8Array {
-  return derSequence(signedPart, signatureAlgorithm(), derBitString(signatureDer));
+/**
+ * Certificate (RFC 5280 4.1.1) or CertificationRequest (RFC 2986 4.2) from its signed part and the signature over it: DER-encoded with ECDSA, the
+ * plain octets with the others. A certificate's algorithm must be that of its signed part.
+ */
+export function withSignature(signedPart: Uint8Array, signature: Uint8Array, algorithm?: SignatureAlgorithm): Uint8Array {
+  return derSequence(signedPart, algorithmIdentifier(algorithm), derBitString(signature));
 }
 
 /** The key bytes within a SubjectPublicKeyInfo, of which key identifiers are made (RFC 5280 4.1.2.7, 4.2.1.2). Throws DerError. */

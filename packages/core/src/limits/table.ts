@@ -141,6 +141,59 @@ export const LIMITS = {
     reason:
       'Callers or header values that one rate limit of one data plane tells apart, some 250 bytes each; the one seen longest ago is forgotten first and begins with a full bucket when it comes back.',
   },
+  tokenBytesMax: {
+    value: 16_384,
+    unit: 'bytes',
+    reason: 'One token of a caller. Those with many groups have 4 to 8 KiB; longer ones are refused before anything is done with them.',
+  },
+  tokensKeptMax: {
+    value: 10_000,
+    unit: 'count',
+    reason:
+      'Tokens of callers that are known to be valid until they end, for each set of issuers; the one checked first is forgotten first. To check one takes 0.2 ms.',
+  },
+  tokensKeptBytesMax: {
+    value: 16_777_216,
+    unit: 'bytes',
+    reason: 'The same in bytes, for tokens that say much.',
+  },
+  tokensRefusedKeptMax: {
+    value: 1_000,
+    unit: 'count',
+    reason: 'Tokens that their issuer has called invalid when it was asked, so that it is not asked again for each request.',
+  },
+  tokenChecksMax: {
+    value: 1_024,
+    unit: 'count',
+    reason: 'Tokens that are being checked at once, for each set of issuers; further requests with tokens that are not known get a quick 503.',
+  },
+  introspectionsMax: {
+    value: 64,
+    unit: 'count',
+    reason: 'Questions about tokens that are under way to one issuer, each a connection; others wait, within tokenChecksMax.',
+  },
+  issuerAnswerBytesMax: {
+    value: 262_144,
+    unit: 'bytes',
+    reason: 'One answer of an issuer. Twenty keys with certificates have some 60 KiB, a discovery document 5.',
+  },
+  issuerTimeoutMs: {
+    value: 5_000,
+    unit: 'ms',
+    reason: 'For an issuer to give its keys, to answer about a token or to issue one: requests wait for it.',
+  },
+  accessWaitsMax: {
+    value: 1_024,
+    unit: 'count',
+    reason:
+      'Requests of one data plane that wait for a decision from elsewhere: keys of an issuer, an introspection, an outside authorizer. Each holds up to 64 KiB of its body (bodyReplayBytesMax); beyond it a quick OVERLOADED is better.',
+  },
+  accessWaitTimeoutMs: {
+    value: 10_000,
+    unit: 'ms',
+    reason:
+      'For each such answer: nobody waits longer, and whoever asks has limits of his own below it. What is not known by then is refused.',
+  },
   workloadsPerProxyMax: {
     value: 256,
     unit: 'count',

@@ -121,8 +121,10 @@ export interface Cluster {
   readonly http: HttpVersion;
   /** Present on clusters that lead to the application itself: the data plane checks it and reports the verdict. */
   readonly health?: HealthCheckPolicy;
-  /** Absent means plaintext (only towards the application on the same machine). */
+  /** Absent means plaintext: towards the application on the same machine, hosts outside, and `plainPeers`. */
   readonly tls?: UpstreamTls;
+  /** Only without `tls`: the endpoints are data planes all the same, where the mesh has no TLS. What they say about errors and load counts. */
+  readonly plainPeers?: true;
 }
 
 export interface UpstreamTls {

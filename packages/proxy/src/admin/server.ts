@@ -78,10 +78,10 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
   };
 }
 
-function adminRoutes({ missing, workloads, sync, dataPlane, metrics, refresh, onDrain }: AdminServerOptions): AdminRoute[] {
+function adminRoutes({ missing, workloads, sync, dataPlane, metrics, refresh, onDrain, clock }: AdminServerOptions): AdminRoute[] {
   const fresh = async (body: () => unknown, withConfig = false): Promise<Reply> => {
     await refresh?.(withConfig);
-    return { status: 200, body: body() };
+    return { status: 200, body: await body() };
   };
   return [
     { method: 'GET', path: ['healthz'], open: true, handle: () => ({ status: 200, body: { ok: true } }) },
@@ -107,7 +107,7 @@ function adminRoutes({ missing, workloads, sync, dataPlane, metrics, refresh, on
       open: false,
       handle: (_, body) => {
         const question = readQuestion(readJson(body));
-        return fresh(() => explain(dataPlane.configDump(), question), true);
+        return fresh(() => explain(dataPlane.configDump(), question, clock.wallMs()), true);
       },
     },
     { method: 'GET', path: ['status'], open: false, handle: () => fresh(() => dataPlane.status()) },

@@ -1,12 +1,13 @@
 // What this data plane would do with a request, from its applied state: a pure function, so that it can be asked of a dump as well. Decides
 // nothing itself: routes, splits, balancers and time limits are core's, as they are for requests.
 import { ERRORS, Redirect } from '@heddle/core';
-import type { PlainRequest, Route } from '@heddle/core';
+import type { PlainRequest, Route, VirtualHost } from '@heddle/core';
 import { isOutside } from '../listener/outside.ts';
 import { accessTo, identityTowards } from './access.ts';
 import { calledSides } from './called-side.ts';
 import { chooseCaller } from './callers.ts';
 import type { ChosenCaller } from './callers.ts';
+import type { DecisionOptions } from './decision.ts';
 import type { Applied } from './dump.ts';
 import { readDump, serviceOf } from './dump.ts';
 import { forwardFacts } from './forward.ts';
@@ -16,7 +17,7 @@ import { domainsOf, findRoute, plainRequest, takesRequests } from './routes.ts';
 import { rulesOf } from './rules.ts';
 import { similarNames } from './similar.ts';
 import { forwardTargets, mirrorsOf, singleTarget } from './targets.ts';
-import type { Action, Explanation, Mirrored, Outcome, Question, TakenRoute, Target } from './types.ts';
+import type { Access, Action, CalledSide, Explanation, Mirrored, Outcome, Question, TakenRoute, Target } from './types.ts';
 import { findWay, portsTo, targetOf } from './ways.ts';
 import type { Way } from './ways.ts';
 
@@ -32,8 +33,11 @@ interface Found {
   readonly notes: readonly string[];
 }
 
-/** @param dump of the data plane (`configDump`). @throws QuestionError when nobody here is, or may be, the caller that was named. */
-export function explain(dump: object, question: Question): Explanation {
+/**
+ * @param dump of the data plane (`configDump`). @param options needed where policies have conditions, which may ask for the time too.
+ * @throws QuestionError when nobody here is, or may be, the caller that was named.
+ */
+export function explain(dump: object, question: Question, options: DecisionOptions = { wallMs: 0 }): Explanation {
   const applied = readDump(dump);
   const caller = chooseCaller(applied, question.from);
   const way = findWay(applied, question, caller.workload);
@@ -42,24 +46,40 @@ export function explain(dump: object, question: Question): Explanation {
   const target = found.targets.find(({ taken }) => taken === true) ?? found.targets[0];
   const cluster = target === undefined ? undefined : applied.clusters.get(target.name)?.config;
   const identity = identityTowards(cluster, workload);
+  const access = accessTo(cluster, workload, hostOf(applied, found.route));
+  const calledSide = calledSides(applied, found.targets, plainRequest(found.passedOn, identity), options);
   return {
     node: applied.node,
     question,
-    outcome: withIdentity(applied, found.outcome, identity, workload),
+    outcome: decided(withIdentity(applied, found.outcome, identity, workload), access, calledSide, workload),
     caller: { ...callerOf(caller, workload), identity },
     listener: way === undefined ? null : listenerOf(applied, way, target),
     route: found.route,
     action: found.action,
     clusters: found.targets,
     mirrors: found.mirrors,
-    access: accessTo(cluster, workload),
-    calledSide: calledSides(applied, found.targets, plainRequest(found.passedOn, identity)),
+    access,
+    calledSide,
     notes: [...(way?.notes ?? []), ...found.notes, ...notesOn(found.action, found.targets)],
   };
 }
 
 function callerOf(caller: ChosenCaller, workload: string): ChosenCaller {
   return workload === caller.workload ? caller : { workload, why: 'owns the port', others: [] };
+}
+
+function hostOf({ routes }: Applied, route: TakenRoute | null): VirtualHost | undefined {
+  return route === null ? undefined : routes.get(route.config)?.virtualHosts.find(({ name }) => name === route.virtualHost);
+}
+
+/** What the caller's side refuses itself, and what the called one does: all instances of a service have the same rules. */
+function decided(outcome: Outcome, { mayTry }: Access, calledSide: readonly CalledSide[], workload: string): Outcome {
+  if (outcome.kind !== 'forwarded' && outcome.kind !== 'tunnelled') return outcome;
+  if (mayTry === false) return refusal('ACCESS_DENIED', `the called service allows ${serviceOf(workload)} nothing`);
+  const refusing = calledSide.find(({ decision }) => decision?.allowed === false);
+  const { code, reason, token } = refusing?.decision ?? {};
+  if (refusing === undefined || code === undefined || code === null) return outcome;
+  return refusal(code, `${refusing.instance} refuses it: ${reason}${token === '' ? '' : `; ${token}`}`);
 }
 
 /** Without a certificate nothing can be called that asks for one. */

@@ -1,6 +1,6 @@
 // A data plane's config dump as it is in a mesh of `web`, `orders` (http) and `cache` (bytes): one process hosts two of web and one of orders.
 import { ANY_REQUEST, DEFAULT_BALANCE, DEFAULT_RETRY_BUDGET, forwardTo, NO_BREAKER, NO_RETRY, SINGLE_BALANCE } from '@heddle/core';
-import type { Cluster, Endpoint, ForwardAction, Listener, Route, RouteConfig } from '@heddle/core';
+import type { Cluster, Endpoint, ForwardAction, Listener, Route, RouteConfig, VirtualHost } from '@heddle/core';
 import { explain } from './explain.ts';
 import { readQuestion } from './question.ts';
 import type { SeenCluster, SeenHost } from './dump.ts';
@@ -55,6 +55,9 @@ export interface Mesh {
   readonly endpoints?: readonly { readonly cluster: string; readonly endpoints: readonly Endpoint[] }[];
   readonly orders?: Partial<SeenCluster>;
   readonly hosts?: readonly SeenHost[];
+  /** What the virtual host of orders says to callers, and what that of its instance asks. */
+  readonly callers?: VirtualHost['callers'];
+  readonly inbound?: Pick<VirtualHost, 'access' | 'tokens'>;
   readonly over?: object;
 }
 
@@ -64,7 +67,16 @@ export function route(over: Partial<Omit<Route, 'action'>> & { readonly action?:
   return { name: 'default', match: ANY_REQUEST, ...over, action: whole as Route['action'] };
 }
 
-export function dump({ routes = [route()], clusters = [], endpoints = [], orders = {}, hosts, over = {} }: Mesh = {}): object {
+export function dump({
+  routes = [route()],
+  clusters = [],
+  endpoints = [],
+  orders = {},
+  hosts,
+  callers,
+  inbound,
+  over = {},
+}: Mesh = {}): object {
   const tunnel = (name: string): Route => ({
     name: 'connect',
     match: { kind: 'connect' },
@@ -74,7 +86,7 @@ export function dump({ routes = [route()], clusters = [], endpoints = [], orders
     {
       name: 'outbound/mesh',
       virtualHosts: [
-        { name: ORDERS, domains: ORDERS_DOMAINS, routes },
+        { name: ORDERS, domains: ORDERS_DOMAINS, routes, ...(callers && { callers }) },
         { name: 'outbound/default/cache', domains: ['cache:6379', 'cache.mesh.internal:6379'], routes: [tunnel('outbound/default/cache')] },
       ],
     },
@@ -85,6 +97,7 @@ export function dump({ routes = [route()], clusters = [], endpoints = [], orders
         {
           name: 'inbound/default/orders/orders-1',
           domains: ['*'],
+          ...inbound,
           routes: [
             {
               name: 'default',

@@ -2,6 +2,7 @@
 // null or empty, never absent, so that every answer has the same fields. Durations are milliseconds.
 import type {
   AdaptiveConcurrencyPolicy,
+  AuditNote,
   BalancePolicy,
   BreakerPolicy,
   ErrorCode,
@@ -13,6 +14,7 @@ import type {
   RetryBudget,
   RetryPolicy,
   RouteMatch,
+  RuleExplanation,
   SessionPolicy,
 } from '@heddle/core';
 import type { ListenerStatus } from '../data-plane-types.ts';
@@ -280,8 +282,38 @@ export interface Access {
   readonly shows: string;
   /** One of these SPIFFE ids the instance must show, or be certified for this name; empty: nothing is asked. */
   readonly asks: readonly string[];
+  /** Whether the called service allows this caller anything at all; null: the caller's side is not told. */
+  readonly mayTry: boolean | null;
+  /** Name of the token that the call gets; empty: none. */
+  readonly token: string;
   /** A sentence without its end. */
   readonly summary: string;
+}
+
+/** What the data plane of an instance decides about a request without a token. */
+export interface DecisionFacts {
+  readonly allowed: boolean;
+  /** Of a refusal. */
+  readonly code: ErrorCode | null;
+  /** Which rule decides; empty: the default. */
+  readonly rule: string;
+  /** A sentence without its end. */
+  readonly reason: string;
+  /** What a token would change, as a sentence without its end; empty: nothing. */
+  readonly token: string;
+  /** As rules compare it; empty: there is none, or it is not understood. */
+  readonly path: string;
+  /** Nothing is refused, only logged. */
+  readonly onlyWatches: boolean;
+  /** What would be decided, and is only logged. */
+  readonly watched: readonly AuditNote[];
+  /** In the order of the policy; at most 100. */
+  readonly rules: readonly RuleExplanation[];
+  readonly rulesCount: number;
+  /** Cluster of the authorizer that is asked about what the rules allow; empty: none is. */
+  readonly authorizer: string;
+  /** Whose tokens count. */
+  readonly issuers: readonly string[];
 }
 
 export interface CalledSide {
@@ -289,6 +321,8 @@ export interface CalledSide {
   readonly listener: string;
   readonly state: ListenerState;
   readonly application: string;
+  /** Null: it asks nothing of who calls. */
+  readonly decision: DecisionFacts | null;
   readonly route: string;
   readonly idleTimeoutMs: number;
   readonly rateLimits: readonly LimitFacts[];

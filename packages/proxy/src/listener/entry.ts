@@ -3,12 +3,17 @@
 import { hashRequest } from '@heddle/core';
 import type { ErrorCode, HashResult, HashSource, HeaderFacts } from '@heddle/core';
 import type { Connection } from '@heddle/runtime';
-import { grpcKindOf, RequestHead } from '@heddle/wire';
+import { grpcKindOf, Http2RequestHead, RequestHead } from '@heddle/wire';
+import type { HeaderEffect, Later, SupplyAnswer, TokenSupply } from '../stack/access-gate.ts';
+import type { AccessTable, HostAccess } from '../stack/access-table.ts';
+import type { AccessQuestion, AccessWait, Decider, KnownAnswers } from '../stack/access-wait.ts';
+import { Admission } from '../stack/admission.ts';
 import { serviceOfWorkload } from '../stack/context.ts';
 import type { RequestSink } from '../stack/ends.ts';
+import { NO_WISHES } from '../stack/exchange.ts';
 import type { Destination } from '../stack/exchange.ts';
 import { Forwarding, FORWARDED_FOR, FORWARDED_PROTO, listOf, REQUEST_ID_HEADER } from '../stack/forwarding.ts';
-import type { HeaderRewrite } from '../stack/header-rewrite.ts';
+import type { HeaderRewrite, OwnHeader } from '../stack/header-rewrite.ts';
 import { changedAnswer, errorAnswer } from '../stack/local-answer.ts';
 import type { AnsweringRoute, LocalAnswer } from '../stack/local-answer.ts';
 import type { AnyRequestHead } from '../stack/messages.ts';
@@ -16,7 +21,7 @@ import type { Mirror } from '../stack/mirror.ts';
 import { HeadView } from '../stack/request-view.ts';
 import type { RouteGate } from '../stack/route-gate.ts';
 import { HELD_STACK, NOWHERE } from '../stack/routes.ts';
-import type { MirrorTarget, RouteStack, RouteTarget } from '../stack/routes.ts';
+import type { MirrorTarget, RouteStack, RouteTable, RouteTarget } from '../stack/routes.ts';
 import type { RequestMetrics } from '../telemetry/requests.ts';
 import type { UpstreamCluster } from '../upstream/cluster.ts';
 import type { HttpService } from './http-service.ts';
@@ -24,18 +29,8 @@ import { isOutside } from './outside.ts';
 
 const PROXY_AUTHORIZATION = 'proxy-authorization';
 const NO_FACTS: HeaderFacts = { requestId: '', sourceIdentity: '', sourceAddress: '' };
-/** Of a request that nobody waits for. */
-const NO_WISHES = {
-  hash: undefined,
-  cookies: undefined,
-  responseChanges: undefined,
-  facts: NO_FACTS,
-  delayMs: 0,
-  abort: undefined,
-  mirrors: undefined,
-} as const;
 
-export class Entry implements Destination {
+export class Entry implements Destination, Decider {
   readonly service: HttpService;
   /** The request is a CONNECT to a service that speaks HTTP: what comes in the tunnel is HTTP that is handled here. */
   isTunnelledHttp = false;
@@ -50,6 +45,9 @@ export class Entry implements Destination {
   delayMs = 0;
   abort: LocalAnswer | undefined;
   mirrors: readonly RequestSink[] | undefined;
+  responseHeaders: readonly OwnHeader[] | undefined;
+  /** Whether the request may go on is not known yet. */
+  clearance: AccessWait | undefined;
   /** What the request is answered in place of being passed on, where `find` found nothing because of a rule. */
   answer: LocalAnswer | undefined;
   /** Why `find` found nothing. */
@@ -68,6 +66,10 @@ export class Entry implements Destination {
   private readonly peerId: string;
   private readonly view: HeadView;
   private readonly result: HashResult = { hash: undefined, setCookie: '' };
+  /** Of listeners whose routes ask something of who calls. */
+  private admission: Admission | undefined;
+  /** What the token that a call gets comes to. */
+  private supplied: HeaderEffect | undefined;
   private lastCluster: UpstreamCluster | undefined;
   private lastWorkload = '';
   private lastMetrics: RequestMetrics | undefined;
@@ -80,7 +82,7 @@ export class Entry implements Destination {
     this.peerId = connection.peerId;
     this.source = service.sourceOf(connection.peerId);
     this.version = version;
-    this.view = new HeadView(connection.remoteAddress, service.useRemoteAddress, connection.peerId);
+    this.view = new HeadView(service.clock, connection, service.useRemoteAddress);
   }
 
   /** One for each request that can be under way at the same time. */
@@ -89,10 +91,38 @@ export class Entry implements Destination {
     return new Forwarding(service.droppedRequestHeaders, this.version, service.direction === 'inbound' ? this.peerId : '');
   }
 
-  /** Finds caller, route and cluster. False: `code` and `detail` say why not. */
+  /** Finds caller, route and cluster, unless that has to wait. False: `code` and `detail` say why not. */
   find(head: AnyRequestHead): boolean {
+    this.service.requests += 1;
+    return this.locate(head, undefined);
+  }
+
+  decideAgain(head: AnyRequestHead, known: KnownAnswers, forwarding: Forwarding, complete: boolean): Destination | LocalAnswer {
+    if (!this.locate(head, known)) return this.answer ?? errorAnswer(this.code, this.detail);
+    this.mark(head, forwarding, complete);
+    return this;
+  }
+
+  /** The same for a CONNECT. False: see `find`. */
+  findAgain(head: AnyRequestHead, known: KnownAnswers): boolean {
+    return this.locate(head, known);
+  }
+
+  /** Whether a stream of bytes that was admitted before would be so by the rules of now. */
+  keepsStream(authority: string): boolean {
+    const { table, access } = this.service.routes;
+    if (table === undefined || access === undefined) return true;
+    const head = new Http2RequestHead();
+    head.method = 'CONNECT';
+    head.authority = authority;
+    this.view.show(head);
+    const inbound = this.hostOf(access, table, true)?.inbound;
+    this.admission ??= new Admission(this.view, this.service.admitting);
+    return inbound === undefined || this.admission.keeps(inbound, head);
+  }
+
+  private locate(head: AnyRequestHead, known: KnownAnswers | undefined): boolean {
     const { service } = this;
-    service.requests += 1;
     if (this.hasRules) this.forgetRules();
     const isHttp1 = head instanceof RequestHead;
     const credential = isHttp1 ? head.proxyAuthorization : head.get(PROXY_AUTHORIZATION);
@@ -103,7 +133,7 @@ export class Entry implements Destination {
         credential === undefined ? 'no Proxy-Authorization was sent' : 'the credential is not known here',
       );
     this.workload = workload;
-    const { table } = service.routes;
+    const { table, access } = service.routes;
     if (table === undefined)
       return this.refuse('NO_HEALTHY_INSTANCE', `the route configuration "${service.routes.name}" has not arrived yet`);
     const isConnect = isHttp1 ? head.isConnect : head.method === 'CONNECT' && head.protocol === '';
@@ -112,7 +142,9 @@ export class Entry implements Destination {
     if (head.contentLength > service.requestBodyBytesMax && grpcKindOf(head.get('content-type')) === undefined)
       return this.refuse('BODY_TOO_LARGE', `it is to have ${head.contentLength} bytes, more than ${service.requestBodyBytesMax}`);
     const { view } = this;
-    view.head = head;
+    view.show(head);
+    const host = access === undefined ? undefined : this.hostOf(access, table, isConnect);
+    if (host?.inbound !== undefined && !this.isAdmitted(host, known)) return this.clearance !== undefined;
     const stack = isConnect ? table.matchConnect(head.authority) : table.match(view);
     const isHttp = isConnect && stack === undefined && table.hasHost(head.authority);
     this.isTunnelledHttp = isHttp && service.direction === 'outbound';
@@ -123,17 +155,81 @@ export class Entry implements Destination {
     if (hashing !== undefined) this.hashBy(hashing);
     else if (this.hash !== undefined || this.cookies !== undefined) this.forgetHash();
     this.stack = stack;
-    this.hasRules = !stack.isPlain;
+    if (!stack.isPlain) this.hasRules = true;
     if (stack.answering !== undefined) return this.answerBy(stack, stack.answering);
     const target = stack.targetFor(this.hash, service.random);
     const { cluster, name } = target.slot;
     if (cluster === undefined) return this.refuse('NO_HEALTHY_INSTANCE', `the cluster "${name}" has not arrived yet`);
     this.target = target;
     this.cluster = cluster;
+    if (host !== undefined && !this.mayLeave(host, known)) return this.clearance !== undefined;
     return (
       (stack.gate === undefined || this.passes(stack.gate, target.responseChanges)) &&
-      (stack.rewrite === undefined || this.rewrites(stack.rewrite, head))
+      (stack.rewrite === undefined || this.rewrites(stack.rewrite))
     );
+  }
+
+  private hostOf(access: AccessTable, table: RouteTable, isConnect: boolean): HostAccess | undefined {
+    const { view } = this;
+    view.isStream = isConnect;
+    return access.of(table.hostOf(view.authority, isConnect));
+  }
+
+  /** False: there is an answer, or the request has to wait. */
+  private isAdmitted(host: HostAccess, known: KnownAnswers | undefined): boolean {
+    const { view, service } = this;
+    this.admission ??= new Admission(view, service.admitting);
+    const { admission } = this;
+    this.hasRules = true;
+    this.isTunnelledHttp = false;
+    if (admission.decide(host.inbound!, view.head, known)) {
+      admission.admitted();
+      this.path = view.normalPath;
+      this.responseHeaders = admission.responseHeaders;
+      return true;
+    }
+    this.stack = HELD_STACK;
+    if (admission.question !== undefined) return this.waitFor(admission.question);
+    this.answer = admission.answer;
+    return false;
+  }
+
+  /** Always false: the request is answered, or waits. */
+  private waitFor(question: AccessQuestion): false {
+    this.clearance = this.service.waitFor(question, this);
+    this.stack = HELD_STACK;
+    this.target = NOWHERE;
+    this.hasRules = true;
+    if (this.clearance === undefined) this.answer = errorAnswer('OVERLOADED', 'too many requests wait to be allowed');
+    return false;
+  }
+
+  /** A call that leaves for a service, as far as the caller's side knows the service's rules. False: see `isAdmitted`. */
+  private mayLeave({ callers, attached }: HostAccess, known: KnownAnswers | undefined): boolean {
+    if (callers === undefined && attached === undefined) return true;
+    const { service, view, cluster, workload } = this;
+    if (service.direction === 'inbound') return true;
+    const identity = service.identityOf(workload);
+    if (callers !== undefined && identity !== '' && cluster.tls.showsWorkload && !callers.admits(identity)) {
+      service.refusedCaller(view, identity, cluster.destination);
+      return this.refuse('ACCESS_DENIED', `${serviceOfWorkload(workload)} may not call ${cluster.destination}`);
+    }
+    const supply = attached?.supplyFor(identity);
+    return supply === undefined || this.hasSupply(supply, known);
+  }
+
+  private hasSupply(supply: TokenSupply, known: KnownAnswers | undefined): boolean {
+    const { view, service } = this;
+    const answer = (known?.of === supply ? known.supply : undefined) ?? supply.tokenFor(view, view.nowMs);
+    if (answer.kind === 'later') return this.waitFor(new SupplyQuestion(supply, answer));
+    if (answer.kind === 'none') return true;
+    if (answer.kind === 'token') {
+      this.supplied = answer.headers;
+      this.hasRules = true;
+      return true;
+    }
+    service.notSupplied(view, service.identityOf(this.workload), this.cluster.destination, answer.reason);
+    return this.refuse(answer.code, answer.detail);
   }
 
   /** Fills what the passed-on request gets besides what was received, and sends its copies on their way. `complete`: it has no body. */
@@ -143,21 +239,22 @@ export class Entry implements Destination {
     const requestId = isOutbound && !head.has(REQUEST_ID_HEADER) ? service.nextRequestId() : '';
     this.responseChanges = target.responseChanges;
     if (target.requestChanges?.isFixed === false || target.responseChanges?.isFixed === false) this.facts = this.factsOf(head, requestId);
-    this.fill(forwarding, head, requestId);
+    this.fill(forwarding, head, requestId, this.supplied);
     if (stack.mirrors !== undefined) this.mirror(stack.mirrors, head, requestId, complete);
   }
 
-  private fill(forwarding: Forwarding, head: AnyRequestHead, requestId: string): void {
+  private fill(forwarding: Forwarding, head: AnyRequestHead, requestId: string, supplied: HeaderEffect | undefined): void {
     const { service, target, stack } = this;
     if (service.useRemoteAddress) {
       const before = listOf(head, FORWARDED_FOR);
       const forwardedFor = before === '' ? this.remoteAddress : `${before}, ${this.remoteAddress}`;
       forwarding.begin(requestId, forwardedFor, head.has(FORWARDED_PROTO) ? '' : service.scheme);
     } else forwarding.begin(requestId, '', '');
+    if (this.admission !== undefined) for (const effect of this.admission.effects) forwarding.take(effect);
+    if (supplied !== undefined) forwarding.take(supplied);
     if (target.requestChanges !== undefined) forwarding.rewrite(target.requestChanges, this.facts);
-    if (stack.rewrite === undefined) return;
     forwarding.path = this.path;
-    forwarding.authority = stack.rewrite.authority;
+    if (stack.rewrite !== undefined) forwarding.authority = stack.rewrite.authority;
   }
 
   /** Of what `find` found. */
@@ -224,9 +321,9 @@ export class Entry implements Destination {
     return changes === undefined ? answer : changedAnswer(answer, changes, this.factsOf(this.view.head, ''));
   }
 
-  private rewrites({ path }: NonNullable<RouteStack['rewrite']>, head: AnyRequestHead): boolean {
+  private rewrites({ path }: NonNullable<RouteStack['rewrite']>): boolean {
     if (path === undefined) return true;
-    this.path = path.rewrite(head.path);
+    this.path = path.rewrite(this.view.path);
     if (this.path === undefined) this.answer = errorAnswer('BAD_REQUEST', 'the path that the rule makes of it would be too long', 414);
     return this.path !== undefined;
   }
@@ -244,11 +341,13 @@ export class Entry implements Destination {
   private mirror(mirrors: readonly MirrorTarget[], head: AnyRequestHead, requestId: string, complete: boolean): void {
     const { service } = this;
     const started: Mirror[] = [];
+    // A token is for the service that is called, and not for who gets a copy.
+    const bare = this.supplied && { drop: this.supplied.drop, set: [] };
     for (const { slot, share, stack } of mirrors) {
       const { cluster } = slot;
       if (cluster === undefined || service.random() >= share) continue;
       const forwarding = this.createForwarding();
-      this.fill(forwarding, head, requestId);
+      this.fill(forwarding, head, requestId, bare);
       const mirror = service.mirror(forwarding);
       const metrics = cluster.requestsFrom(service.sourceName(this.source, this.workload), 'mirror');
       mirror.start(head, complete, { ...NO_WISHES, stack, cluster, workload: this.workload, metrics });
@@ -273,6 +372,10 @@ export class Entry implements Destination {
     this.mirrors = undefined;
     this.answer = undefined;
     this.path = undefined;
+    this.responseHeaders = undefined;
+    this.clearance = undefined;
+    this.supplied = undefined;
+    if (this.admission !== undefined) this.admission.effects.length = 0;
   }
 
   private forgetHash(): void {
@@ -291,5 +394,29 @@ export class Entry implements Destination {
     this.code = code;
     this.detail = detail;
     return false;
+  }
+}
+
+class SupplyQuestion implements AccessQuestion {
+  readonly bodyBytes = 0;
+  readonly bodyTimeoutMs = 0;
+  private readonly of: TokenSupply;
+  private readonly answer: Later<SupplyAnswer>;
+
+  constructor(of: TokenSupply, answer: Later<SupplyAnswer>) {
+    this.of = of;
+    this.answer = answer;
+  }
+
+  ask(): Later<KnownAnswers> {
+    const { of, answer } = this;
+    return { kind: 'later', wait: (done) => answer.wait((supply) => done({ of, supply })) };
+  }
+
+  unanswered(reason: string): KnownAnswers {
+    return {
+      of: this.of,
+      supply: { kind: 'failed', code: 'AUTHORIZER_UNAVAILABLE', detail: 'the issuer of the token did not answer', reason },
+    };
   }
 }

@@ -4,7 +4,7 @@ import type { Connection, ConnectionHandler, NetworkError } from '@heddle/runtim
 import type { Context } from '../stack/context.ts';
 import { Timed } from '../stack/deadlines.ts';
 import type { AdmittedConnection } from './http-service.ts';
-import { guessProtocol } from './protocol-guess.ts';
+import { guessProtocol, TLS_HANDSHAKE } from './protocol-guess.ts';
 import type { TcpStream } from './tcp-stream.ts';
 
 /** What becomes of the connection. Each of these gives it a handler of its own; `undefined`: it was closed. */
@@ -13,6 +13,12 @@ export interface Destinations {
   http2(connection: Connection): ConnectionHandler;
   /** A ClientHello for this name. */
   tls(connection: Connection, serverName: string): ConnectionHandler | undefined;
+  /** TLS ends at the listener: connections that begin like it are for `secure`. */
+  readonly endsTls: boolean;
+  /** Takes the connection over, with what has come. */
+  secure(connection: Connection, bytes: Buffer): void;
+  /** Connections without TLS are taken; else they are closed as soon as they turn out to be that. */
+  readonly takesPlaintext: boolean;
   /** No HTTP. */
   other(connection: Connection): ConnectionHandler | undefined;
   /** For a client that is silent. Undefined: it is only waited for. The stream is not the connection's handler yet. */
@@ -60,6 +66,8 @@ export class FirstBytes extends Timed implements ConnectionHandler, AdmittedConn
     const { stream } = this;
     this.bytes = this.bytes === undefined ? Buffer.from(bytes) : Buffer.concat([this.bytes, bytes]);
     if (stream?.hasSent === true) return void this.handOver(this.to.counted(stream));
+    if (this.to.endsTls && this.bytes[0] === TLS_HANDSHAKE) return this.secure(this.bytes);
+    if (!this.to.takesPlaintext) return this.connection.destroy();
     const guess = guessProtocol(this.bytes);
     // How much that may be is bounded by what a guess needs: a ClientHello at most.
     if (guess === 'more') return this.waitForMore();
@@ -100,7 +108,7 @@ export class FirstBytes extends Timed implements ConnectionHandler, AdmittedConn
       connection.destroy();
     } else {
       this.hasWaited = true;
-      this.stream = to.silent(connection, () => this.streamFailed());
+      this.stream = to.takesPlaintext ? to.silent(connection, () => this.streamFailed()) : undefined;
       if (this.stream === undefined) context.deadlines.set(this, nowMs + context.limits.downstreamIdleTimeoutMs);
       else this.stream.start();
     }
@@ -112,6 +120,14 @@ export class FirstBytes extends Timed implements ConnectionHandler, AdmittedConn
     this.stream = undefined;
     this.connection.resume();
     this.context.deadlines.set(this, this.context.clock.nowMs() + this.context.limits.downstreamIdleTimeoutMs);
+  }
+
+  private secure(bytes: Buffer): void {
+    this.stream?.abandon();
+    this.stream = undefined;
+    this.context.deadlines.remove(this);
+    this.to.handedOver(this);
+    this.to.secure(this.connection, bytes);
   }
 
   private waitForMore(): void {

@@ -1,29 +1,41 @@
 // What all connections of one HTTP listener share: who calls, by which routes, and which headers are added, replaced or removed.
-import { ERRORS, parseSpiffeId, serviceKey } from '@heddle/core';
-import type { ErrorCode, Listener } from '@heddle/core';
+import { decodePem, ERRORS, formatSpiffeId, parseSpiffeId, readCertificate, serviceKey } from '@heddle/core';
+import type { ErrorCode, Listener, SocketAddress } from '@heddle/core';
 import type { Connection, ConnectionHandler } from '@heddle/runtime';
 import type { Http1Limits, Http2Limits } from '@heddle/wire';
+import { AccessRecord } from '../stack/access-record.ts';
+import type { DecidedRequest } from '../stack/access-record.ts';
+import { AccessWait } from '../stack/access-wait.ts';
+import type { AccessQuestion, Decider } from '../stack/access-wait.ts';
+import type { AccessWorld } from '../stack/access-world.ts';
+import type { AdmittingService } from '../stack/admission.ts';
 import { serviceOfWorkload } from '../stack/context.ts';
 import type { Context } from '../stack/context.ts';
-import { DroppedHeaders, FORWARDED_FOR, PEER_HEADER } from '../stack/forwarding.ts';
+import { DroppedHeaders, FORWARDED_FOR, LIKE_PEER_HEADER, PEER_HEADER } from '../stack/forwarding.ts';
 import type { Forwarding } from '../stack/forwarding.ts';
 import type { InstanceLoad } from '../stack/instance-load.ts';
 import { Mirror } from '../stack/mirror.ts';
-import type { RouteSlot } from '../stack/routes.ts';
+import type { HeadView } from '../stack/request-view.ts';
+import type { RouteSlot } from '../stack/route-slots.ts';
 import { StreamMetrics } from '../telemetry/connections.ts';
 import { RequestMetrics } from '../telemetry/requests.ts';
+import type { Identities } from '../upstream/identities.ts';
 import type { Credentials } from './credentials.ts';
+import { admitsBytes, ListenerSide } from './listener-side.ts';
 
 /** The credential is for this proxy (RFC 9110 §11.7.2). */
 const PROXY_AUTHORIZATION = 'proxy-authorization';
 /** :method, :scheme, :authority, :path, which HTTP/1.1 has in its request line, or once as Host. */
 const PSEUDO_FIELDS = 4;
-const DROPPED = new DroppedHeaders([PEER_HEADER, PROXY_AUTHORIZATION]);
-const DROPPED_WITH_FORWARDED = new DroppedHeaders([PEER_HEADER, FORWARDED_FOR, PROXY_AUTHORIZATION]);
+const ALWAYS_DROPPED = [PEER_HEADER, ...LIKE_PEER_HEADER, PROXY_AUTHORIZATION];
+const DROPPED = new DroppedHeaders(ALWAYS_DROPPED);
+const DROPPED_WITH_FORWARDED = new DroppedHeaders([...ALWAYS_DROPPED, FORWARDED_FOR]);
 
 /** What a service needs of the data plane around it. */
 export interface HttpServiceWorld {
   readonly credentials: Credentials;
+  readonly access: AccessWorld;
+  readonly identities: Pick<Identities, 'of'>;
 }
 
 /** What the listener asks of the connections that it has admitted. */
@@ -75,6 +87,12 @@ export class HttpService {
   private readonly requestIds: { readonly prefix: string; next: number };
   private readonly listenerName: string;
   private readonly refusals = new Map<string, RequestMetrics>();
+  private admits: AdmittingService | undefined;
+  /** Of calls to each service. */
+  private readonly callerRecords = new Map<string, AccessRecord>();
+  private readonly spiffeIds = new Map<string, { readonly certificatePem: string; readonly id: string }>();
+  private readonly address: SocketAddress;
+  private readonly trustDomain: string;
 
   constructor(context: Context, world: HttpServiceWorld, listener: Listener, routes: RouteSlot, owner: HttpServiceOwner) {
     const { limits } = context;
@@ -87,6 +105,8 @@ export class HttpService {
     // Between data planes TLS is the mesh's affair.
     this.scheme = listener.tls !== undefined && listener.direction === 'outbound' ? 'https' : 'http';
     this.workload = listener.workload;
+    this.address = { address: listener.address, port: listener.port };
+    this.trustDomain = listener.tls?.trustDomain ?? '';
     this.destination =
       listener.direction === 'inbound' && listener.workload !== undefined ? serviceOfWorkload(listener.workload) : 'unknown';
     this.listenerName = listener.name;
@@ -167,6 +187,69 @@ export class HttpService {
       .add(1);
   }
 
+  get clock(): Context['clock'] {
+    return this.context.clock;
+  }
+
+  /** What a decision about a request that comes in by this listener goes by. Made when the first one is to be decided on. */
+  get admitting(): AdmittingService {
+    this.admits ??= new ListenerSide(this.context, this.world.access, this.direction, this.destination, this.workload ?? '', {
+      ...this.address,
+      principal: this.ownIdentity,
+    });
+    return this.admits;
+  }
+
+  private get ownIdentity(): string {
+    const [namespace = '', name = ''] = this.destination.split('/');
+    return this.trustDomain === '' || name === '' ? '' : formatSpiffeId({ trustDomain: this.trustDomain, namespace, name });
+  }
+
+  /** Whether bytes that come without a tunnel, and say nothing of themselves, may pass on. */
+  admitsBytes(connection: Connection): boolean {
+    const { table, access } = this.routes;
+    if (this.direction === 'outbound') return true;
+    if (table === undefined) return false;
+    return access === undefined || admitsBytes(this.admitting, this.clock, access.of(table.hostOf('', true)), connection);
+  }
+
+  /** Undefined: too many requests wait already. */
+  waitFor(question: AccessQuestion, decider: Decider): AccessWait | undefined {
+    const { access } = this.world;
+    return access.hasRoom ? new AccessWait(this.context, access, question, decider) : undefined;
+  }
+
+  /** SPIFFE id by which the workload calls; empty: it has no certificate. */
+  identityOf(workload: string): string {
+    const certificatePem = this.world.identities.of(workload)?.certificatePem;
+    if (certificatePem === undefined) return '';
+    const known = this.spiffeIds.get(workload);
+    if (known?.certificatePem === certificatePem) return known.id;
+    const [leaf] = decodePem('CERTIFICATE', certificatePem);
+    const id = (leaf === undefined ? undefined : readCertificate(leaf).uris.find((uri) => parseSpiffeId(uri) !== undefined)) ?? '';
+    this.spiffeIds.set(workload, { certificatePem, id });
+    return id;
+  }
+
+  /** A call was refused here, since the called service would. */
+  refusedCaller(view: HeadView, identity: string, destination: string): void {
+    this.callerRecord(destination).told('denied', 'caller', '', 'the called service allows it nothing', said(view, identity));
+  }
+
+  /** The token that a call needs was not to be had. */
+  notSupplied(view: HeadView, identity: string, destination: string, why: string): void {
+    this.callerRecord(destination).told('unavailable', 'token', '', why, said(view, identity));
+  }
+
+  private callerRecord(destination: string): AccessRecord {
+    let record = this.callerRecords.get(destination);
+    if (record === undefined) {
+      record = new AccessRecord(this.context, this.world.access.lines, 'outbound', destination);
+      this.callerRecords.set(destination, record);
+    }
+    return record;
+  }
+
   nowMs(): number {
     return this.context.clock.nowMs();
   }
@@ -199,4 +282,8 @@ export class HttpService {
     }
     return metrics;
   }
+}
+
+function said({ peerAddress, method, path, authority }: HeadView, sourceIdentity: string): DecidedRequest {
+  return { sourceIdentity, peerAddress, method, path, authority, issuer: '' };
 }

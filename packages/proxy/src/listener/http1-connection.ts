@@ -25,6 +25,7 @@ import type {
   ResponseRendering,
   Trailers,
 } from '@heddle/wire';
+import type { AccessWait } from '../stack/access-wait.ts';
 import { reportBug } from '../stack/context.ts';
 import type { Context } from '../stack/context.ts';
 import { Timed } from '../stack/deadlines.ts';
@@ -36,6 +37,7 @@ import { errorAnswer } from '../stack/local-answer.ts';
 import type { LocalAnswer } from '../stack/local-answer.ts';
 import { trailerLines } from '../stack/messages.ts';
 import type { AnyResponseHead, AnyTrailers } from '../stack/messages.ts';
+import type { LongStream } from '../stack/route-slots.ts';
 import { tunnelOf } from '../stack/routes.ts';
 import { Gather } from '../stack/turn.ts';
 import type { GatherOwner } from '../stack/turn.ts';
@@ -107,6 +109,8 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
   /** Bytes behind the current request. */
   private rest: Buffer | undefined;
   private stream: TcpStream | undefined;
+  /** What a CONNECT waits for that allows it. */
+  private clearance: AccessWait | undefined;
   /** Has taken over the connection. */
   private successor: ConnectionHandler | undefined;
 
@@ -182,6 +186,7 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
     this.context.deadlines.remove(this);
     if (this.exchange.active) this.exchange.cancel();
     this.stream?.onClose(error);
+    this.clearance?.cancel();
     this.service.connectionClosed(this);
     this.context.turn.end();
   }
@@ -326,7 +331,7 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
     const { entry } = this;
     if (head.upgrade.toLowerCase() === H2C && !head.isConnect && this.takesH2c(head)) return;
     if (!entry.find(head)) return this.refuse();
-    if (head.isConnect) return entry.isTunnelledHttp ? this.handOver(entry.workload) : this.connect(head.authority);
+    if (head.isConnect) return this.openTunnel(head);
     const complete = head.framing === 'none' || head.contentLength === 0;
     // RFC 9110 §7.8: an upgrade may be ignored; the new protocol would begin only behind the body.
     if (!complete) head.upgrade = '';
@@ -480,6 +485,32 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
     return true;
   }
 
+  /** The entry has found a way, or what has to be waited for. */
+  private openTunnel(head: RequestHead): void {
+    const { entry } = this;
+    if (entry.clearance !== undefined) this.awaitTunnel(head, entry.clearance);
+    else if (entry.isTunnelledHttp) this.handOver(entry.workload);
+    else this.connect(head.authority);
+  }
+
+  private awaitTunnel(head: RequestHead, clearance: AccessWait): void {
+    this.phase = 'connecting';
+    this.clearance = clearance;
+    this.context.deadlines.set(this, Infinity);
+    clearance.beginStream(() => {
+      this.clearance = undefined;
+      const { rest } = this;
+      if (this.entry.findAgain(head, clearance.answers)) this.openTunnel(head);
+      else {
+        this.phase = 'exchange';
+        this.connection.resume();
+        this.refuse();
+      }
+      if (this.successor !== undefined && rest !== undefined) this.successor.onBytes(rest);
+      this.context.turn.end();
+    });
+  }
+
   /** In the tunnel to a service that speaks HTTP, that is spoken with us. */
   private handOver(workload: string): void {
     this.gather.text(TUNNEL_OPEN);
@@ -507,7 +538,13 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
         this.gather.text(TUNNEL_OPEN);
         this.context.turn.end();
         this.stream = undefined;
-        stream.onClosed = (error) => this.onClose(error);
+        const { direction, routes } = this.service;
+        const long: LongStream = { decideAgain: () => void (this.entry.keepsStream(authority) || stream.destroy()) };
+        if (direction === 'inbound') routes.streams.add(long);
+        stream.onClosed = (error) => {
+          routes.streams.delete(long);
+          this.onClose(error);
+        };
         this.connection.handler = stream;
         this.context.deadlines.remove(this);
         if (this.rest !== undefined) stream.sendFirst(this.rest);

@@ -2,13 +2,23 @@
 // new connections; open ones keep the filter they began with, while routes and clusters change under them.
 import { ALPN_HTTP1, ALPN_HTTP2 } from '@heddle/core';
 import type { DownstreamTls, HttpFilter, Listener, LoadSignal, TcpFilter } from '@heddle/core';
-import type { CertificateAndKey, Connection, ConnectionHandler, ListeningSocket, TlsContext } from '@heddle/runtime';
-import { NetworkError } from '@heddle/runtime';
+import type {
+  CertificateAndKey,
+  Connection,
+  ConnectionHandler,
+  ListeningSocket,
+  RefusedHandshake,
+  TlsContext,
+  TlsRefusals,
+} from '@heddle/runtime';
+import { NetworkError, NOBODY } from '@heddle/runtime';
 import type { ListenerStatus } from '../data-plane-types.ts';
 import type { Context } from '../stack/context.ts';
 import { InstanceLoad } from '../stack/instance-load.ts';
-import type { ClusterSlots, RouteSlots } from '../stack/routes.ts';
+import type { RouteSlots } from '../stack/route-slots.ts';
+import type { ClusterSlots } from '../stack/routes.ts';
 import { DownstreamMetrics, StreamMetrics } from '../telemetry/connections.ts';
+import { refusedCallers } from '../telemetry/tls-refusals.ts';
 import type { Identities } from '../upstream/identities.ts';
 import { FirstBytes } from './first-bytes.ts';
 import type { Destinations } from './first-bytes.ts';
@@ -16,6 +26,7 @@ import { Http1Connection } from './http1-connection.ts';
 import { Http2Connection } from './http2-connection.ts';
 import { HttpService } from './http-service.ts';
 import type { HttpServiceOwner, HttpServiceWorld } from './http-service.ts';
+import { admitsBytes } from './opaque-gate.ts';
 import { TcpStream } from './tcp-stream.ts';
 import type { StreamOwner } from './tcp-stream.ts';
 
@@ -25,6 +36,17 @@ export interface ListenerWorld extends HttpServiceWorld {
   readonly routes: RouteSlots;
 }
 
+/** What TLS contexts are made of. */
+interface TlsMaterial {
+  readonly identity: CertificateAndKey;
+  readonly rootsPem: string | undefined;
+}
+
+/** In a tunnel, whose outer connection has told who is there. */
+const NO_TLS_HERE = { endsTls: false, takesPlaintext: true, secure: () => {} } as const;
+
+type BeginConnection = (connection: Connection) => void;
+
 export class ActiveListener implements HttpServiceOwner {
   config: Listener;
   readonly socket: ListeningSocket;
@@ -33,19 +55,25 @@ export class ActiveListener implements HttpServiceOwner {
   private readonly world: ListenerWorld;
   private readonly metrics: DownstreamMetrics;
   private readonly streamMetrics: StreamMetrics;
+  private readonly refusals: TlsRefusals;
   private readonly services = new Set<HttpService>();
+  /** Those of them whose connections have no TLS. */
+  private readonly plainServices = new WeakSet<HttpService>();
   private readonly streams = new Set<TcpStream>();
   /** Connections whose protocol is not known yet. */
   private readonly undecided = new Set<FirstBytes>();
-  /** The one that new connections get. */
-  private current: HttpService | undefined;
+  /** Those that new connections get. */
+  private current: readonly HttpService[] = [];
+  /** What ends TLS now; undefined: nothing does. */
+  private tls: TlsContext | undefined;
+  /** For connections on which it has ended. */
+  private beginSecured: BeginConnection | undefined;
   private closing = false;
   private state: ListenerStatus['state'] = 'waiting';
   private reason = '';
   private openConnections = 0;
   private admittedWith = '';
   private draining = false;
-  private countedRefusals = 0;
 
   constructor(context: Context, world: ListenerWorld, config: Listener, socket: ListeningSocket) {
     this.context = context;
@@ -55,7 +83,7 @@ export class ActiveListener implements HttpServiceOwner {
     this.load = config.direction === 'inbound' ? new InstanceLoad() : undefined;
     this.metrics = new DownstreamMetrics(context.metrics, config.name);
     this.streamMetrics = new StreamMetrics(context.metrics, config.name);
-    this.countedRefusals = socket.refusedHandshakes;
+    this.refusals = refusedCallers(context, config.name);
     this.refresh();
   }
 
@@ -73,12 +101,10 @@ export class ActiveListener implements HttpServiceOwner {
     if (config.tls !== undefined) {
       const material = this.tlsMaterial(config, config.tls);
       if (typeof material === 'string') return this.wait(material);
-      const { identity, rootsPem } = material;
-      key += identity.certificatePem + (rootsPem ?? '');
+      key += material.identity.certificatePem + (material.rootsPem ?? '');
       if (this.state === 'accepting' && key === this.admittedWith) return;
       try {
-        const alpn = config.filter.kind === 'http' ? [ALPN_HTTP2, ALPN_HTTP1] : [];
-        tls = this.context.network.serverTls({ ...identity, rootsPem, trustDomain: config.tls.trustDomain, alpn });
+        tls = this.serverTls(config, config.tls, material);
       } catch (error) {
         if (error instanceof NetworkError) return this.wait(error.message);
         throw error;
@@ -87,10 +113,42 @@ export class ActiveListener implements HttpServiceOwner {
       return;
     }
     this.admittedWith = key;
-    this.socket.accept(this.admission(config), tls);
+    this.tls = tls;
+    this.socket.accept(this.admission(config), this.takesPlaintext ? undefined : tls, this.onRefused);
     this.state = 'accepting';
     this.reason = '';
+    if (!this.takesPlaintext) this.drainPlaintext();
   }
+
+  /** A connection without TLS is what the configuration of today wants. */
+  private get takesPlaintext(): boolean {
+    const { tls } = this.config;
+    return tls === undefined || tls.plaintext === true;
+  }
+
+  /** Requests that came without TLS before it was asked for are answered; then their connections close. Streams of bytes go on until they end. */
+  private drainPlaintext(): void {
+    for (const service of this.services) {
+      if (!this.plainServices.has(service)) continue;
+      for (const connection of service.connections) connection.drain();
+    }
+  }
+
+  private serverTls({ filter }: Listener, tls: DownstreamTls, { identity, rootsPem }: TlsMaterial): TlsContext {
+    const { trustDomain, trustBundleName, minVersion } = tls;
+    return this.context.network.serverTls({
+      ...identity,
+      ...(rootsPem !== undefined && { rootsPem }),
+      ...(trustDomain !== undefined && { trustDomain }),
+      alpn: filter.kind === 'http' ? [ALPN_HTTP2, ALPN_HTTP1] : [],
+      ...(minVersion !== undefined && { minVersion }),
+      ...(trustDomain !== undefined && trustBundleName !== undefined && { guard: this.world.identities.guard(trustBundleName) }),
+    });
+  }
+
+  private readonly onRefused = ({ reason, detail, remoteAddress, remotePort }: RefusedHandshake): void => {
+    this.refusals.add(reason, { peer: `${remoteAddress}:${remotePort}` }, detail);
+  };
 
   /** No further connections; idle ones are closed, the others end after their request. The socket stays with its owner. */
   retire(): void {
@@ -135,7 +193,7 @@ export class ActiveListener implements HttpServiceOwner {
       reason,
       openConnections,
       activeRequests,
-      refusedHandshakes: socket.refusedHandshakes,
+      refusedHandshakes: this.refusals.total,
     };
   }
 
@@ -150,12 +208,6 @@ export class ActiveListener implements HttpServiceOwner {
     return this.openConnections;
   }
 
-  /** Before metrics are exposed. */
-  countRefusals(): void {
-    this.metrics.refusedHandshakes.add(this.socket.refusedHandshakes - this.countedRefusals);
-    this.countedRefusals = this.socket.refusedHandshakes;
-  }
-
   private wait(reason: string): void {
     this.socket.accept(undefined);
     this.admittedWith = '';
@@ -164,7 +216,7 @@ export class ActiveListener implements HttpServiceOwner {
   }
 
   /** Certificate and roots, or what is missing. */
-  private tlsMaterial(config: Listener, tls: DownstreamTls): { identity: CertificateAndKey; rootsPem: string | undefined } | string {
+  private tlsMaterial(config: Listener, tls: DownstreamTls): TlsMaterial | string {
     const { identities } = this.world;
     const { certificateName, trustBundleName } = tls;
     const workload = config.workload ?? '';
@@ -189,21 +241,42 @@ export class ActiveListener implements HttpServiceOwner {
     };
   }
 
-  private handlerOf(config: Listener): (connection: Connection) => void {
-    const { filter, tls, serverNames = [] } = config;
-    if (filter.kind === 'tcp' && serverNames.length === 0) {
-      const begin = this.tcpHandler(config, filter);
-      return (connection) => {
-        const handler = begin(connection);
-        if (handler !== undefined) connection.handler = handler;
-      };
-    }
+  private handlerOf(config: Listener): BeginConnection {
+    this.current = [];
+    const { tls } = config;
+    this.beginSecured = undefined;
+    if (tls === undefined) return this.plainHandler(config);
+    const secured = this.securedHandler(config);
+    this.beginSecured = secured;
+    if (tls.plaintext !== true) return secured;
+    const { tls: _tls, ...plain } = config;
+    return this.plainHandler(plain);
+  }
+
+  /** For connections on which TLS has ended. */
+  private securedHandler(config: Listener): BeginConnection {
+    const { filter } = config;
+    if (filter.kind === 'tcp') return this.opaqueHandler(config, filter);
+    const service = this.httpService(config, filter);
+    return (connection) => {
+      connection.handler = connection.alpn === ALPN_HTTP2 ? this.http2(service, connection) : this.http1(service, connection);
+    };
+  }
+
+  private opaqueHandler(config: Listener, filter: TcpFilter): BeginConnection {
+    const begin = this.tcpHandler(config, filter);
+    return (connection) => {
+      connection.handler = begin(connection) ?? this.uncounting();
+    };
+  }
+
+  /** `config` without TLS. */
+  private plainHandler(config: Listener): BeginConnection {
+    const { filter, serverNames = [] } = config;
+    const isKnown = filter.kind === 'tcp' && serverNames.length === 0 && this.beginSecured === undefined;
+    if (isKnown) return this.opaqueHandler(config, filter);
     const service = filter.kind === 'http' ? this.httpService(config, filter) : undefined;
-    if (tls !== undefined && service !== undefined) {
-      return (connection) => {
-        connection.handler = connection.alpn === ALPN_HTTP2 ? this.http2(service, connection) : this.http1(service, connection);
-      };
-    }
+    if (service !== undefined) this.plainServices.add(service);
     const destinations = this.destinations(config, service);
     return (connection) => {
       const first = new FirstBytes(this.context, connection, destinations);
@@ -211,6 +284,28 @@ export class ActiveListener implements HttpServiceOwner {
       connection.handler = first;
     };
   }
+
+  /** By the configuration and the roots of now. The connection was counted when it came, and stays so while its handshake is under way. */
+  private secure(connection: Connection, bytes: Buffer): void {
+    this.context.network.secure(connection, bytes, this.tls!, this.onSecured, this.onNotSecured);
+  }
+
+  private readonly onSecured = (connection: Connection): void => {
+    const begin = this.draining ? undefined : this.beginSecured;
+    if (begin !== undefined) return begin(connection);
+    connection.handler = this.uncounting();
+    connection.destroy();
+  };
+
+  /** For connections that are being closed. */
+  private uncounting(): ConnectionHandler {
+    return { ...NOBODY, onClose: () => this.countClosed() };
+  }
+
+  private readonly onNotSecured = (refused: RefusedHandshake): void => {
+    this.countClosed();
+    this.onRefused(refused);
+  };
 
   private destinations(config: Listener, service: HttpService | undefined): Destinations {
     const { filter, serverNames = [] } = config;
@@ -221,17 +316,31 @@ export class ActiveListener implements HttpServiceOwner {
       }),
     );
     const opaque = filter.kind === 'tcp' ? filter : filter.otherwise;
-    const beginOpaque = opaque === undefined ? undefined : this.tcpHandler(config, opaque);
+    const beginOpaque = opaque === undefined ? undefined : this.tcpHandler(config, opaque, service);
+    const admits = (connection: Connection): boolean =>
+      config.direction === 'outbound' || service === undefined || admitsBytes(service, connection, `${config.address}:${config.port}`);
     const other = (connection: Connection): ConnectionHandler | undefined => {
-      if (beginOpaque !== undefined) return beginOpaque(connection);
+      if (beginOpaque !== undefined) {
+        if (admits(connection)) return beginOpaque(connection);
+        connection.destroy();
+        return undefined;
+      }
       return service === undefined ? undefined : this.http1(service, connection);
     };
+    const owner = this;
     return {
+      get endsTls() {
+        return owner.beginSecured !== undefined && owner.tls !== undefined;
+      },
+      secure: (connection, bytes) => this.secure(connection, bytes),
+      get takesPlaintext() {
+        return owner.takesPlaintext;
+      },
       http1: (connection) => (service === undefined ? other(connection)! : this.http1(service, connection)),
       http2: (connection) => (service === undefined ? other(connection)! : this.http2(service, connection)),
       tls: (connection, serverName) => byName.get(serverName)?.(connection) ?? other(connection),
       other,
-      silent: (connection, failed) => (opaque === undefined ? undefined : this.tcpStream(config, opaque, connection, failed)),
+      silent: (connection, failed) => (opaque === undefined ? undefined : this.tcpStream(config, opaque, connection, failed, service)),
       counted: (stream) => this.counted(stream),
       handedOver: (first) => void this.undecided.delete(first),
       closed: (first) => {
@@ -244,7 +353,7 @@ export class ActiveListener implements HttpServiceOwner {
   private httpService(config: Listener, { routeConfigName }: HttpFilter): HttpService {
     const { services } = this;
     const service = new HttpService(this.context, this.world, config, this.world.routes.slot(routeConfigName), this);
-    this.current = service;
+    this.current = [...this.current, service];
     services.add(service);
     return service;
   }
@@ -259,7 +368,7 @@ export class ActiveListener implements HttpServiceOwner {
   /** @internal */
   connectionClosed(service: HttpService): void {
     this.countClosed();
-    if (service !== this.current && service.connections.size === 0) this.services.delete(service);
+    if (service.connections.size === 0 && !this.current.includes(service)) this.services.delete(service);
   }
 
   /** @internal */
@@ -270,6 +379,7 @@ export class ActiveListener implements HttpServiceOwner {
       // It says itself what is wrong with what is no HTTP.
       tls: () => this.http1(service, connection, workload),
       other: () => this.http1(service, connection, workload),
+      ...NO_TLS_HERE,
       silent: () => undefined,
       counted: (stream) => stream,
       handedOver: (first) => void service.connections.delete(first),
@@ -291,12 +401,15 @@ export class ActiveListener implements HttpServiceOwner {
     return http2;
   }
 
-  /** Begins a stream for a connection; undefined: it was closed. */
-  private tcpHandler(config: Listener, filter: TcpFilter): (connection: Connection) => ConnectionHandler | undefined {
+  /** Begins a stream for a connection; undefined: it is being closed. */
+  private tcpHandler(
+    config: Listener,
+    filter: TcpFilter,
+    service?: HttpService,
+  ): (connection: Connection) => ConnectionHandler | undefined {
     return (connection) => {
-      const stream = this.tcpStream(config, filter, connection, () => connection.reset());
+      const stream = this.tcpStream(config, filter, connection, () => connection.reset(), service);
       if (stream === undefined) {
-        this.countClosed();
         connection.destroy();
         return undefined;
       }
@@ -306,9 +419,17 @@ export class ActiveListener implements HttpServiceOwner {
     };
   }
 
-  private tcpStream(config: Listener, filter: TcpFilter, connection: Connection, failed: () => void): TcpStream | undefined {
+  /** @param service whose rules hold for the bytes, too; undefined: there are none. */
+  private tcpStream(
+    config: Listener,
+    filter: TcpFilter,
+    connection: Connection,
+    failed: () => void,
+    service?: HttpService,
+  ): TcpStream | undefined {
     const { context } = this;
     const { name } = config;
+    if (service?.admitsBytes(connection) === false) return undefined;
     const { cluster } = this.world.clusters.slot(filter.cluster);
     if (cluster === undefined) {
       context.logger.warn({ listener: name, cluster: filter.cluster }, 'a connection was closed: the cluster has not arrived yet');

@@ -27,7 +27,8 @@ const METHODS = [
   'QUERY',
 ] as const;
 const METHOD_CHARS_MAX = 9;
-const TLS_HANDSHAKE = 0x16;
+/** What a connection begins with whose client speaks TLS (RFC 8446 §5.1). */
+export const TLS_HANDSHAKE = 0x16;
 const SPACE = 0x20;
 /** What a request target begins with: a path, an absolute URL, or the server as a whole (RFC 9112 §3.2). */
 const TARGET_STARTS = new Set(['/', 'h', 'H', '*']);

@@ -10,7 +10,6 @@ import type { StreamLoad } from '../telemetry/stream-load.ts';
 import type { ClusterCaller } from '../upstream/callers.ts';
 import type { UpstreamCluster } from '../upstream/cluster.ts';
 import type { UpstreamHost } from '../upstream/host.ts';
-import { connectErrorCode } from '../upstream/pool.ts';
 import { TunnelRefused } from '../upstream/tunnel.ts';
 
 /** Endpoints that are tried: one stale entry in the list is likely, three are an outage that more tries only prolong. */
@@ -224,16 +223,16 @@ export class TcpStream extends Timed implements ConnectionHandler {
   connectFailed(host: UpstreamHost, error: NetworkError | undefined): void {
     if (this.done) return;
     this.upstream = undefined;
-    this.cluster.metrics.connectFailed(error?.kind ?? 'other');
     this.tried.push(host);
     const { cluster } = this;
     const nowMs = this.context.clock.nowMs();
-    const code = error instanceof TunnelRefused ? error.code : connectErrorCode(error, cluster.tls.isNeeded);
+    const failure = cluster.connectFailed(host, error);
+    const code = error instanceof TunnelRefused ? error.code : failure.code;
     const result = tryResultOf(code, 0, undefined);
     cluster.streamReached(host, result, nowMs - this.startedMs, nowMs);
     this.leave(result, nowMs);
     if (this.tried.length < TRIES_MAX && cluster.healthyCount(this.caller) > this.healthyTried()) return this.dispatch();
-    this.unreachable(code, `${host.instance} at ${host.address}:${host.port}: ${error?.message ?? 'the connection was closed'}`);
+    this.unreachable(code, failure.detail);
   }
 
   /** @internal */

@@ -9,13 +9,15 @@ import type { RequestMetrics } from '../telemetry/requests.ts';
 import type { UpstreamCluster } from '../upstream/cluster.ts';
 import type { Context } from './context.ts';
 import type { Downstream, RequestSink } from './ends.ts';
-import type { HeaderRewrite } from './header-rewrite.ts';
+import type { Forwarding } from './forwarding.ts';
+import type { HeaderRewrite, OwnHeader } from './header-rewrite.ts';
 import { REPORT_HEADERS, RequestLoad } from './instance-load.ts';
 import type { InstanceLoad } from './instance-load.ts';
 import { changedAnswer, errorAnswer } from './local-answer.ts';
 import type { LocalAnswer } from './local-answer.ts';
 import { keptTrailers } from './messages.ts';
 import type { AnyRequestHead, AnyResponseHead, AnyTrailers } from './messages.ts';
+import type { ReplayBody } from './replay.ts';
 import type { RouteStack } from './routes.ts';
 import { Tries } from './tries.ts';
 import type { Try } from './try.ts';
@@ -47,6 +49,35 @@ export interface Destination {
   readonly abort: LocalAnswer | undefined;
   /** Where the body goes besides. */
   readonly mirrors: readonly RequestSink[] | undefined;
+  /** What the response gets besides. */
+  readonly responseHeaders: readonly OwnHeader[] | undefined;
+  /** Until then all else stands for nothing but a request that is held. */
+  readonly clearance: Clearance | undefined;
+}
+
+/** Of a request that nobody waits for, or that has nothing but its way. */
+export const NO_WISHES = {
+  hash: undefined,
+  cookies: undefined,
+  responseChanges: undefined,
+  responseHeaders: undefined,
+  facts: { requestId: '', sourceIdentity: '', sourceAddress: '' },
+  delayMs: 0,
+  abort: undefined,
+  mirrors: undefined,
+  clearance: undefined,
+} as const;
+
+/** Whether a request may go on is being found out elsewhere. It is bounded in time by itself. */
+export interface Clearance {
+  /** `onReady` is called once, later. `body`: what has come of it, which grows meanwhile. `isComplete`: nothing more will come. */
+  begin(body: ReplayBody, isComplete: boolean, onReady: () => void): void;
+  /** More of the body has come, or its end. */
+  bodyCame(isComplete: boolean): void;
+  /** Nobody waits any more. */
+  cancel(): void;
+  /** After `onReady`: where the request goes, which may be another clearance, or what it is answered. @param complete it has no body. */
+  settle(head: AnyRequestHead, forwarding: Forwarding, complete: boolean): Destination | LocalAnswer;
 }
 
 export class Exchange extends Tries {
@@ -58,8 +89,11 @@ export class Exchange extends Tries {
   private responseChanges: HeaderRewrite | undefined;
   private facts!: HeaderFacts;
   private mirrors: readonly RequestSink[] | undefined;
+  private responseHeaders: readonly OwnHeader[] | undefined;
   /** A rule holds the request back. */
   private held: Timer | undefined;
+  /** What it waits for before it may go on. */
+  private clearance: Clearance | undefined;
   private startedMs = 0;
   private readonly load: RequestLoad | undefined;
   /** How much of a body may still come; Infinity for what has no end by its nature. */
@@ -83,19 +117,11 @@ export class Exchange extends Tries {
   start(head: AnyRequestHead, complete: boolean, isUpgrade: boolean, to: Destination): void {
     const { context } = this;
     const nowMs = context.clock.nowMs();
-    const forward = to.stack.forward!;
     const grpcKind = head.method === 'POST' ? grpcKindOf(head.get('content-type')) : undefined;
     this.active = true;
     context.active.count += 1;
     this.head = head;
-    this.forward = forward;
-    this.cluster = to.cluster;
-    this.metrics = to.metrics;
-    this.cookies = to.cookies;
-    this.responseChanges = to.responseChanges;
-    this.facts = to.facts;
-    this.mirrors = to.mirrors;
-    to.metrics.active.add(1);
+    this.direct(to);
     this.load?.begin(complete, nowMs);
     this.isTunnel = false;
     this.isUpgrade = isUpgrade;
@@ -111,13 +137,66 @@ export class Exchange extends Tries {
     this.status = 0;
     this.body.reset();
     this.readCallerTime(head);
-    this.deadlineMs = deadlineOf(nowMs, forward.timeoutMs, this.callerMs);
+    this.proceed(to, nowMs);
+  }
+
+  private direct(to: Destination): void {
+    this.forward = to.stack.forward!;
+    this.cluster = to.cluster;
+    this.metrics = to.metrics;
+    this.cookies = to.cookies;
+    this.responseChanges = to.responseChanges;
+    this.responseHeaders = to.responseHeaders;
+    this.facts = to.facts;
+    this.mirrors = to.mirrors;
+    to.metrics.active.add(1);
+  }
+
+  private proceed(to: Destination, nowMs: number): void {
+    const { forward, context, startedMs } = this;
+    this.deadlineMs = deadlineOf(startedMs, forward.timeoutMs, this.callerMs);
     this.idleMs = forward.idleTimeoutMs > 0 ? forward.idleTimeoutMs : context.limits.streamIdleTimeoutMs;
     this.moved = false;
     this.setDeadline(nowMs);
     if (this.deadlineMs <= nowMs) this.giveUp('DEADLINE_EXCEEDED', 'the caller left no time', nowMs);
+    else if (to.clearance !== undefined) this.await(to.clearance);
     else if (to.delayMs > 0) this.hold(to);
     else this.beginTries(to.workload, to.hash, nowMs);
+  }
+
+  /** Until it is known whether it may go on. What comes of the body meanwhile waits like that of a request without a connection. */
+  private await(clearance: Clearance): void {
+    this.clearance = clearance;
+    clearance.begin(this.body, this.requestComplete, () => {
+      this.clearance = undefined;
+      this.cleared(clearance);
+      this.context.turn.end();
+    });
+  }
+
+  private cleared(clearance: Clearance): void {
+    const { head, downstream, body, context, requestComplete } = this;
+    const nowMs = context.clock.nowMs();
+    const isBare = requestComplete && body.bytes === 0 && this.requestTrailers === undefined;
+    const to = clearance.settle(head, downstream.forwarding, isBare);
+    if (!('stack' in to)) {
+      this.ended(to.status, to.code ?? '', nowMs);
+      downstream.answerLocally(to);
+      return;
+    }
+    this.metrics.active.add(-1);
+    this.direct(to);
+    this.metrics.requestBytes.add(body.bytes);
+    if (this.mirrors !== undefined) for (const mirror of this.mirrors) this.replayTo(mirror);
+    this.proceed(to, nowMs);
+  }
+
+  /** What has come of the body so far. */
+  private replayTo(mirror: RequestSink): void {
+    const { chunks } = this.body;
+    const isWhole = this.requestComplete && this.requestTrailers === undefined;
+    for (const [at, chunk] of chunks.entries()) mirror.requestBody(chunk, 0, chunk.length, isWhole && at === chunks.length - 1);
+    if (this.requestComplete) mirror.requestEnd(this.requestTrailers);
   }
 
   /** Until a rule lets it go on. What comes of the body meanwhile waits like that of a request without a connection. */
@@ -149,6 +228,7 @@ export class Exchange extends Tries {
     if (upstream === undefined || (this.isUpgrade && !this.isTunnel)) {
       this.body.keep(bytes.subarray(start, end));
       if (this.body.isFull) this.downstream.pauseRequest();
+      this.clearance?.bodyCame(false);
       return;
     }
     upstream.body(bytes, start, end, isLast && !this.isTunnel);
@@ -175,6 +255,7 @@ export class Exchange extends Tries {
     if (this.isUpgrade) return;
     if (trailers !== undefined && !this.responseStarted) this.requestTrailers = keptTrailers(trailers);
     this.current.upstream?.end(trailers);
+    this.clearance?.bodyCame(true);
   }
 
   /** The client has ended its direction after an upgrade. */
@@ -254,13 +335,18 @@ export class Exchange extends Tries {
     if (sessions !== undefined && one.host !== this.sessionHost) this.addCookie(sessions.cookieOf(one.host!));
     if (this.load !== undefined) this.load.answered(head, !this.isUpgrade && !isEndless(head), nowMs);
     const drop = this.droppedHeaders;
-    if (this.responseChanges === undefined && this.cookies === undefined) downstream.respond(head, endStream, drop, undefined);
+    if (this.responseChanges === undefined && this.cookies === undefined && this.responseHeaders === undefined)
+      downstream.respond(head, endStream, drop, undefined);
     else this.respondChanged(head, endStream, drop);
   }
 
   private respondChanged(head: AnyResponseHead, endStream: boolean, drop: HeaderNames | undefined): void {
-    const { responseChanges, cookies = [], facts } = this;
-    const own = [...cookies.map((cookie) => ['set-cookie', cookie] as const), ...(responseChanges?.headers(facts) ?? [])];
+    const { responseChanges, cookies = [], facts, responseHeaders = [] } = this;
+    const own = [
+      ...cookies.map((cookie) => ['set-cookie', cookie] as const),
+      ...responseHeaders,
+      ...(responseChanges?.headers(facts) ?? []),
+    ];
     const all =
       responseChanges === undefined
         ? drop
@@ -271,7 +357,7 @@ export class Exchange extends Tries {
   /** Of what was received. */
   private get droppedHeaders(): HeaderNames | undefined {
     if (this.load !== undefined) return INSTANCE_HEADERS;
-    return this.cluster.tls.provesPeers ? undefined : FORGED_RESPONSE_HEADERS;
+    return this.cluster.tls.leadsToPeers ? undefined : FORGED_RESPONSE_HEADERS;
   }
 
   private addCookie(cookie: string): void {
@@ -372,8 +458,11 @@ export class Exchange extends Tries {
     this.body.reset();
     this.requestTrailers = undefined;
     this.cookies = undefined;
+    this.responseHeaders = undefined;
     this.held?.cancel();
     this.held = undefined;
+    this.clearance?.cancel();
+    this.clearance = undefined;
     // A copy of half a request is no use.
     if (this.mirrors !== undefined && !this.requestComplete) for (const mirror of this.mirrors) mirror.cancel();
     this.mirrors = undefined;

@@ -3,12 +3,16 @@
 import { REQUEST_TIMEOUT_HEADER } from '@heddle/core';
 import type { HeaderFacts } from '@heddle/core';
 import { headerLine, headerLines, HeaderField, HeaderNames, http2Field, RequestHead } from '@heddle/wire';
+import { lookalikes } from './access-gate.ts';
+import type { HeaderEffect } from './access-gate.ts';
 import type { HeaderRewrite, OwnHeader } from './header-rewrite.ts';
 import type { AnyRequestHead } from './messages.ts';
 import { HTTP1_SWITCH_HEADERS } from './websocket.ts';
 
 /** SPIFFE id of the calling service, proven by mutual TLS; only our own inbound listeners may say it. */
 export const PEER_HEADER = 'x-heddle-peer';
+/** What some applications cannot tell from it. */
+export const LIKE_PEER_HEADER = lookalikes([PEER_HEADER]);
 export const REQUEST_ID_HEADER = 'x-request-id';
 export const FORWARDED_FOR = 'x-forwarded-for';
 export const FORWARDED_PROTO = 'x-forwarded-proto';
@@ -29,7 +33,7 @@ export class DroppedHeaders {
   private readonly names: readonly string[];
   /** Without, with each, and with both of the headers that tell the time. */
   private readonly sets: readonly [DroppedNames, DroppedNames, DroppedNames, DroppedNames];
-  private readonly extended = new WeakMap<HeaderRewrite, DroppedHeaders>();
+  private readonly extended = new WeakMap<HeaderRewrite | readonly string[], DroppedHeaders>();
 
   /** Names in any letter case. */
   constructor(names: readonly string[]) {
@@ -52,11 +56,17 @@ export class DroppedHeaders {
 
   /** With what a route takes away. */
   with(rewrite: HeaderRewrite): DroppedHeaders {
-    let extended = this.extended.get(rewrite);
-    if (extended === undefined) {
-      extended = new DroppedHeaders([...this.names, ...rewrite.drop]);
-      this.extended.set(rewrite, extended);
-    }
+    return this.extended.get(rewrite) ?? this.extend(rewrite, rewrite.drop);
+  }
+
+  /** With these, too. @param names in lower case; the same list again costs a look-up. */
+  plus(names: readonly string[]): DroppedHeaders {
+    return this.extended.get(names) ?? this.extend(names, names);
+  }
+
+  private extend(key: HeaderRewrite | readonly string[], names: readonly string[]): DroppedHeaders {
+    const extended = new DroppedHeaders([...this.names, ...names]);
+    this.extended.set(key, extended);
     return extended;
   }
 }
@@ -102,7 +112,7 @@ export class Forwarding {
     this.proto = proto;
     this.path = undefined;
     this.authority = undefined;
-    if (this.own !== undefined) {
+    if (this.own !== undefined || this.dropped !== this.usuallyDropped) {
       this.own = undefined;
       this.dropped = this.usuallyDropped;
       this.limitTime('', '');
@@ -110,10 +120,18 @@ export class Forwarding {
     this.fields = undefined;
   }
 
-  /** After `begin`: the changes of the route. */
+  /** After `begin`, perhaps several times: what the decision about access does to the headers. */
+  take({ drop, set }: HeaderEffect): void {
+    if (drop.length > 0) this.dropped = this.dropped.plus(drop);
+    if (set.length > 0) this.own = this.own === undefined ? set : [...this.own.filter(([name]) => !drop.includes(name)), ...set];
+    this.limitTime('', '');
+  }
+
+  /** After both: the changes of the route. */
   rewrite(changes: HeaderRewrite, facts: HeaderFacts): void {
-    this.own = changes.headers(facts);
-    this.dropped = this.usuallyDropped.with(changes);
+    const before = this.own?.filter(([name]) => !changes.drop.includes(name)) ?? [];
+    this.own = before.length === 0 ? changes.headers(facts) : [...before, ...changes.headers(facts)];
+    this.dropped = this.dropped.with(changes);
     this.limitTime('', '');
   }
 

@@ -31,6 +31,26 @@ export function errorAnswer(code: ErrorCode, detail: string, status: number = ER
   return refusal(code, status, ERRORS[code].grpcStatus, detail, headers);
 }
 
+/** Of a decision about access. @param challenge how to authenticate (RFC 9110 §11.6.1); empty: nothing would help. */
+export function accessRefusal(code: ErrorCode, detail: string, challenge: string): LocalAnswer {
+  const answer = errorAnswer(code, detail);
+  return challenge === '' ? answer : { ...answer, headers: [...answer.headers, ['www-authenticate', challenge]] };
+}
+
+/** What an outside authorizer answers in our place. @param body empty: what the data plane says itself. */
+export function authorizerRefusal(status: number, headers: readonly OwnHeader[], body: string): LocalAnswer {
+  const contentType = headers.findLast(([name]) => name === CONTENT_TYPE)?.[1] ?? TEXT;
+  const grpcStatus = status === 403 || status < 400 ? ERRORS.ACCESS_DENIED.grpcStatus : grpcStatusOfHttp(status);
+  const answer = refusal(
+    'ACCESS_DENIED',
+    status,
+    grpcStatus,
+    'an authorizer refused it',
+    headers.filter(([name]) => name !== CONTENT_TYPE),
+  );
+  return body === '' ? answer : { ...answer, contentType, body };
+}
+
 /** With what a route changes in responses. What a body is, who writes it says, unless the route sets another name for it. */
 export function changedAnswer(answer: LocalAnswer, changes: HeaderRewrite | undefined, facts: HeaderFacts): LocalAnswer {
   if (changes === undefined) return answer;

@@ -1,25 +1,44 @@
 // A request head as routing, hashing and limits look at it. One object per downstream connection, which shows the current head; what takes
 // some work is worked out only when it is asked for.
-import type { RequestView } from '@heddle/core';
+import type { AccessView, RequestView, VerifiedToken } from '@heddle/core';
+import type { Clock, Connection } from '@heddle/runtime';
 import { RequestHead } from '@heddle/wire';
 import { FORWARDED_FOR, listOf } from './forwarding.ts';
 import type { AnyRequestHead } from './messages.ts';
 
 const COOKIE = 'cookie';
 
-export class HeadView implements RequestView {
-  /** Set before anything is asked. */
+export class HeadView implements RequestView, AccessView {
+  /** Set by `show`. */
   head!: AnyRequestHead;
+  /** In place of the received path, for all that is decided from now on. */
+  normalPath: string | undefined = undefined;
+  claims: VerifiedToken | undefined = undefined;
+  isStream = false;
   /** SPIFFE id that the peer has proven; empty: none. */
   readonly sourceIdentity: string;
-  private readonly peerAddress: string;
+  readonly peerAddress: string;
+  readonly peerPort: number;
+  private readonly clock: Pick<Clock, 'wallMs'>;
   /** What the peer says of whom it has the request from is not asked for. */
   private readonly peerIsClient: boolean;
 
-  constructor(peerAddress: string, peerIsClient: boolean, sourceIdentity: string) {
-    this.peerAddress = peerAddress;
+  constructor(clock: Pick<Clock, 'wallMs'>, connection: Connection, peerIsClient: boolean) {
+    this.clock = clock;
+    this.peerAddress = connection.remoteAddress;
+    this.peerPort = connection.remotePort;
     this.peerIsClient = peerIsClient;
-    this.sourceIdentity = sourceIdentity;
+    this.sourceIdentity = connection.peerId;
+  }
+
+  /** Before anything is asked. */
+  show(head: AnyRequestHead): void {
+    this.head = head;
+    this.normalPath = undefined;
+  }
+
+  get nowMs(): number {
+    return this.clock.wallMs();
   }
 
   get method(): string {
@@ -29,7 +48,7 @@ export class HeadView implements RequestView {
   }
 
   get path(): string {
-    return this.head.path;
+    return this.normalPath ?? this.head.path;
   }
 
   get authority(): string {

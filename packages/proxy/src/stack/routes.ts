@@ -10,6 +10,7 @@ import type {
   Route,
   RouteConfig,
   RouteMatcher,
+  VirtualHost,
   WeightedCluster,
 } from '@heddle/core';
 import type { StreamTarget } from '../listener/tcp-stream.ts';
@@ -112,6 +113,11 @@ export class RouteTable {
     return gates;
   }
 
+  /** Where requests to this authority belong. */
+  hostOf(authority: string, isConnect: boolean): VirtualHost | undefined {
+    return isConnect ? this.matcher.connectHost(authority) : this.matcher.virtualHost(authority);
+  }
+
   match(request: RequestView): RouteStack | undefined {
     const route = this.matcher.match(request);
     return route === undefined ? undefined : this.stacks.get(route);
@@ -148,6 +154,11 @@ export const HELD_STACK: RouteStack = {
   mirrors: undefined,
   targetFor: () => NOWHERE,
 };
+
+/** Of a route that every request takes, and that nothing is done to besides. */
+export function plainStack(name: string, action: ForwardAction): RouteStack {
+  return new ForwardStack({ name, match: ANY_REQUEST, action }, action, undefined, new ClusterSlots());
+}
 
 function stackOf(route: Route, gate: RouteGate | undefined, clusters: ClusterSlots): RouteStack {
   const { action, match } = route;
@@ -216,22 +227,4 @@ function mirrorOf({ cluster, percent }: MirrorPolicy, route: Route, action: Forw
   const copies = { ...forwardTo(cluster), timeoutMs, idleTimeoutMs };
   const stack = new ForwardStack({ name: route.name, match: route.match, action: copies }, copies, undefined, clusters);
   return { slot: clusters.slot(cluster), share: percent / 100, stack };
-}
-
-export interface RouteSlot {
-  readonly name: string;
-  table: RouteTable | undefined;
-}
-
-export class RouteSlots {
-  private readonly slots = new Map<string, RouteSlot>();
-
-  slot(name: string): RouteSlot {
-    let slot = this.slots.get(name);
-    if (slot === undefined) {
-      slot = { name, table: undefined };
-      this.slots.set(name, slot);
-    }
-    return slot;
-  }
 }

@@ -267,7 +267,7 @@ export abstract class Tries implements TryOwner {
     const { retry } = this.forward;
     const isBare = endStream && this.isGrpc;
     if (status < 400 && !isBare && (retry.statuses.length === 0 || !retry.statuses.includes(status))) return false;
-    this.peerError = this.cluster.tls.provesPeers ? errorOf(head) : undefined;
+    this.peerError = this.cluster.tls.leadsToPeers ? errorOf(head) : undefined;
     const grpcStatus = isBare && head.has(GRPC_STATUS) ? readGrpcStatus(head.get(GRPC_STATUS)) : undefined;
     this.grpcStatus = grpcStatus;
     if (retry.attempts === 0 && this.rivals.length === 0) return false;

@@ -125,6 +125,7 @@ describe('services of a static proxy', () => {
       peerIds: [],
       serverName: 'db.example',
       alpn: [],
+      minVersion: '1.2',
     });
     assert.deepEqual(clusterOf(service('a', { protocol: 'grpc', tls }), () => 'healthy').tls?.alpn, ['h2']);
     const mutual = service('a', { tls: { ...tls, certificate: CERTIFICATE } });

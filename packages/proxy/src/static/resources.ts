@@ -135,8 +135,15 @@ export function nowhere({ listeners }: StaticConfig): Cluster[] {
   ];
 }
 
+/** Clients and servers of all ages come, and have names, not identities (RFC 9325 §3.1.1: at least 1.2). */
+const EDGE_VERSION = '1.2';
+
 function downstreamTls({ certificate, rootsPem }: StaticListenerTls): DownstreamTls {
-  return { certificateName: certificateName(certificate), ...(rootsPem !== undefined && { trustBundleName: bundleName(rootsPem) }) };
+  return {
+    certificateName: certificateName(certificate),
+    ...(rootsPem !== undefined && { trustBundleName: bundleName(rootsPem) }),
+    minVersion: EDGE_VERSION,
+  };
 }
 
 function upstreamTls({ rootsPem, serverName, certificate }: StaticServiceTls, http: HttpVersion): UpstreamTls {
@@ -147,6 +154,7 @@ function upstreamTls({ rootsPem, serverName, certificate }: StaticServiceTls, ht
     serverName,
     // HTTP/2 must be agreed on (RFC 9113 §3.2). For the rest nothing is offered: servers that know no ALPN would be refused.
     alpn: http === 'http2' ? [ALPN_HTTP2] : [],
+    minVersion: EDGE_VERSION,
   };
 }
 

@@ -6,7 +6,6 @@ export class DownstreamMetrics {
   readonly opened: Counter;
   /** Closed at once because a limit was reached. */
   readonly refused: Counter;
-  readonly refusedHandshakes: Counter;
 
   constructor(metrics: Metrics, listener: string) {
     const labels = { listener };
@@ -15,11 +14,6 @@ export class DownstreamMetrics {
     this.refused = metrics.counter(
       'heddle_downstream_connections_refused_total',
       'Downstream connections closed at once because a limit was reached.',
-      labels,
-    );
-    this.refusedHandshakes = metrics.counter(
-      'heddle_tls_refused_handshakes_total',
-      'TLS handshakes that ended without an accepted peer identity.',
       labels,
     );
   }

@@ -1,6 +1,7 @@
 // Certificates for tests: a root and leaves of services. Tests only.
 import { randomBytes } from 'node:crypto';
 import { certificateTbs, distinguishedName, subjectPublicKeyBits, withSignature } from '@heddle/core';
+import type { SubjectAltNames } from '@heddle/core';
 import { generateKeyPair, sha256 } from '@heddle/runtime/node';
 import type { KeyPair } from '@heddle/runtime/node';
 import type { WorkloadIdentity } from '../data-plane.ts';
@@ -13,22 +14,25 @@ export class TestAuthority {
   private readonly nameDer = distinguishedName({ commonName: 'test root' });
 
   constructor() {
-    this.rootsPem = this.issue(this.key, 'authority', 'spiffe://shop.test', this.nameDer);
+    this.rootsPem = this.issue(this.key, 'authority', { uris: ['spiffe://shop.test'] }, this.nameDer);
   }
 
   /** An identity of a service in namespace `default`. */
   service(name: string, trustDomain = 'shop.test'): WorkloadIdentity {
-    const key = generateKeyPair();
-    const certificatePem = this.issue(
-      key,
-      'leaf',
-      `spiffe://${trustDomain}/ns/default/svc/${name}`,
-      distinguishedName({ commonName: name }),
-    );
-    return { certificatePem, keyPem: key.keyPem };
+    return this.leaf(name, { uris: [`spiffe://${trustDomain}/ns/default/svc/${name}`] });
   }
 
-  private issue(key: KeyPair, role: 'authority' | 'leaf', uri: string, subjectDer: Uint8Array): string {
+  /** Of a server outside the mesh. @param name in DNS. */
+  server(name: string): WorkloadIdentity {
+    return this.leaf(name, { uris: [], dns: [name] });
+  }
+
+  private leaf(name: string, names: SubjectAltNames): WorkloadIdentity {
+    const key = generateKeyPair();
+    return { certificatePem: this.issue(key, 'leaf', names, distinguishedName({ commonName: name })), keyPem: key.keyPem };
+  }
+
+  private issue(key: KeyPair, role: 'authority' | 'leaf', names: SubjectAltNames, subjectDer: Uint8Array): string {
     const tbs = certificateTbs({
       serial: randomBytes(16),
       issuerDer: this.nameDer,
@@ -37,7 +41,7 @@ export class TestAuthority {
       notAfterMs: Date.now() + HOUR_MS,
       spkiDer: key.spkiDer,
       role,
-      names: { uris: [uri] },
+      names,
       subjectKeyId: keyIdOf(key),
       authorityKeyId: keyIdOf(this.key),
     });

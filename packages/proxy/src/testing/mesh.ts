@@ -2,7 +2,7 @@
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ANY_REQUEST, forwardTo, NO_BREAKER, NO_RETRY, SINGLE_BALANCE } from '@heddle/core';
-import type { Cluster, Endpoint, ForwardAction, Limits, Listener, RetryPolicy, Route, RouteConfig } from '@heddle/core';
+import type { Cluster, Endpoint, ForwardAction, Limits, Listener, MtlsMode, RetryPolicy, Route, RouteConfig } from '@heddle/core';
 import { createLogger, createMetrics, nodeClock, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
 import type { Metrics } from '@heddle/runtime';
 import { createDataPlane } from '../data-plane.ts';
@@ -26,13 +26,25 @@ export interface Plane {
   readonly metrics: Metrics;
   /** What went wrong inside, as logged. */
   readonly faults: string[];
+  /** All lines of the log from `info` on. */
+  readonly lines: Readonly<Record<string, unknown>>[];
 }
+
+/** Of a line at level `error`. */
+const ERROR_LEVEL = 50;
 
 export function createPlane(node: string, limits?: Partial<Limits>): Plane {
   const metrics = createMetrics();
   const faults: string[] = [];
-  const logger = createLogger({ level: 'error', format: 'json', destination: { write: (line) => void faults.push(line) } });
+  const lines: Record<string, unknown>[] = [];
+  const write = (text: string): void => {
+    const line = JSON.parse(text) as Record<string, unknown>;
+    lines.push(line);
+    if ((line['level'] as number) >= ERROR_LEVEL) faults.push(text);
+  };
+  const logger = createLogger({ level: 'info', format: 'json', destination: { write } });
   return {
+    lines,
     plane: createDataPlane({ network: nodeNetwork, clock: nodeClock, random: nodeRandom, logger, metrics, node, limits }),
     metrics,
     faults,
@@ -95,6 +107,18 @@ export function routeOf(cluster: string, options: RouteOptions = {}): Route {
   return { name, match: match ?? ANY_REQUEST, action: forward, ...around };
 }
 
+export interface InboundOptions {
+  readonly tcp?: boolean;
+  readonly identity?: string;
+  readonly route?: RouteOptions;
+  readonly local?: Partial<Cluster>;
+  /** Default: strict. */
+  readonly mtls?: MtlsMode;
+  /** Other bytes than HTTP go to the application as well. */
+  readonly otherwise?: boolean;
+  readonly minVersion?: '1.2';
+}
+
 export async function mustApply(plane: DataPlane, update: Parameters<DataPlane['apply']>[0]): Promise<void> {
   const reason = await plane.apply(update);
   if (reason !== undefined) throw new Error(`rejected: ${reason}`);
@@ -140,9 +164,9 @@ export class TestMesh {
     service: string,
     instance: string,
     applicationPort: number,
-    options: { tcp?: boolean; identity?: string; route?: RouteOptions; local?: Partial<Cluster> } = {},
+    options: InboundOptions = {},
   ): Promise<number> {
-    const { tcp = false, identity = service, route, local } = options;
+    const { tcp = false, identity = service, route, local, mtls = 'strict', otherwise = false, minVersion } = options;
     const workload = `default/${service}/${instance}`;
     const bind = await plane.reserve({ address: '127.0.0.1', port: 0 });
     plane.setIdentity(workload, this.authority.service(identity));
@@ -166,8 +190,21 @@ export class TestMesh {
       direction: 'inbound',
       ...bind,
       workload,
-      tls: { certificateName: 'workload', trustBundleName: 'trust-bundle', trustDomain: TRUST_DOMAIN },
-      filter: { kind: 'http', routeConfigName: name, useRemoteAddress: true },
+      ...(mtls !== 'off' && {
+        tls: {
+          certificateName: 'workload',
+          trustBundleName: 'trust-bundle',
+          trustDomain: TRUST_DOMAIN,
+          ...(mtls === 'permissive' && { plaintext: true }),
+          ...(minVersion && { minVersion }),
+        },
+      }),
+      filter: {
+        kind: 'http',
+        routeConfigName: name,
+        useRemoteAddress: true,
+        ...(otherwise && { otherwise: { kind: 'tcp', cluster: `local/${workload}` } }),
+      },
     };
     await mustApply(plane, { kind: 'listener', upserts: [listener], removed: [] });
     return bind.port;

@@ -22,7 +22,7 @@ function setUp(options: UpstreamTls | undefined) {
     },
   } as unknown as Network;
   const identities = new Identities();
-  const tls = new ClusterTls(network, identities, options);
+  const tls = new ClusterTls(network, identities, { ...(options && { tls: options }) });
   identities.onChange = () => tls.forget();
   return { made, identities, tls };
 }
@@ -85,6 +85,13 @@ describe('TLS towards a cluster', () => {
   test('is not there for a plaintext cluster', () => {
     const { tls } = setUp(undefined);
     assert.ok(!tls.isNeeded && !tls.showsWorkload && tls.of('a/b/1') === undefined);
+    assert.ok(tls.isCurrent(undefined, 'a/b/1') && !tls.isCurrent({ kind: 'client' }, 'a/b/1'));
+  });
+
+  test('a plaintext connection is of no use any more once TLS is needed, also while there is no certificate', () => {
+    const { tls } = setUp(MESH);
+    assert.equal(tls.of('a/b/1'), undefined);
+    assert.equal(tls.isCurrent(undefined, 'a/b/1'), false);
   });
 });
 

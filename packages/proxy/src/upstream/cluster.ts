@@ -11,18 +11,21 @@ import {
   serviceKey,
 } from '@heddle/core';
 import type { Balancer, Cluster, Endpoint, PickRequest, TryResult } from '@heddle/core';
+import type { NetworkError, TlsRefusals } from '@heddle/runtime';
 import type { Http1Limits, Http2Limits } from '@heddle/wire';
 import { type Context, serviceOfWorkload } from '../stack/context.ts';
 import { RequestMetrics } from '../telemetry/requests.ts';
 import type { RequestLabels } from '../telemetry/requests.ts';
 import { UpstreamMetrics } from '../telemetry/connections.ts';
 import { StreamLoad } from '../telemetry/stream-load.ts';
+import { refusedInstances } from '../telemetry/tls-refusals.ts';
 import { ClusterCallers } from './callers.ts';
 import type { ClusterCaller } from './callers.ts';
 import { UpstreamHost } from './host.ts';
 import { LoadProbes } from './load-probe.ts';
 import { ClusterOutliers } from './outliers.ts';
-import type { PoolCluster } from './pool.ts';
+import { connectErrorCode } from './pool.ts';
+import type { ConnectFailure, PoolCluster, PoolHost } from './pool.ts';
 import { Sessions } from './sessions.ts';
 import { ClusterTls } from './cluster-tls.ts';
 import type { Identities } from './identities.ts';
@@ -32,6 +35,7 @@ export class UpstreamCluster implements PoolCluster {
   readonly name: string;
   readonly destination: string;
   readonly metrics: UpstreamMetrics;
+  readonly tlsRefusals: TlsRefusals;
   readonly loadProbes: LoadProbes;
   readonly parserLimits: Partial<Http1Limits>;
   readonly http2Limits: Partial<Http2Limits>;
@@ -57,6 +61,7 @@ export class UpstreamCluster implements PoolCluster {
     this.name = config.name;
     this.destination = serviceKey(config.service);
     this.metrics = new UpstreamMetrics(context.metrics, config.name);
+    this.tlsRefusals = refusedInstances(context, config.name);
     this.loadProbes = new LoadProbes(context.metrics, config.name);
     this.parserLimits = {
       headBytesMax: context.limits.headerBytesMax,
@@ -69,7 +74,7 @@ export class UpstreamCluster implements PoolCluster {
       streamWindowBytes: context.limits.streamWindowBytes,
       connectionWindowBytes: context.limits.peerWindowBytes,
     };
-    this.tls = new ClusterTls(context.network, identities, config.tls);
+    this.tls = new ClusterTls(context.network, identities, config);
     this.callers = new ClusterCallers(context.clock, this.balancerOf(config));
     this.retryBudget = new RetryBudgetMeter(config.retryBudget);
     this.breaker = new Breaker(config.breaker);
@@ -113,8 +118,8 @@ export class UpstreamCluster implements PoolCluster {
     this.usePolicies(before, config);
     if (!isSame(before.balance, config.balance)) this.callers.replace(this.balancerOf(config));
     if (before.http !== config.http) for (const host of this.hosts.values()) host.renewPools();
-    if (!isSame(before.tls, config.tls)) {
-      this.tls = new ClusterTls(this.context.network, this.identities, config.tls);
+    if (!isSame(before.tls, config.tls) || before.plainPeers !== config.plainPeers) {
+      this.tls = new ClusterTls(this.context.network, this.identities, config);
       for (const host of this.hosts.values()) host.dropIdle();
     }
     const endpoints = ownEndpoints(config);
@@ -184,6 +189,14 @@ export class UpstreamCluster implements PoolCluster {
   streamHash(clientAddress: string): number | undefined {
     const { algorithm } = this.config.balance;
     return algorithm === 'ring-hash' || algorithm === 'maglev' ? hashText(clientAddress) : undefined;
+  }
+
+  /** A connection could not be made: counts that, says it where it was for TLS, and tells what those who wait are told. */
+  connectFailed({ instance, address, port }: PoolHost, error: NetworkError | undefined): ConnectFailure {
+    if (error !== undefined) this.metrics.connectFailed(error.kind);
+    const detail = `${instance} at ${address}:${port}: ${error?.message ?? 'the connection was closed'}`;
+    if (error?.refusal !== undefined) this.tlsRefusals.add(error.refusal, { instance, peer: `${address}:${port}` }, error.message);
+    return { code: connectErrorCode(error, this.tls.isNeeded || this.tls.leadsToPeers), detail };
   }
 
   /** Counts a refusal, and says why in words for people. */

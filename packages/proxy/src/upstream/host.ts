@@ -82,7 +82,7 @@ export class UpstreamHost implements BalancedHost, PoolHost {
   probeLoad(workload: string, asker: LoadAsker, nowMs: number): void {
     const { loadProbes, tls } = this.cluster;
     // Only data planes of the mesh answer; others need not be connected to for that.
-    const pool = tls.provesPeers ? this.pool(workload) : undefined;
+    const pool = tls.leadsToPeers ? this.pool(workload) : undefined;
     if (!(pool instanceof Http2Pool)) return loadProbes.unsupported(this, asker, nowMs);
     pool.askLoad(this, asker, nowMs);
     this.forgetIfUnused(workload, pool);

@@ -58,7 +58,7 @@ export class Http1Pool extends WaitingLine<PoolUser> implements UpstreamOwner {
   /** @internal */
   released(upstream: Http1Upstream): void {
     const worn = upstream.requests >= this.context.limits.requestsPerConnectionMax;
-    if (this.retired || worn || upstream.tls !== this.cluster.tls.of(this.workload)) upstream.destroy();
+    if (this.retired || worn || !this.cluster.tls.isCurrent(upstream.tls, this.workload)) upstream.destroy();
     else this.offer(upstream, true);
   }
 

@@ -41,7 +41,7 @@ export class Http2Pool extends WaitingLine<Http2PoolUser> implements Http2Upstre
   }
 
   get mayPing(): boolean {
-    return (this.cluster.config.tls?.peerIds.length ?? 0) > 0;
+    return this.cluster.tls.leadsToPeers;
   }
 
   acquire(user: PoolUser, fresh: boolean): void {
@@ -172,7 +172,7 @@ export class Http2Pool extends WaitingLine<Http2PoolUser> implements Http2Upstre
 
   private isWorn({ requests, resets, tls }: Http2Upstream): boolean {
     const { requestsPerConnectionMax, resetsPerConnectionMax } = this.context.limits;
-    return requests >= requestsPerConnectionMax || resets >= resetsPerConnectionMax || tls !== this.cluster.tls.of(this.workload);
+    return requests >= requestsPerConnectionMax || resets >= resetsPerConnectionMax || !this.cluster.tls.isCurrent(tls, this.workload);
   }
 
   private drop(upstream: Http2Upstream): void {

@@ -1,8 +1,10 @@
 // Certificates of the workloads, certificates that were given a name, and roots, as they are now. Whoever made a TLS context from them is
 // told when they change. Keys leave this object towards TLS contexts only.
 import { WORKLOAD_CERTIFICATE } from '@heddle/core';
-import type { Locality } from '@heddle/core';
+import type { Locality, TrustBundle } from '@heddle/core';
 import type { CertificateAndKey } from '@heddle/runtime';
+import { DeniedPeers } from './denied-peers.ts';
+import type { LostConnections } from './denied-peers.ts';
 
 export class Identities {
   /** Called after every change. */
@@ -11,6 +13,8 @@ export class Identities {
   private readonly localities = new Map<string, Locality>();
   private readonly byName = new Map<string, CertificateAndKey>();
   private readonly bundles = new Map<string, string>();
+  /** By the name of the bundle; never removed, so that a list that is gone for a while lets nobody in. */
+  private readonly guards = new Map<string, DeniedPeers>();
 
   of(workload: string): CertificateAndKey | undefined {
     return this.byWorkload.get(workload);
@@ -65,10 +69,24 @@ export class Identities {
     if (this.byName.delete(name)) this.onChange();
   }
 
-  setBundles(upserts: readonly { readonly name: string; readonly rootsPem: string }[], removed: readonly string[]): void {
-    for (const name of removed) this.bundles.delete(name);
-    for (const { name, rootsPem } of upserts) this.bundles.set(name, rootsPem);
-    this.onChange();
+  /** Who is denied by a bundle. The same object as long as this one lives. */
+  guard(bundleName: string): DeniedPeers {
+    let guard = this.guards.get(bundleName);
+    if (guard === undefined) this.guards.set(bundleName, (guard = new DeniedPeers()));
+    return guard;
+  }
+
+  /** Who has come to be denied. */
+  setBundles(upserts: readonly TrustBundle[], removed: readonly string[]): LostConnections[] {
+    let haveRootsChanged = removed.filter((name) => this.bundles.delete(name)).length > 0;
+    const lost: LostConnections[] = [];
+    for (const { name, rootsPem, denied = [] } of upserts) {
+      if (this.bundles.get(name) !== rootsPem) haveRootsChanged = true;
+      this.bundles.set(name, rootsPem);
+      lost.push(...this.guard(name).replace(denied));
+    }
+    if (haveRootsChanged) this.onChange();
+    return lost;
   }
 
   get workloads(): string[] {

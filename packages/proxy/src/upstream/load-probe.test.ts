@@ -42,13 +42,14 @@ describe('a question about load', () => {
     };
     closers.push(() => context.deadlines.close());
     const shared = {
-      tls: { isNeeded: false, of: () => undefined, missing: () => '' } as unknown as PoolCluster['tls'],
+      tls: { isNeeded: false, of: () => undefined, isCurrent: () => true, missing: () => '' } as unknown as PoolCluster['tls'],
       metrics: new UpstreamMetrics(metrics, 'orders'),
       loadProbes: new LoadProbes(metrics, 'orders'),
       parserLimits: {},
       http2Limits: {},
       breaker: new Breaker(NO_BREAKER),
       refused: () => '',
+      connectFailed: () => ({ code: 'CONNECT_FAILED', detail: '' }) as const,
     };
     const open = (port: number): Http2Pool => {
       const host = { instance: 'orders-1', address: '127.0.0.1', port, forgetIfUnused: () => {}, connectFailed: () => {} };

@@ -28,6 +28,12 @@ export interface Pool {
   readonly counts: { readonly open: number; readonly idle: number; readonly pending: number };
 }
 
+/** What those who waited for a connection are told. */
+export interface ConnectFailure {
+  readonly code: ErrorCode;
+  readonly detail: string;
+}
+
 /** What all pools of a cluster share. */
 export interface PoolCluster {
   readonly config: Cluster;
@@ -40,6 +46,8 @@ export interface PoolCluster {
   readonly breaker: Breaker;
   /** A limit of the breaker was reached: why, in words for people. */
   refused(limit: 'pending'): string;
+  /** A connection could not be made. */
+  connectFailed(host: PoolHost, error: NetworkError | undefined): ConnectFailure;
 }
 
 /** The endpoint that the pool's connections lead to. */
@@ -53,7 +61,7 @@ export interface PoolHost {
   forgetIfUnused(workload: string, pool: Pool): void;
 }
 
-/** Plaintext leads to the application itself, whose absence the calling data plane must be able to tell from our own. */
+/** `towardsPeer`: to a data plane or a host elsewhere. Else to the application itself, whose absence must be told from that of a data plane. */
 export function connectErrorCode(error: NetworkError | undefined, towardsPeer: boolean): ErrorCode {
   if (!towardsPeer) return 'APPLICATION_REFUSED';
   switch (error?.kind) {

@@ -34,13 +34,14 @@ function poolTo<P>(kind: Kind<P>, port: number, limits = DEFAULT_LIMITS): { read
   };
   const cluster = {
     config: localCluster('orders', 'orders-1', port),
-    tls: { isNeeded: false, of: () => undefined, missing: () => '' } as unknown as PoolCluster['tls'],
+    tls: { isNeeded: false, of: () => undefined, isCurrent: () => true, missing: () => '' } as unknown as PoolCluster['tls'],
     metrics: new UpstreamMetrics(context.metrics, 'orders'),
     loadProbes: new LoadProbes(context.metrics, 'orders'),
     parserLimits: {},
     http2Limits: {},
     breaker: new Breaker(NO_BREAKER),
     refused: () => '',
+    connectFailed: () => ({ code: 'CONNECT_FAILED', detail: '' }) as const,
   };
   const host = { instance: 'orders-1', address: '127.0.0.1', port, forgetIfUnused: () => {}, connectFailed: () => {} };
   return { pool: new kind(context, cluster, host, ''), deadlines };

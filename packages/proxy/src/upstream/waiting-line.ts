@@ -4,8 +4,7 @@ import { serviceKey } from '@heddle/core';
 import type { ErrorCode } from '@heddle/core';
 import type { NetworkError, TlsContext } from '@heddle/runtime';
 import type { Context } from '../stack/context.ts';
-import { connectErrorCode } from './pool.ts';
-import type { Pool, PoolCluster, PoolHost, PoolUser } from './pool.ts';
+import type { ConnectFailure, Pool, PoolCluster, PoolHost, PoolUser } from './pool.ts';
 
 /** Somebody who waits. */
 export interface Waiting {
@@ -114,16 +113,12 @@ export abstract class WaitingLine<User extends Waiting> implements Pool {
   }
 
   /** What those who wait are told of a connection that was not made. */
-  protected connectFailedOne(error: NetworkError | undefined): { readonly code: ErrorCode; readonly detail: string } {
+  protected connectFailedOne(error: NetworkError | undefined): ConnectFailure {
     const { host, cluster } = this;
     this.connecting -= 1;
     this.closedOne();
     host.connectFailed();
-    if (error !== undefined) cluster.metrics.connectFailed(error.kind);
-    return {
-      code: connectErrorCode(error, cluster.tls.isNeeded),
-      detail: `${host.instance} at ${host.address}:${host.port}: ${error?.message ?? 'the connection was closed'}`,
-    };
+    return cluster.connectFailed(host, error);
   }
 
   protected closedOne(): void {

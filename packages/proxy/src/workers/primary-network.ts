@@ -62,7 +62,6 @@ export class PrimaryNetwork implements Network {
     return {
       ...bind,
       accept: () => {},
-      refusedHandshakes: 0,
       close: async () => {
         if (this.held.get(key) !== port) return;
         this.held.delete(key);
@@ -73,6 +72,10 @@ export class PrimaryNetwork implements Network {
 
   connect(): never {
     throw new NetworkError('other', 'the primary process makes no connections of the data path');
+  }
+
+  secure(): never {
+    throw new NetworkError('other', 'the primary process takes no connections of the data path');
   }
 
   afterEvents(run: () => void): void {

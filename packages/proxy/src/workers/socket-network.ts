@@ -1,6 +1,16 @@
 // The network of a process that listens on sockets which other processes may hold too: handed over by a primary or by the process that
 // this one replaces. Listening begins when it is told to, so that no connection is accepted before there is somebody to serve it.
-import type { Connection, ConnectOptions, ConnectionHandler, ListeningSocket, ListenOptions, Network, TlsContext } from '@heddle/runtime';
+import type {
+  Connection,
+  ConnectOptions,
+  ConnectionHandler,
+  ListeningSocket,
+  ListenOptions,
+  Network,
+  OnConnection,
+  OnRefused,
+  TlsContext,
+} from '@heddle/runtime';
 import { NetworkError } from '@heddle/runtime';
 import { type BoundSocket, listenOn } from '@heddle/runtime/node';
 import type { SocketBind } from '../data-plane-types.ts';
@@ -83,6 +93,10 @@ export class SocketNetwork implements Network {
     return this.options.network.connect(options, handler);
   }
 
+  secure(...handshake: Parameters<Network['secure']>): void {
+    this.options.network.secure(...handshake);
+  }
+
   afterEvents(run: () => void): void {
     this.options.network.afterEvents(run);
   }
@@ -96,8 +110,6 @@ export class SocketNetwork implements Network {
   }
 }
 
-type OnConnection = (connection: Connection) => void;
-
 interface HeldSocket extends HandedSocket {
   listening: ListeningSocket | undefined;
 }
@@ -109,9 +121,9 @@ class SharedListeningSocket implements ListeningSocket {
   private readonly slots = new Map<number, HeldSocket>();
   private onConnection: OnConnection | undefined;
   private tls: TlsContext | undefined;
+  private onRefused: OnRefused | undefined;
   private hasBegun = false;
   private isClosed = false;
-  private refusedBefore = 0;
 
   constructor(bind: SocketBind, onClose: () => void) {
     this.bind = bind;
@@ -130,16 +142,11 @@ class SharedListeningSocket implements ListeningSocket {
     return [...this.slots.values()].map(({ socket }) => socket);
   }
 
-  get refusedHandshakes(): number {
-    let refused = this.refusedBefore;
-    for (const { listening } of this.slots.values()) refused += listening?.refusedHandshakes ?? 0;
-    return refused;
-  }
-
-  accept(onConnection: OnConnection | undefined, tls?: TlsContext): void {
+  accept(onConnection: OnConnection | undefined, tls?: TlsContext, onRefused?: OnRefused): void {
     this.onConnection = onConnection;
     this.tls = tls;
-    for (const { listening } of this.slots.values()) listening?.accept(onConnection, tls);
+    this.onRefused = onRefused;
+    for (const { listening } of this.slots.values()) listening?.accept(onConnection, tls, onRefused);
   }
 
   async add(handed: HandedSocket): Promise<void> {
@@ -154,7 +161,7 @@ class SharedListeningSocket implements ListeningSocket {
       if (held.listening !== undefined) continue;
       const listening = await listenOn(held.socket);
       // In the same turn of the event loop: nothing can have been accepted yet.
-      listening.accept(this.onConnection, this.tls);
+      listening.accept(this.onConnection, this.tls, this.onRefused);
       held.listening = listening;
       if (this.slots.get(held.slot) !== held) await listening.close();
     }
@@ -166,7 +173,6 @@ class SharedListeningSocket implements ListeningSocket {
     // All at once, so that none goes on while another closes.
     await Promise.all(
       chosen.map(async ({ listening, socket }) => {
-        this.refusedBefore += listening?.refusedHandshakes ?? 0;
         if (listening === undefined) socket.close();
         else await listening.close();
       }),

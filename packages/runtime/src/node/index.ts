@@ -1,4 +1,5 @@
 // Drivers of the ports for Node: the only place with sockets, timers and the system's clock.
+export { AppendFile, type AppendFileOptions } from './append-file.ts';
 export { type BoundSocket, bindSockets, isPortShared } from './bound-socket.ts';
 export { nodeClock } from './clock.ts';
 export { nodeDatagrams } from './datagram.ts';
@@ -9,7 +10,9 @@ export { MetricsSum } from './metrics-sum.ts';
 export type { FamilyValues, MetricsReport } from './metrics-text.ts';
 export { createMetrics, type ReportingMetrics } from './metrics.ts';
 export { listenOn, nodeNetwork } from './network.ts';
+export { chainRefusal, handshakeRefusal } from './network-errors.ts';
 export { type Child, type ChildOptions, type Parent, parentProcess, type ProcessEnd, startCommand, startModule } from './processes.ts';
 export { nodeRandom } from './random.ts';
 export { followTextFile } from './text-file.ts';
+export { forgetHandshakeSecret, keepHandshakeSecret, refuseWithAlert } from './tls-alerts.ts';
 export * from './crypto/index.ts';

@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { NetworkError } from '../ports/network.ts';
-import type { Connection, ConnectionHandler } from '../ports/network.ts';
+import type { Connection, ConnectionHandler, PeerGuard } from '../ports/network.ts';
 import { toNetworkError } from './network-errors.ts';
 
 const CONNECTION = Symbol('connection');
@@ -20,6 +20,7 @@ export class NodeConnection implements Connection {
   error: NetworkError | undefined;
   readonly copiesWrites = false;
   private readonly socket: Socket;
+  private guard: PeerGuard | undefined;
 
   constructor(socket: Socket, handler: ConnectionHandler, remoteAddress: string, remotePort: number) {
     this.socket = socket;
@@ -39,6 +40,28 @@ export class NodeConnection implements Connection {
     socket.on('data', onData);
     socket.on('drain', onDrain);
     socket.on('end', onEnd);
+  }
+
+  /** Who the peer is has been proven; `guard` hears of the connection. */
+  proven(peerId: string, guard: PeerGuard | undefined): void {
+    this.peerId = peerId;
+    if (peerId === '' || guard === undefined) return;
+    this.guard = guard;
+    guard.opened(this);
+  }
+
+  /** Gives the socket up, which stops reading. */
+  release(): Socket {
+    const { socket } = this;
+    socket.off('error', onError).off('close', onClose).off('data', onData).off('drain', onDrain).off('end', onEnd);
+    socket.pause();
+    return socket;
+  }
+
+  /** @internal */
+  closed(): void {
+    this.guard?.closed(this);
+    this.handler.onClose(this.error);
   }
 
   get holdsBytes(): boolean | undefined {
@@ -113,6 +136,5 @@ function onError(this: Socket, error: Error): void {
 }
 
 function onClose(this: Socket): void {
-  const connection = (this as OwnedSocket)[CONNECTION];
-  connection.handler.onClose(connection.error);
+  (this as OwnedSocket)[CONNECTION].closed();
 }

@@ -1,43 +1,47 @@
-// TLS of two kinds. Between proxies: 1.3, both sides show SPIFFE identities. At the edge: 1.2 or 1.3, ordinary names. Where a client's
-// certificate matters no session is ever resumed: on Node a resumed session escapes verification against the roots of today, so tickets
-// are off there, and chain, identity and protocol are checked again after each handshake.
+// TLS of two kinds. Between proxies both sides show SPIFFE identities; at the edge there are ordinary names. Where a client's certificate
+// matters no session is ever resumed: on Node a resumed session escapes verification against the roots of today, so tickets are of no
+// use there, and chain, identity and protocol are checked here after each handshake, never by Node, which could not say why (tls-alerts.ts).
 import { constants } from 'node:crypto';
 import net from 'node:net';
 import type tls from 'node:tls';
 import { ALPN_HTTP1, DEFAULT_LIMITS, parseSpiffeId, readSvid } from '@heddle/core';
 import { NetworkError } from '../ports/network.ts';
-import type { ClientTlsOptions, ServerTlsOptions, TlsContext } from '../ports/network.ts';
-import { toNetworkError } from './network-errors.ts';
+import type { ClientTlsOptions, PeerGuard, ServerTlsOptions, TlsContext, TlsRefusal } from '../ports/network.ts';
+import { chainRefusal, toNetworkError } from './network-errors.ts';
 
 /** Loaded on first use: a proxy without TLS is 8 MB smaller. */
 const nodeTls = (): typeof tls => process.getBuiltinModule('node:tls');
 
 export class ServerTls implements TlsContext {
   readonly kind = 'server';
+  readonly guard: PeerGuard | undefined;
+  /** Under way. */
+  handshakes = 0;
   private readonly options: ServerTlsOptions;
   private readonly contextOptions: tls.SecureContextOptions;
 
   constructor(options: ServerTlsOptions) {
-    const { certificatePem, keyPem, rootsPem, trustDomain } = options;
+    const { certificatePem, keyPem, rootsPem, trustDomain, minVersion, guard } = options;
     if (trustDomain !== undefined && rootsPem === undefined)
       throw new NetworkError('tls', 'a trust domain can only be checked with the roots that its certificates lead to');
     this.options = options;
+    this.guard = guard;
     this.contextOptions = {
       cert: certificatePem,
       key: keyPem,
-      ...(rootsPem === undefined ? {} : { ca: rootsPem, secureOptions: constants.SSL_OP_NO_TICKET }),
-      ...versions(trustDomain !== undefined),
+      ...(rootsPem === undefined ? {} : { ca: rootsPem }),
+      ...parameters(minVersion, rootsPem !== undefined),
     };
     checkedContext(this.contextOptions);
   }
 
-  /** A TLS server that never listens: sockets are handed to it one by one. */
+  /** A TLS server that never listens: sockets are handed to it one by one. Whoever it lets through is to be put to `verify`. */
   server(): tls.Server {
     const { rootsPem, alpn } = this.options;
     return nodeTls().createServer({
       ...this.contextOptions,
       requestCert: rootsPem !== undefined,
-      rejectUnauthorized: rootsPem !== undefined,
+      rejectUnauthorized: false,
       handshakeTimeout: DEFAULT_LIMITS.tlsHandshakeTimeoutMs,
       ALPNProtocols: alpn.length === 0 ? undefined : [...alpn],
     });
@@ -45,24 +49,26 @@ export class ServerTls implements TlsContext {
 
   /** The peer's SPIFFE id; empty where none is asked for. Throws NetworkError when the peer is not who may call here. */
   verify(socket: tls.TLSSocket): string {
-    const { rootsPem, trustDomain, alpn } = this.options;
-    checkProtocol(socket, alpn, trustDomain === undefined);
+    const { rootsPem, trustDomain, alpn, guard } = this.options;
     if (rootsPem !== undefined) checkChain(socket);
-    if (trustDomain === undefined) return '';
-    const id = provenId(socket);
-    if (parseSpiffeId(id)?.trustDomain === trustDomain) return id;
-    throw new NetworkError('identity', `the peer's identity ${id} is not of trust domain ${trustDomain}`);
+    const id = trustDomain === undefined ? '' : provenId(socket);
+    if (trustDomain !== undefined && parseSpiffeId(id)?.trustDomain !== trustDomain)
+      throw refusal('trust-domain', `the peer's identity ${id} is not of trust domain ${trustDomain}`);
+    if (id !== '') checkGuard(guard, id);
+    checkProtocol(socket, alpn, trustDomain === undefined);
+    return id;
   }
 }
 
 export class ClientTls implements TlsContext {
   readonly kind = 'client';
   readonly secureContext: tls.SecureContext;
+  readonly guard: PeerGuard | undefined;
   private readonly peerIds: ReadonlySet<string>;
   private readonly serverName: string | undefined;
   private readonly alpn: readonly string[];
 
-  constructor({ identity, rootsPem, peerIds, serverName, alpn }: ClientTlsOptions) {
+  constructor({ identity, rootsPem, peerIds, serverName, alpn, minVersion, guard }: ClientTlsOptions) {
     if (serverName !== undefined && peerIds.length > 0)
       throw new NetworkError('tls', 'a server is known by its name or by SPIFFE ids, not by both');
     if (rootsPem === undefined && peerIds.length > 0)
@@ -70,14 +76,15 @@ export class ClientTls implements TlsContext {
     this.secureContext = checkedContext({
       ...(identity === undefined ? {} : { cert: identity.certificatePem, key: identity.keyPem }),
       ca: rootsPem ?? platformRoots(),
-      secureOptions: constants.SSL_OP_NO_TICKET,
-      ...versions(serverName === undefined),
+      ...parameters(minVersion, true),
     });
     this.peerIds = new Set(peerIds);
     this.serverName = serverName;
     this.alpn = alpn;
+    this.guard = guard;
   }
 
+  /** To be put to `verify` once it is connected. */
   connect(address: string, port: number): tls.TLSSocket {
     const { serverName } = this;
     const options: tls.ConnectionOptions & { allowHalfOpen: boolean; noDelay: boolean; keepAlive: boolean; keepAliveInitialDelay: number } =
@@ -90,24 +97,29 @@ export class ClientTls implements TlsContext {
         keepAlive: true,
         keepAliveInitialDelay: 60_000,
         ALPNProtocols: this.alpn.length === 0 ? undefined : [...this.alpn],
-        rejectUnauthorized: true,
+        rejectUnauthorized: false,
         // RFC 6066 §3: no addresses in SNI.
         servername: serverName === undefined || net.isIP(serverName) !== 0 ? '' : serverName,
-        // SPIFFE ids are checked by `verify`, since Node skips this call on resumed sessions.
-        checkServerIdentity: (_host, certificate) =>
-          serverName === undefined ? undefined : nodeTls().checkServerIdentity(serverName, certificate),
+        checkServerIdentity: () => undefined,
       };
     return nodeTls().connect(options);
   }
 
   /** The peer's SPIFFE id; empty where the server is known by its name. Throws NetworkError when it is not who it should be. */
   verify(socket: tls.TLSSocket): string {
-    checkProtocol(socket, this.alpn, this.serverName !== undefined);
     checkChain(socket);
-    if (this.serverName !== undefined) return '';
+    const id = this.serverName === undefined ? this.expectedId(socket) : '';
+    if (this.serverName !== undefined) checkName(socket, this.serverName);
+    checkProtocol(socket, this.alpn, this.serverName !== undefined);
+    return id;
+  }
+
+  private expectedId(socket: tls.TLSSocket): string {
     const id = provenId(socket);
-    if (this.peerIds.has(id)) return id;
-    throw new NetworkError('identity', `the peer is ${id}, not ${[...this.peerIds].join(' or ') || 'anybody that was expected'}`);
+    if (!this.peerIds.has(id))
+      throw refusal('wrong-identity', `the peer is ${id}, not ${[...this.peerIds].join(' or ') || 'anybody that was expected'}`);
+    checkGuard(this.guard, id);
+    return id;
   }
 }
 
@@ -122,9 +134,24 @@ function platformRoots(): string[] {
   return foundRoots;
 }
 
-/** Proxies are of one make and need no older version; elsewhere clients and servers of all ages come (RFC 9325 §3.1.1: at least 1.2). */
-function versions(isBetweenProxies: boolean): Pick<tls.SecureContextOptions, 'minVersion' | 'maxVersion'> {
-  return { minVersion: isBetweenProxies ? 'TLSv1.3' : 'TLSv1.2', maxVersion: 'TLSv1.3' };
+/** RFC 9325 §4.2, in our order: with forward secrecy, and none that HTTP/2 forbids (RFC 9113 §9.2.2). Those of TLS 1.3 come first. */
+const CIPHERS_WITH_TLS12 = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+].join(':');
+
+/** A handshake within a connection (TLS 1.2) could put another peer in the place of the one that was verified. */
+function parameters(minVersion: '1.2' | undefined, mattersWho: boolean): tls.SecureContextOptions {
+  const secureOptions = constants.SSL_OP_NO_RENEGOTIATION | (mattersWho ? constants.SSL_OP_NO_TICKET : 0);
+  if (minVersion === undefined) return { minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3', secureOptions };
+  return { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3', ciphers: CIPHERS_WITH_TLS12, honorCipherOrder: true, secureOptions };
 }
 
 function checkedContext(options: tls.SecureContextOptions): tls.SecureContext {
@@ -138,20 +165,38 @@ function checkedContext(options: tls.SecureContextOptions): tls.SecureContext {
 /** `canBeSilent`: a peer of another make, which may not know ALPN, and then speaks HTTP/1.1 (RFC 9113 §3.2 asks for ALPN only for `h2`). */
 function checkProtocol(socket: tls.TLSSocket, alpn: readonly string[], canBeSilent: boolean): void {
   const agreed = socket.alpnProtocol || (canBeSilent ? ALPN_HTTP1 : '');
-  if (alpn.length > 0 && !alpn.includes(agreed)) throw new NetworkError('tls', `no common protocol: offered ${alpn.join(', ')}`);
+  if (alpn.length > 0 && !alpn.includes(agreed))
+    throw new NetworkError('tls', `no common protocol: offered ${alpn.join(', ')}`, undefined, 'no-common-protocol');
 }
 
 function checkChain(socket: tls.TLSSocket): void {
-  if (!socket.authorized)
-    throw new NetworkError('identity', `the peer's certificate was not accepted: ${String(socket.authorizationError)}`);
   if (socket.isSessionReused())
-    throw new NetworkError('identity', 'the peer resumed a TLS session, which proves nothing about its certificate of today');
+    throw refusal('resumed-session', 'the peer resumed a TLS session, which proves nothing about its certificate of today');
+  if (socket.getPeerX509Certificate() === undefined) throw refusal('no-certificate', 'the peer showed no certificate');
+  if (socket.authorized) return;
+  // A string in Node, whatever its types say.
+  const code = String(socket.authorizationError);
+  throw refusal(chainRefusal(code), `the peer's certificate was not accepted: ${code}`);
+}
+
+/** `checkServerIdentity` of a handshake would not be asked about resumed sessions, and Node would end the connection without an alert. */
+function checkName(socket: tls.TLSSocket, serverName: string): void {
+  const error = nodeTls().checkServerIdentity(serverName, socket.getPeerCertificate());
+  if (error !== undefined) throw toNetworkError(error);
+}
+
+function checkGuard(guard: PeerGuard | undefined, id: string): void {
+  if (guard?.isDenied(id) === true) throw refusal('denied', `the peer's identity ${id} is denied in this mesh`);
 }
 
 function provenId(socket: tls.TLSSocket): string {
   const certificate = socket.getPeerX509Certificate();
-  if (certificate === undefined) throw new NetworkError('identity', 'the peer showed no certificate');
+  if (certificate === undefined) throw refusal('no-certificate', 'the peer showed no certificate');
   const svid = readSvid(certificate.raw);
-  if (!svid.ok) throw new NetworkError('identity', `the peer's certificate ${svid.reason}`);
+  if (!svid.ok) throw refusal('no-spiffe-id', `the peer's certificate ${svid.reason}`);
   return svid.uri;
+}
+
+function refusal(reason: TlsRefusal, message: string): NetworkError {
+  return new NetworkError('identity', message, undefined, reason);
 }

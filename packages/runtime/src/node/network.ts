@@ -2,7 +2,6 @@
 // owns a connection decides when its own direction ends.
 import net from 'node:net';
 import type tls from 'node:tls';
-import { DEFAULT_LIMITS } from '@heddle/core';
 import { NetworkError, NOBODY } from '../ports/network.ts';
 import type {
   ConnectOptions,
@@ -11,13 +10,18 @@ import type {
   ListenOptions,
   ListeningSocket,
   Network,
+  OnConnection,
+  OnRefused,
   TlsContext,
 } from '../ports/network.ts';
 import type { BoundSocket } from './bound-socket.ts';
 import { NodeConnection, deliver } from './network-connection.ts';
 import { listenError, toNetworkError } from './network-errors.ts';
+import { handshakes } from './network-handshakes.ts';
+import type { Admission } from './network-handshakes.ts';
 import { ClientTls, ServerTls } from './network-tls.ts';
 import { readsInto, withReads } from './plain-reads.ts';
+import { forgetHandshakeSecret, keepHandshakeSecret, refuseWithAlert } from './tls-alerts.ts';
 
 /** Connections that the kernel has accepted and we have not; Linux caps it at net.core.somaxconn. */
 const BACKLOG = 4096;
@@ -27,16 +31,12 @@ const KEEP_ALIVE_PROBE_MS = 60_000;
 /** How plain sockets read. */
 const READS = readsInto(deliver);
 
-/** What arrives at a listening socket goes through one of these; swapped whole by `accept`. */
-type Admission = (socket: net.Socket) => void;
-
 class NodeListeningSocket implements ListeningSocket {
   readonly address: string;
   readonly port: number;
-  refusedHandshakes = 0;
   private readonly server: net.Server;
-  private admit: Admission = refuse;
-  private handshakes = 0;
+  /** What arrives goes through it; swapped whole by `accept`. */
+  private admit: Admission = turnAway;
 
   constructor(server: net.Server) {
     const bound = server.address() as net.AddressInfo;
@@ -46,56 +46,26 @@ class NodeListeningSocket implements ListeningSocket {
     server.on('connection', (socket: net.Socket) => this.admit(socket));
   }
 
-  accept(onConnection: ((connection: Connection) => void) | undefined, context?: TlsContext): void {
-    if (onConnection === undefined) this.admit = refuse;
+  accept(onConnection: OnConnection | undefined, context?: TlsContext, onRefused: OnRefused = () => {}): void {
+    if (onConnection === undefined) this.admit = turnAway;
     else if (context === undefined) this.admit = (socket) => admitPlain(socket, onConnection);
-    else if (context instanceof ServerTls) this.admit = this.admitTls(context, onConnection);
-    else throw new NetworkError('other', 'a listening socket needs a server TLS context');
+    else this.admit = handshakes(serverContext(context), onConnection, onRefused);
   }
 
   close(): Promise<void> {
-    this.admit = refuse;
+    this.admit = turnAway;
     this.server.close();
     // The port is free as soon as the handle is closed; `close`'s own callback would wait for the live connections as well.
     return new Promise((resolve) => setImmediate(resolve));
   }
-
-  private admitTls(context: ServerTls, onConnection: (connection: Connection) => void): Admission {
-    const server = context.server();
-    server.on('secureConnection', (socket: tls.TLSSocket) => {
-      this.handshakes -= 1;
-      const connection = new NodeConnection(socket, NOBODY, socket.remoteAddress ?? '', socket.remotePort ?? 0);
-      try {
-        connection.peerId = context.verify(socket);
-      } catch (error) {
-        if (!(error instanceof NetworkError)) throw error;
-        this.refusedHandshakes += 1;
-        socket.destroy();
-        return;
-      }
-      connection.alpn = socket.alpnProtocol || '';
-      onConnection(connection);
-      connection.open();
-    });
-    // Emitted exactly once for each handshake that does not end in `secureConnection`, timeouts and early hang-ups included.
-    server.on('tlsClientError', (_error: Error, socket: tls.TLSSocket) => {
-      this.handshakes -= 1;
-      this.refusedHandshakes += 1;
-      socket.destroy();
-    });
-    return (socket) => {
-      if (this.handshakes >= DEFAULT_LIMITS.handshakesPerListenerMax) {
-        this.refusedHandshakes += 1;
-        refuse(socket);
-        return;
-      }
-      this.handshakes += 1;
-      server.emit('connection', socket);
-    };
-  }
 }
 
-function refuse(socket: net.Socket): void {
+function serverContext(context: TlsContext): ServerTls {
+  if (context instanceof ServerTls) return context;
+  throw new NetworkError('other', 'an accepted connection needs a server TLS context');
+}
+
+function turnAway(socket: net.Socket): void {
   socket.on('error', () => {});
   socket.destroy();
 }
@@ -154,6 +124,7 @@ function connect(options: ConnectOptions, handler: ConnectionHandler): Connectio
           keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
         })
       : context.connect(address, port);
+  if (context !== undefined) socket.on('keylog', onKeylog);
   const connection = new NodeConnection(socket, handler, address, port);
   const timer = setTimeout(
     () => socket.destroy(new NetworkError('timeout', `no connection to ${address}:${port} within ${timeoutMs} ms`)),
@@ -170,21 +141,53 @@ function connect(options: ConnectOptions, handler: ConnectionHandler): Connectio
   return connection;
 }
 
+function onKeylog(this: tls.TLSSocket, line: Buffer): void {
+  keepHandshakeSecret(this, 'CLIENT_TRAFFIC_SECRET_0', line);
+}
+
 function proven(context: ClientTls, socket: tls.TLSSocket, connection: NodeConnection): boolean {
   try {
-    connection.peerId = context.verify(socket);
+    connection.proven(context.verify(socket), context.guard);
+    forgetHandshakeSecret(socket);
     connection.alpn = socket.alpnProtocol || '';
     return true;
   } catch (error) {
-    socket.destroy(toNetworkError(error));
+    const reason = toNetworkError(error);
+    // The peer may take its time to read the alert.
+    refuseWithAlert(connection.release() as tls.TLSSocket, reason.refusal ?? 'other');
+    connection.handler.onClose(reason);
     return false;
   }
+}
+
+/** The last one that connections were secured for: listeners ask for the same again and again. */
+interface Securing {
+  readonly onConnection: OnConnection;
+  readonly onRefused: OnRefused;
+  readonly admit: Admission;
+}
+
+const securing = new WeakMap<ServerTls, Securing>();
+
+function secure(connection: Connection, received: Buffer, tls: TlsContext, onConnection: OnConnection, onRefused: OnRefused): void {
+  if (!(connection instanceof NodeConnection)) throw new NetworkError('other', 'only a connection that was accepted can begin TLS');
+  const context = serverContext(tls);
+  let known = securing.get(context);
+  if (known?.onConnection !== onConnection || known.onRefused !== onRefused) {
+    known = { onConnection, onRefused, admit: handshakes(context, onConnection, onRefused) };
+    securing.set(context, known);
+  }
+  const socket = connection.release();
+  // TLS reads what a socket holds before it reads on.
+  if (received.length > 0) socket.unshift(received);
+  known.admit(socket);
 }
 
 export const nodeNetwork: Network = {
   // The phase of the loop that follows the polling of all sockets.
   afterEvents: (run) => void setImmediate(run),
   listen,
+  secure,
   connect,
   serverTls: (options) => new ServerTls(options),
   clientTls: (options) => new ClientTls(options),

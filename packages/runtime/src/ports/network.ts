@@ -7,9 +7,58 @@ export interface CertificateAndKey {
   readonly keyPem: string;
 }
 
-/** Opaque and shared by all connections that use it. TLS 1.3 where SPIFFE identities are checked, TLS 1.2 or 1.3 elsewhere. */
+/** Opaque and shared by all connections that use it. */
 export interface TlsContext {
   readonly kind: 'server' | 'client';
+}
+
+/** Why a TLS handshake came to nothing, as far as our side knows. */
+export type TlsRefusal =
+  /** The peer's first bytes are not those of TLS. */
+  | 'no-tls'
+  | 'no-certificate'
+  /** The certificate leads to none of our roots. */
+  | 'unknown-authority'
+  | 'expired'
+  | 'not-yet-valid'
+  /** The certificate is not made for this, or its chain is broken. */
+  | 'bad-certificate'
+  | 'no-spiffe-id'
+  | 'trust-domain'
+  /** Proven, but not who was called. */
+  | 'wrong-identity'
+  /** Proven, but denied by the mesh. */
+  | 'denied'
+  | 'resumed-session'
+  | 'tls-version'
+  /** No cipher, group or signature algorithm in common. */
+  | 'no-common-cipher'
+  /** No protocol in common (ALPN, RFC 7301). */
+  | 'no-common-protocol'
+  /** The peer did not like what we showed, and said so. */
+  | 'refused-by-peer'
+  | 'timeout'
+  /** The peer hung up. */
+  | 'closed'
+  /** Too many handshakes are under way. */
+  | 'overload'
+  | 'other';
+
+export interface RefusedHandshake {
+  readonly reason: TlsRefusal;
+  /** For people. */
+  readonly detail: string;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+}
+
+/** Whom to refuse although the certificate is good, and who hears which connections there are with whom. One for each list of roots. */
+export interface PeerGuard {
+  /** Asked in each handshake, with the SPIFFE id that was proven. */
+  isDenied(peerId: string): boolean;
+  /** Before the connection is given to anybody. */
+  opened(connection: Connection): void;
+  closed(connection: Connection): void;
 }
 
 export interface ServerTlsOptions extends CertificateAndKey {
@@ -20,6 +69,10 @@ export interface ServerTlsOptions extends CertificateAndKey {
   /** Protocols in order of preference. A client must offer one of them; one that offers nothing is taken as `http/1.1` where that is among
    *  them and no identity is checked. Empty: none is agreed on. */
   readonly alpn: readonly string[];
+  /** Absent: TLS 1.3. Of TLS 1.2 only what RFC 9325 §4.2 recommends. */
+  readonly minVersion?: '1.2';
+  /** Only with `trustDomain`. */
+  readonly guard?: PeerGuard;
 }
 
 export interface ClientTlsOptions {
@@ -27,11 +80,17 @@ export interface ClientTlsOptions {
   readonly identity?: CertificateAndKey;
   /** Absent: the authorities that the platform trusts. Not with `peerIds`. */
   readonly rootsPem?: string;
+  /** `rootsPem` counts besides the authorities that the platform trusts, not in their place. Not with `peerIds`. */
+  readonly withPlatformRoots?: true;
   /** Of these SPIFFE ids the peer must show one. Empty only with `serverName`. */
   readonly peerIds: readonly string[];
   /** Sent as SNI, and the name that the peer's certificate must be for. Only without `peerIds`. */
   readonly serverName?: string;
   readonly alpn: readonly string[];
+  /** As for servers. */
+  readonly minVersion?: '1.2';
+  /** Only with `peerIds`. */
+  readonly guard?: PeerGuard;
 }
 
 /** What became of a connection. `identity`: the peer's certificate or SPIFFE id was not accepted. */
@@ -48,10 +107,13 @@ export type NetworkErrorKind =
 
 export class NetworkError extends Error {
   readonly kind: NetworkErrorKind;
-  constructor(kind: NetworkErrorKind, message: string, cause?: unknown) {
+  /** Where a TLS handshake came to nothing. */
+  readonly refusal: TlsRefusal | undefined;
+  constructor(kind: NetworkErrorKind, message: string, cause?: unknown, refusal?: TlsRefusal) {
     super(message, { cause });
     this.name = 'NetworkError';
     this.kind = kind;
+    this.refusal = refusal;
   }
 }
 
@@ -108,14 +170,16 @@ export interface ListenOptions {
   readonly shared?: boolean;
 }
 
+export type OnConnection = (connection: Connection) => void;
+export type OnRefused = (refused: RefusedHandshake) => void;
+
 export interface ListeningSocket {
   readonly address: string;
   readonly port: number;
   /** From now on new connections are handled so. Undefined: they are closed at once (a reserved port). With `tls`, `onConnection` is
-   *  called after a handshake that proved what the context asks for; others never reach it. Live connections are untouched. */
-  accept(onConnection: ((connection: Connection) => void) | undefined, tls?: TlsContext): void;
-  /** Refused TLS handshakes since the start, for metrics. */
-  readonly refusedHandshakes: number;
+   *  called after a handshake that proved what the context asks for; others never reach it, but are told by the TLS alert that fits, and
+   *  `onRefused` hears of each. Live connections are untouched. */
+  accept(onConnection: OnConnection | undefined, tls?: TlsContext, onRefused?: OnRefused): void;
   /** Stops listening; live connections go on. */
   close(): Promise<void>;
 }
@@ -133,6 +197,12 @@ export interface Network {
   afterEvents(run: () => void): void;
   /** Throws NetworkError: `address-in-use`, `not-permitted`, or `other`. */
   listen(options: ListenOptions): Promise<ListeningSocket>;
+  /**
+   * An accepted connection without TLS turns out to begin a TLS handshake, of which `received` has come. It goes on as if it had been accepted
+   * with `tls`: exactly one of the functions is called, and the handler that the connection had hears nothing more. To be called while the
+   * bytes are handled, or when none have come.
+   */
+  secure(connection: Connection, received: Buffer, tls: TlsContext, onConnection: OnConnection, onRefused: OnRefused): void;
   /** Never throws; failures arrive at `handler.onClose`. */
   connect(options: ConnectOptions, handler: ConnectionHandler): Connection;
   /** Throws NetworkError `tls` when the PEM cannot be used. */

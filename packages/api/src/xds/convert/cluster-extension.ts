@@ -53,14 +53,17 @@ const PLAIN_ALGORITHMS = new Map<Cluster_LbPolicy, BalanceAlgorithm>([
   [Cluster_LbPolicy.MAGLEV, 'maglev'],
 ]);
 
-export type ClusterPolicies = Pick<Cluster, 'balance' | 'breaker' | 'retryBudget' | 'adaptiveConcurrency' | 'outlier' | 'session'>;
+export type ClusterPolicies = Pick<
+  Cluster,
+  'balance' | 'breaker' | 'retryBudget' | 'adaptiveConcurrency' | 'outlier' | 'session' | 'plainPeers'
+>;
 
 export function lbPolicyOf({ algorithm }: BalancePolicy): Cluster_LbPolicy {
   return LB_POLICIES[algorithm];
 }
 
 export function encodeClusterExtension(cluster: ClusterPolicies): ClusterExtension {
-  const { balance, breaker, retryBudget, adaptiveConcurrency, outlier, session } = cluster;
+  const { balance, breaker, retryBudget, adaptiveConcurrency, outlier, session, plainPeers } = cluster;
   const plain = plainBalance(lbPolicyOf(balance));
   return {
     ...(!isSame(balance, plain) && {
@@ -71,6 +74,7 @@ export function encodeClusterExtension(cluster: ClusterPolicies): ClusterExtensi
     ...(adaptiveConcurrency !== undefined && { adaptiveConcurrency }),
     ...(outlier !== undefined && { outlier }),
     ...(session !== undefined && { session }),
+    ...(plainPeers === true && { plainPeers }),
   };
 }
 
@@ -113,6 +117,7 @@ export function decodeClusterExtension(
     }),
     ...(outlier !== undefined && { outlier: decodeOutlier(outlier, inside.field('outlier')) }),
     ...(session !== undefined && { session: decodeSession(session, inside.field('session')) }),
+    ...(extension.plainPeers === true && { plainPeers: true }),
   };
 }
 

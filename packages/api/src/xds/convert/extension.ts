@@ -1,9 +1,10 @@
 // What Envoy's contract has no field for travels in messages of our own, inside of Envoy's, in `metadata.typed_filter_metadata`. They are read
 // as strictly as what is around them. Here: the way in and out, and the checks that their fields share.
+import { ipBytes } from '@heddle/core';
 import type { Metadata } from '../../gen/envoy/envoy/config/core/v3/base.ts';
 import type { At } from './rejection.ts';
 import { type MessageType, pack, unpack } from './strict.ts';
-import { METADATA_NAMESPACE } from './values.ts';
+import { METADATA_NAMESPACE, requiredText } from './values.ts';
 
 /** google.protobuf.Duration's ten thousand years, in milliseconds: what Envoy's own fields could say. */
 const DURATION_MS_MAX = 315_576_000_000_000;
@@ -11,6 +12,9 @@ const DURATION_MS_MAX = 315_576_000_000_000;
 const HEADER_NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
 /** RFC 9110 §5.5. */
 const FORBIDDEN_IN_HEADERS = /[\0-\x08\x0a-\x1f\x7f]/;
+/** SPIFFE-ID, section 2. */
+const SPIFFE_SCHEME = 'spiffe://';
+const SPIFFE_LENGTH_MAX = 2_048;
 
 /** `metadata` with the extension, which is left out where it says nothing. */
 export function withExtension<T extends object>(type: MessageType<T>, extension: T, metadata: Metadata = {}): { metadata?: Metadata } {
@@ -80,4 +84,39 @@ export function headerValue(value: string | undefined, at: At): string {
 export function cookieName(value: string | undefined, at: At): string {
   const name = value ?? '';
   return HEADER_NAME.test(name.toLowerCase()) ? name : at.reject(`${JSON.stringify(name)} is not the name of a cookie`);
+}
+
+/** For lists that must not be empty in a message. */
+export function atLeastOne<T>(items: readonly T[] | undefined, at: At): readonly T[] {
+  return items === undefined || items.length === 0 ? at.reject('must have at least one entry') : items;
+}
+
+/** For lists of a model that may be absent: on the wire, an empty one would read as absent. */
+export function listed<T>(items: readonly T[] | undefined, at: At): readonly T[] {
+  return items?.length === 0 ? at.reject('must have at least one entry, or be left out') : (items ?? []);
+}
+
+/** The same for texts. */
+export function givenOrAbsent(text: string | undefined, at: At): void {
+  if (text === '') at.reject('must not be empty; leave it out');
+}
+
+/** A SPIFFE id, or what one begins with. */
+export function spiffeText(value: string | undefined, at: At): string {
+  const text = value ?? '';
+  if (text.length > SPIFFE_LENGTH_MAX) at.reject(`has ${text.length} characters; at most ${SPIFFE_LENGTH_MAX} are possible`);
+  return text.startsWith(SPIFFE_SCHEME) ? text : at.reject(`must begin with ${SPIFFE_SCHEME}, not ${JSON.stringify(text)}`);
+}
+
+/** An IP address, or a network by address and length of its prefix (RFC 4632, RFC 4291). */
+export function network(value: string, at: At): string {
+  const [address = '', length, ...rest] = value.split('/');
+  const bits = (ipBytes(address)?.length ?? 0) * 8;
+  const fits = length === undefined || (/^(0|[1-9]\d{0,2})$/.test(length) && Number(length) <= bits);
+  return bits > 0 && fits && rest.length === 0 ? value : at.reject(`${JSON.stringify(value)} is neither an IP address nor a network`);
+}
+
+/** Of a claim, from the outermost object inwards. */
+export function claimPath(claim: readonly string[] | undefined, at: At): readonly string[] {
+  return atLeastOne(claim, at.field('claim')).map((name, index) => requiredText(name, at.item('claim', index)));
 }

@@ -1,4 +1,6 @@
-// A listener: one address, and filter chains of which a connection takes one: those for server names first, then HTTP or bytes.
+// A listener: one address, and filter chains of which a connection takes one: those for server names first, then HTTP or bytes. Where TLS is ended
+// but not asked for, connections with TLS have a chain of their own before the last, which is for those without.
+import { isDeepStrictEqual } from 'node:util';
 import { DEFAULT_LIMITS, isServerName } from '@heddle/core';
 import type { Listener, ServerNameRoute } from '@heddle/core';
 import { TrafficDirection } from '../../gen/envoy/envoy/config/core/v3/base.ts';
@@ -6,8 +8,9 @@ import type { Listener as ListenerMessage } from '../../gen/envoy/envoy/config/l
 import type { FilterChain, FilterChainMatch, ListenerFilter } from '../../gen/envoy/envoy/config/listener/v3/listener_components.ts';
 import { HttpInspector } from '../../gen/envoy/envoy/extensions/filters/listener/http_inspector/v3/http_inspector.ts';
 import { TlsInspector } from '../../gen/envoy/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.ts';
+import { KIND_TITLES } from '../kinds.ts';
 import { decodeFilter, decodeTcp, encodeFilter } from './filter.ts';
-import type { At } from './rejection.ts';
+import { At } from './rejection.ts';
 import { type MessageType, pack, unpack } from './strict.ts';
 import { decodeDownstreamTls, encodeDownstreamTls } from './tls.ts';
 import {
@@ -43,30 +46,51 @@ type Inspector = keyof typeof INSPECTORS;
 export function encodeListener(listener: Listener): ListenerMessage {
   const { name, filter, tls, serverNames } = listener;
   const otherwise = filter.kind === 'http' ? filter.otherwise : undefined;
-  const chain: FilterChain = {
-    ...(otherwise !== undefined && { filterChainMatch: { transportProtocol: PLAIN, applicationProtocols: [...HTTP_VERSIONS] } }),
-    filters: [encodeFilter(filter, name)],
-    ...(tls !== undefined && { transportSocket: encodeDownstreamTls(tls, filter.kind) }),
-  };
+  checkPlaintext(listener);
   return {
     name,
     address: encodeAddress(listener.address, listener.port),
-    filterChains: [...(serverNames ?? []).map((route) => encodeServerNames(route, name)), chain],
+    filterChains: [...(serverNames ?? []).map((route) => encodeServerNames(route, name)), ...encodeChains(listener)],
     ...(otherwise !== undefined && {
       defaultFilterChain: { filters: [encodeFilter(otherwise, name)] },
       // Where the server speaks first, the client sends nothing that could be looked at.
       listenerFiltersTimeout: encodeDuration(DEFAULT_LIMITS.protocolDetectionTimeoutMs),
       continueOnListenerFiltersTimeout: true,
     }),
-    listenerFilters: inspectorsOf(listener).map(encodeInspector),
+    listenerFilters: inspectorsOf({ ...listener, plaintext: tls?.plaintext }).map(encodeInspector),
     ...(listener.workload !== undefined && { metadata: encodeMetadata({ workload: listener.workload }) }),
     trafficDirection: listener.direction === 'inbound' ? TrafficDirection.INBOUND : TrafficDirection.OUTBOUND,
   };
 }
 
-function inspectorsOf({ serverNames, filter }: Pick<Listener, 'serverNames' | 'filter'>): Inspector[] {
+/** The last, and before it that for TLS where connections without it are taken as well. */
+function encodeChains({ name, filter, tls }: Listener): FilterChain[] {
+  const filters = [encodeFilter(filter, name)];
+  const transportSocket = tls === undefined ? undefined : encodeDownstreamTls(tls, filter.kind);
+  const takesPlain = tls === undefined || tls.plaintext === true;
+  const otherwise = filter.kind === 'http' ? filter.otherwise : undefined;
+  const last: FilterChain = {
+    ...(otherwise !== undefined && { filterChainMatch: { transportProtocol: PLAIN, applicationProtocols: [...HTTP_VERSIONS] } }),
+    filters,
+    ...(!takesPlain && { transportSocket }),
+  };
+  return tls?.plaintext === true ? [{ filterChainMatch: { transportProtocol: TLS }, filters, transportSocket }, last] : [last];
+}
+
+/** On the wire it would be the same as no list at all. */
+function checkPlaintext({ name, tls, serverNames }: Listener): void {
+  if (tls?.plaintext === true && serverNames?.length === 0)
+    new At(`${KIND_TITLES.listener} '${name}'`)
+      .field('server_names')
+      .reject('must have at least one entry, or be left out, where plaintext is taken');
+}
+
+/** What decides about the inspectors. */
+type Shape = Pick<Listener, 'serverNames' | 'filter'> & { readonly plaintext: true | undefined };
+
+function inspectorsOf({ serverNames, filter, plaintext }: Shape): Inspector[] {
   return [
-    ...(serverNames === undefined ? [] : (['tls'] as const)),
+    ...(serverNames === undefined && plaintext === undefined ? [] : (['tls'] as const)),
     ...(filter.kind === 'http' && filter.otherwise !== undefined ? (['http'] as const) : []),
   ];
 }
@@ -87,8 +111,10 @@ export function decodeListener(message: ListenerMessage, at: At): Listener {
   const main = chains.at(-1) ?? at.field('filter_chains').reject('must have at least one entry');
   const inside = at.item('filter_chains', chains.length - 1);
   const filter = decodeMain(message, main, name, inside, at);
-  const passing = decodePassing(chains.slice(0, -1), name, at);
-  const shape = { filter, ...(passing.length > 0 && { serverNames: passing }) };
+  const beside = decodeTlsBeside(chains, main, filter, name, at);
+  const plaintext = beside === undefined ? undefined : (true as const);
+  const passing = decodePassing(chains.slice(0, beside === undefined ? -1 : -2), name, at);
+  const shape = { filter, plaintext, ...(passing.length > 0 && { serverNames: passing }) };
   const serverNames = decodeInspectors(message, shape, at);
   const metadata = decodeMetadata(message.metadata, ['workload'], at.field('metadata'));
   const workload = metadataText(metadata, 'workload', at.field('metadata'));
@@ -99,9 +125,35 @@ export function decodeListener(message: ListenerMessage, at: At): Listener {
     ...decodeAddress(message.address, 0, at.field('address')),
     ...(workload !== undefined && { workload }),
     ...(main.transportSocket !== undefined && { tls: decodeDownstreamTls(main.transportSocket, filter.kind, socket) }),
+    ...(beside !== undefined && { tls: { ...beside, plaintext: true as const } }),
     ...(serverNames !== undefined && { serverNames }),
     filter,
   };
+}
+
+/** The chain before the last, where it ends TLS: what comes in by it must go the same way as by the last. */
+function decodeTlsBeside(
+  chains: readonly FilterChain[],
+  last: FilterChain,
+  filter: Listener['filter'],
+  listener: string,
+  at: At,
+): Listener['tls'] {
+  const chain = chains.at(-2);
+  if (chain?.transportSocket === undefined) return undefined;
+  const inside = at.item('filter_chains', chains.length - 2);
+  const match = inside.field('filter_chain_match');
+  const { transportProtocol, applicationProtocols, serverNames } = withDefaults(chain.filterChainMatch);
+  if (serverNames.length > 0) inside.field('transport_socket').reject('is not supported beside server_names');
+  mustBe(transportProtocol, TLS, match.field('transport_protocol'), TLS);
+  if (applicationProtocols.length > 0) match.field('application_protocols').reject('is not supported beside a transport_socket');
+  if (last.transportSocket !== undefined)
+    inside.field('transport_socket').reject('is there beside that of the last chain, which is for connections without TLS then');
+  const filterAt = inside.item('filters', 0);
+  const own = decodeFilter(exactlyOne(chain.filters, inside.field('filters')), listener, filterAt);
+  const { otherwise: _, ...main } = { otherwise: undefined, ...filter };
+  if (!isDeepStrictEqual(own, main)) filterAt.reject('must be that of the last chain: with TLS and without, the way is the same');
+  return decodeDownstreamTls(chain.transportSocket, filter.kind, inside.field('transport_socket'));
 }
 
 /** The last chain is for every connection, or for those that begin with HTTP where there is one by default beside it. */
@@ -158,11 +210,7 @@ function decodePassing(chains: readonly FilterChain[], listener: string, at: At)
 }
 
 /** Envoy matches only what an inspector has seen. Gives the ways by server name: an empty list where there are none and names are read. */
-function decodeInspectors(
-  message: ListenerMessage,
-  shape: Pick<Listener, 'serverNames' | 'filter'>,
-  at: At,
-): readonly ServerNameRoute[] | undefined {
+function decodeInspectors(message: ListenerMessage, shape: Shape, at: At): readonly ServerNameRoute[] | undefined {
   const found = (message.listenerFilters ?? []).map((filter, index) => {
     const inside = at.item('listener_filters', index).field('typed_config');
     const config = required(filter.configType?.value, inside);
@@ -171,7 +219,8 @@ function decodeInspectors(
     unpack(INSPECTORS[inspector].type, config, inside);
     return inspector;
   });
-  const serverNames = shape.serverNames ?? (found.includes('tls') ? [] : undefined);
+  const namesAreRead = found.includes('tls') && shape.plaintext === undefined;
+  const serverNames = shape.serverNames ?? (namesAreRead ? [] : undefined);
   const expected = inspectorsOf({ ...shape, ...(serverNames !== undefined && { serverNames }) });
   if (found.join() !== expected.join())
     at.field('listener_filters').reject(`must be [${expected.join(', ')}] for these filter chains, not [${found.join(', ')}]`);

@@ -22,7 +22,7 @@ export function isPlainMatch({ path, methods, headers, query, authority }: Reque
 export function encodeMatch({ path, methods, headers = [], query = [], authority }: RequestMatch, at: At): MatchMessage {
   if (methods?.length === 0) at.field('methods').reject('must have at least one entry, or be left out');
   return {
-    path: { kind: { $case: path.kind, value: path.value } },
+    path: encodePath(path),
     methods: [...(methods ?? [])],
     headers: headers.map(encodeField),
     query: query.map(encodeField),
@@ -30,29 +30,25 @@ export function encodeMatch({ path, methods, headers = [], query = [], authority
   };
 }
 
-function encodeField({ name, match, invert }: FieldMatch): FieldMessage {
+export function encodePath({ kind, value }: PathMatch): PathMessage {
+  return { kind: { $case: kind, value } };
+}
+
+export function encodeField({ name, match, invert }: FieldMatch): FieldMessage {
   return { name, ...(match !== undefined && { match: encodeText(match) }), invert: invert === true };
 }
 
-function encodeText(match: TextMatch): TextMessage {
+export function encodeText(match: TextMatch): TextMessage {
   return { kind: { $case: match.kind, value: match.value }, ignoreCase: match.kind !== 'regex' && match.ignoreCase === true };
 }
 
 export function decodeMatch(message: MatchMessage, at: At): RequestMatch {
   const { methods = [], headers = [], query = [], authority } = message;
-  methods.forEach((method, index) => {
-    if (!METHOD.test(method)) at.item('methods', index).reject(`${JSON.stringify(method)} is not a method`);
-  });
   return {
     kind: 'request',
     path: decodePath(message.path, at.field('path')),
-    ...(methods.length > 0 && { methods }),
-    ...(headers.length > 0 && {
-      headers: headers.map((field, index) => {
-        const inside = at.item('headers', index);
-        return decodeField(field, headerName(field.name, inside.field('name')), inside);
-      }),
-    }),
+    ...(methods.length > 0 && { methods: decodeMethods(methods, at) }),
+    ...(headers.length > 0 && { headers: decodeFields(headers, at) }),
     ...(query.length > 0 && {
       query: query.map((field, index) => {
         const inside = at.item('query', index);
@@ -63,7 +59,23 @@ export function decodeMatch(message: MatchMessage, at: At): RequestMatch {
   };
 }
 
-function decodePath(message: PathMessage | undefined, at: At): PathMatch {
+/** `at`: of the message with the field `methods`. */
+export function decodeMethods(methods: readonly string[], at: At): readonly string[] {
+  methods.forEach((method, index) => {
+    if (!METHOD.test(method)) at.item('methods', index).reject(`${JSON.stringify(method)} is not a method`);
+  });
+  return methods;
+}
+
+/** `at`: of the message with the field `headers`. */
+export function decodeFields(headers: readonly FieldMessage[], at: At): FieldMatch[] {
+  return headers.map((field, index) => {
+    const inside = at.item('headers', index);
+    return decodeField(field, headerName(field.name, inside.field('name')), inside);
+  });
+}
+
+export function decodePath(message: PathMessage | undefined, at: At): PathMatch {
   const { $case: kind, value } = required(message?.kind, at);
   const inside = at.field(kind);
   if (kind === 'regex') return { kind, value: requiredText(value, inside) };
@@ -79,7 +91,7 @@ function decodeField(message: FieldMessage, name: string, at: At): FieldMatch {
   };
 }
 
-function decodeText(message: TextMessage, at: At): TextMatch {
+export function decodeText(message: TextMessage, at: At): TextMatch {
   const { $case: kind, value } = required(message.kind, at);
   const ignoresCase = message.ignoreCase === true;
   if (kind === 'regex') {

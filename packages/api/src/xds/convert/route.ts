@@ -17,6 +17,7 @@ import { At } from './rejection.ts';
 import { decodeAction, encodeAction, TRIES_MAX } from './route-action.ts';
 import { decodeMatch, encodeMatch, isPlainMatch } from './route-match.ts';
 import { decodeChanges, decodeFault, decodeRateLimit, encodeChanges, encodeFault, encodeRateLimit } from './route-policies.ts';
+import { decodeHostPolicies, encodeHostPolicies } from './virtual-host.ts';
 import { decodeDuration, decodeMetadata, decodePositiveDuration, encodeDuration, exactlyOne, required, requiredText } from './values.ts';
 
 /** Envoy's words for why a request may be tried again. `refused-stream`: the peer says that it did not process the request. */
@@ -37,8 +38,13 @@ export function encodeRouteConfig(config: RouteConfig): RouteConfiguration {
   return { name: config.name, virtualHosts };
 }
 
-function encodeVirtualHost({ name, domains, routes }: VirtualHost, at: At): VirtualHostMessage {
-  return { name, domains: [...domains], routes: routes.map((route, index) => encodeRoute(route, at.item('routes', index))) };
+function encodeVirtualHost({ name, domains, routes, ...policies }: VirtualHost, at: At): VirtualHostMessage {
+  return {
+    name,
+    domains: [...domains],
+    routes: routes.map((route, index) => encodeRoute(route, at.item('routes', index))),
+    ...encodeHostPolicies(policies, at),
+  };
 }
 
 function encodeRoute({ name, match, action, requestHeaders, responseHeaders, fault, rateLimits = [] }: Route, at: At): RouteMessage {
@@ -159,7 +165,7 @@ function decodeVirtualHost(message: VirtualHostMessage, taken: Map<string, strin
     names.add(decoded.name);
     return decoded;
   });
-  return { name, domains, routes };
+  return { name, domains, routes, ...decodeHostPolicies(message.metadata, at) };
 }
 
 function decodeRoute(message: RouteMessage, index: number, at: At): Route {

@@ -1,4 +1,5 @@
-// TLS in both directions as Envoy's TLS transport socket: TLS 1.3 only, certificates and roots by SDS, peers matched by alternative name.
+// TLS in both directions as Envoy's TLS transport socket: TLS 1.3, or from 1.2 on, certificates and roots by SDS, peers matched by alternative
+// name.
 import { ALPN_HTTP1, ALPN_HTTP2, type DownstreamTls, isServerName, type UpstreamTls } from '@heddle/core';
 import type { TransportSocket } from '../../gen/envoy/envoy/config/core/v3/base.ts';
 import {
@@ -19,10 +20,7 @@ import { type MessageType, pack, unpack } from './strict.ts';
 import { adsSource, exactlyOne, mustBe, mustBeAds, required, requiredText } from './values.ts';
 
 const SOCKET_NAME = 'envoy.transport_sockets.tls';
-const TLS_1_3: TlsParameters = {
-  tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
-  tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
-};
+const { TLSv1_2, TLSv1_3 } = TlsParameters_TlsProtocol;
 const TRUST_DOMAIN_PREFIX = /^spiffe:\/\/([a-z0-9._-]{1,255})\/$/;
 const { DNS, URI } = SubjectAltNameMatcher_SanType;
 
@@ -34,6 +32,7 @@ interface CommonTls {
   /** Of what the peer must show one; empty: any name will do. */
   readonly peers: readonly SubjectAltNameMatcher[];
   readonly alpn: readonly string[];
+  readonly minVersion: '1.2' | undefined;
 }
 
 /** What a listener with this filter offers by ALPN: the model does not say it, because it follows from the filter. */
@@ -41,19 +40,20 @@ export function alpnOfFilter(kind: 'http' | 'tcp'): readonly string[] {
   return kind === 'http' ? [ALPN_HTTP2, ALPN_HTTP1] : [];
 }
 
-export function encodeDownstreamTls(tls: DownstreamTls, filter: 'http' | 'tcp'): TransportSocket {
-  const { certificateName, trustBundleName, trustDomain } = tls;
+/** What is taken besides TLS is a filter chain of its own: see listener.ts. */
+export function encodeDownstreamTls(tls: Omit<DownstreamTls, 'plaintext'>, filter: 'http' | 'tcp'): TransportSocket {
+  const { certificateName, trustBundleName, trustDomain, minVersion } = tls;
   const peers = trustDomain === undefined ? [] : [uri({ matchPattern: { $case: 'prefix', value: `spiffe://${trustDomain}/` } })];
   return socket(DownstreamTlsContext, {
-    commonTlsContext: encodeCommon({ certificateName, trustBundleName, peers, alpn: alpnOfFilter(filter) }),
+    commonTlsContext: encodeCommon({ certificateName, trustBundleName, peers, alpn: alpnOfFilter(filter), minVersion }),
     ...(trustBundleName !== undefined && { requireClientCertificate: true }),
   });
 }
 
-export function decodeDownstreamTls(message: TransportSocket, filter: 'http' | 'tcp', at: At): DownstreamTls {
+export function decodeDownstreamTls(message: TransportSocket, filter: 'http' | 'tcp', at: At): Omit<DownstreamTls, 'plaintext'> {
   const context = open(DownstreamTlsContext, message, at);
   const inside = at.field('common_tls_context');
-  const { certificateName, trustBundleName, peers, alpn } = decodeCommon(context.commonTlsContext, inside);
+  const { certificateName, trustBundleName, peers, alpn, minVersion } = decodeCommon(context.commonTlsContext, inside);
   const asks = at.field('require_client_certificate');
   if (trustBundleName !== undefined) mustBe(context.requireClientCertificate, true, asks, 'true');
   else if (context.requireClientCertificate === true) asks.reject('needs a validation context: any certificate would do');
@@ -65,6 +65,7 @@ export function decodeDownstreamTls(message: TransportSocket, filter: 'http' | '
     certificateName: certificateName ?? inside.field('tls_certificate_sds_secret_configs').reject('must have exactly one entry, not 0'),
     ...(trustBundleName !== undefined && { trustBundleName }),
     ...(trustDomain !== undefined && { trustDomain }),
+    ...(minVersion !== undefined && { minVersion }),
   };
 }
 
@@ -77,12 +78,12 @@ function decodeTrustDomain(peers: readonly SubjectAltNameMatcher[], at: At): str
 }
 
 export function encodeUpstreamTls(tls: UpstreamTls): TransportSocket {
-  const { certificateName, trustBundleName, peerIds, serverName, alpn } = tls;
+  const { certificateName, trustBundleName, peerIds, serverName, alpn, minVersion } = tls;
   const exact = (value: string): StringMatcher => ({ matchPattern: { $case: 'exact', value } });
   const ids = peerIds.map((id) => uri(exact(id)));
   const names = serverName === undefined ? [] : [{ sanType: DNS, matcher: exact(serverName) }];
   return socket(UpstreamTlsContext, {
-    commonTlsContext: encodeCommon({ certificateName, trustBundleName, peers: [...ids, ...names], alpn }),
+    commonTlsContext: encodeCommon({ certificateName, trustBundleName, peers: [...ids, ...names], alpn, minVersion }),
     ...(serverName !== undefined && { sni: serverName }),
   });
 }
@@ -90,7 +91,7 @@ export function encodeUpstreamTls(tls: UpstreamTls): TransportSocket {
 export function decodeUpstreamTls(message: TransportSocket, at: At): UpstreamTls {
   const context = open(UpstreamTlsContext, message, at);
   const inside = at.field('common_tls_context');
-  const { certificateName, trustBundleName, peers, alpn } = decodeCommon(context.commonTlsContext, inside);
+  const { certificateName, trustBundleName, peers, alpn, minVersion } = decodeCommon(context.commonTlsContext, inside);
   const serverName = context.sni === '' ? undefined : context.sni;
   const sans = inside.field('match_typed_subject_alt_names');
   const names = peers.map(({ sanType, matcher }, index) => {
@@ -112,6 +113,7 @@ export function decodeUpstreamTls(message: TransportSocket, at: At): UpstreamTls
     peerIds: serverName === undefined ? names : [],
     ...(serverName !== undefined && { serverName }),
     alpn,
+    ...(minVersion !== undefined && { minVersion }),
   };
 }
 
@@ -127,9 +129,22 @@ function open<T extends object>(type: MessageType<T>, message: TransportSocket, 
   return unpack(type, message.configType?.value, at.field('typed_config'));
 }
 
-function encodeCommon({ certificateName, trustBundleName, peers, alpn }: CommonTls): CommonTlsContext {
+/** From this version to TLS 1.3. */
+function encodeVersions(minVersion: '1.2' | undefined): TlsParameters {
+  return { tlsMinimumProtocolVersion: minVersion === undefined ? TLSv1_3 : TLSv1_2, tlsMaximumProtocolVersion: TLSv1_3 };
+}
+
+function decodeVersions(message: TlsParameters | undefined, at: At): '1.2' | undefined {
+  const { tlsMinimumProtocolVersion: min, tlsMaximumProtocolVersion: max } = message ?? {};
+  mustBe(max, TLSv1_3, at.field('tls_maximum_protocol_version'), 'TLSv1_3');
+  if (min === TLSv1_2) return '1.2';
+  mustBe(min, TLSv1_3, at.field('tls_minimum_protocol_version'), 'TLSv1_3 or TLSv1_2');
+  return undefined;
+}
+
+function encodeCommon({ certificateName, trustBundleName, peers, alpn, minVersion }: CommonTls): CommonTlsContext {
   return {
-    tlsParams: TLS_1_3,
+    tlsParams: encodeVersions(minVersion),
     ...(certificateName !== undefined && { tlsCertificateSdsSecretConfigs: [{ name: certificateName, sdsConfig: adsSource() }] }),
     // Peers without roots are refused by the reader, for want of the name.
     ...((trustBundleName !== undefined || peers.length > 0) && {
@@ -147,9 +162,7 @@ function encodeCommon({ certificateName, trustBundleName, peers, alpn }: CommonT
 
 function decodeCommon(message: CommonTlsContext | undefined, at: At): CommonTls {
   const context = required(message, at);
-  const version = TlsParameters_TlsProtocol.TLSv1_3;
-  mustBe(context.tlsParams?.tlsMinimumProtocolVersion, version, at.field('tls_params').field('tls_minimum_protocol_version'), 'TLSv1_3');
-  mustBe(context.tlsParams?.tlsMaximumProtocolVersion, version, at.field('tls_params').field('tls_maximum_protocol_version'), 'TLSv1_3');
+  const minVersion = decodeVersions(context.tlsParams, at.field('tls_params'));
   const certificates = at.field('tls_certificate_sds_secret_configs');
   const certificate =
     (context.tlsCertificateSdsSecretConfigs ?? []).length === 0
@@ -159,16 +172,19 @@ function decodeCommon(message: CommonTlsContext | undefined, at: At): CommonTls 
   const validation = context.validationContextType?.value;
   const certificateName = certificate === undefined ? undefined : secretName(certificate, certificates);
   const alpn = context.alpnProtocols ?? [];
-  if (validation === undefined) return { certificateName, trustBundleName: undefined, peers: [], alpn };
+  if (validation === undefined) return { certificateName, trustBundleName: undefined, peers: [], alpn, minVersion };
   const defaults = required(validation.defaultValidationContext, inside.field('default_validation_context'));
   if (defaults.trustedCa !== undefined)
     inside.field('default_validation_context').field('trusted_ca').reject('is not supported here: roots come by SDS');
+  if (defaults.customValidatorConfig !== undefined)
+    inside.field('default_validation_context').field('custom_validator_config').reject('is not supported here: it comes with the roots');
   const roots = required(validation.validationContextSdsSecretConfig, inside.field('validation_context_sds_secret_config'));
   return {
     certificateName,
     trustBundleName: secretName(roots, inside.field('validation_context_sds_secret_config')),
     peers: defaults.matchTypedSubjectAltNames ?? [],
     alpn,
+    minVersion,
   };
 }
 

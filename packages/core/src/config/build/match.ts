@@ -1,7 +1,7 @@
 // From `match` to the requests it means.
 import type { FieldMatch, PathMatch, RequestMatch, TextMatch } from '../../model/route.ts';
 import type { Path } from '../fault.ts';
-import type { RequestMatchOutput } from '../schema/match.ts';
+import type { AuthorityOutput, GrpcOutput, HeadersOutput, PathOutput, RequestMatchOutput } from '../schema/match.ts';
 import { listAt, textAt, type Scalar, type TextOf } from './values.ts';
 
 const EVERYTHING = '/**';
@@ -12,19 +12,22 @@ export function buildMatch(input: RequestMatchOutput, textOf: TextOf, path: Path
     kind: 'request',
     path: buildPath(input),
     ...(methods !== undefined && { methods: listAt<string>(methods, path).map(({ item }) => item) }),
-    // Names of headers have no case (RFC 9110 §5.1); those of parameters have.
-    ...(headers && { headers: buildFields(headers, (name) => name.toLowerCase(), textOf, [...path, 'headers']) }),
+    ...(headers && { headers: buildHeaderMatches(headers, textOf, [...path, 'headers']) }),
     ...(query && { query: buildFields(query, (name) => name, textOf, [...path, 'query']) }),
     ...(authority !== undefined && { authority: buildAuthority(authority, textOf, [...path, 'authority']) }),
   };
 }
 
 function buildPath({ path, grpc }: RequestMatchOutput): PathMatch {
-  if (grpc !== undefined) {
-    const { service, method } = grpc;
-    return method === undefined ? { kind: 'prefix', value: `/${service}/` } : { kind: 'exact', value: `/${service}/${method}` };
-  }
-  if (path === undefined) return { kind: 'prefix', value: '/' };
+  if (grpc !== undefined) return grpcPath(grpc);
+  return path === undefined ? { kind: 'prefix', value: '/' } : buildPathMatch(path);
+}
+
+export function grpcPath({ service, method }: GrpcOutput): PathMatch {
+  return method === undefined ? { kind: 'prefix', value: `/${service}/` } : { kind: 'exact', value: `/${service}/${method}` };
+}
+
+export function buildPathMatch(path: PathOutput): PathMatch {
   if (typeof path === 'string') return plainPath(path);
   const [kind, value] = Object.entries(path)[0] as [PathMatch['kind'], string];
   return { kind, value };
@@ -35,6 +38,11 @@ export function plainPath(text: string): PathMatch {
   if (text === EVERYTHING) return { kind: 'prefix', value: '/' };
   if (text.endsWith(EVERYTHING)) return { kind: 'segments', value: text.slice(0, -EVERYTHING.length) };
   return { kind: text.includes('{') ? 'template' : 'exact', value: text };
+}
+
+/** Names of headers have no case (RFC 9110 §5.1); those of parameters have. */
+export function buildHeaderMatches(headers: HeadersOutput, textOf: TextOf, path: Path): FieldMatch[] {
+  return buildFields(headers, (name) => name.toLowerCase(), textOf, path);
 }
 
 type FieldInput = NonNullable<RequestMatchOutput['headers']>[string];
@@ -63,6 +71,6 @@ function buildText({ ignoreCase, ...words }: WordsInput, textOf: TextOf, path: P
   return kind === 'regex' ? { kind, value: text } : { kind, value: text, ...(ignoreCase && { ignoreCase }) };
 }
 
-function buildAuthority(authority: NonNullable<RequestMatchOutput['authority']>, textOf: TextOf, path: Path): TextMatch {
+export function buildAuthority(authority: AuthorityOutput, textOf: TextOf, path: Path): TextMatch {
   return typeof authority === 'string' ? { kind: 'exact', value: authority } : buildText(authority, textOf, path);
 }

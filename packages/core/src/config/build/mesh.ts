@@ -1,6 +1,5 @@
 // From a file that is known to be right to the configuration it means: durations in milliseconds, every default filled in.
 import { isAbsolute, join } from 'node:path';
-import { DEFAULT_SECURITY } from '../../model/defaults.ts';
 import type { Service, ServiceRef } from '../../model/service.ts';
 import { DEFAULT_NAMESPACE } from '../../model/service.ts';
 import type { EgressHost, ServiceRateLimit } from '../../model/traffic.ts';
@@ -9,12 +8,14 @@ import type { MeshConfig, RunConfig, ServiceConfig } from '../mesh.ts';
 import type { MeshFileOutput, ServiceOutput } from '../schema/mesh.ts';
 import { buildMatch } from './match.ts';
 import { buildRules } from './rules.ts';
+import { buildSecurity } from './security.ts';
 import { buildHealth, buildRateLimit, buildTraffic } from './traffic.ts';
 import { deepFreeze, listAt, milliseconds, textsAt, type TextOf } from './values.ts';
 
 const EGRESS_PORTS = { http: 80, https: 443, tcp: 0 };
 
-export function buildMesh(file: MeshFileOutput, directory: string, textOf: TextOf): MeshConfig {
+/** @param contentOf gives what is in a file that was read, by its name in the configuration. */
+export function buildMesh(file: MeshFileOutput, directory: string, textOf: TextOf, contentOf: (name: string) => string): MeshConfig {
   // One object for each name: with all others as the default, every service names every service.
   const refs = Object.keys(file.services).map((name) => ({ namespace: DEFAULT_NAMESPACE, name }));
   const refOf = new Map(refs.map((ref) => [ref.name, ref]));
@@ -26,16 +27,18 @@ export function buildMesh(file: MeshFileOutput, directory: string, textOf: TextO
     const built = buildService(name, service, textOf);
     return { service: { ...built, rules: rulesOf(built, file, refOf, textOf) }, ...(run && { run }), uses };
   });
+  const egress = file.egress.map(
+    ({ host, port, protocol }): EgressHost => ({ host: host.toLowerCase(), port: port ?? EGRESS_PORTS[protocol], protocol }),
+  );
+  const trustDomain = file.trustDomain ?? file.mesh;
   return deepFreeze({
     name: file.mesh,
-    trustDomain: file.trustDomain ?? file.mesh,
+    trustDomain,
     anonymousCalls: file.security.anonymousCalls,
     discovery: { keepOnMassExpiry: file.discovery.keepOnMassExpiry },
     services,
-    security: DEFAULT_SECURITY,
-    egress: file.egress.map(
-      ({ host, port, protocol }): EgressHost => ({ host: host.toLowerCase(), port: port ?? EGRESS_PORTS[protocol], protocol }),
-    ),
+    security: buildSecurity(file.security, { trustDomain, egress, directory, contentOf, textOf }),
+    egress,
   });
 }
 
@@ -51,6 +54,7 @@ function buildService(name: string, input: ServiceOutput, textOf: TextOf): Servi
     ports: { ...input.ports },
     health: buildHealth(input.health),
     ...buildTraffic(input),
+    ...(input.mtls !== undefined && { mtls: input.mtls }),
     rateLimits: listAt(input.rateLimit, [...path, 'rateLimit']).map(
       ({ item, path: inside }): ServiceRateLimit => ({
         ...buildRateLimit(item),

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Protocol } from '../../model/service.ts';
 import { DURATION_PATTERN, formatDuration, parseDuration } from '../duration.ts';
 import { parsePercent, PERCENT_PATTERN } from '../percent.ts';
+import { formatSize, parseSize, SIZE_PATTERN } from '../size.ts';
 
 /** What a field takes, in words that follow "expected". */
 export const EXPECTED = z.registry<{ expected: string }>();
@@ -45,6 +46,15 @@ export function percent(about: About) {
   const fits = (value: string | number): boolean => parsePercent(value) !== undefined;
   const schema = z.union([z.number().min(0).max(100), z.string().regex(PERCENT_PATTERN)]).refine(fits);
   return field(schema, 'a percentage from 0% to 100%', about);
+}
+
+export function size(minBytes: number, maxBytes: number, about: About) {
+  const fits = (value: string | 0): boolean => {
+    const bytes = parseSize(value);
+    return bytes !== undefined && bytes >= minBytes && bytes <= maxBytes;
+  };
+  const range = `from ${minBytes === 0 ? '0' : formatSize(minBytes)} to ${formatSize(maxBytes)}`;
+  return field(z.union([z.literal(0), z.string().regex(SIZE_PATTERN)]).refine(fits), `a size ${range} with a unit (B, KiB or MiB)`, about);
 }
 
 export function whole(min: number, max: number, about: About) {

@@ -21,7 +21,7 @@ const regex = (description: string, example: string) =>
 const aPath = (description: string, example: string) =>
   text(PATH_WORDS, PATH_PATTERN, { description, examples: [example] }).refine((value) => value.length <= PATH_MAX);
 
-const path = field(
+export const pathMatch = field(
   z.union([
     z.string().regex(PATH_PATTERN).max(PATH_MAX),
     z.strictObject({
@@ -67,38 +67,49 @@ const fieldMatch = field(
   { description: 'A text is the exact value.', examples: ['1', { present: true }, { regex: '.*curl.*' }] },
 );
 
+export const methods = oneOrMore(
+  text('a method in capitals, such as GET', METHOD_PATTERN, { description: 'A method.', examples: ['GET'] }),
+  METHODS_MAX,
+  'a method, or a list of methods',
+  {
+    description: 'Any of these.',
+    examples: [['GET', 'HEAD']],
+  },
+);
+
+export const headersMatch = textMapOf(TOKEN_PATTERN, 'a map of headers', 'Request headers; all must fit.', { 'x-beta': '1' });
+
+export const authorityMatch = field(
+  z.union([z.string().regex(/^[\x21-\x7e]{1,255}$/), z.strictObject(words('The authority'))]),
+  TEXT_EXPECTED,
+  {
+    description: 'The host that the caller named, with its port where it named one. A text is the exact one.',
+    examples: ['orders.mesh.internal'],
+  },
+);
+
+export const grpcMatch = z
+  .strictObject({
+    service: text('the full name of a gRPC service such as shop.Orders', GRPC_SERVICE_PATTERN, {
+      description: 'Full name of the service.',
+      examples: ['shop.Orders'],
+    }),
+    method: text('the name of a gRPC method', /^[A-Za-z_][A-Za-z0-9_]*$/, {
+      description: 'Its method. Default: all of them.',
+      examples: ['Get'],
+    }).optional(),
+  })
+  .meta({ description: 'Calls of a gRPC service, in place of a path.', examples: [{ service: 'shop.Orders', method: 'Get' }] })
+  .register(EXPECTED, { expected: 'a map such as { service: shop.Orders, method: Get }' });
+
 const oneMatch = z
   .strictObject({
-    path: path.optional(),
-    methods: oneOrMore(
-      text('a method in capitals, such as GET', METHOD_PATTERN, { description: 'A method.', examples: ['GET'] }),
-      METHODS_MAX,
-      'a method, or a list of methods',
-      {
-        description: 'Any of these.',
-        examples: [['GET', 'HEAD']],
-      },
-    ).optional(),
-    headers: textMapOf(TOKEN_PATTERN, 'a map of headers', 'Request headers; all must fit.', { 'x-beta': '1' }).optional(),
+    path: pathMatch.optional(),
+    methods: methods.optional(),
+    headers: headersMatch.optional(),
     query: textMapOf(PARAMETER_PATTERN, 'a map of query parameters', 'Parameters of the query; all must fit.', { debug: '1' }).optional(),
-    authority: field(z.union([z.string().regex(/^[\x21-\x7e]{1,255}$/), z.strictObject(words('The authority'))]), TEXT_EXPECTED, {
-      description: 'The host that the caller named, with its port where it named one. A text is the exact one.',
-      examples: ['orders.mesh.internal'],
-    }).optional(),
-    grpc: z
-      .strictObject({
-        service: text('the full name of a gRPC service such as shop.Orders', GRPC_SERVICE_PATTERN, {
-          description: 'Full name of the service.',
-          examples: ['shop.Orders'],
-        }),
-        method: text('the name of a gRPC method', /^[A-Za-z_][A-Za-z0-9_]*$/, {
-          description: 'Its method. Default: all of them.',
-          examples: ['Get'],
-        }).optional(),
-      })
-      .meta({ description: 'Calls of a gRPC service, in place of a path.', examples: [{ service: 'shop.Orders', method: 'Get' }] })
-      .register(EXPECTED, { expected: 'a map such as { service: shop.Orders, method: Get }' })
-      .optional(),
+    authority: authorityMatch.optional(),
+    grpc: grpcMatch.optional(),
   })
   .meta({ examples: [{ path: '/orders/**' }] })
   .register(EXPECTED, { expected: 'a map such as { path: /orders/** }' });
@@ -121,3 +132,7 @@ export const requestMatches = oneOrMore(oneMatch, MATCHES_MAX, 'a map such as { 
 });
 
 export type RequestMatchOutput = z.output<typeof oneMatch>;
+export type PathOutput = z.output<typeof pathMatch>;
+export type GrpcOutput = z.output<typeof grpcMatch>;
+export type AuthorityOutput = z.output<typeof authorityMatch>;
+export type HeadersOutput = z.output<typeof headersMatch>;

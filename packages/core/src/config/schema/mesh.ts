@@ -3,23 +3,10 @@
 import { z } from 'zod';
 import { choice, EXPECTED, field, flag, LABEL_PATTERN, LABEL_WORDS, port, text } from './fields.ts';
 import { routes } from './rule.ts';
+import { security } from './security.ts';
 import { service } from './service.ts';
 
 const EGRESS_MAX = 10_000;
-
-const security = z
-  .strictObject({
-    mtls: choice(['strict'], {
-      description: 'Mutual TLS for every call between instances; others are refused.',
-      examples: ['strict'],
-    }).default('strict'),
-    anonymousCalls: choice(['operator', 'refuse'], {
-      description: "Calls through this machine's HTTP proxy that name no workload: made with the operator's identity, or refused.",
-      examples: ['operator'],
-    }).default('operator'),
-  })
-  .meta({ description: 'What holds for the whole mesh.', examples: [{ mtls: 'strict' }] })
-  .register(EXPECTED, { expected: 'a map of settings' });
 
 const discovery = z
   .strictObject({

@@ -19,6 +19,7 @@ import {
 } from './fields.ts';
 import { health } from './health.ts';
 import { breaker, concurrency, hedge, idleTimeout, retry, serviceRateLimits, timeout } from './resilience.ts';
+import { mtls } from './security.ts';
 
 const word = field(z.string().regex(NO_NUL), 'a text', { description: 'One argument.', examples: ['node'] });
 const command = field(
@@ -133,6 +134,7 @@ export const service = z
     health: health.prefault({}),
     ...trafficFields,
     rateLimit: serviceRateLimits.optional(),
+    mtls: mtls.optional(),
   })
   .meta({ description: 'One service: a name that others call, and the instances behind it.', examples: [{ port: 8081 }] })
   .register(EXPECTED, { expected: 'a map of settings, at least a port' });

@@ -21,12 +21,12 @@ export function checkMatch(match: unknown, protocol: unknown, path: Path): Fault
     ...checkMethods(match['methods'], [...path, 'methods']),
     ...checkFields(match['headers'], 'header', [...path, 'headers']),
     ...checkFields(match['query'], 'query parameter', [...path, 'query']),
-    ...checkText(match['authority'], [...path, 'authority'], TEXT_KINDS, 'prefix: orders.'),
+    ...checkAuthority(match['authority'], [...path, 'authority']),
     ...checkGrpc(match, protocol, path),
   ];
 }
 
-function checkPath(match: unknown, path: Path): Fault[] {
+export function checkPath(match: unknown, path: Path): Fault[] {
   if (typeof match === 'string') return PATH_PATTERN.test(match) ? checkPlainPath(match, path) : [];
   if (!isRecord(match)) return [];
   const faults = checkExactlyOne(match, PATH_KINDS, path, 'prefix: /v2');
@@ -48,19 +48,31 @@ function checkPlainPath(text: string, path: Path): Fault[] {
   return compileFault(path, () => compilePath({ kind, value }));
 }
 
-function checkMethods(methods: unknown, path: Path): Fault[] {
+export function checkMethods(methods: unknown, path: Path): Fault[] {
   const connect = items(methods, path)
     .filter(({ value }) => value === 'CONNECT')
     .map((item) => valueFault(item.path, 'CONNECT asks for a connection and has no path, so that no rule can take it', 'remove it'));
   return [...connect, ...checkTwice(methods, path)];
 }
 
-function checkFields(fields: unknown, what: 'header' | 'query parameter', path: Path): Fault[] {
+export function checkAuthority(match: unknown, path: Path): Fault[] {
+  return checkText(match, path, TEXT_KINDS, 'prefix: orders.');
+}
+
+/** Where what HTTP/2 has in pseudo-headers is asked for. */
+interface Instead {
+  readonly path: string;
+  readonly authority: string;
+}
+
+const IN_MATCH: Instead = { path: 'path', authority: 'authority' };
+
+export function checkFields(fields: unknown, what: 'header' | 'query parameter', path: Path, instead: Instead = IN_MATCH): Fault[] {
   if (!isRecord(fields)) return [];
   const seen = new Map<string, string>();
   return Object.entries(fields).flatMap(([name, value]): Fault[] => {
     const inside = [...path, name];
-    const nameFaults = checkFieldName(name, what, inside);
+    const nameFaults = checkFieldName(name, what, inside, instead);
     if (nameFaults.length > 0) return nameFaults;
     const key = what === 'header' ? name.toLowerCase() : name;
     const other = seen.get(key);
@@ -70,7 +82,7 @@ function checkFields(fields: unknown, what: 'header' | 'query parameter', path: 
   });
 }
 
-function checkFieldName(name: string, what: 'header' | 'query parameter', path: Path): Fault[] {
+function checkFieldName(name: string, what: 'header' | 'query parameter', path: Path, instead: Instead): Fault[] {
   if (what === 'query parameter') {
     if (PARAMETER_PATTERN.test(name)) return [];
     const mend = 'write it as it is sent: blanks, "&", "=", "#" and what is not ASCII percent-encoded';
@@ -82,12 +94,12 @@ function checkFieldName(name: string, what: 'header' | 'query parameter', path: 
       keyFault(
         path,
         `${shown(name)} is not the name of a header`,
-        isPseudo ? 'use "path", "methods" or "authority"' : 'use letters, digits and "-"',
+        isPseudo ? `use "${instead.path}", "methods" or "${instead.authority}"` : 'use letters, digits and "-"',
       ),
     ];
   }
   if (name.toLowerCase() !== 'host') return [];
-  return [keyFault(path, 'the header "host" is the authority, which HTTP/2 has in another place', 'use "authority"')];
+  return [keyFault(path, 'the header "host" is the authority, which HTTP/2 has in another place', `use "${instead.authority}"`)];
 }
 
 /** A text alone is the exact one. */

@@ -1,15 +1,18 @@
 // What the fields of a mesh file mean to one another: checks that no single field can make.
+import type { ConditionCompiler } from '../../authz/index.ts';
 import type { Fault } from '../fault.ts';
 import { isRecord } from '../fault.ts';
 import { checkEgress } from './egress.ts';
 import { checkHealth } from './health.ts';
 import { recordOf } from './raw.ts';
 import { checkRoutes, rulesOf } from './rules.ts';
+import { checkSecurity } from './security.ts';
+import type { SecurityFiles } from './security-files.ts';
 import { checkName, checkService } from './service.ts';
 import { checkTraffic } from './traffic.ts';
 
-/** @param root the file as it was written. */
-export function checkMeaning(root: unknown): Fault[] {
+/** @param root the file as it was written. @param conditions reads those of rules. */
+export function checkMeaning(root: unknown, files: SecurityFiles, conditions?: ConditionCompiler): Fault[] {
   const file = recordOf(root);
   const services = recordOf(file['services']);
   const names = Object.keys(services);
@@ -28,5 +31,6 @@ export function checkMeaning(root: unknown): Fault[] {
     }),
     ...checkRoutes(file['routes'], services),
     ...checkEgress(file['egress'], names),
+    ...checkSecurity(file, files, conditions),
   ];
 }

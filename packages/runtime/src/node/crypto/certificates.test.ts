@@ -7,7 +7,16 @@ import { type CertificateInput, certificateTbs, csrInfo, distinguishedName, enco
 import fc from 'fast-check';
 import { certificateMatchesKey, isSignedBy, readPeerId, spkiPin, verifyLeaf } from './certificates.ts';
 import { createCsr, CSR_BYTES_MAX, CsrError, readCsr } from './csr.ts';
-import { canonicalP256, equalInConstantTime, generateKeyPair, keyIdentifier, type KeyPair, pinOfKey, readKeyPair } from './keys.ts';
+import {
+  equalInConstantTime,
+  generateKeyPair,
+  keyIdentifier,
+  type KeyPair,
+  pinOfKey,
+  readAuthorityKey,
+  readKeyPair,
+  workloadKey,
+} from './keys.ts';
 import { presentedChain } from './presented-chain.ts';
 
 const NOW_MS = Date.now();
@@ -47,19 +56,20 @@ test('a key pair reads back from its PEM', () => {
   const key = generateKeyPair();
   const back = readKeyPair(key.keyPem);
   assert.deepEqual(back.spkiDer, key.spkiDer);
-  assert.deepEqual(canonicalP256(key.spkiDer), key.spkiDer);
+  assert.deepEqual(workloadKey(key.spkiDer)?.spkiDer, key.spkiDer);
 });
 
 test('keys of other kinds are refused', () => {
   const pem = (key: { privateKey: { export(options: object): unknown } }): string =>
     key.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
   assert.throws(() => readKeyPair(pem(generateKeyPairSync('ec', { namedCurve: 'secp384r1' }))), /secp384r1 key/);
-  assert.throws(() => readKeyPair(pem(generateKeyPairSync('ed25519'))), /ed25519 key/);
+  assert.throws(() => readAuthorityKey(pem(generateKeyPairSync('rsa', { modulusLength: 1_024 }))), /rsa key/);
+  assert.throws(() => readKeyPair(pem(generateKeyPairSync('ed448'))), /ed448 key/);
   assert.throws(() => readKeyPair('hello'), /not a private key in PEM/);
-  assert.equal(canonicalP256(generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'der' })), undefined);
+  assert.equal(workloadKey(generateKeyPairSync('x25519').publicKey.export({ type: 'spki', format: 'der' })), undefined);
   const offCurve = Uint8Array.from(leafKey.spkiDer);
   offCurve[offCurve.length - 1] = (offCurve.at(-1) as number) ^ 1;
-  assert.equal(canonicalP256(offCurve), undefined);
+  assert.equal(workloadKey(offCurve), undefined);
 });
 
 test('secrets are compared whole', () => {
@@ -84,7 +94,7 @@ test('a request that proves nothing is refused with a reason', () => {
     [new Uint8Array(CSR_BYTES_MAX + 1), /4097 bytes/],
     [withSignature(stolen, other.sign(stolen)), /not made by the key in it/],
     [withSignature(stolen, new Uint8Array(70)), /not made by the key in it/],
-    [withSignature(foreign, other.sign(foreign)), /not ECDSA on P-256/],
+    [withSignature(foreign, other.sign(foreign)), /neither ECDSA on P-256 nor Ed25519/],
     [Buffer.concat([good, Buffer.of(0)]), /not a PKCS #10 request in DER/],
     [new X509Certificate(leaf).raw, /not a PKCS #10 request in DER/],
   ] as const) {

@@ -9,6 +9,7 @@ import {
   type SpiffeId,
   type SvidResult,
 } from '@heddle/core';
+import { forbiddenBy, pathToRoot } from './chain.ts';
 import { type KeyPair, pinOfKey } from './keys.ts';
 
 /** PEM (the first certificate counts), DER, an `X509Certificate`, or what `tls.TLSSocket#getPeerCertificate` returns. */
@@ -39,8 +40,11 @@ export function spkiPin(certificate: AnyCertificate): string {
 }
 
 export interface VerifyLeafOptions {
+  /** In PEM, what follows the leaf may stand between it and the root. */
   readonly leaf: AnyCertificate;
-  /** PEM of one or several roots; leaves are issued by a root directly. */
+  /** DER of more authorities that may. */
+  readonly intermediates?: readonly Uint8Array[];
+  /** PEM of one or several roots. */
   readonly rootsPem: string;
   /** Unix time. */
   readonly nowMs: number;
@@ -48,7 +52,7 @@ export interface VerifyLeafOptions {
   readonly trustDomain?: string;
 }
 
-export type VerifyLeafCode = 'no-identity' | 'not-issued' | 'not-yet-valid' | 'expired' | 'wrong-trust-domain';
+export type VerifyLeafCode = 'no-identity' | 'not-issued' | 'forbidden' | 'not-yet-valid' | 'expired' | 'wrong-trust-domain';
 
 export type VerifyLeafResult =
   | {
@@ -66,13 +70,21 @@ export function verifyLeaf(options: VerifyLeafOptions): VerifyLeafResult {
   const svid = readPeerId(options.leaf);
   if (!svid.ok) return { ok: false, code: 'no-identity', reason: svid.reason };
   const { id, uri, facts } = svid;
-  const root = issuerOf(certificateDer(options.leaf), options.rootsPem);
-  if (root === undefined) return { ok: false, code: 'not-issued', reason: `of ${uri} was not issued by any of the mesh's roots` };
+  const path = pathToRoot({ leafDer: certificateDer(options.leaf), intermediates: intermediatesOf(options), rootsPem: options.rootsPem });
+  const root = path?.at(-1);
+  if (path === undefined || root === undefined)
+    return { ok: false, code: 'not-issued', reason: `of ${uri} was not issued by any of the mesh's roots` };
   const invalid =
-    outsideValidity(facts, options.nowMs, `of ${uri}`) ?? outsideValidity(root.facts, options.nowMs, `of ${uri} comes from a root that`);
+    outsideValidity(facts, options.nowMs, `of ${uri}`) ??
+    path.reduce<ReturnType<typeof outsideValidity>>(
+      (found, link) =>
+        found ?? outsideValidity(link.facts, options.nowMs, `of ${uri} comes from ${link === root ? 'a root' : 'an authority'} that`),
+      undefined,
+    );
   if (invalid !== undefined) return { ok: false, ...invalid };
-  const rootDomain = root.facts.uris.length === 1 ? parseTrustDomain(root.facts.uris[0] as string) : undefined;
-  for (const expected of [rootDomain, options.trustDomain]) {
+  const forbidden = forbiddenBy(facts, path);
+  if (forbidden !== undefined) return { ok: false, code: 'forbidden', reason: `of ${uri} comes from ${forbidden}` };
+  for (const expected of [...path.map((link) => trustDomainOf(link.facts)), options.trustDomain]) {
     if (expected !== undefined && expected !== id.trustDomain)
       return { ok: false, code: 'wrong-trust-domain', reason: `is of ${uri}, not of trust domain ${expected}` };
   }
@@ -94,18 +106,13 @@ function isoSeconds(unixMs: number): string {
   return `${new Date(unixMs).toISOString().slice(0, 19)}Z`;
 }
 
-function issuerOf(leafDer: Uint8Array, rootsPem: string): { der: Uint8Array; facts: CertificateFacts } | undefined {
-  try {
-    const leaf = new X509Certificate(leafDer);
-    for (const der of decodePem('CERTIFICATE', rootsPem)) {
-      const root = new X509Certificate(der);
-      // `checkIssued` compares names, key identifiers and key usage; only `verify` looks at the signature.
-      if (root.ca && leaf.checkIssued(root) && leaf.verify(root.publicKey)) return { der, facts: readCertificate(der) };
-    }
-    return undefined;
-  } catch {
-    return undefined; // Bytes that our reader takes and OpenSSL does not.
-  }
+/** The one that an authority is for (X.509-SVID 3.1); those of others name none. */
+function trustDomainOf({ uris }: CertificateFacts): string | undefined {
+  return uris.length === 1 ? parseTrustDomain(uris[0] as string) : undefined;
+}
+
+function intermediatesOf({ leaf, intermediates = [] }: VerifyLeafOptions): readonly Uint8Array[] {
+  return typeof leaf === 'string' ? [...decodePem('CERTIFICATE', leaf).slice(1), ...intermediates] : intermediates;
 }
 
 /** Whether the certificate's public key belongs to the private one. Throws Error when either cannot be read. */

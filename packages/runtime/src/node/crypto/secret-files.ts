@@ -80,6 +80,18 @@ export async function appendTextFile(path: string, text: string): Promise<void> 
   await appendFile(path, text, { mode: 0o600 });
 }
 
+/** Replaces what is at `to`, in one step that lasts. False when there is nothing at `from`. */
+export async function moveFile(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+  await syncDirectory(dirname(to));
+  return true;
+}
+
 export async function removeFile(path: string): Promise<void> {
   await rm(path, { force: true });
 }

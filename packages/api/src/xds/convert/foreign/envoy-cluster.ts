@@ -16,6 +16,7 @@ import type { At } from '../rejection.ts';
 import { pack } from '../strict.ts';
 import { adsSource, encodeDuration, encodeMetadata } from '../values.ts';
 import { envoyBalance, envoyLimits, envoyOutlier } from './envoy-balance.ts';
+import { withoutDenied } from './denied-peers.ts';
 import { envoyUpstreamTls } from './envoy-tls.ts';
 
 /** Envoy looks the options of an upstream protocol up by this key. */
@@ -31,7 +32,8 @@ export const HTTP2: Http2ProtocolOptions = {
   initialConnectionWindowSize: DEFAULT_LIMITS.peerWindowBytes,
 };
 
-export function encodeEnvoyCluster(cluster: Cluster, at: At): ClusterMessage {
+/** `denied`: identities that are no peers, whatever the cluster says. */
+export function encodeEnvoyCluster(cluster: Cluster, denied: readonly string[] = [], at: At): ClusterMessage {
   return {
     name: cluster.name,
     ...encodeSource(cluster),
@@ -40,7 +42,7 @@ export function encodeEnvoyCluster(cluster: Cluster, at: At): ClusterMessage {
     circuitBreakers: envoyLimits(cluster.breaker, cluster.retryBudget),
     ...(cluster.outlier !== undefined && { outlierDetection: envoyOutlier(cluster.outlier) }),
     typedExtensionProtocolOptions: { [HTTP_OPTIONS_KEY]: pack(HttpProtocolOptions, encodeHttp(cluster)) },
-    ...(cluster.tls === undefined ? {} : { transportSocket: envoyUpstreamTls(cluster.tls, at) }),
+    ...(cluster.tls === undefined ? {} : { transportSocket: envoyUpstreamTls(withoutDenied(cluster.tls, denied), at) }),
     perConnectionBufferLimitBytes: DEFAULT_LIMITS.connectionBufferBytesMax,
     metadata: encodeMetadata({ namespace: cluster.service.namespace, service: cluster.service.name }),
   };

@@ -8,11 +8,14 @@ import { Router } from '../../../gen/foreign/envoy/extensions/filters/http/route
 import {
   HttpConnectionManager,
   HttpConnectionManager_CodecType,
+  HttpConnectionManager_PathWithEscapedSlashesAction,
   HttpConnectionManager_ServerHeaderTransformation,
+  type HttpFilter as EnvoyHttpFilter,
 } from '../../../gen/foreign/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
 import { HeaderMutation } from '../../../gen/foreign/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation.ts';
 import { pack } from '../strict.ts';
 import { adsSource, encodeDuration } from '../values.ts';
+import { accessFilters, deniedIdentitiesFilter } from './envoy-access.ts';
 import { HTTP1, HTTP2 } from './envoy-cluster.ts';
 import { routeFilters } from './envoy-filters.ts';
 import { localReplies } from './envoy-local-replies.ts';
@@ -40,7 +43,21 @@ const ORDERS = [
 ];
 const BYTES_PER_KB = 1_024;
 
-export function encodeEnvoyHttp({ routeConfigName, useRemoteAddress }: HttpFilter, { name, direction, tls }: Listener): Filter {
+/** What virtual hosts say that Envoy wants to hear here. */
+export interface HostFilters {
+  readonly tokens: readonly EnvoyHttpFilter[];
+  readonly authorizer: readonly EnvoyHttpFilter[];
+  /** Rules look at paths: they get the form that rules compare. */
+  readonly readsPaths: boolean;
+}
+
+export const NO_FILTERS: HostFilters = { tokens: [], authorizer: [], readsPaths: false };
+
+export function encodeEnvoyHttp(
+  { routeConfigName, useRemoteAddress }: HttpFilter,
+  { name, direction, tls }: Listener,
+  { tokens, authorizer, readsPaths }: HostFilters = NO_FILTERS,
+): Filter {
   const isInbound = direction === 'inbound';
   const limits = DEFAULT_LIMITS;
   const manager: HttpConnectionManager = {
@@ -48,6 +65,7 @@ export function encodeEnvoyHttp({ routeConfigName, useRemoteAddress }: HttpFilte
     statPrefix: name,
     routeSpecifier: { $case: 'rds', value: { configSource: adsSource(), routeConfigName } },
     httpFilters: [
+      ...(isInbound ? [deniedIdentitiesFilter(), ...tokens, ...accessFilters(), ...authorizer] : []),
       ...routeFilters(),
       { name: 'envoy.filters.http.router', configType: { $case: 'typedConfig', value: pack(Router, { suppressEnvoyHeaders: true }) } },
     ],
@@ -62,6 +80,12 @@ export function encodeEnvoyHttp({ routeConfigName, useRemoteAddress }: HttpFilte
     preserveExternalRequestId: true,
     serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
     proxy100Continue: true,
+    ...(readsPaths && {
+      normalizePath: true,
+      mergeSlashes: true,
+      // Rules refuse them as our own data planes do: where it matters what a path means.
+      pathWithEscapedSlashesAction: HttpConnectionManager_PathWithEscapedSlashesAction.KEEP_UNCHANGED,
+    }),
     localReplyConfig: localReplies(direction),
     earlyHeaderMutationExtensions: [
       {

@@ -1,5 +1,7 @@
 // A listener for Envoy: the filter chains of our own encoding, with HTTP and TCP filters that behave as our data planes do.
-import { DEFAULT_LIMITS, type HttpFilter, type Listener, type TcpFilter } from '@heddle/core';
+import { isDeepStrictEqual } from 'node:util';
+import { type AccessPolicy, DEFAULT_LIMITS, type HttpFilter, type Listener, type TcpFilter } from '@heddle/core';
+import type { Cluster } from '../../../gen/foreign/envoy/config/cluster/v3/cluster.ts';
 import type { Listener as ListenerMessage } from '../../../gen/foreign/envoy/config/listener/v3/listener.ts';
 import type { Filter, FilterChain } from '../../../gen/foreign/envoy/config/listener/v3/listener_components.ts';
 import { TcpProxy } from '../../../gen/foreign/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.ts';
@@ -7,24 +9,36 @@ import { encodeListener } from '../listener.ts';
 import type { At } from '../rejection.ts';
 import { pack } from '../strict.ts';
 import { encodeDuration } from '../values.ts';
-import { encodeEnvoyHttp } from './envoy-http.ts';
+import { authorizerFilter } from './envoy-authorizer.ts';
+import { encodeEnvoyHttp, type HostFilters } from './envoy-http.ts';
+import { tokenFilters } from './envoy-tokens.ts';
+import type { EncodeOptions } from './options.ts';
 
 /** As often our own data planes try to reach an instance for one connection. */
 const TCP_TRIES_MAX = 3;
 
-export function encodeEnvoyListener(listener: Listener, at: At): ListenerMessage {
-  const { name, filter, serverNames = [], tls } = listener;
+export interface EnvoyListener {
+  readonly listener: ListenerMessage;
+  /** What its filters ask for by name. */
+  readonly clusters: readonly Cluster[];
+}
+
+export function encodeEnvoyListener(listener: Listener, options: EncodeOptions, at: At): EnvoyListener {
+  const { name, filter, serverNames = [] } = listener;
   checkNames(listener, at);
   const base = encodeListener(listener);
   const filters = [...serverNames.map((route) => route.filter), filter];
   const otherwise = filter.kind === 'http' ? filter.otherwise : undefined;
-  return {
+  const { hostFilters, clusters } = encodeHostFilters(listener, options, at);
+  const message: ListenerMessage = {
     ...base,
     filterChains: (base.filterChains ?? []).map(
       (chain, index): FilterChain => ({
         ...chain,
-        filters: [encodeFilter(filters[index] ?? filter, listener)],
-        ...(tls !== undefined && { transportSocketConnectTimeout: encodeDuration(DEFAULT_LIMITS.tlsHandshakeTimeoutMs) }),
+        filters: [encodeFilter(filters[index] ?? filter, listener, hostFilters)],
+        ...(chain.transportSocket !== undefined && {
+          transportSocketConnectTimeout: encodeDuration(DEFAULT_LIMITS.tlsHandshakeTimeoutMs),
+        }),
       }),
     ),
     ...(otherwise !== undefined && { defaultFilterChain: { filters: [encodeTcp(otherwise, name)] } }),
@@ -32,6 +46,41 @@ export function encodeEnvoyListener(listener: Listener, at: At): ListenerMessage
     enableReusePort: false,
     perConnectionBufferLimitBytes: DEFAULT_LIMITS.connectionBufferBytesMax,
   };
+  return { listener: message, clusters };
+}
+
+/** Envoy has one list of issuers and one authorizer for a listener. */
+function encodeHostFilters(
+  { name, direction, filter }: Listener,
+  { routeConfig }: EncodeOptions,
+  at: At,
+): { readonly hostFilters: HostFilters; readonly clusters: readonly Cluster[] } {
+  const hosts = direction === 'inbound' && filter.kind === 'http' ? (routeConfig?.(filter.routeConfigName)?.virtualHosts ?? []) : [];
+  const tokens = theOne(
+    hosts.map((host) => host.tokens),
+    at,
+    'tokens',
+  );
+  const external = theOne(
+    hosts.map(({ access }) => access?.external),
+    at,
+    'an authorizer',
+  );
+  const { filters, clusters } = tokens === undefined ? { filters: [], clusters: [] } : tokenFilters(tokens, name);
+  const readsPaths = hosts.some(({ access }) => access !== undefined && looksAtPaths(access));
+  return { hostFilters: { tokens: filters, authorizer: external === undefined ? [] : [authorizerFilter(external)], readsPaths }, clusters };
+}
+
+function theOne<T extends object>(all: readonly (T | undefined)[], at: At, what: string): T | undefined {
+  const [first] = all;
+  if (all.some((one) => !isDeepStrictEqual(one, first)))
+    at.reject(`virtual hosts differ in ${what}; Envoy has one of a kind for a listener`);
+  return first;
+}
+
+/** Also where a condition may: then it is the form that conditions compare. */
+function looksAtPaths({ rules }: AccessPolicy): boolean {
+  return rules.some(({ permissions, when = '' }) => /\bpath\b/.test(when) || permissions.some(({ paths }) => paths !== undefined));
 }
 
 /** Envoy has one identity: that of its own workload. */
@@ -40,8 +89,8 @@ function checkNames({ tls }: Listener, at: At): void {
     at.field('tls').reject('clients of any name would be taken: a trust domain is needed');
 }
 
-function encodeFilter(filter: HttpFilter | TcpFilter, listener: Listener): Filter {
-  return filter.kind === 'http' ? encodeEnvoyHttp(filter, listener) : encodeTcp(filter, listener.name);
+function encodeFilter(filter: HttpFilter | TcpFilter, listener: Listener, hostFilters: HostFilters): Filter {
+  return filter.kind === 'http' ? encodeEnvoyHttp(filter, listener, hostFilters) : encodeTcp(filter, listener.name);
 }
 
 function encodeTcp({ cluster, tunnel, idleTimeoutMs }: TcpFilter, statPrefix: string): Filter {

@@ -7,7 +7,12 @@ import type {
   LocalReplyConfig,
   ResponseMapper,
 } from '../../../gen/foreign/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
+import { ExpressionFilter } from '../../../gen/foreign/envoy/extensions/access_loggers/filters/cel/v3/cel.ts';
+import { pack } from '../strict.ts';
 import { matching } from './envoy-match.ts';
+import { FORM_RULE } from './envoy-tokens.ts';
+
+const DETAILS_FILTER = 'envoy.access_loggers.extension_filters.cel';
 
 /** Envoy's response flags and what they mean here; the first that fits counts. */
 const OUTBOUND: readonly (readonly [ErrorCode, readonly string[]])[] = [
@@ -41,7 +46,27 @@ const IS_GRPC: AccessLogFilter = {
 };
 
 export function localReplies(direction: Listener['direction']): LocalReplyConfig {
-  return { mappers: (direction === 'inbound' ? INBOUND : OUTBOUND).flatMap(([code, flags]) => mappers(code, flags)) };
+  if (direction === 'outbound') return { mappers: OUTBOUND.flatMap(([code, flags]) => mappers(code, flags)) };
+  return { mappers: [...ACCESS, ...INBOUND.flatMap(([code, flags]) => mappers(code, flags))] };
+}
+
+/** What Envoy notes about requests that its filters for access refuse. The status of an authorizer's answer stays. */
+const ACCESS: readonly ResponseMapper[] = [
+  refused('TOKEN_INVALID', `rbac_access_denied_matched_policy[${FORM_RULE}]`, true),
+  refused('ACCESS_DENIED', 'rbac_access_denied', true),
+  refused('TOKEN_INVALID', 'jwt_authn_access_denied', true),
+  refused('AUTHORIZER_UNAVAILABLE', 'ext_authz_error', true),
+  refused('ACCESS_DENIED', 'ext_authz_denied', false),
+];
+
+function refused(code: ErrorCode, details: string, setsStatus: boolean): ResponseMapper {
+  const expression = `response.code_details.startsWith(${JSON.stringify(details)})`;
+  const extension = { name: DETAILS_FILTER, configType: { $case: 'typedConfig' as const, value: pack(ExpressionFilter, { expression }) } };
+  return {
+    filter: { filterSpecifier: { $case: 'extensionFilter', value: extension } },
+    ...(setsStatus && { statusCode: ERRORS[code].httpStatus }),
+    headersToAdd: [header(ERROR_HEADER, code)],
+  };
 }
 
 /** The first that fits counts. */

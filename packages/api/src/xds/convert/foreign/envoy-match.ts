@@ -74,7 +74,7 @@ function lowerCase(match: TextMatch): TextMatch {
   return match.kind === 'regex' ? { kind: 'regex', value: `(?i:${match.value})` } : { ...match, ignoreCase: true };
 }
 
-function headerMatcher({ name, match, ...field }: FieldMatch): HeaderMatcher {
+export function headerMatcher({ name, match, ...field }: FieldMatch): HeaderMatcher {
   const invert = field.invert === true;
   if (match === undefined) return { name, headerMatchSpecifier: { $case: 'presentMatch', value: true }, invertMatch: invert };
   // Envoy lets a header that is not there fit nothing, inverted or not, unless it counts as an empty one.

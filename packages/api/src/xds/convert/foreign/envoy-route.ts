@@ -11,13 +11,16 @@ import type {
   Route as RouteMessage,
   VirtualHost as VirtualHostMessage,
 } from '../../../gen/foreign/envoy/config/route/v3/route_components.ts';
+import type { Any } from '../../../gen/foreign/google/protobuf/any.ts';
 import { type At, XdsRejection } from '../rejection.ts';
 import { encodeDuration } from '../values.ts';
+import { accessSettings, deniedIdentities } from './envoy-access.ts';
 import { changesByCluster, envoyForward, envoyRedirect, envoyResponse } from './envoy-action.ts';
 import { answerRateLimits, EnvoyRateLimits, routeSettings } from './envoy-filters.ts';
 import { type Direction, type EnvoyHeaderChanges, envoyHeaderChanges } from './envoy-headers.ts';
 import { envoyMatch, escaped, matching } from './envoy-match.ts';
 import { envoyRetry, repeatsByMethod } from './envoy-retry.ts';
+import { tokenSettings, untoldTokens } from './envoy-tokens.ts';
 import { type EncodeOptions, tellRefused } from './options.ts';
 
 const UPGRADE: HeaderMatcher = { name: 'upgrade', headerMatchSpecifier: { $case: 'presentMatch', value: true } };
@@ -64,7 +67,31 @@ function encodeHost(host: VirtualHost, direction: Direction, options: EncodeOpti
     name: host.name,
     domains: [...host.domains, ...twins],
     routes: routes.map((route) => (route.match?.pathSpecifier?.$case === 'connectMatcher' ? notTo(twins, route) : route)),
-    typedPerFilterConfig: limits.settings(),
+    typedPerFilterConfig: { ...limits.settings(), ...(direction === 'inbound' && inboundPolicies(host, options, at)) },
+  };
+}
+
+/** Who may make requests, and with which tokens. */
+function inboundPolicies({ name: host, access, tokens }: VirtualHost, options: EncodeOptions, at: At): { [filter: string]: Any } {
+  if ((tokens !== undefined || access?.external !== undefined) && options.routeConfig === undefined)
+    at.reject('its listener cannot be told about tokens and authorizers here');
+  const issuers = new Map((tokens?.issuers ?? []).map(({ name, issuer }) => [name, issuer]));
+  if (new Set(issuers.values()).size < issuers.size)
+    at.field('tokens').reject('has one issuer under two names, which Envoy cannot tell apart');
+  const tell = (what: string, rejection: XdsRejection, place: At): void => tellRefused(options, host, what, place, rejection);
+  if (tokens !== undefined)
+    untoldTokens(tokens, at.field('tokens'), (issuer, reason, place) =>
+      tell(`tokens of ${issuer}`, new XdsRejection(place.path(), reason), place),
+    );
+  const context = {
+    issuers,
+    options,
+    tell: (rule: string, rejection: XdsRejection, place: At) => tell(`access rule ${rule}`, rejection, place),
+  };
+  return {
+    ...deniedIdentities(options.denied),
+    ...(tokens !== undefined && tokenSettings(tokens)),
+    ...(access !== undefined && accessSettings(access, context, at.field('access'))),
   };
 }
 

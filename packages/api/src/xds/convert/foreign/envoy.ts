@@ -25,21 +25,32 @@ import { encodeEnvoyRoutes } from './envoy-route.ts';
 import { encodeCertificateFiles } from './envoy-secret.ts';
 import type { EncodeOptions } from './options.ts';
 
-interface Encoders {
-  readonly [kind: string]: (resource: never, options: EncodeOptions) => Uint8Array;
-}
-
-type Encode<K extends ResourceKind> = (resource: PublishedTypes[K], options: EncodeOptions) => Uint8Array;
+type Encode<K extends ResourceKind> = (resource: PublishedTypes[K], options: EncodeOptions) => readonly EncodedResource[];
 
 const ENCODERS = {
-  listener: (listener: Listener) => ListenerMessage.encode(encodeEnvoyListener(listener, at('listener', listener.name))).finish(),
-  route: (config: RouteConfig, options: EncodeOptions) =>
-    RouteConfiguration.encode(encodeEnvoyRoutes(config, options, at('route', config.name))).finish(),
-  cluster: (cluster: Cluster) => ClusterMessage.encode(encodeEnvoyCluster(cluster, at('cluster', cluster.name))).finish(),
-  endpoints: (set: EndpointSet) => encodeResource('endpoints', set).any.value,
-  secret: (secret: TrustBundle | CertificateFiles) =>
-    'certificateFiles' in secret ? Secret.encode(encodeCertificateFiles(secret)).finish() : encodeResource('secret', secret).any.value,
-} satisfies Encoders;
+  listener: (listener: Listener, options: EncodeOptions) => {
+    const { listener: message, clusters } = encodeEnvoyListener(listener, options, at('listener', listener.name));
+    return [sealed('listener', listener.name, ListenerMessage.encode(message).finish()), ...clusters.map(sealedCluster)];
+  },
+  route: (config: RouteConfig, options: EncodeOptions) => [
+    sealed('route', config.name, RouteConfiguration.encode(encodeEnvoyRoutes(config, options, at('route', config.name))).finish()),
+  ],
+  cluster: (cluster: Cluster, { denied }: EncodeOptions) => [
+    sealedCluster(encodeEnvoyCluster(cluster, denied, at('cluster', cluster.name))),
+  ],
+  endpoints: (set: EndpointSet) => [encodeResource('endpoints', set)],
+  secret: (secret: TrustBundle | CertificateFiles) => [sealed('secret', secret.name, encodeSecret(secret))],
+} satisfies { readonly [K in ResourceKind]: (resource: never, options: EncodeOptions) => readonly EncodedResource[] };
+
+function sealedCluster(cluster: ClusterMessage): EncodedResource {
+  return sealed('cluster', cluster.name ?? '', ClusterMessage.encode(cluster).finish());
+}
+
+/** Envoy has no validator for identities that are denied: clusters and virtual hosts say it (EncodeOptions.denied). */
+function encodeSecret(secret: TrustBundle | CertificateFiles): Uint8Array {
+  if ('certificateFiles' in secret) return Secret.encode(encodeCertificateFiles(secret)).finish();
+  return encodeResource('secret', { name: secret.name, rootsPem: secret.rootsPem }).any.value;
+}
 
 /** Throws XdsRejection for what Envoy cannot be told. */
 export function encodeForEnvoy<K extends ResourceKind>(
@@ -48,9 +59,7 @@ export function encodeForEnvoy<K extends ResourceKind>(
   options: EncodeOptions,
 ): readonly EncodedResource[] {
   if (isClientListener(resource)) return [];
-  const encode = ENCODERS[kind] as Encode<K>;
-  const name = 'name' in resource ? resource.name : resource.cluster;
-  return [sealed(kind, name, encode(resource, options))];
+  return (ENCODERS[kind] as Encode<K>)(resource, options);
 }
 
 /** What gRPC clients ask for by name is nothing that Envoy could listen on. */

@@ -14,6 +14,7 @@ import { RoundRobin } from '../../../gen/foreign/envoy/extensions/load_balancing
 import { WrrLocality } from '../../../gen/foreign/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality.ts';
 import { pack } from '../strict.ts';
 import { envoyOutlier } from './envoy-balance.ts';
+import { withoutDenied } from './denied-peers.ts';
 import { fromAds } from './grpc-listener.ts';
 import { grpcUpstreamTls } from './grpc-tls.ts';
 
@@ -30,7 +31,10 @@ const BY_HASH: readonly BalanceAlgorithm[] = ['ring-hash', 'maglev'];
  * Undefined for the application of an instance, since a gRPC server is that itself, and for hosts outside the mesh, which have no name there.
  * Throws XdsRejection as `grpcUpstreamTls` does.
  */
-export function grpcCluster({ name, endpoints, balance, breaker, outlier, tls }: Cluster): ClusterMessage | undefined {
+export function grpcCluster(
+  { name, endpoints, balance, breaker, outlier, tls }: Cluster,
+  denied: readonly string[] = [],
+): ClusterMessage | undefined {
   if (endpoints.kind !== 'eds') return undefined;
   const isHashed = BY_HASH.includes(balance.algorithm);
   return {
@@ -43,7 +47,7 @@ export function grpcCluster({ name, endpoints, balance, breaker, outlier, tls }:
     ...(outlier !== undefined && judgesByShares(outlier) && { outlierDetection: grpcOutlier(outlier) }),
     // Load reports go to where the configuration comes from.
     lrsServer: { configSourceSpecifier: { $case: 'self', value: {} }, resourceApiVersion: ApiVersion.V3 },
-    ...(tls !== undefined && { transportSocket: grpcUpstreamTls(tls, name) }),
+    ...(tls !== undefined && { transportSocket: grpcUpstreamTls(withoutDenied(tls, denied), name) }),
   };
 }
 

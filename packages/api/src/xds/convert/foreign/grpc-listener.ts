@@ -12,7 +12,10 @@ import {
 import { pack } from '../strict.ts';
 import { encodeAddress } from '../values.ts';
 import { faultFilter } from './envoy-filters.ts';
+import { type At, XdsRejection } from '../rejection.ts';
+import { grpcAccessFilters } from './grpc-access.ts';
 import { grpcDownstreamTls } from './grpc-tls.ts';
+import { type EncodeOptions, tellRefused } from './options.ts';
 
 const HTTP_FILTER_NAME = 'envoy.filters.network.http_connection_manager';
 const ROUTER_NAME = 'envoy.filters.http.router';
@@ -32,8 +35,13 @@ export function grpcClientListener({ name, routeConfigName }: ClientListener): L
 }
 
 /** Undefined for listeners that a gRPC library has no use for: it calls services by their names, not by local ports. */
-export function grpcServerListener({ name, direction, address, port, tls, filter }: Listener): ListenerMessage | undefined {
+export function grpcServerListener(
+  { name, direction, address, port, tls, filter }: Listener,
+  options: EncodeOptions,
+  at: At,
+): ListenerMessage | undefined {
   if (direction === 'outbound' || filter.kind !== 'http') return undefined;
+  const filters = accessFilters(name, filter.routeConfigName, options, at);
   // Every call is for the application that serves it: nothing is forwarded.
   const routes = [
     { match: { pathSpecifier: { $case: 'prefix' as const, value: '/' } }, action: { $case: 'nonForwardingAction' as const, value: {} } },
@@ -45,12 +53,21 @@ export function grpcServerListener({ name, direction, address, port, tls, filter
     filterChains: [
       {
         name,
-        filters: [{ name: HTTP_FILTER_NAME, configType: { $case: 'typedConfig', value: manager(name, inline, []) } }],
+        filters: [{ name: HTTP_FILTER_NAME, configType: { $case: 'typedConfig', value: manager(name, inline, filters) } }],
         ...(tls !== undefined && { transportSocket: grpcDownstreamTls(tls, name) }),
       },
     ],
     trafficDirection: TrafficDirection.INBOUND,
   };
+}
+
+/** Of the one virtual host that a way in has. */
+function accessFilters(listener: string, routes: string, options: EncodeOptions, at: At): HttpFilter[] {
+  const hosts = options.routeConfig?.(routes)?.virtualHosts ?? [];
+  if (hosts.length > 1) at.reject(`has ${hosts.length} virtual hosts; a gRPC library knows the access rules of one`);
+  const tell = (what: string, reason: string): void => tellRefused(options, listener, what, at, new XdsRejection(at.path(), reason));
+  const { access, tokens } = hosts[0] ?? {};
+  return grpcAccessFilters({ access, tokens, denied: options.denied ?? [] }, tell);
 }
 
 function manager(

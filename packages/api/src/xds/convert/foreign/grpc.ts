@@ -26,9 +26,11 @@ export function encodeForGrpc<K extends ResourceKind>(
 }
 
 const ENCODERS: { readonly [K in ResourceKind]: (resource: Published, options: EncodeOptions) => readonly EncodedResource[] } = {
-  listener: (resource) => {
+  listener: (resource, options) => {
     const listener = resource as PublishedTypes['listener'];
-    const message = isClientListener(listener) ? grpcClientListener(listener) : grpcServerListener(listener);
+    const message = isClientListener(listener)
+      ? grpcClientListener(listener)
+      : grpcServerListener(listener, options, new At(`${KIND_TITLES.listener} '${listener.name}' for gRPC`));
     return message === undefined ? [] : [sealed('listener', listener.name, ListenerMessage.encode(message).finish())];
   },
   route: (resource, options) => {
@@ -36,9 +38,9 @@ const ENCODERS: { readonly [K in ResourceKind]: (resource: Published, options: E
     const message = grpcRoutes(config, options, new At(`${KIND_TITLES.route} '${config.name}' for gRPC`));
     return message === undefined ? [] : [sealed('route', config.name, RouteConfiguration.encode(message).finish())];
   },
-  cluster: (resource) => {
+  cluster: (resource, { denied }) => {
     const cluster = resource as Cluster;
-    const message = grpcCluster(cluster);
+    const message = grpcCluster(cluster, denied);
     return message === undefined ? [] : [sealed('cluster', cluster.name, ClusterMessage.encode(message).finish())];
   },
   endpoints: (resource) => {

@@ -1,0 +1,59 @@
+// `heddle token list` and `heddle token revoke`: join tokens that were made; their secrets are known to nobody any more.
+import { openControl } from '../control-client.ts';
+import type { ExitCode } from '../errors.ts';
+import { type Column, formatAge, formatData, formatTable } from '../output/format.ts';
+import type { OutputFormat } from '../output/formats.ts';
+import { paletteFor } from '../output/palette.ts';
+import { requireStateDirectory } from '../state-directory.ts';
+
+export interface TokenListOptions {
+  readonly all: boolean;
+  readonly output: OutputFormat;
+  readonly stateDir?: string;
+}
+
+export async function listTokens({ all, output, stateDir }: TokenListOptions): Promise<ExitCode> {
+  const control = openControl(requireStateDirectory(stateDir));
+  try {
+    const tokens = await control.tokens();
+    const rows = tokens
+      .filter(({ state }) => all || state === 'good')
+      .map(({ id, namespace, service, state, createdMs, notAfterMs, usedMs }) => ({
+        ...{ id, namespace, service, state, created: isoTime(createdMs), notAfter: isoTime(notAfterMs), used: isoTime(usedMs) },
+      }));
+    if (output !== 'table') {
+      process.stdout.write(formatData(rows, output));
+      return 0;
+    }
+    const palette = paletteFor(process.stdout, process.env);
+    const columns: Column<(typeof rows)[number]>[] = [
+      { title: 'ID', cell: ({ id }) => id },
+      { title: 'FOR', cell: ({ namespace, service }) => `${namespace}/${service}` },
+      { title: 'STATE', cell: ({ state }) => (state === 'good' ? palette.good(state) : palette.warn(state)) },
+      { title: 'MADE', cell: ({ created }) => (created === null ? '-' : `${formatAge(Date.now() - Date.parse(created))} ago`) },
+      {
+        title: 'ENDS IN',
+        cell: ({ state, notAfter }) => (state === 'good' && notAfter !== null ? formatAge(Date.parse(notAfter) - Date.now()) : '-'),
+      },
+    ];
+    process.stdout.write(rows.length === 0 ? 'none\n' : formatTable(columns, rows, palette));
+    return 0;
+  } finally {
+    control.close();
+  }
+}
+
+export async function revokeToken(id: string, { stateDir }: Pick<TokenListOptions, 'stateDir'>): Promise<ExitCode> {
+  const control = openControl(requireStateDirectory(stateDir));
+  try {
+    const { namespace, service } = await control.revokeToken(id);
+    process.stdout.write(`the join token ${id} for ${namespace}/${service} cannot be used any more\n`);
+    return 0;
+  } finally {
+    control.close();
+  }
+}
+
+function isoTime(unixMs: number): string | null {
+  return unixMs === 0 ? null : new Date(unixMs).toISOString();
+}

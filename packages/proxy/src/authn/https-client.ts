@@ -1,0 +1,189 @@
+// Requests of the data plane itself to issuers of tokens: few, small and with limits on time and size. One connection each, over TLS unless the
+// server is on this machine. Nothing of the environment changes the way, and redirects are not followed: an issuer is where the configuration says.
+import { ipBytes } from '@heddle/core';
+import type { Limits } from '@heddle/core';
+import type { Clock, Connection, ConnectionHandler, Network, NetworkError, Timer, TlsContext } from '@heddle/runtime';
+import { renderRequest, ResponseParser } from '@heddle/wire';
+import type { RemoteProtocolError, ResponseHandler, ResponseHead } from '@heddle/wire';
+
+export interface HttpQuestion {
+  readonly url: string;
+  /** Of authorities that the server is trusted by besides those of the platform. */
+  readonly rootsPem: string | undefined;
+  /** Sent as `application/x-www-form-urlencoded` by POST. Absent: GET. */
+  readonly form?: URLSearchParams;
+  /** Value of `authorization`. */
+  readonly authorization?: string;
+  /** Default: the limit `issuerTimeoutMs`. */
+  readonly timeoutMs?: number;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly body: string;
+}
+
+/** There was no answer, or none that could be taken. The message completes "<url> ". */
+export class NoAnswerError extends Error {}
+
+/** TLS contexts are kept, since the authorities of the platform take some 10 ms to load; more hosts than this begin anew. */
+const CONTEXTS_MAX = 64;
+
+export interface HttpsClientDeps {
+  readonly network: Network;
+  readonly clock: Pick<Clock, 'after'>;
+  readonly limits: Pick<Limits, 'issuerTimeoutMs' | 'issuerAnswerBytesMax'>;
+}
+
+export class HttpsClient {
+  private readonly deps: HttpsClientDeps;
+  private readonly contexts = new Map<string, TlsContext>();
+
+  constructor(deps: HttpsClientDeps) {
+    this.deps = deps;
+  }
+
+  /** Throws NoAnswerError. An answer of any status is one, but for redirects. */
+  async ask(question: HttpQuestion): Promise<HttpAnswer> {
+    const { network, clock, limits } = this.deps;
+    const url = parseUrl(question.url);
+    const host = url.hostname.replace(/^\[|\]$/g, '');
+    const tls = url.protocol === 'https:' ? this.contextFor(host, question.rootsPem) : undefined;
+    const timeoutMs = question.timeoutMs ?? limits.issuerTimeoutMs;
+    const port = url.port === '' ? (tls === undefined ? 80 : 443) : Number(url.port);
+    const request = requestOf(url, question);
+    return new Promise((resolve, reject) => {
+      const exchange = new OneExchange(question.form === undefined ? 'GET' : 'POST', request, limits.issuerAnswerBytesMax, (end) => {
+        timer.cancel();
+        if (end instanceof Error) reject(end);
+        else resolve(end);
+      });
+      const timer: Timer = clock.after(timeoutMs, () => exchange.fail(`did not answer within ${timeoutMs} ms`));
+      exchange.connection = network.connect({ address: host, port, timeoutMs, ...(tls && { tls }) }, exchange);
+    });
+  }
+
+  private contextFor(host: string, rootsPem: string | undefined): TlsContext {
+    const key = `${host} ${rootsPem ?? ''}`;
+    let context = this.contexts.get(key);
+    if (context === undefined) {
+      if (this.contexts.size >= CONTEXTS_MAX) this.contexts.clear();
+      const roots = rootsPem === undefined ? {} : { rootsPem, withPlatformRoots: true as const };
+      context = this.deps.network.clientTls({ ...roots, peerIds: [], serverName: host, alpn: ['http/1.1'] });
+      this.contexts.set(key, context);
+    }
+    return context;
+  }
+}
+
+/** Throws NoAnswerError for what must not be asked. */
+function parseUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined) throw new NoAnswerError('is no URL');
+  if (url.username !== '' || url.password !== '') throw new NoAnswerError('holds credentials, which would end up in logs');
+  if (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url))) return url;
+  throw new NoAnswerError('is not asked: only https is, and http on this machine');
+}
+
+/** Names of this machine, over which nothing leaves it. */
+export function isLoopback({ hostname }: Pick<URL, 'hostname'>): boolean {
+  if (hostname === 'localhost' || hostname === '[::1]') return true;
+  return ipBytes(hostname)?.[0] === 127 && ipBytes(hostname)?.length === 4;
+}
+
+function requestOf(url: URL, { form, authorization }: HttpQuestion): Buffer {
+  const headers: (readonly [string, string])[] = [
+    ['accept', 'application/json'],
+    ['user-agent', 'heddle'],
+  ];
+  if (authorization !== undefined) headers.push(['authorization', authorization]);
+  if (form !== undefined) headers.push(['content-type', 'application/x-www-form-urlencoded']);
+  return renderRequest({
+    method: form === undefined ? 'GET' : 'POST',
+    target: `${url.pathname}${url.search}`,
+    host: url.host,
+    headers,
+    close: true,
+    ...(form !== undefined && { body: form.toString() }),
+  });
+}
+
+/** From the connection to the end of the answer. */
+class OneExchange implements ConnectionHandler {
+  connection: Connection | undefined;
+  private readonly request: Buffer;
+  private readonly bytesMax: number;
+  private readonly parser: ResponseParser;
+  private done: ((end: HttpAnswer | NoAnswerError) => void) | undefined;
+  private readonly chunks: Buffer[] = [];
+  private receivedBytes = 0;
+  private status = 0;
+
+  constructor(method: string, request: Buffer, bytesMax: number, done: (end: HttpAnswer | NoAnswerError) => void) {
+    this.request = request;
+    this.bytesMax = bytesMax;
+    this.done = done;
+    this.parser = new ResponseParser(this.asHandler());
+    this.parser.begin(method);
+  }
+
+  fail(reason: string): void {
+    this.end(new NoAnswerError(reason));
+  }
+
+  onConnected(): void {
+    this.connection!.write(this.request);
+  }
+
+  onBytes(bytes: Buffer): void {
+    if (this.done !== undefined) this.parser.push(bytes);
+  }
+
+  onDrained(): void {}
+
+  onEnd(): void {
+    // The end of a body that has no other; of all else it is none.
+    if (this.done !== undefined) this.parser.end();
+  }
+
+  onClose(error: NetworkError | undefined): void {
+    this.fail(error === undefined ? 'closed the connection without an answer' : `could not be asked: ${error.message}`);
+  }
+
+  /** The parser's events, apart from the connection's, since both have an `onEnd`. */
+  private asHandler(): ResponseHandler {
+    return {
+      onInterim: () => {},
+      onHead: (head) => this.takeHead(head),
+      onBody: (bytes, start, end) => this.takeBody(bytes, start, end),
+      onEnd: () => this.end({ status: this.status, body: Buffer.concat(this.chunks).toString('utf8') }),
+      onError: (error: RemoteProtocolError) =>
+        this.fail(
+          error.code === 'INCOMPLETE_MESSAGE'
+            ? 'closed the connection before its answer was complete'
+            : `answered with something that is not HTTP: ${error.message}`,
+        ),
+    };
+  }
+
+  private takeHead(head: ResponseHead): void {
+    const { status } = head;
+    this.status = status;
+    if (status >= 300 && status < 400) this.fail(`answered with a redirect (${status}); write the address that it leads to`);
+    else if (head.has('content-encoding')) this.fail('answered in an encoding that was not asked for');
+    else if (head.contentLength > this.bytesMax) this.fail(`answers with ${head.contentLength} bytes, more than ${this.bytesMax}`);
+  }
+
+  private takeBody(bytes: Buffer, start: number, end: number): void {
+    this.receivedBytes += end - start;
+    if (this.receivedBytes > this.bytesMax) return this.fail(`answers with more than ${this.bytesMax} bytes`);
+    this.chunks.push(Buffer.from(bytes.subarray(start, end)));
+  }
+
+  private end(end: HttpAnswer | NoAnswerError): void {
+    const { done } = this;
+    this.done = undefined;
+    this.connection?.destroy();
+    done?.(end);
+  }
+}
