@@ -1,6 +1,7 @@
 // The mesh's root is replaced while it works: step by step, each refused before its time, and over a restart of the control plane.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { ServiceError } from '@grpc/grpc-js';
@@ -94,7 +95,7 @@ test('the root is replaced step by step under load, and no request fails', async
 test('a replacement that goes on by itself does so over a restart of the control plane', async () => {
   const stateDir = await temporaryDirectory(cleanup);
   const process = new ControlProcess(cleanup, stateDir);
-  const options = ['--certificate-life', '5s'];
+  const options = ['--certificate-life', '12s'];
   let plane = await process.start(SMALL_MESH, options);
   const { load } = await callers(plane);
   const old = spkiPin(readFileSync(join(stateDir, 'ca', 'root.pem'), 'utf8'));
@@ -140,6 +141,61 @@ test('an identity that is denied loses its connections to the control plane, its
   );
   await adminCall(plane, (client, metadata, done) => client.allowIdentity({ id }, metadata, done));
   await waitFor('it to be back', async () => (await connected()).length === 2);
+});
+
+const OPENSSL =
+  process.env.HEDDLE_REQUIRE_INTEROP === '1' || spawnSync('openssl', ['version']).status === 0 ? false : 'openssl is not on PATH';
+
+/** As docs/guides/certificates.md has it. */
+const SIGN = `set -e; d=$(mktemp -d); trap 'rm -rf "$d"' EXIT; cat > "$d/csr"
+names=URI:$HEDDLE_CA_SPIFFE_ID
+for name in $(echo "$HEDDLE_CA_DNS" | tr , ' '); do names="$names,DNS:$name"; done
+for ip in $(echo "$HEDDLE_CA_IPS" | tr , ' '); do names="$names,IP:$ip"; done
+printf 'subjectAltName=%s\\nkeyUsage=critical,digitalSignature\\nextendedKeyUsage=serverAuth,clientAuth\\n' "$names" > "$d/ext"
+openssl x509 -req -in "$d/csr" -CA middle.pem -CAkey middle.key -days 1 -extfile "$d/ext"
+cat middle.pem`;
+
+test('an authority that is elsewhere signs for the control plane and for workloads, by files and by a command', {
+  skip: OPENSSL,
+}, async () => {
+  const directory = await temporaryDirectory(cleanup);
+  const openssl = (...args: string[]): void => {
+    const { status, stderr } = spawnSync('openssl', args, { cwd: directory, encoding: 'utf8' });
+    assert.equal(status, 0, stderr);
+  };
+  const authority = (name: string, ...by: string[]): void => {
+    const made = [
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-noenc',
+      '-keyout',
+      `${name}.key`,
+      '-out',
+      `${name}.pem`,
+    ];
+    const may = ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign'].flatMap((line) => ['-addext', line]);
+    openssl('req', ...made, '-subj', `/CN=${name}`, '-days', '90', ...may, ...by);
+  };
+  authority('top');
+  authority('middle', '-CA', 'top.pem', '-CAkey', 'top.key');
+  const path = (name: string): string => join(directory, name);
+  const rootsFile = path('top.pem');
+  for (const ca of [
+    { kind: 'files', certificateFile: path('middle.pem'), keyFile: path('middle.key'), rootsFile } as const,
+    { kind: 'command', command: `cd ${directory}; ${SIGN}`, rootsFile } as const,
+  ]) {
+    const plane = await control(cleanup, { ca, certificateTtlMs: 2 * 86_400_000 });
+    assert.equal(decodePem('CERTIFICATE', plane.rootsPem).length, 1);
+    const { certificatePem } = await certificateOf(plane, 'web');
+    writeFileSync(path('leaf.pem'), certificatePem);
+    openssl('verify', '-purpose', 'sslserver', '-CAfile', 'top.pem', '-untrusted', 'leaf.pem', 'leaf.pem');
+    const { root, source } = await authorityOf(plane);
+    assert.deepEqual([source, root?.pin], [ca.kind, spkiPin(plane.rootsPem)]);
+    await assert.rejects(rotate(plane, 'start'), details(/root of this mesh is kept elsewhere.*--ca-roots/));
+  }
 });
 
 /** Why a key gets no certificate for the token. */

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client, Metadata, ServiceError } from '@grpc/grpc-js';
 import { admin, controlChannelCredentials, controlChannelOptions, controlTarget, discovery, identity, operatorMetadata } from '@heddle/api';
-import { type RunningControl, startControl } from '@heddle/control';
+import { type CaSource, type RunningControl, startControl } from '@heddle/control';
 import { controlPlaneId, formatSpiffeId, type MeshConfig } from '@heddle/core';
 import { parseMeshFile } from '@heddle/core/config';
 import { type ProxyOptions, type RunningProxy, startProxy } from '@heddle/proxy';
@@ -77,10 +77,12 @@ export interface ControlSettings {
   readonly loadIntervalMs?: number;
   /** Life of workloads' certificates. Default: as in use. */
   readonly certificateTtlMs?: number;
+  /** What signs. Default: a root of its own. */
+  readonly ca?: CaSource;
 }
 
 export async function control(cleanup: Cleanup, settings: ControlSettings = {}): Promise<RunningControl> {
-  const { mesh = meshOf(SMALL_MESH), port = await freePort(), logger = silent, loadIntervalMs, certificateTtlMs } = settings;
+  const { mesh = meshOf(SMALL_MESH), port = await freePort(), logger = silent, loadIntervalMs, certificateTtlMs, ca } = settings;
   const stateDir = settings.stateDir ?? (await temporaryDirectory(cleanup));
   const running = await startControl({
     mesh,
@@ -91,6 +93,7 @@ export async function control(cleanup: Cleanup, settings: ControlSettings = {}):
     random: nodeRandom,
     ...(loadIntervalMs !== undefined && { loadIntervalMs }),
     ...(certificateTtlMs !== undefined && { certificateTtlMs }),
+    ...(ca !== undefined && { ca }),
   });
   cleanup.add(() => running.close());
   return running;

@@ -15,6 +15,9 @@ import { connectableAddress, readControlInfo, readStateFile, type ControlInfo } 
 
 const DEADLINE_MS = 5_000;
 
+/** A token of `heddle token create --admin`, or of a login; in place of the operator's. */
+const TOKEN_VARIABLE = 'HEDDLE_TOKEN';
+
 const DRAIN_OUTCOMES: Readonly<Record<number, DrainReport['outcome']>> = {
   [discovery.DrainOutcome.DRAIN_OUTCOME_COMPLETE]: 'complete',
   [discovery.DrainOutcome.DRAIN_OUTCOME_TIMED_OUT]: 'timed-out',
@@ -115,6 +118,30 @@ export class ControlClient {
   events(filter: EventFilter, afterId = 0): Promise<admin.ListEventsResponse> {
     const { subject = '', kind = '' } = filter;
     return this.#call(this.#admin.listEvents.bind(this.#admin), { subject, kind, afterId, limit: 0 });
+  }
+
+  /** Of one service, or all rules. */
+  policies(of?: ServiceRef): Promise<admin.ListPoliciesResponse> {
+    return this.#call(this.#admin.listPolicies.bind(this.#admin), { namespace: of?.namespace ?? '', service: of?.name ?? '' });
+  }
+
+  /** Oldest first. What is not given is not looked at. */
+  audit(filter: Partial<admin.ListAuditRequest>): Promise<admin.ListAuditResponse> {
+    const anything = { who: '', action: '', subject: '', outcome: '', sinceMs: 0, afterId: 0, limit: 0 };
+    return this.#call(this.#admin.listAudit.bind(this.#admin), { ...anything, ...filter });
+  }
+
+  /** @param ttlMs 0: the control plane's default. */
+  createAdminToken(name: string, role: string, ttlMs = 0): Promise<JoinTokenGrant> {
+    return this.#call(this.#admin.createAdminToken.bind(this.#admin), { name, role, ttlMs });
+  }
+
+  async adminTokens(): Promise<admin.AdminTokenMessage[]> {
+    return (await this.#call(this.#admin.listAdminTokens.bind(this.#admin), {})).tokens;
+  }
+
+  async revokeAdminToken(name: string): Promise<void> {
+    await this.#call(this.#admin.revokeAdminToken.bind(this.#admin), { name });
   }
 
   /** @param ttlMs 0: the control plane's default. */
@@ -233,7 +260,12 @@ export function explainCall(error: ServiceError, { address, port }: Pick<Control
       cause: error,
     });
   }
-  if (error.code === Status.UNAUTHENTICATED || error.code === Status.PERMISSION_DENIED) {
+  if (error.code === Status.PERMISSION_DENIED || (error.code === Status.UNAUTHENTICATED && process.env[TOKEN_VARIABLE] !== undefined)) {
+    return new CliError(`${where} refused the call: ${error.details}`, 'use a token with another role, in HEDDLE_TOKEN or by --state-dir', {
+      cause: error,
+    });
+  }
+  if (error.code === Status.UNAUTHENTICATED) {
     return new CliError(`${where} refused the call: ${error.details}`, 'use the state directory of that control plane: --state-dir', {
       cause: error,
     });
@@ -246,7 +278,8 @@ export function openControl(stateDirectory: string): ControlClient {
   const info = readControlInfo(stateDirectory);
   // Several of them while the root is being replaced; a control plane that has not started since it was updated has written one.
   const rootsPem = readStateFile(stateDirectory, 'ca', 'roots.pem') ?? readStateFile(stateDirectory, 'ca', 'root.pem');
-  const token = readStateFile(stateDirectory, 'operator.token');
+  // Who is not the operator brings a token of their own.
+  const token = process.env[TOKEN_VARIABLE]?.trim() || readStateFile(stateDirectory, 'operator.token');
   if (info === undefined || rootsPem === undefined || token === undefined) {
     const missing = info === undefined ? 'control.json' : rootsPem === undefined ? 'ca/root.pem' : 'operator.token';
     throw new CliError(

@@ -86,6 +86,33 @@ export function timeToLive(text: string): number {
   return ms;
 }
 
+/** As the control plane takes it: 366 days, of administrators. */
+const TOKEN_TIME_MAX_MS = 31_622_400_000;
+
+/** How long a token can be used, in milliseconds. */
+export function tokenTime(text: string): number {
+  const match = /^(\d{1,9})(s|m|h|d)$/.exec(text);
+  const ms = match === null ? 0 : Number(match[1]) * UNIT_MS[match[2]!]!;
+  if (ms < 1_000 || ms > TOKEN_TIME_MAX_MS) throw new InvalidArgumentError('expected a time from 1s to 366d, for example 30d.');
+  return ms;
+}
+
+/** How long ago, in milliseconds. */
+export function ago(text: string): number {
+  const match = /^(\d{1,9})(s|m|h|d)$/.exec(text);
+  if (match === null) throw new InvalidArgumentError('expected a time, for example 30m, 12h or 7d.');
+  return Number(match[1]) * UNIT_MS[match[2]!]!;
+}
+
+/** At most so many, from 1. */
+export function count(max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,9}$/.test(text) ? Number(text) : 0;
+    if (value < 1 || value > max) throw new InvalidArgumentError(`expected a whole number from 1 to ${max}.`);
+    return value;
+  };
+}
+
 /** As the control plane takes it: 10 minutes. */
 const DRAIN_TIME_MAX_MS = 600_000;
 

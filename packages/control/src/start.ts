@@ -66,11 +66,7 @@ async function start(options: ControlOptions, undo: (() => Promise<void> | void)
   const identity = await certificates.issue();
   undo.push(() => certificates.close());
   let proxies: ProxySource | undefined;
-  const authenticator = new Authenticator({
-    ...{ trustDomain: mesh.trustDomain, operatorToken, clock, named: adminTokens },
-    ...(options.login !== undefined && { logins: new Logins(options.login, clock, logger) }),
-    isDenied: (uri) => denials.isDenied(uri),
-  });
+  const authenticator = authenticatorOf(options, state);
   // Callers can be wrong as often as they like.
   const callLogger = limitedLogger(logger, clock);
   const facts = {
@@ -126,6 +122,17 @@ async function start(options: ControlOptions, undo: (() => Promise<void> | void)
       logger.info({}, 'control plane has stopped');
     }),
   };
+}
+
+function authenticatorOf(
+  { mesh, login, clock, logger }: ControlOptions,
+  { operatorToken, adminTokens, denials }: ControlState,
+): Authenticator {
+  return new Authenticator({
+    ...{ trustDomain: mesh.trustDomain, operatorToken, clock, named: adminTokens },
+    ...(login !== undefined && { logins: new Logins(login, clock, logger) }),
+    isDenied: (uri) => denials.isDenied(uri),
+  });
 }
 
 /** Loaded only where it is served. */

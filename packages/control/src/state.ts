@@ -47,6 +47,7 @@ export async function openState(options: ControlOptions, undo: (() => Promise<vo
     random,
     logger,
     ...(options.ca !== undefined && { source: options.ca }),
+    ...(options.certificateTtlMs !== undefined && { ttlMs: options.certificateTtlMs }),
   });
   undo.push(() => authority.close());
   const operatorToken = await openOperatorToken(stateDir, random, logger);

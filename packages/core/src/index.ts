@@ -1,5 +1,5 @@
-// Everything but the reader of the mesh file: that is behind `@heddle/core/config`, because it loads zod and yaml (16 MB), which the
-// proxy must not carry.
+// Everything but the readers of mesh files and of conditions: these are behind `@heddle/core/config` and `@heddle/core/cel`, because they load
+// zod and yaml (16 MB), or the library for conditions, which a proxy must not carry unasked.
 export * from './authn/index.ts';
 export * from './authz/index.ts';
 export * from './balancing/index.ts';

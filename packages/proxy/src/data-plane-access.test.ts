@@ -2,6 +2,7 @@
 // application, and what is let through is what was decided on.
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
+import fc from 'fast-check';
 import type { AccessPolicy, Listener } from '@heddle/core';
 import { decidingPlane, decisions, guard, policy, rule, WEB } from './testing/access.ts';
 import { connectFrames, FRAME, get, headers } from './testing/frames.ts';
@@ -222,6 +223,17 @@ describe('access', () => {
         assert.notEqual(received!['x-heddle-peer'], 'spiffe://forged');
       });
 
+      test('a header that rules look at must not get lost on the way to the application', async () => {
+        if (way.version === 'http2') return;
+        const fleet = await start(way);
+        await guard(fleet.way, { access: policy('deny', rule('approved', 'allow', [{ headers: [{ name: 'x-approved' }] }])) });
+        const ask = (connection: string) => `GET / HTTP/1.1\r\nHost: orders\r\nX-Approved: yes\r\nConnection: ${connection}\r\n\r\n`;
+        assert.match(await rawText(fleet.way, ask('close')), / 200 /);
+        // The first of a pair drops it, and then it is not there.
+        assert.match(await rawText(fleet.way, ask('close, X-Approved')), way.hops === 'pair' ? / 403 / : / 400 /);
+        assert.equal(seen.length, 1);
+      });
+
       test('of several lines of a header each may be the one that a rule denies', async () => {
         const fleet = await start(way);
         await guard(fleet.way, {
@@ -272,9 +284,12 @@ describe('access', () => {
           assert.match(await absolute('http://orders.mesh.internal/', 'admin.mesh.internal'), / 200 /);
           assert.match(await absolute('HTTP://Admin.Mesh.Internal/', 'orders.mesh.internal'), / 403 /);
           assert.match(await absolute('/', 'orders.mesh.internal\r\nHost: admin.mesh.internal'), / 400 /);
+          await guard(fleet.way, { access: OPEN_BUT_ADMIN });
+          assert.match(await absolute('http://orders.mesh.internal/x/..//admin', 'orders.mesh.internal'), / 403 /);
+          assert.match(await absolute('http://orders.mesh.internal?/admin', 'orders.mesh.internal'), / 200 /);
           assert.deepEqual(
             seen.map(({ host }) => host),
-            ['orders.mesh.internal'],
+            ['orders.mesh.internal', 'orders.mesh.internal'],
             'what the rules have seen is what the application gets',
           );
         } else {
@@ -315,6 +330,51 @@ describe('access', () => {
     const text = await rawText(way, `${method} ${path} HTTP/1.1\r\nHost: orders\r\nConnection: close\r\n\r\n`);
     return Number(/^HTTP\/1\.1 (\d+)/.exec(text)?.[1] ?? 0);
   }
+
+  test('whatever a path is made of, the application gets what was decided on, or nothing (property)', async () => {
+    const fleet = await start({ hops: 'single', version: 'http1' });
+    await guard(fleet.way, { access: ONLY_PUBLIC });
+    const pieces = [
+      '/',
+      '/',
+      '.',
+      '..',
+      'public',
+      'admin',
+      '%2e',
+      '%2E',
+      '%2f',
+      '%5c',
+      '\\',
+      ';',
+      '%25',
+      '%70',
+      '%',
+      '?',
+      'x',
+      'PUBLIC',
+      '%c0%ae',
+    ];
+    const paths = fc.array(fc.constantFrom(...pieces), { maxLength: 12 }).map((parts) => `/${parts.join('')}`);
+    let admitted = 0;
+    const holds = async (path: string): Promise<void> => {
+      seen.length = 0;
+      const status = await statusOf(fleet, path);
+      assert.equal(seen.length, status === 200 ? 1 : 0);
+      admitted += seen.length;
+      for (const { url } of seen)
+        for (const reading of readingsOf(url)) assert.ok(isUnder(reading.toLowerCase(), '/public'), `${url}: ${reading}`);
+    };
+    await fc.assert(fc.asyncProperty(paths, holds), { numRuns: 150 });
+    await fc.assert(
+      fc.asyncProperty(
+        paths.map((path) => `/public${path}`),
+        holds,
+      ),
+      { numRuns: 150 },
+    );
+    assert.ok(admitted > 0);
+  });
 
   test('pseudo-headers of HTTP/2 that say two things, or nothing that is a path, get nowhere', async () => {
     const fleet = await start({ hops: 'pair', version: 'http2' });

@@ -9,7 +9,7 @@ import { decidingPlane, decisions, guard, policy, rule, WEB } from './testing/ac
 import { GRPC_HEADERS, startFleet, WAYS } from './testing/instances.ts';
 import type { Fleet, FleetOptions } from './testing/instances.ts';
 import { endpoint, meshCluster, mustApply, routeOf, TestMesh } from './testing/mesh.ts';
-import { isQuiet } from './testing/paths.ts';
+import { isQuiet, single } from './testing/paths.ts';
 import { connectRaw, DEAD_PORTS, RawServer, until } from './testing/raw-http.ts';
 
 const AUTHZ = 'outbound/default/authz';
@@ -175,8 +175,13 @@ describe('an outside authorizer', () => {
           ['xxxxxxxx', 'true'],
           ['', 'false'],
         ]);
+        // More than is kept of bodies otherwise.
+        await external({ bodyBytesMax: 200_000 });
+        const large = 'y'.repeat(150_000);
+        assert.equal((await fleet.client.call({ method: 'POST', body: [large.slice(0, 90_000), large.slice(90_000)] })).status, 200);
+        assert.deepEqual([seen.at(-1)!.body.length, authorizer.asked.pop()!.request.http!.body.length], [150_000, 150_000]);
         // A client that sends nothing more until it is answered is not waited for longer than the authorizer would be.
-        await external({ timeoutMs: 50 });
+        await external({ timeoutMs: 50, bodyBytesMax: 8 });
         const call = fleet.client.begin({ method: 'POST', body: [] });
         call.write('ab');
         await until(() => authorizer.asked.length === 5, 'the question');
@@ -232,7 +237,7 @@ describe('an outside authorizer', () => {
         await until(() => authorizer.asked.length === 1, 'the question');
         gone.cancel();
         await until(() => isQuiet(fleet.way.planes), 'nothing under way');
-        await external({ timeoutMs: 200 });
+        await external({ timeoutMs: 60 });
         const held = fleet.client.begin({ path: '/late' });
         await until(() => authorizer.asked.length === 2, 'the second question');
         authorizer.reply = () => OK;
@@ -263,6 +268,52 @@ describe('an outside authorizer', () => {
     assert.equal((await fleet.client.call({ path: '/through' })).status, 200);
     assert.deepEqual(decisions(other), { 'allowed rule orders': 1 });
     assert.equal(authorizer.asked.at(-1)?.request.http?.path, '/through');
+  });
+
+  test('holds back nothing that a route does besides: copies get the whole body, failures and delays come after it', async () => {
+    const { fleet, authorizer } = await start({ hops: 'single', version: 'http2' });
+    const name = 'outbound/default/orders';
+    const rules = (parts: Parameters<typeof routeOf>[1]) =>
+      guard(fleet.way, { routes: [routeOf(name, parts)], access: { ...policy('allow'), external: EXTERNAL } });
+    await rules({ mirrors: [{ cluster: name, percent: 100 }] });
+    await fleet.client.call({ method: 'POST', headers: { 'x-n': '1' }, body: ['one ', 'two ', 'three'] });
+    await until(() => seen.length === 2, 'the copy');
+    assert.deepEqual(
+      seen.map(({ body }) => body),
+      ['one two three', 'one two three'],
+    );
+    const abort = { percent: 100, status: { kind: 'http', code: 418 } } as const;
+    await rules({ fault: { delay: { percent: 100, delayMs: 20 }, abort } });
+    assert.equal((await fleet.client.call({ method: 'POST', body: ['x'] })).status, 418);
+    await rules({ rateLimits: [{ requests: 1, perMs: 3_600_000, burst: 1, by: { kind: 'all' } }] });
+    authorizer.reply = () => ({ status: { code: 7 } });
+    assert.equal((await fleet.client.call()).status, 403);
+    authorizer.reply = () => OK;
+    const statuses = [await fleet.client.call(), await fleet.client.call()].map(({ status }) => status);
+    assert.deepEqual(statuses, [200, 429], 'what was refused took nothing of the limit');
+    await until(() => isQuiet(fleet.way.planes), 'nothing under way');
+  });
+
+  test('is asked about upgrades too, whose first bytes wait', async () => {
+    const application = await RawServer.listen();
+    mesh.onClose(() => application.close());
+    const authorizer = await startAuthorizer(mesh);
+    const way = await single(mesh, 'http1', [application.port]);
+    await mustApply(decidingPlane(way).plane, { kind: 'cluster', upserts: [plainCluster(authorizer.port)], removed: [] });
+    await guard(way, { access: { ...policy('allow'), external: EXTERNAL } });
+    const ask = 'GET /chat HTTP/1.1\r\nHost: orders\r\nConnection: upgrade\r\nUpgrade: telegram\r\n\r\n';
+    const client = connectRaw(way.port).send(`${ask}early`);
+    await until(() => application.peers[0]?.text.includes('telegram') === true, 'the request');
+    application.peers[0]!.send('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: telegram\r\n\r\nhello');
+    await client.expect(/^HTTP\/1\.1 101 [^]*hello$/);
+    await application.peers[0]!.expect('early');
+    assert.deepEqual([authorizer.asked[0]?.request.http?.method, authorizer.asked[0]?.request.http?.path], ['GET', '/chat']);
+    client.socket.destroy();
+    authorizer.reply = () => ({ status: { code: 7 } });
+    const refused = connectRaw(way.port).send(ask);
+    await refused.expect(/^HTTP\/1\.1 403 /);
+    refused.socket.destroy();
+    assert.equal(application.peers.length, 1);
   });
 
   test('of more requests than may wait, the others are refused at once', async () => {

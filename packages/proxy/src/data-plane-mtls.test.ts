@@ -121,23 +121,25 @@ describe('mutual TLS', () => {
     assert.equal(error, 'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA');
     assert.equal(refusals(orders, 'unknown-authority'), 1);
     const own = mesh.authority.service('web');
-    const raw = connectRaw(orders.port);
-    const { Duplex } = await import('node:stream');
-    const wire = new Duplex({
-      read() {},
-      write(chunk: Buffer, _encoding, done) {
-        void (async () => {
-          for (const byte of chunk) {
-            raw.socket.write(Buffer.from([byte]));
-            await new Promise((resolve) => setImmediate(resolve));
-          }
-          done();
-        })();
-      },
-    });
-    raw.socket.on('data', (bytes: Buffer) => wire.push(bytes));
+    const relay = await RawServer.listen();
+    mesh.onClose(() => relay.close());
+    relay.onPeer = (peer) => {
+      const onward = connectRaw(orders.port);
+      onward.socket.on('data', (bytes: Buffer) => peer.socket.write(bytes));
+      let sent = Promise.resolve();
+      peer.socket.on('data', (bytes: Buffer) => {
+        for (const byte of bytes) {
+          sent = sent.then(() => {
+            onward.socket.write(Buffer.from([byte]));
+            return new Promise((resolve) => void setImmediate(resolve));
+          });
+        }
+      });
+      peer.socket.on('close', () => onward.socket.destroy());
+    };
     const client = tls.connect({
-      socket: wire,
+      host: '127.0.0.1',
+      port: relay.port,
       cert: own.certificatePem,
       key: own.keyPem,
       ca: mesh.authority.rootsPem,
@@ -150,7 +152,6 @@ describe('mutual TLS', () => {
     client.write(GET);
     await until(() => text.includes(WEB), 'the answer');
     client.destroy();
-    raw.socket.destroy();
     await until(() => orders.plane.status().openConnections === 0, 'all closed, and counted');
   });
 

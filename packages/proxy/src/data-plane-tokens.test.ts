@@ -2,11 +2,13 @@
 // says nothing that helps, and the application gets what the token says and nothing that somebody else says.
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { ClientSessionOptions } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import type { OutboundToken, TokenIssuer } from '@heddle/core';
 import { decidingPlane, guard, policy, rule } from './testing/access.ts';
+import { createClient } from './testing/clients.ts';
 import type { Answer, HeaderMap } from './testing/clients.ts';
 import { GRPC_HEADERS, startFleet, WAYS } from './testing/instances.ts';
 import type { Fleet, FleetOptions } from './testing/instances.ts';
@@ -15,6 +17,7 @@ import { endpoint, meshCluster, mustApply, routeOf, TestMesh } from './testing/m
 import type { RouteOptions } from './testing/mesh.ts';
 import { isQuiet } from './testing/paths.ts';
 import { RawServer, until } from './testing/raw-http.ts';
+import { attacksOn, Targets } from './testing/token-attacks.ts';
 
 const STAFF_ONLY = policy(
   'deny',
@@ -120,6 +123,26 @@ describe('tokens', () => {
             `the log says ${reason.source}`,
           );
         assert.ok(!JSON.stringify(decidingPlane(fleet.way).lines).includes(good.split('.')[2]!), 'no signature in the log');
+      });
+
+      test('no attack gets to the application, and the answer is the same for all', async () => {
+        const fleet = await fleetOf(way);
+        const targets = await Targets.start();
+        mesh.onClose(() => targets.close());
+        await guard(fleet.way, { tokens: targets.policy });
+        // One that sends what it should not.
+        const client = createClient(way.version, fleet.way.port, { strictSingleValueFields: false } as ClientSessionOptions);
+        mesh.onClose(() => client.close());
+        for (const { name, reason, headers } of attacksOn(targets)) {
+          const map: Record<string, string | string[]> = {};
+          for (const [header, value] of await headers()) map[header] = map[header] === undefined ? value : [map[header], value].flat();
+          const answer = await client.call({ headers: map });
+          assert.deepEqual([answer.status, answer.headers['x-heddle-error']], [401, 'TOKEN_INVALID'], name);
+          assert.match(String(answer.headers['www-authenticate']), /^Bearer error="invalid_(token|request)"$/, name);
+          assert.doesNotMatch(answer.body.toString(), reason, name);
+        }
+        assert.equal(seen.length, 0);
+        assert.equal((await call(fleet, bearer(await targets.login.token()))).status, 200);
       });
 
       test('gRPC callers send tokens as metadata, and are refused as such', async () => {

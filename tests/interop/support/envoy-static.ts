@@ -96,18 +96,19 @@ function inWords(typeUrl: string, value: Uint8Array): Json {
   return forEnvoy(JSON.parse(JSON.stringify(type.deserialize(Buffer.from(value))))) as Json;
 }
 
-const WRAPPERS = new Set(['value']);
+/** Messages with a value, and no wrapped values. */
+const PERCENTS = new Set(['budget_percent', 'healthy_panic_threshold']);
 
 /** The loader writes durations, wrapped values and structs as the messages that they are; the JSON of protobuf has forms of its own for them. */
-function forEnvoy(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(forEnvoy);
+function forEnvoy(value: unknown, name = ''): unknown {
+  if (Array.isArray(value)) return value.map((one) => forEnvoy(one));
   if (typeof value !== 'object' || value === null) return value;
   const entries = Object.entries(value);
   const keys = entries.map(([key]) => key);
   if (keys.length > 0 && keys.every((key) => key === 'seconds' || key === 'nanos'))
     return durationOf(value as { seconds?: string; nanos?: number });
-  if (keys.length === 1 && keys.every((key) => WRAPPERS.has(key)) && typeof entries[0]?.[1] !== 'object') return entries[0]?.[1];
-  return Object.fromEntries(entries.map(([key, part]) => [key, forEnvoy(part)]));
+  if (keys.join() === 'value' && typeof entries[0]?.[1] !== 'object' && !PERCENTS.has(name)) return entries[0]?.[1];
+  return Object.fromEntries(entries.map(([key, part]) => [key, forEnvoy(part, key)]));
 }
 
 function durationOf({ seconds = '0', nanos = 0 }: { readonly seconds?: string; readonly nanos?: number }): string {

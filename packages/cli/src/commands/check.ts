@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodePem } from '@heddle/core';
-import { openControl, type ControlClient } from '../control-client.ts';
+import { type AuthorityView, openControl, type ControlClient } from '../control-client.ts';
 import { CliError, type ExitCode } from '../errors.ts';
 import { formatAge, formatData } from '../output/format.ts';
 import type { OutputFormat } from '../output/formats.ts';
@@ -175,6 +175,7 @@ async function* checkControl(control: ControlClient): AsyncGenerator<Finding> {
   yield mesh.version === VERSION
     ? ok('versions', `${VERSION} throughout`)
     : failed('versions', `the control plane is ${mesh.version}, this command ${VERSION}`, 'restart the mesh with the newer one');
+  yield authorityFinding(await control.authority());
   const behind = (await control.proxies()).map(proxyRow).filter(({ inSync }) => !inSync);
   yield behind.length === 0
     ? ok('proxies', 'all have applied the newest configuration')
@@ -184,6 +185,16 @@ async function* checkControl(control: ControlClient): AsyncGenerator<Finding> {
         'see the log of the proxy; a rejected configuration is a fault to report',
       );
   yield* checkInstances(control);
+}
+
+/** Whether what is issued is written down, and whether a root that is being replaced waits for somebody to go on. */
+function authorityFinding({ phase, isAutomatic, isLogFailing, obstacles }: AuthorityView): Finding {
+  const name = 'certificate authority';
+  if (isLogFailing)
+    return failed(name, 'the log of issued certificates cannot be written', 'make room on the disk of the control plane; its log names the file');
+  if (phase === 'none') return ok(name, 'signs, and writes down what it issues');
+  const waiting = obstacles.length === 0 ? '' : `, waiting: ${obstacles.join('; ')}`;
+  return ok(name, `its root is being replaced (${phase}${isAutomatic ? ', goes on by itself' : ', see `heddle ca rotate status`'})${waiting}`);
 }
 
 async function* checkInstances(control: ControlClient): AsyncGenerator<Finding> {

@@ -9,8 +9,9 @@ import { listenForStop } from '../signals.ts';
 import { prepareStateDirectory } from '../state-directory.ts';
 import { caSource, type CaOptions } from './ca-options.ts';
 import { dnsChoice, type DnsOptions } from './dns-options.ts';
+import { loginOf, type LoginCommandOptions } from './login-options.ts';
 
-export interface ControlCommandOptions extends DnsOptions, CaOptions {
+export interface ControlCommandOptions extends DnsOptions, CaOptions, LoginCommandOptions {
   readonly file: string;
   readonly stateDir?: string;
   readonly listen: HostPort;
@@ -28,6 +29,7 @@ export async function control(options: ControlCommandOptions): Promise<ExitCode>
   const { file, stateDir, listen, dnsListen, restListen, certificateLife, lateRenewal, logLevel, logFormat } = options;
   const mesh = await loadMesh(file, (text) => process.stderr.write(`${text}\n`));
   const ca = await caSource(options, process.env);
+  const login = loginOf(options);
   // From here on it is in the authority's memory alone.
   delete process.env[PASSPHRASE_VARIABLE];
   const directory = prepareStateDirectory(stateDir);
@@ -42,6 +44,7 @@ export async function control(options: ControlCommandOptions): Promise<ExitCode>
     ...(dnsListen === 'off' ? {} : { dns: dnsChoice(options, dnsListen.host, dnsListen.port) }),
     ...(restListen === 'off' ? {} : { rest: { address: restListen.host, port: restListen.port } }),
     ca,
+    ...(login !== undefined && { login }),
     certificateTtlMs: certificateLife,
     lateRenewalMs: lateRenewal,
     logger,

@@ -11,20 +11,22 @@ import { RegistryWatch } from '../registry-watch.ts';
 import { requireStateDirectory } from '../state-directory.ts';
 import { readProcesses } from '../supervisor/leftovers.ts';
 import { listenForStop } from '../signals.ts';
+import { getAudit, type AuditOptions } from './get-audit.ts';
 import { getEvents } from './get-events.ts';
 import { LOAD_COLUMNS, loadRow } from './get-load.ts';
+import { policyRow, policyText } from './get-policies.ts';
 import { ROUTE_COLUMNS, routeRow } from './get-routes.ts';
 
-type Listed = 'services' | 'instances' | 'routes' | 'proxies' | 'load';
-export type Kind = Listed | 'events';
+type Listed = 'services' | 'instances' | 'routes' | 'policies' | 'proxies' | 'load';
+export type Kind = Listed | 'events' | 'audit';
 
 /** Proxies report every 10 s, not all at once. */
 const LOAD_WATCH_MS = 2_000;
 
-export interface GetOptions {
+export interface GetOptions extends AuditOptions {
   readonly output: OutputFormat;
   readonly watch: boolean;
-  /** Of services, instances, routes and events only this one's. */
+  /** Of services, instances, routes, policies, events and the audit log only this one's. */
   readonly service?: string;
   readonly namespace: string;
   readonly stateDir?: string;
@@ -36,7 +38,9 @@ export async function get(kind: Kind, options: GetOptions): Promise<ExitCode> {
     throw new CliError(`${kind} are not of one service`, 'leave out --service', { exitCode: 2 });
   const directory = requireStateDirectory(options.stateDir);
   const only = service === undefined ? undefined : { namespace, name: service };
+  refuseAuditOptions(kind, options);
   if (kind === 'events') return getEvents({ directory, output, watch: options.watch, only });
+  if (kind === 'audit') return getAudit({ ...options, directory, only });
   if (options.watch) return watch(kind, directory, output, only);
   const control = openControl(directory);
   try {
@@ -45,6 +49,16 @@ export async function get(kind: Kind, options: GetOptions): Promise<ExitCode> {
   } finally {
     control.close();
   }
+}
+
+function refuseAuditOptions(kind: Kind, options: GetOptions): void {
+  if (kind === 'audit') {
+    if (options.watch) throw new CliError('the audit log cannot be watched', 'leave out --watch', { exitCode: 2 });
+    return;
+  }
+  for (const option of ['who', 'action', 'outcome', 'since', 'limit'] as const)
+    if (options[option] !== undefined)
+      throw new CliError(`--${option} is for the audit log`, 'use it with `heddle get audit`', { exitCode: 2 });
 }
 
 async function watch(kind: Listed, directory: string, output: OutputFormat, only: ServiceRef | undefined): Promise<ExitCode> {
@@ -88,6 +102,11 @@ async function render(
   const palette = paletteFor(process.stdout, process.env);
   if (kind === 'services') return put(serviceRows(await control.services(), only), serviceColumns(palette), output, oneOfMany, palette);
   if (kind === 'routes') return put((await control.routes(only)).map(routeRow), ROUTE_COLUMNS, output, oneOfMany, palette);
+  if (kind === 'policies') {
+    const policies = await control.policies(only);
+    if (output === 'table') return policyText(policies, palette);
+    return formatData({ ...policies, rules: policies.rules.map(policyRow) }, output, oneOfMany);
+  }
   if (kind === 'load') return put((await control.loads()).map(loadRow), LOAD_COLUMNS, output, oneOfMany, palette);
   if (kind === 'proxies') return put((await control.proxies()).map(proxyRow), proxyColumns(palette), output, oneOfMany, palette);
   const pids = new Map(readProcesses(directory).flatMap(({ workload, pid }) => (workload === undefined ? [] : [[workload, pid] as const])));

@@ -1,4 +1,4 @@
-// `heddle token list` and `heddle token revoke`: join tokens that were made; their secrets are known to nobody any more.
+// `heddle token list` and `heddle token revoke`: tokens that were made; their secrets are known to nobody any more.
 import { openControl } from '../control-client.ts';
 import type { ExitCode } from '../errors.ts';
 import { type Column, formatAge, formatData, formatTable } from '../output/format.ts';
@@ -8,11 +8,15 @@ import { requireStateDirectory } from '../state-directory.ts';
 
 export interface TokenListOptions {
   readonly all: boolean;
+  /** The named ones of administrators. */
+  readonly admin: boolean;
   readonly output: OutputFormat;
   readonly stateDir?: string;
 }
 
-export async function listTokens({ all, output, stateDir }: TokenListOptions): Promise<ExitCode> {
+export async function listTokens(options: TokenListOptions): Promise<ExitCode> {
+  const { all, output, stateDir } = options;
+  if (options.admin) return await listAdminTokens(options);
   const control = openControl(requireStateDirectory(stateDir));
   try {
     const tokens = await control.tokens();
@@ -43,9 +47,39 @@ export async function listTokens({ all, output, stateDir }: TokenListOptions): P
   }
 }
 
-export async function revokeToken(id: string, { stateDir }: Pick<TokenListOptions, 'stateDir'>): Promise<ExitCode> {
+async function listAdminTokens({ all, output, stateDir }: TokenListOptions): Promise<ExitCode> {
   const control = openControl(requireStateDirectory(stateDir));
   try {
+    const nowMs = Date.now();
+    const rows = (await control.adminTokens())
+      .filter(({ notAfterMs }) => all || notAfterMs > nowMs)
+      .map(({ name, role, by, createdMs, notAfterMs }) => ({ name, role, by, created: isoTime(createdMs), notAfter: isoTime(notAfterMs) }));
+    if (output !== 'table') {
+      process.stdout.write(formatData(rows, output));
+      return 0;
+    }
+    const endsIn = (notAfter: string | null): string => formatAge(Date.parse(notAfter ?? '') - nowMs);
+    const columns: Column<(typeof rows)[number]>[] = [
+      { title: 'NAME', cell: ({ name }) => name },
+      { title: 'ROLE', cell: ({ role }) => role },
+      { title: 'ENDS IN', cell: ({ notAfter }) => (Date.parse(notAfter ?? '') > nowMs ? endsIn(notAfter) : 'ended') },
+      { title: 'MADE BY', cell: ({ by }) => by },
+    ];
+    process.stdout.write(rows.length === 0 ? 'none\n' : formatTable(columns, rows, paletteFor(process.stdout, process.env)));
+    return 0;
+  } finally {
+    control.close();
+  }
+}
+
+export async function revokeToken(id: string, { admin, stateDir }: Pick<TokenListOptions, 'admin' | 'stateDir'>): Promise<ExitCode> {
+  const control = openControl(requireStateDirectory(stateDir));
+  try {
+    if (admin) {
+      await control.revokeAdminToken(id);
+      process.stdout.write(`the token of the administrator ${id} cannot be used any more\n`);
+      return 0;
+    }
     const { namespace, service } = await control.revokeToken(id);
     process.stdout.write(`the join token ${id} for ${namespace}/${service} cannot be used any more\n`);
     return 0;

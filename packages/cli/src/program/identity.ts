@@ -8,23 +8,31 @@ import type { IdentityShowOptions } from '../commands/identity-show.ts';
 import type { IdentityWatchOptions } from '../commands/identity-watch.ts';
 import type { TokenListOptions } from '../commands/token-list.ts';
 import type { TokenOptions } from '../commands/token.ts';
-import { hostPort, instanceName, name, port, reachable, timeToLive, usedServices } from '../options.ts';
+import { hostPort, instanceName, name, port, reachable, tokenTime, usedServices } from '../options.ts';
 import { addInstanceOptions, examples, logFormat, logLevel, output, result, stateDirectory } from './parts.ts';
 
 export function addToken(program: Command): void {
   const token = program
     .command('token')
-    .summary('make, list and revoke join tokens')
-    .description('Join tokens: how a new workload proves once which service it is of.')
+    .summary('make, list and revoke tokens')
+    .description(
+      'Join tokens: how a new workload proves once which service it is of. And the named tokens of those who administer the mesh.',
+    )
     .addHelpText('after', examples('heddle token create --service orders', 'heddle token list'));
   token
     .command('create')
-    .summary('make a join token')
-    .description('Makes a join token: usable once, bound to one service, ending by itself. Prints it on standard output.')
-    .requiredOption('--service <name>', 'the service that may join with it', name)
+    .summary('make a token')
+    .description(
+      'Makes a join token: usable once, bound to one service, ending by itself. With --admin, a token for somebody who administers the mesh, with a role. Prints it on standard output.',
+    )
+    .option('--service <name>', 'the service that may join with it', name)
+    .option('--admin <name>', 'in place of --service: the name of who administers the mesh with it', name)
+    .addOption(new Option('--role <role>', 'what may be done with it (default: viewer)').choices(['viewer', 'editor', 'operator']))
     .option('--namespace <name>', 'namespace of the service', name, 'default')
-    .addOption(
-      new Option('--ttl <time>', 'how long it can be used: 30s, 10m, 2h, at most 7d').argParser(timeToLive).default(3_600_000, '1h'),
+    .option(
+      '--ttl <time>',
+      'how long it can be used: 30s, 10m, 2h; of a service at most 7d (default: 1h), with --admin 366d (default: 30d)',
+      tokenTime,
     )
     .addOption(output())
     .addOption(stateDirectory())
@@ -32,28 +40,31 @@ export function addToken(program: Command): void {
       'after',
       examples(
         'heddle token create --service orders',
+        'heddle token create --admin ann --role viewer --ttl 30d',
         'HEDDLE_JOIN_TOKEN=$(heddle token create --service orders --ttl 5m) heddle run --service orders -- ./orders',
       ),
     )
     .action(result(async (options: TokenOptions) => (await import('../commands/token.ts')).createToken(options)));
   token
     .command('list')
-    .summary('list join tokens')
+    .summary('list tokens')
     .description('Lists the join tokens that can be used. What is secret about them is not shown: nobody knows it any more.')
     .option('--all', 'also those that are used, have expired or were revoked, while they are remembered', false)
+    .option('--admin', 'the named tokens of those who administer the mesh instead', false)
     .addOption(output())
     .addOption(stateDirectory())
     .addHelpText('after', examples('heddle token list', 'heddle token list --all -o json'))
     .action(result(async (options: TokenListOptions) => (await import('../commands/token-list.ts')).listTokens(options)));
   token
     .command('revoke')
-    .summary('make a join token useless')
-    .description('Revokes a join token that has not been used yet.')
-    .argument('<id>', 'as `heddle token list` shows it')
+    .summary('make a token useless')
+    .description('Revokes a join token that has not been used yet, or a named token of somebody who administers the mesh.')
+    .argument('<id>', 'as `heddle token list` shows it; with --admin the name')
+    .option('--admin', 'it is a named token', false)
     .addOption(stateDirectory())
-    .addHelpText('after', examples('heddle token revoke 7dWq0aB2kXyZ'))
+    .addHelpText('after', examples('heddle token revoke 7dWq0aB2kXyZ', 'heddle token revoke --admin ann'))
     .action(
-      result(async (id: string, options: Pick<TokenListOptions, 'stateDir'>) =>
+      result(async (id: string, options: Pick<TokenListOptions, 'admin' | 'stateDir'>) =>
         (await import('../commands/token-list.ts')).revokeToken(id, options),
       ),
     );

@@ -1,25 +1,35 @@
 // The commands that look: at a running mesh, or at a mesh file.
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { CheckOptions } from '../commands/check.ts';
 import type { DescribeInstanceOptions } from '../commands/describe-instance.ts';
 import type { DescribeProxyOptions } from '../commands/describe-proxy.ts';
+import type { DescribeServiceOptions } from '../commands/describe-service.ts';
 import type { ExplainOptions } from '../commands/explain.ts';
 import { askedHeader, askedProxy } from '../commands/explain-options.ts';
 import type { GetOptions, Kind } from '../commands/get.ts';
 import type { ValidateOptions } from '../commands/validate.ts';
-import { instanceName, name } from '../options.ts';
+import { ago, count, instanceName, name } from '../options.ts';
 import { examples, output, result, stateDirectory } from './parts.ts';
 
 export function addGet(program: Command): void {
   program
     .command('get')
-    .summary('list services, instances, routes, proxies, events or load')
+    .summary('list services, instances, routes, policies, proxies, events, load or the audit log')
     .description('Lists what the control plane knows.')
-    .addArgument(program.createArgument('<kind>', 'what to list').choices(['services', 'instances', 'routes', 'proxies', 'events', 'load']))
+    .addArgument(
+      program
+        .createArgument('<kind>', 'what to list')
+        .choices(['services', 'instances', 'routes', 'policies', 'proxies', 'events', 'load', 'audit']),
+    )
     .addOption(output())
     .option('-w, --watch', 'list again at every change, and events as they happen, until Ctrl-C', false)
-    .option('--service <name>', 'only this service, its instances and routes, or what happened to them', name)
+    .option('--service <name>', 'only this service, its instances, routes and policies, or what happened to them', name)
     .option('--namespace <name>', 'namespace of the service', name, 'default')
+    .option('--who <text>', 'of the audit log: only what somebody of this name did')
+    .option('--action <action>', 'of the audit log: only this action, for example create-join-token')
+    .addOption(new Option('--outcome <outcome>', 'of the audit log: what was done, or what was refused').choices(['done', 'refused']))
+    .option('--since <time>', 'of the audit log: only the last 30m, 12h or 7d', ago)
+    .option('--limit <number>', 'of the audit log: so many of the newest (default: 1000)', count(10_000))
     .addOption(stateDirectory())
     .addHelpText(
       'after',
@@ -29,6 +39,8 @@ export function addGet(program: Command): void {
         'heddle get routes --service orders',
         'heddle get proxies -o json',
         'heddle get events --service orders',
+        'heddle get policies --service orders',
+        'heddle get audit --outcome refused --since 1h',
       ),
     )
     .action(result(async (kind: Kind, options: GetOptions) => (await import('../commands/get.ts')).get(kind, options)));
@@ -37,9 +49,10 @@ export function addGet(program: Command): void {
 export function addDescribe(program: Command): void {
   const command = program
     .command('describe')
-    .summary('show everything about one proxy or one instance')
+    .summary('show everything about one service, instance or proxy')
     .description('Shows everything that the control plane knows about one thing.')
-    .addHelpText('after', examples('heddle describe proxy node-1', 'heddle describe instance orders-1'));
+    .addHelpText('after', examples('heddle describe service orders', 'heddle describe proxy node-1', 'heddle describe instance orders-1'));
+  addDescribeService(command);
   addDescribeInstance(command);
   command
     .command('proxy')
@@ -63,6 +76,23 @@ admin API.
     .action(
       result(async (node: string, options: DescribeProxyOptions) =>
         (await import('../commands/describe-proxy.ts')).describeProxy(node, options),
+      ),
+    );
+}
+
+function addDescribeService(command: Command): void {
+  command
+    .command('service')
+    .summary('show a service with its instances, its routes and who may call it')
+    .description('Shows one service: what it is, its instances, how requests to it are routed, and the rules that say who may call it.')
+    .argument('<service>', 'its name in `heddle get services`', name)
+    .option('--namespace <name>', 'namespace of the service', name, 'default')
+    .addOption(output())
+    .addOption(stateDirectory())
+    .addHelpText('after', examples('heddle describe service orders', 'heddle describe service orders -o json'))
+    .action(
+      result(async (service: string, options: DescribeServiceOptions) =>
+        (await import('../commands/describe-service.ts')).describeService(service, options),
       ),
     );
 }

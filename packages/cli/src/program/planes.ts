@@ -1,6 +1,7 @@
 // The commands that run one plane.
 import { type Command, Option } from 'commander';
 import type { ControlCommandOptions } from '../commands/control.ts';
+import { claimedRole } from '../commands/login-options.ts';
 import type { ProxyCommandOptions } from '../commands/proxy.ts';
 import { answersOption, dnsPlace, dnsPort, forwardOption, refuseIdleOptions, ttlOption } from '../commands/dns-options.ts';
 import { drainTime, hostPort, instanceName, lateRenewal, listenOrOff, port, timeToLive, workers } from '../options.ts';
@@ -53,6 +54,15 @@ export function addControl(program: Command): void {
       'have certificates signed by a command: it reads the request (PEM) and writes the certificate with its chain (PEM)',
     )
     .addOption(new Option('--ca-command-timeout <time>', 'how long the command may take').argParser(timeToLive).default(10_000, '10s'))
+    .option('--admin-issuer <url>', 'issuer (OpenID Connect) whose tokens let administrators in, besides the operator and named tokens')
+    .option('--admin-audience <name>', 'for whom its tokens must be')
+    .option('--admin-role-claim <claim>', 'where in a token the roles are, with dots on the way (default: roles)')
+    .option(
+      '--admin-role <value=role>',
+      'which value of the claim is which role: viewer, editor, operator; several times (default: heddle-viewer, heddle-editor, heddle-operator)',
+      claimedRole,
+    )
+    .option('--admin-roots <file>', "authorities that the issuer's server is trusted by, besides those of the platform")
     .addOption(logLevel())
     .addOption(logFormat())
     .addHelpText(

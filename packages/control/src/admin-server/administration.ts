@@ -1,6 +1,7 @@
 // heddle.admin.v1: who administers the mesh: named tokens, what was changed and by whom, and the rules that hold.
 import { status } from '@grpc/grpc-js';
-import { admin, discovery } from '@heddle/api';
+import { discovery } from '@heddle/api';
+import type { admin } from '@heddle/api';
 import { serviceKey } from '@heddle/core';
 import type { Logger } from '@heddle/runtime';
 import { createAdminToken, revokeAdminToken } from '../admin/administrators.ts';

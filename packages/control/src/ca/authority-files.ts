@@ -12,7 +12,7 @@ import {
   readChain,
   readTextFile,
 } from '@heddle/runtime/node';
-import { type AuthorityOptions, type CaSource, unusable } from './authority-types.ts';
+import { type AuthorityOptions, type CaSource, unusable } from './authority-options.ts';
 import { PASSPHRASE_MEND } from './passphrase.ts';
 import { LocalSigner } from './signer.ts';
 

@@ -10,7 +10,8 @@ import { createCsr, generateKeyPair, nodeClock, nodeRandom, pinOfKey, spkiPin, v
 import { ManualClock } from '../testing/clock.ts';
 import { silent } from '../testing/mesh.ts';
 import { openAuthority } from './authority.ts';
-import { type Authority, AuthorityError, type AuthorityOptions } from './authority-types.ts';
+import { AuthorityError, type AuthorityOptions } from './authority-options.ts';
+import type { Authority } from './authority-types.ts';
 
 const ORDERS: SpiffeId = { trustDomain: 'shop', namespace: 'default', name: 'orders' };
 

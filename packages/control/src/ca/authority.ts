@@ -13,16 +13,8 @@ import {
   writeFileAtomic,
 } from '@heddle/runtime/node';
 import { openAuthorityFiles, readRoots } from './authority-files.ts';
-import {
-  type Authority,
-  AuthorityError,
-  type AuthorityOptions,
-  type CaSource,
-  type ControlCertificate,
-  type ControlCertificateInput,
-  type IssuedCertificate,
-  type SignInput,
-} from './authority-types.ts';
+import { AuthorityError, type AuthorityOptions, type CaSource } from './authority-options.ts';
+import type { Authority, ControlCertificate, ControlCertificateInput, IssuedCertificate, SignInput } from './authority-types.ts';
 import { CommandSigner } from './command-signer.ts';
 import { type IssuedLedger, type IssueReason, openLedger } from './ledger.ts';
 import { openRootRotation, type RootRotation } from './root-rotation.ts';
@@ -187,9 +179,10 @@ class MeshAuthority implements Authority {
     const key = input.key ?? generateKeyPair();
     const identity = controlPlaneId(this.trustDomain);
     const issuedMs = this.#options.clock.wallMs();
+    const ttlMs = input.ttlMs ?? Math.max(LEAF_TTL_MS, this.#options.ttlMs ?? 0);
     const { issued, signed, serial } = await this.#leaf({
       ...{ signer: this.#signers.shown, csrDer: createCsr(key), spkiDer: key.spkiDer, identity },
-      ...{ ttlMs: input.ttlMs, dns: input.dns, ips: input.ips, why: 'control', replaces: this.#controlSerial },
+      ...{ ttlMs, dns: input.dns, ips: input.ips, why: 'control', replaces: this.#controlSerial },
     });
     this.#controlSerial = serial;
     this.#shownPin = signed.rootPin;

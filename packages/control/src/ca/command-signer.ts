@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { encodePem, ipBytes } from '@heddle/core';
 import type { Clock, Logger, Timer } from '@heddle/runtime';
 import { certificateMatchesKey, INTERMEDIATES_MAX, pathToRoot, pinOfKey, readChain, verifyLeaf } from '@heddle/runtime/node';
-import { AuthorityError, type AuthorityOptions, type CaSource, CLOCK_SKEW_MS } from './authority-types.ts';
+import { AuthorityError, type AuthorityOptions, type CaSource, CLOCK_SKEW_MS } from './authority-options.ts';
 import { PASSPHRASE_VARIABLE } from './passphrase.ts';
 import type { LeafRequest, SignedLeaf, Signer } from './signer.ts';
 
@@ -164,17 +164,17 @@ interface CheckedLeaf extends SignedLeaf {
 }
 
 /** Throws an Error that says why it cannot be given out. */
-export function checkOutput(
+function checkOutput(
   output: string,
   request: LeafRequest,
-  { rootsPem, trustDomain, source }: Pick<CommandSignerOptions, 'rootsPem' | 'trustDomain' | 'source'>,
+  { rootsPem, trustDomain, source, clock }: Pick<CommandSignerOptions, 'rootsPem' | 'trustDomain' | 'source' | 'clock'>,
 ): CheckedLeaf {
   const chain = readChain(output);
   const leaf = chain[0];
   if (leaf === undefined) throw new Error('it wrote no certificate in PEM');
   if (chain.length > INTERMEDIATES_MAX + 2) throw new Error(`it wrote ${chain.length} certificates`);
   const above = chain.slice(1).map(({ der }) => der);
-  const verdict = verifyLeaf({ leaf: leaf.der, intermediates: above, rootsPem, nowMs: request.nowMs, trustDomain });
+  const verdict = verifyLeaf({ leaf: leaf.der, intermediates: above, rootsPem, nowMs: clock.wallMs(), trustDomain });
   if (!verdict.ok)
     throw new Error(
       `the certificate that it wrote ${verdict.reason}${verdict.code === 'not-issued' ? ` (those in ${source.rootsFile}, --ca-roots)` : ''}`,

@@ -1,3 +1,4 @@
+export * from './authority-options.ts';
 export * from './authority-types.ts';
 export * from './authority.ts';
 export * from './denials.ts';

@@ -3,7 +3,8 @@
 import { formatSpiffeId, type SpiffeId } from '@heddle/core';
 import type { Clock } from '@heddle/runtime';
 import { CsrError } from '@heddle/runtime/node';
-import { type Authority, AuthorityError, type IssuedCertificate } from './authority-types.ts';
+import { AuthorityError } from './authority-options.ts';
+import type { Authority, IssuedCertificate } from './authority-types.ts';
 import type { Denials } from './denials.ts';
 import type { IssueReason } from './ledger.ts';
 import type { JoinTokens } from './join-tokens.ts';

@@ -8,7 +8,8 @@ import { createCsr, generateKeyPair, nodeClock, nodeRandom, spkiPin, verifyLeaf 
 import type { TrustProgress } from '../xds-server/trust-followers.ts';
 import { silent } from '../testing/mesh.ts';
 import { openAuthority } from './authority.ts';
-import { type Authority, AuthorityError } from './authority-types.ts';
+import { AuthorityError } from './authority-options.ts';
+import type { Authority } from './authority-types.ts';
 import { RotationDesk } from './rotation-desk.ts';
 
 const ORDERS = { trustDomain: 'shop', namespace: 'default', name: 'orders' };

@@ -2,7 +2,7 @@
 // before, or made up for at the next start. Whether a step may be made is decided elsewhere.
 import { join } from 'node:path';
 import { pinOfKey, moveFile, readTextFile, removeFile, writeFileAtomic } from '@heddle/runtime/node';
-import { AuthorityError, type AuthorityOptions, unusable } from './authority-types.ts';
+import { AuthorityError, type AuthorityOptions, unusable } from './authority-options.ts';
 import { openRoot, type Root, rootPaths } from './root.ts';
 
 /**

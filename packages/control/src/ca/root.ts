@@ -25,7 +25,7 @@ import {
   restrictToOwner,
   writeFileAtomic,
 } from '@heddle/runtime/node';
-import { AuthorityError, type AuthorityOptions, CLOCK_SKEW_MS, unusable } from './authority-types.ts';
+import { AuthorityError, type AuthorityOptions, CLOCK_SKEW_MS, unusable } from './authority-options.ts';
 import { encryptPrivateKey } from './encrypted-key.ts';
 import { PASSPHRASE_MEND } from './passphrase.ts';
 import { LocalSigner } from './signer.ts';

@@ -5,7 +5,8 @@ import type { Clock, Logger, Timer } from '@heddle/runtime';
 import type { Straggler } from '../drain/barrier.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { TrustProgress } from '../xds-server/trust-followers.ts';
-import { type Authority, AuthorityError, type CaSource } from './authority-types.ts';
+import { AuthorityError, type CaSource } from './authority-options.ts';
+import type { Authority } from './authority-types.ts';
 import type { IssuedRecord } from './ledger.ts';
 import type { RootRotation, RotationState } from './root-rotation.ts';
 

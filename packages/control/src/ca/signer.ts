@@ -2,7 +2,7 @@
 import { certificateTbs, distinguishedName, encodePem, forbiddenName, type SpiffeId, withSignature } from '@heddle/core';
 import type { Random } from '@heddle/runtime';
 import { type ChainLink, keyIdentifier, type KeyPair, pinOfKey } from '@heddle/runtime/node';
-import { AuthorityError, CLOCK_SKEW_MS } from './authority-types.ts';
+import { AuthorityError, CLOCK_SKEW_MS } from './authority-options.ts';
 
 export interface LeafRequest {
   /** PKCS #10, for signers elsewhere. */

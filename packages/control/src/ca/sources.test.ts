@@ -14,7 +14,8 @@ import type { Logger } from '@heddle/runtime';
 import { createCsr, generateKeyPair, nodeClock, nodeRandom, spkiPin, verifyLeaf } from '@heddle/runtime/node';
 import { silent } from '../testing/mesh.ts';
 import { openAuthority } from './authority.ts';
-import { type Authority, AuthorityError, type CaSource } from './authority-types.ts';
+import { AuthorityError, type CaSource } from './authority-options.ts';
+import type { Authority } from './authority-types.ts';
 
 const ORDERS = { trustDomain: 'shop', namespace: 'default', name: 'orders' };
 const URI = 'spiffe://shop/ns/default/svc/orders';

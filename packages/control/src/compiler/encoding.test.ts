@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TYPE_URLS, decodeResource, encodeFor } from '@heddle/api';
-import type { DataPlaneFlavour, PublishedResource, ResourceKind } from '@heddle/core';
+import type { DataPlaneFlavour, PublishedResource, ResourceKind, RouteConfig } from '@heddle/core';
+import { conditionSyntax } from '@heddle/core/cel';
 import { instance, service } from '../testing/mesh.ts';
 import { EGRESS, FULL_SECURITY, FULL_SERVICE } from '../testing/policies.ts';
 import { Compiler } from './compiler.ts';
@@ -43,8 +44,10 @@ for (const flavour of ['heddle', 'envoy', 'grpc'] as const) {
   test(`whatever is compiled can be encoded for ${flavour}`, () => {
     const all = compileAll(flavour);
     assert.ok(all.length > 20);
+    const routes = new Map(all.flatMap(([kind, name, resource]) => (kind === 'route' ? [[name, resource as RouteConfig] as const] : [])));
+    const options = { trustDomain: 'shop.test', routeConfig: (name: string) => routes.get(name), expression: conditionSyntax };
     for (const [kind, name, resource] of all) {
-      const encoded = encodeFor(flavour, kind, resource as never, { trustDomain: 'shop.test' });
+      const encoded = encodeFor(flavour, kind, resource as never, options);
       if (flavour !== 'heddle') continue;
       assert.deepEqual(
         encoded.map(({ any }) => decodeResource(kind, { typeUrl: TYPE_URLS[kind], value: any.value }, name)),

@@ -1,5 +1,8 @@
 // Which services changed after which revision: what a watcher that comes back has missed. Holds one number for each service, and for
 // those that went as many as the limit says; how far back it reaches is known exactly.
+import { serviceKey } from '@heddle/core';
+import { parseStoreKey } from './keys.ts';
+import type { StoreEvent } from './store.ts';
 
 /** Services that are gone: with more of them, the log reaches less far back. */
 const GONE_MAX = 10_000;

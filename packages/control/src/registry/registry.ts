@@ -10,16 +10,7 @@ import { RegistryError } from './errors.ts';
 import { isPast, readHistories, withHistory } from './history.ts';
 import type { History } from './history.ts';
 import { Keeper } from './keeper.ts';
-import {
-  HISTORIES_KEY,
-  ROOT,
-  egressStoreKey,
-  instanceName,
-  instanceStoreKey,
-  keptStoreKey,
-  parseStoreKey,
-  serviceStoreKey,
-} from './keys.ts';
+import { HISTORIES_KEY, ROOT, egressStoreKey, instanceName, instanceStoreKey, keptStoreKey, serviceStoreKey } from './keys.ts';
 import type { InstanceRef } from './keys.ts';
 import { checkExpected, contended, expired, notFound, superseded } from './lease.ts';
 import type { Lease } from './lease.ts';

@@ -1,6 +1,6 @@
 // What changes of the registry are to people: one event each, with what it was and what it is.
 import { formatLocality } from '@heddle/core';
-import type { EgressHost, SecurityConfig, Service, SocketAddress, TrafficRule } from '@heddle/core';
+import type { EgressHost, SecurityConfig, Service, SocketAddress } from '@heddle/core';
 import type { EventKind } from '../events/sink.ts';
 import type { HeldInstance } from './view.ts';
 

@@ -50,6 +50,11 @@ export class TestDataPlane {
     return stateHash(this.#ads.status());
   }
 
+  /** Subscribes to these in place of what it would have. */
+  ask(kind: 'route' | 'endpoints' | 'secret', names: readonly string[]): void {
+    this.#ads.subscribe(kind, [...names]);
+  }
+
   /** As one does that calls nobody any more. */
   forgetEndpoints(): void {
     this.#ads.subscribe('endpoints', []);

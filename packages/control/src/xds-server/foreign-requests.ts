@@ -17,10 +17,10 @@ export class ForeignRequests {
     this.#note = note;
   }
 
-  /** It says that it is this node, which has these instances. */
+  /** It says that it is this node, which has these instances. One for several workloads comes as one of them. */
   node(node: string, instances: readonly Instance[]): void {
-    const other = instances.find(({ service }) => !isOwn(this.#caller, service));
-    if (other !== undefined) this.#tell(`node ${node}`, other.service);
+    const [other] = instances;
+    if (other !== undefined && !instances.some(({ service }) => isOwn(this.#caller, service))) this.#tell(`node ${node}`, other.service);
   }
 
   name(name: string): void {

@@ -4,12 +4,25 @@ import { mayAskForUnknownKey, nextKeysMs, nextTryMs, tokenTimes } from './refres
 
 test('keys are asked for again before they are too old, at times that are spread', () => {
   assert.equal(
-    nextKeysMs(1_000, 600_000, () => 0),
+    nextKeysMs(1_000, 600_000, undefined, () => 0),
     601_000,
   );
   assert.equal(
-    nextKeysMs(1_000, 600_000, () => 1),
+    nextKeysMs(1_000, 600_000, undefined, () => 1),
     481_000,
+  );
+  assert.equal(
+    nextKeysMs(0, 600_000, 60_000, () => 0),
+    60_000,
+    'sooner, where the issuer says so',
+  );
+  assert.equal(
+    nextKeysMs(0, 600_000, 0, () => 0),
+    30_000,
+  );
+  assert.equal(
+    nextKeysMs(0, 600_000, 86_400_000, () => 0),
+    600_000,
   );
 });
 

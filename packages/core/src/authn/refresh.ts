@@ -10,9 +10,16 @@ const JITTER = 0.2;
 /** Unknown key names come from attackers, too: more often than this they cause no question. */
 export const UNKNOWN_KEY_PAUSE_MS = 30_000;
 
-/** @param random uniform in [0, 1). */
-export function nextKeysMs(nowMs: number, maxAgeMs: number, random: () => number): number {
-  return nowMs + maxAgeMs * (1 - JITTER * random());
+/** An issuer that says less would be asked without a pause. */
+const KEYS_AGE_MIN_MS = 30_000;
+
+/**
+ * @param maxAgeMs as configured. @param saidMs how long the answer holds, as the issuer says: it may shorten that; undefined: it does not say.
+ * @param random uniform in [0, 1).
+ */
+export function nextKeysMs(nowMs: number, maxAgeMs: number, saidMs: number | undefined, random: () => number): number {
+  const ageMs = saidMs === undefined ? maxAgeMs : Math.min(maxAgeMs, Math.max(saidMs, KEYS_AGE_MIN_MS));
+  return nowMs + ageMs * (1 - JITTER * random());
 }
 
 /** @param failures in a row, this one included. @param random uniform in [0, 1). */

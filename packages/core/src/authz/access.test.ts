@@ -158,6 +158,9 @@ describe('what is asked', () => {
     assert.equal(denies('template', '/Users/{id}/Keys', '/users/7/keys/'), true);
     assert.equal(denies('regex', '/[A-F]x', '/ax/'), true);
     assert.equal(denies('exact', '/', '/'), true);
+    assert.equal(denies('segments', '/admin', '/admin%20./x'), true);
+    assert.equal(denies('exact', '/a/b', '/A./b%20'), true);
+    assert.equal(denies('segments', '/admin', '/%E2%84%AA'), false);
     assert.equal(denies('prefix', '/', '*'), true);
     assert.equal(denies('exact', '/v1/things:delete', '/v1/things%3Adelete'), true);
     const allows = (value: string, path: string): boolean =>

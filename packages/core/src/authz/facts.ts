@@ -4,7 +4,7 @@ import type { ServiceRef } from '../model/service-ref.ts';
 import { pathEnd } from '../routing/request.ts';
 import type { ConditionFacts } from './condition.ts';
 import { PeerAddress } from './network.ts';
-import { comparedPath, normalizePath } from './path.ts';
+import { comparedPath, foldedPath, normalizePath, trimmedPath } from './path.ts';
 import type { AccessView } from './view.ts';
 
 export class Facts implements ConditionFacts {
@@ -15,6 +15,7 @@ export class Facts implements ConditionFacts {
   /** Null: not worked out yet. */
   private compared: string | undefined | null = null;
   private folded = '';
+  private trimmed = '';
   private plainAuthority = '';
 
   constructor(destination: ServiceRef | undefined, labels: AccessPolicy['labels']) {
@@ -26,6 +27,7 @@ export class Facts implements ConditionFacts {
     this.current = view;
     this.compared = null;
     this.folded = '';
+    this.trimmed = '';
     this.plainAuthority = '';
   }
 
@@ -51,10 +53,16 @@ export class Facts implements ConditionFacts {
    */
   get wide(): string {
     if (this.folded === '') {
-      const path = (this.path ?? '').toLowerCase();
+      const path = foldedPath(this.path ?? '');
       this.folded = path.endsWith('/') ? path : `${path}/`;
     }
     return this.folded;
+  }
+
+  /** The same without dots and blanks at the end of segments, which yet other servers ignore; nearly always the very same string. */
+  get bare(): string {
+    if (this.trimmed === '') this.trimmed = trimmedPath(this.wide);
+    return this.trimmed;
   }
 
   /** In lower case. */

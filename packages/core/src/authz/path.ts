@@ -68,6 +68,27 @@ export function comparedPath(normal: string): string {
   return normal.replace(SAME_WHEN_DECODED, (encoding) => String.fromCharCode(Number.parseInt(encoding.slice(1), 16)));
 }
 
+/**
+ * The same for all paths that differ in case alone, also in that of letters that are not ASCII.
+ * @param path as rules compare it.
+ */
+export function foldedPath(path: string): string {
+  return path.replace(/(?:%[89A-F][0-9A-F])+/g, folded).toLowerCase();
+}
+
+/**
+ * What servers make of it that ignore dots and blanks at the end of a segment, as Windows does for files.
+ * @param path folded, with a slash at its end.
+ */
+export function trimmedPath(path: string): string {
+  return path.includes('./') || path.includes('%20/') ? path.replace(/(?:\.|%20)+(?=\/)/g, '').replace(/\/{2,}/g, '/') : path;
+}
+
+/** Both ways: some letters have only one of the two. */
+function folded(encoding: string): string {
+  return encodeURIComponent(decodeURIComponent(encoding).toUpperCase().toLowerCase());
+}
+
 /** Whether nothing is to be done; some paths that are normal have to be looked at closely to know that. */
 function isNormal(path: string, end: number): boolean {
   let before = 0;

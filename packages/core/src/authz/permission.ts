@@ -8,7 +8,7 @@ import { compileAuthority } from '../routing/matcher.ts';
 import { compilePath, type CompiledPath } from '../routing/path-test.ts';
 import { FieldTest, type TextTest } from '../routing/text-test.ts';
 import type { Facts } from './facts.ts';
-import { comparedPath, normalizePath } from './path.ts';
+import { comparedPath, foldedPath, normalizePath } from './path.ts';
 
 export class CompiledPermission {
   readonly config: Permission;
@@ -56,7 +56,7 @@ export class CompiledPermission {
     if (asked === undefined) return this.denies;
     for (let index = 0; index < paths.length; index++) {
       const path = paths[index] as CompiledPath;
-      if (this.denies ? fitsWide(path, facts) : fitsAsItIs(path, asked)) return true;
+      if (this.denies ? fitsSomehow(path, facts) : fitsAsItIs(path, asked)) return true;
     }
     return false;
   }
@@ -88,9 +88,13 @@ function fitsAsItIs({ literal, rest, isAll }: CompiledPath, path: string): boole
   return path.startsWith(literal) && (rest === undefined || rest.fits(path));
 }
 
+/** In one of the ways in which servers may read it. */
+function fitsSomehow(path: CompiledPath, { wide, bare }: Facts): boolean {
+  return path.isAll || fitsWide(path, wide) || (bare !== wide && fitsWide(path, bare));
+}
+
 /** With the slash at the end and without it. */
-function fitsWide({ literal, rest, isAll }: CompiledPath, { wide }: Facts): boolean {
-  if (isAll) return true;
+function fitsWide({ literal, rest }: CompiledPath, wide: string): boolean {
   if (!wide.startsWith(literal)) return false;
   return rest === undefined || rest.fits(wide) || (wide.length > 1 && rest.fits(wide.slice(0, -1)));
 }
@@ -118,7 +122,7 @@ function compileComparedPath(match: PathMatch, denies: boolean): CompiledPath {
       match.kind === 'template' ? 'write its texts in that form' : `write "${normal}"`,
     );
   if (!denies) return compiled;
-  return compilePath({ kind: match.kind, value: pieces.map((piece, index) => (index % 2 === 0 ? piece.toLowerCase() : piece)).join('') });
+  return compilePath({ kind: match.kind, value: pieces.map((piece, index) => (index % 2 === 0 ? foldedPath(piece) : piece)).join('') });
 }
 
 /** With the beginning that all its paths have in common, where it can be seen: by it most rules that do not fit are told from the others. */

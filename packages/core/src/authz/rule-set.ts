@@ -74,7 +74,8 @@ export class RuleSet {
   private possiblePaths(paths: PrefixIndex, facts: Facts): Bits {
     const { path } = facts;
     if (path === undefined) return this.denies && !facts.view.isStream ? this.all : this.pathless;
-    return paths.find(this.denies ? facts.wide : path);
+    if (!this.denies) return paths.find(path);
+    return facts.bare === facts.wide ? paths.find(facts.wide) : this.all;
   }
 
   private possibleNetworks(networks: NetworkIndex, { address }: Facts): Bits {

@@ -165,7 +165,8 @@ export const LIMITS = {
   tokenChecksMax: {
     value: 1_024,
     unit: 'count',
-    reason: 'Tokens that are being checked at once, for each set of issuers; further requests with tokens that are not known get a quick 503.',
+    reason:
+      'Tokens that are being checked at once, for each set of issuers; further requests with tokens that are not known get a quick 503.',
   },
   introspectionsMax: {
     value: 64,
@@ -186,7 +187,7 @@ export const LIMITS = {
     value: 1_024,
     unit: 'count',
     reason:
-      'Requests of one data plane that wait for a decision from elsewhere: keys of an issuer, an introspection, an outside authorizer. Each holds up to 64 KiB of its body (bodyReplayBytesMax); beyond it a quick OVERLOADED is better.',
+      'Requests of one data plane that wait for a decision from elsewhere: keys of an issuer, an introspection, an outside authorizer. Their bodies together hold no more than 64 KiB for each (bodyReplayBytesMax); beyond it a quick OVERLOADED is better.',
   },
   accessWaitTimeoutMs: {
     value: 10_000,

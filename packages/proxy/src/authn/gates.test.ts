@@ -88,6 +88,21 @@ describe('keys of issuers', () => {
     assert.equal(issuer.count('/jwks'), 3);
   });
 
+  test('are asked for again by themselves when they are old, and not any more when no policy names them', async () => {
+    const { issuer, gates, bearer } = await stage({ keysMaxAgeMs: 20 });
+    await until(() => issuer.count('/jwks') >= 3, 'more questions');
+    const { keys } = issuer;
+    issuer.keys = [await signingKey()];
+    const answered = issuer.count('/jwks');
+    await until(() => issuer.count('/jwks') >= answered + 2, 'the new keys');
+    assert.equal((await bearer(await issuer.token())).kind, 'valid');
+    assert.equal((await bearer(await issuer.token({}, {}, keys[0]!))).kind, 'invalid');
+    gates.retain([]);
+    const asked = issuer.asked.length;
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    assert.ok(issuer.asked.length <= asked + 1, 'at most the one that was under way');
+  });
+
   test('a key that was taken back takes the tokens along that were known by it', async () => {
     const { issuer, bearer, later } = await stage();
     const old = await issuer.token();

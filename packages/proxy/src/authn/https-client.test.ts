@@ -35,9 +35,11 @@ test('an answer of any status and framing is given back whole', async () => {
   const issuer = await TestIssuer.start();
   closers.push(() => issuer.close());
   issuer.replies.set('/a', () => ({ status: 400, body: '{"error":"x"}' }));
-  assert.deepEqual(await get(client(), `${issuer.url}/a`), { status: 400, body: '{"error":"x"}' });
+  assert.deepEqual(await get(client(), `${issuer.url}/a`), { status: 400, body: '{"error":"x"}', maxAgeMs: undefined });
+  issuer.replies.set('/b', () => ({ body: '{}', headers: { 'cache-control': 'public, Max-Age=60, must-revalidate' } }));
+  assert.equal((await get(client(), `${issuer.url}/b`)).maxAgeMs, 60_000);
   const untilClose = await raw('HTTP/1.1 200 OK\r\n\r\nj\u00c3\u00b6rg');
-  assert.deepEqual(await get(client(), untilClose.url), { status: 200, body: 'jörg' });
+  assert.deepEqual(await get(client(), untilClose.url), { status: 200, body: 'jörg', maxAgeMs: undefined });
   assert.match(untilClose.server.peers[0]!.text, /^GET \/x\?y=1 HTTP\/1\.1\r\nhost: 127\.0\.0\.1:\d+\r\n/);
 });
 
@@ -112,7 +114,7 @@ test('a server is trusted by the given authorities, under its own name alone', a
   closers.push(() => server.close());
   const { port } = server.address() as AddressInfo;
   const asks = new HttpsClient({ network: nodeNetwork, clock: nodeClock, limits: DEFAULT_LIMITS });
-  assert.deepEqual(await asks.ask({ url: `https://localhost:${port}/`, rootsPem }), { status: 200, body: '{}' });
+  assert.deepEqual(await asks.ask({ url: `https://localhost:${port}/`, rootsPem }), { status: 200, body: '{}', maxAgeMs: undefined });
   await assert.rejects(asks.ask({ url: `https://127.0.0.1:${port}/`, rootsPem }), /could not be asked/, 'another name');
   await assert.rejects(
     asks.ask({ url: `https://localhost:${port}/`, rootsPem: undefined }),

@@ -21,6 +21,8 @@ export interface HttpQuestion {
 export interface HttpAnswer {
   readonly status: number;
   readonly body: string;
+  /** How long it holds, as the server says (RFC 9111 §5.2.2.1); undefined: it does not say. */
+  readonly maxAgeMs: number | undefined;
 }
 
 /** There was no answer, or none that could be taken. The message completes "<url> ". */
@@ -118,6 +120,7 @@ class OneExchange implements ConnectionHandler {
   private readonly chunks: Buffer[] = [];
   private receivedBytes = 0;
   private status = 0;
+  private maxAgeMs: number | undefined;
 
   constructor(method: string, request: Buffer, bytesMax: number, done: (end: HttpAnswer | NoAnswerError) => void) {
     this.request = request;
@@ -156,7 +159,7 @@ class OneExchange implements ConnectionHandler {
       onInterim: () => {},
       onHead: (head) => this.takeHead(head),
       onBody: (bytes, start, end) => this.takeBody(bytes, start, end),
-      onEnd: () => this.end({ status: this.status, body: Buffer.concat(this.chunks).toString('utf8') }),
+      onEnd: () => this.end({ status: this.status, body: Buffer.concat(this.chunks).toString('utf8'), maxAgeMs: this.maxAgeMs }),
       onError: (error: RemoteProtocolError) =>
         this.fail(
           error.code === 'INCOMPLETE_MESSAGE'
@@ -169,6 +172,7 @@ class OneExchange implements ConnectionHandler {
   private takeHead(head: ResponseHead): void {
     const { status } = head;
     this.status = status;
+    this.maxAgeMs = maxAgeOf(head.list('cache-control') ?? '');
     if (status >= 300 && status < 400) this.fail(`answered with a redirect (${status}); write the address that it leads to`);
     else if (head.has('content-encoding')) this.fail('answered in an encoding that was not asked for');
     else if (head.contentLength > this.bytesMax) this.fail(`answers with ${head.contentLength} bytes, more than ${this.bytesMax}`);
@@ -186,4 +190,9 @@ class OneExchange implements ConnectionHandler {
     this.connection?.destroy();
     done?.(end);
   }
+}
+
+function maxAgeOf(cacheControl: string): number | undefined {
+  const seconds = /(?:^|[\s,])max-age\s*=\s*"?(\d{1,9})"?(?:$|[\s,])/i.exec(cacheControl)?.[1];
+  return seconds === undefined ? undefined : Number(seconds) * 1_000;
 }

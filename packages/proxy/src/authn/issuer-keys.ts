@@ -6,6 +6,7 @@ import type { Counter, Gauge, Timer } from '@heddle/runtime';
 import { reasonOf } from './authn.ts';
 import type { AuthnDeps } from './authn.ts';
 import { isLoopback, NoAnswerError } from './https-client.ts';
+import type { HttpAnswer } from './https-client.ts';
 
 /** Issuers that are the same in these have the same keys. `isEager`: they are asked for before a token asks for them. */
 export type KeysOfIssuer = Pick<TokenIssuer, 'name' | 'issuer' | 'keys' | 'keysMaxAgeMs' | 'rootsPem'> & { readonly isEager: boolean };
@@ -82,18 +83,19 @@ export class IssuerKeys {
       if (this.isClosed) return;
       const { clock, random } = this.deps;
       const nowMs = clock.nowMs();
-      const isGood = typeof end === 'string' ? this.take(end) : this.miss(reasonOf(end));
+      const isGood = end instanceof Error ? this.miss(end.message) : this.take(end.body);
+      const saidMs = end instanceof Error ? undefined : end.maxAgeMs;
       this.failures = isGood ? 0 : this.failures + 1;
       const atMs = isGood
-        ? nextKeysMs(nowMs, this.issuer.keysMaxAgeMs, () => random.next())
+        ? nextKeysMs(nowMs, this.issuer.keysMaxAgeMs, saidMs, () => random.next())
         : nextTryMs(nowMs, this.failures, () => random.next());
       this.timer = clock.after(atMs - nowMs, () => void this.fetch());
     });
     return this.fetching;
   }
 
-  /** The text of the key set, or why there is none. */
-  private async ask(): Promise<string | Error> {
+  /** The key set as text, or why there is none. */
+  private async ask(): Promise<HttpAnswer | Error> {
     try {
       const { keys, issuer } = this.issuer;
       return await this.read(keys.kind === 'url' ? keys.url : await this.discover(issuer));
@@ -105,7 +107,7 @@ export class IssuerKeys {
   /** OpenID Connect Discovery 1.0 §4: where the issuer says that its keys are. */
   private async discover(issuer: string): Promise<string> {
     const url = `${issuer.replace(/\/$/, '')}${DISCOVERY_PATH}`;
-    const document = parseUniqueObject(await this.read(url));
+    const document = parseUniqueObject((await this.read(url)).body);
     const at = document && memberOf(document, 'jwks_uri');
     // §4.3: else another issuer's document could stand in for it.
     if (document === undefined || memberOf(document, 'issuer') !== issuer) throw new Error(`${url} is not the document of ${issuer}`);
@@ -115,11 +117,11 @@ export class IssuerKeys {
     return at;
   }
 
-  private async read(url: string): Promise<string> {
+  private async read(url: string): Promise<HttpAnswer> {
     try {
-      const { status, body } = await this.deps.client.ask({ url, rootsPem: this.issuer.rootsPem });
-      if (status !== 200) throw new NoAnswerError(`answered with status ${status}`);
-      return body;
+      const answer = await this.deps.client.ask({ url, rootsPem: this.issuer.rootsPem });
+      if (answer.status !== 200) throw new NoAnswerError(`answered with status ${answer.status}`);
+      return answer;
     } catch (error) {
       throw new Error(`${url} ${reasonOf(error)}`, { cause: error });
     }

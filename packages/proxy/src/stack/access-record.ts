@@ -71,9 +71,12 @@ export class AccessRecord {
     this.labels = { direction, destination };
   }
 
-  /** @param rule empty: by the default of the policy. */
-  allowed(rule: string): void {
+  /** Logged at level `debug` only. @param rule empty: by the default of the policy. */
+  allowed(rule: string, request: DecidedRequest): void {
     (this.allowedBy.get(rule) ?? this.counterOf(this.allowedBy, 'allowed', rule === '' ? 'default' : 'rule', rule)).add(1);
+    const { logger } = this.context;
+    if (logger.writesDebug === true)
+      logger.debug({ decision: 'allowed', ...this.labels, ...(rule !== '' && { rule }), ...said(request) }, 'a request was allowed');
   }
 
   /** @param why in words for people. */

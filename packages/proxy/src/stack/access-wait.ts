@@ -22,6 +22,8 @@ export interface KnownAnswers {
 /** Counts who waits in one data plane. */
 export interface WaitingRoom {
   waiting: number;
+  /** Of the bodies that authorizers are to see. */
+  heldBytes: number;
 }
 
 /** A question whose answer one field of `KnownAnswers` takes. */
@@ -50,6 +52,8 @@ export class AccessWait implements Clearance {
   private known: KnownAnswers | undefined;
   private timer: Timer | undefined;
   private stop: (() => void) | undefined;
+  /** What it has of the bytes that are held. */
+  private heldBytes = 0;
 
   constructor(context: Context, room: WaitingRoom, question: AccessQuestion, decider: Decider) {
     this.context = context;
@@ -73,9 +77,18 @@ export class AccessWait implements Clearance {
     this.bodyCame(isComplete);
   }
 
+  get wantsMore(): boolean {
+    const { body, context, room } = this;
+    const { accessWaitsMax, bodyReplayBytesMax } = context.limits;
+    return body !== undefined && body.bytes <= this.question.bodyBytes && room.heldBytes < accessWaitsMax * bodyReplayBytesMax;
+  }
+
   bodyCame(isComplete: boolean): void {
     const { body } = this;
-    if (body !== undefined && (isComplete || body.isFull || body.bytes > this.question.bodyBytes)) this.askWith(isComplete);
+    if (body === undefined) return;
+    this.room.heldBytes += body.bytes - this.heldBytes;
+    this.heldBytes = body.bytes;
+    if (isComplete || body.bytes > this.question.bodyBytes || (body.isFull && !this.wantsMore)) this.askWith(isComplete);
   }
 
   cancel(): void {
@@ -125,6 +138,8 @@ export class AccessWait implements Clearance {
     if (this.onReady === undefined) return;
     this.onReady = undefined;
     this.room.waiting -= 1;
+    this.room.heldBytes -= this.heldBytes;
+    this.heldBytes = 0;
     this.body = undefined;
     this.timer?.cancel();
     this.stop?.();

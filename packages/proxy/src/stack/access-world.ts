@@ -22,6 +22,7 @@ export interface AccessDoors {
 
 export class AccessWorld implements WaitingRoom {
   waiting = 0;
+  heldBytes = 0;
   readonly lines: AccessLines;
   private readonly context: Context;
   private readonly clusters: ClusterSlots;

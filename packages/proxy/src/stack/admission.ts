@@ -11,6 +11,7 @@ import type { OwnHeader } from './header-rewrite.ts';
 import type { InboundAccess } from './inbound-access.ts';
 import { accessRefusal, errorAnswer } from './local-answer.ts';
 import type { LocalAnswer } from './local-answer.ts';
+import { connectionOptions } from './messages.ts';
 import type { AnyRequestHead } from './messages.ts';
 import type { HeadView } from './request-view.ts';
 
@@ -68,7 +69,7 @@ export class Admission implements DecidedRequest {
     this.token = this.isKnown ? known?.token : undefined;
     view.claims = undefined;
     const isStream = view.isStream;
-    if (!isStream && access.lookalikes.length > 0 && !this.hasClearNames()) return false;
+    if (!isStream && access.headerNames.length > 0 && !this.hasClearNames()) return false;
     if (!isStream && access.tokens !== undefined && !this.takesToken(access.tokens)) return false;
     const isClear = isStream || !access.readsPaths || this.normalisesPath();
     const answer = this.isKnown ? known?.external : undefined;
@@ -78,7 +79,7 @@ export class Admission implements DecidedRequest {
 
   /** What was decided on last was admitted, and goes on its way. */
   admitted(): void {
-    if (this.access.policy !== undefined) this.service.record.allowed(this.rule);
+    if (this.access.policy !== undefined) this.service.record.allowed(this.rule, this);
   }
 
   /** Whether a stream that was admitted would be so still, as far as rules go: nobody is asked again. */
@@ -121,11 +122,16 @@ export class Admission implements DecidedRequest {
 
   // --- the form
 
+  /** What rules look at must be what the application gets, under that name alone. */
   private hasClearNames(): boolean {
     const { head, access } = this;
-    const found = access.lookalikes.find((name) => head.has(name));
-    if (found === undefined) return true;
-    const why = `the header ${found} reads like one that a rule looks at`;
+    const alike = access.lookalikes.find((name) => head.has(name));
+    const hop = alike === undefined ? connectionOptions(head).find((name) => access.headerNames.includes(name)) : undefined;
+    if (alike === undefined && hop === undefined) return true;
+    const why =
+      alike === undefined
+        ? `rules look at the header ${hop}, and Connection says that it is not to be passed on`
+        : `the header ${alike} reads like one that a rule looks at`;
     if (!access.onlyWatches) return this.refuse(errorAnswer('BAD_REQUEST', why), 'form', why);
     if (!this.isKnown) this.service.record.told('would-deny', 'form', '', why, this);
     return true;

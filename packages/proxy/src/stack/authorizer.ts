@@ -14,6 +14,7 @@ import { PEER_HEADER, REQUEST_ID_HEADER } from './forwarding.ts';
 import type { OwnHeader } from './header-rewrite.ts';
 import { authorizerRefusal } from './local-answer.ts';
 import type { LocalAnswer } from './local-answer.ts';
+import { connectionOptions } from './messages.ts';
 import type { AnyRequestHead } from './messages.ts';
 import { headerOf } from './request-view.ts';
 import type { ClusterSlot, RouteStack } from './routes.ts';
@@ -126,9 +127,11 @@ export class OutsideAuthorizer {
 function requestOf(head: AnyRequestHead, path: string): CheckedRequest {
   const isHttp1 = head instanceof RequestHead;
   const headers: Record<string, string> = Object.create(null) as Record<string, string>;
+  // What is not passed on is not asked about.
+  const dropped = connectionOptions(head);
   for (const [name] of head) {
     const lower = isHttp1 ? name.toLowerCase() : name;
-    if (lower !== NOT_SHOWN && lower !== 'host') headers[lower] ??= headerOf(head, lower) ?? '';
+    if (lower !== NOT_SHOWN && lower !== 'host' && !dropped.includes(lower)) headers[lower] ??= headerOf(head, lower) ?? '';
   }
   const scheme = head.scheme === '' ? 'http' : head.scheme;
   const isSwitch = !isHttp1 && head.protocol !== '';

@@ -72,6 +72,8 @@ export const NO_WISHES = {
 export interface Clearance {
   /** `onReady` is called once, later. `body`: what has come of it, which grows meanwhile. `isComplete`: nothing more will come. */
   begin(body: ReplayBody, isComplete: boolean, onReady: () => void): void;
+  /** Of the body, although it is more than is kept otherwise. */
+  readonly wantsMore: boolean;
   /** More of the body has come, or its end. */
   bodyCame(isComplete: boolean): void;
   /** Nobody waits any more. */
@@ -227,8 +229,8 @@ export class Exchange extends Tries {
     // Before the protocol is switched nothing may be sent in it.
     if (upstream === undefined || (this.isUpgrade && !this.isTunnel)) {
       this.body.keep(bytes.subarray(start, end));
-      if (this.body.isFull) this.downstream.pauseRequest();
       this.clearance?.bodyCame(false);
+      if (this.body.isFull && this.clearance?.wantsMore !== true) this.downstream.pauseRequest();
       return;
     }
     upstream.body(bytes, start, end, isLast && !this.isTunnel);

@@ -13,7 +13,9 @@ export class InboundAccess {
   readonly policy: AccessPolicy | undefined;
   readonly tokens: TokenGate | undefined;
   readonly external: OutsideAuthorizer | undefined;
-  /** Names of headers that rules look at, as some applications read them too: what comes under these names is refused. */
+  /** Of headers that rules look at, in lower case. */
+  readonly headerNames: readonly string[];
+  /** The same, as some applications read them too: what comes under these names is refused. */
   readonly lookalikes: readonly string[];
   /** What is decided on is what the application gets. */
   readonly readsPaths: boolean;
@@ -35,7 +37,8 @@ export class InboundAccess {
     this.external = external;
     this.conditions = conditions;
     this.compiled = policy && this.compile(policy, undefined);
-    this.lookalikes = policy === undefined ? [] : lookalikes(headerNames(policy));
+    this.headerNames = policy === undefined ? [] : headerNames(policy);
+    this.lookalikes = lookalikes(this.headerNames);
     this.readsPaths = external !== undefined || this.compiled?.readsPaths === true;
     this.onlyWatches = policy?.audit === true;
   }

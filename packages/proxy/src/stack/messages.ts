@@ -1,7 +1,7 @@
 // Heads and trailers as an exchange passes them on: of either version, never converted unless the other side speaks the other one.
-import type { Http2RequestHead, Http2ResponseHead, RequestHead, ResponseHead } from '@heddle/wire';
+import type { Http2RequestHead, Http2ResponseHead, ResponseHead } from '@heddle/wire';
 import type { OwnHeader } from './header-rewrite.ts';
-import { HeaderField, Http2Trailers, renderTrailers, toHttp1Trailers, Trailers } from '@heddle/wire';
+import { HeaderField, Http2Trailers, renderTrailers, RequestHead, toHttp1Trailers, Trailers } from '@heddle/wire';
 
 export type AnyRequestHead = RequestHead | Http2RequestHead;
 export type AnyResponseHead = ResponseHead | Http2ResponseHead;
@@ -9,6 +9,14 @@ export type AnyTrailers = Trailers | Http2Trailers;
 
 /** RFC 9113 §8.2.2: what only means something on the connection it came by. */
 const OF_ONE_CONNECTION = new Set(['connection', 'keep-alive', 'proxy-connection', 'te', 'transfer-encoding', 'upgrade']);
+
+/** Names in lower case of the headers that are for one connection alone, as its sender says (RFC 9110 §7.6.1). HTTP/2 has none. */
+export function connectionOptions(head: AnyRequestHead): readonly string[] {
+  const options = head instanceof RequestHead ? head.list('connection') : undefined;
+  return options === undefined ? NONE : options.split(',').map((option) => option.trim().toLowerCase());
+}
+
+const NONE: readonly string[] = [];
 
 /** Trailers that stay valid after the call that brought them. */
 export function keptTrailers(trailers: AnyTrailers): Http2Trailers {

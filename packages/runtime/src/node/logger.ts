@@ -55,6 +55,7 @@ function writeAll(descriptor: number, line: string): void {
 
 function wrap(logger: PinoLogger): Logger {
   return {
+    writesDebug: logger.isLevelEnabled('debug'),
     debug: (fields, message) => logger.debug(fields, message),
     info: (fields, message) => logger.info(fields, message),
     warn: (fields, message) => logger.warn(fields, message),

@@ -7,6 +7,8 @@ export interface Logger {
   info(fields: LogFields, message: string): void;
   warn(fields: LogFields, message: string): void;
   error(fields: LogFields, message: string): void;
+  /** Lines of level `debug` are written: worth putting together. Absent: they are not. */
+  readonly writesDebug?: boolean;
   /** A logger that adds these fields to every line. */
   child(fields: LogFields): Logger;
 }

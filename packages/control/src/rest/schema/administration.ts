@@ -46,24 +46,20 @@ export const AdminToken = z.strictObject(facts).meta({ id: 'AdminToken', example
 export const MadeAdminToken = z
   .strictObject({ token: z.string(), ...facts })
   .meta({ id: 'MadeAdminToken', description: 'The token is shown only here.', examples: [{ token: 'heddle-admin.ann.…', ...example }] });
-export const AdminTokenList = z
-  .strictObject({ items: z.array(AdminToken) })
-  .meta({
-    id: 'AdminTokenList',
-    description: 'Sorted by name; those that have ended are listed for a week.',
-    examples: [{ items: [example] }],
-  });
+export const AdminTokenList = z.strictObject({ items: z.array(AdminToken) }).meta({
+  id: 'AdminTokenList',
+  description: 'Sorted by name; those that have ended are listed for a week.',
+  examples: [{ items: [example] }],
+});
 export const AdminTokenPath = z.strictObject({ name: administratorName });
 
 export const AuditEntry = z
   .strictObject({
     id: z.int().min(1).meta({ description: 'One more than the entry before.' }),
     time,
-    who: z
-      .string()
-      .meta({
-        description: 'By which proof: a SPIFFE id, `operator token`, `admin token NAME`, `login NAME at ISSUER`, `mesh file` or `nobody`.',
-      }),
+    who: z.string().meta({
+      description: 'By which proof: a SPIFFE id, `operator token`, `admin token NAME`, `login NAME at ISSUER`, `mesh file` or `nobody`.',
+    }),
     role: z.enum([...ROLES, '']).meta({ description: 'Of an administrator; else empty.' }),
     from: z.string().meta({ description: 'Address and port that the call came from; empty: the control plane itself.' }),
     action: z.enum(AUDIT_ACTIONS),

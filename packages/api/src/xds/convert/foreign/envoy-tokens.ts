@@ -29,8 +29,17 @@ const FORM_FILTER = 'heddle.token_form';
 /** Name of the rule, which answers are told apart by. */
 export const FORM_RULE = 'token_form';
 const REQUIREMENT = 'tokens';
-/** No key fits any signature. */
-const NO_KEYS = '{"keys":[]}';
+/**
+ * Envoy wants a key. The one of this point of P-256 nobody has: its `x` is the SHA-256 of "heddle: nobody has this key 0".
+ */
+const NOBODYS_KEY = JSON.stringify({
+  keys: [
+    {
+      ...{ kty: 'EC', crv: 'P-256', kid: 'none' },
+      ...{ x: 'riWe0RChwsWtih05Nx5pr_5YJqSGqio6QeFRfkaefLo', y: '5Gbu0he7FtSWRx2QsoTWKyCFKCeMcZyGsmMUSizUdjE' },
+    },
+  ],
+});
 const KEYS_TIMEOUT_MS = 5_000;
 /** As our own data planes have it (core/authn/signed-token.ts). */
 const TYPES = 'jwt|at\\+jwt|jose|application/jwt|application/at\\+jwt';
@@ -107,7 +116,7 @@ function provider(issuer: TokenIssuer, cluster: Cluster | undefined): JwtProvide
     requireExpiration: true,
     jwksSourceSpecifier:
       cluster === undefined || keys.kind !== 'url'
-        ? { $case: 'localJwks', value: { specifier: { $case: 'inlineString', value: keys.kind === 'inline' ? keys.jwks : NO_KEYS } } }
+        ? { $case: 'localJwks', value: { specifier: { $case: 'inlineString', value: keys.kind === 'inline' ? keys.jwks : NOBODYS_KEY } } }
         : {
             $case: 'remoteJwks',
             value: {

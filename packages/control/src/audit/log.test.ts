@@ -1,0 +1,146 @@
+// The audit log: on the disk before a change is answered, never rewritten, bounded, and nobody's to read.
+import assert from 'node:assert/strict';
+import { appendFile, chmod, mkdir, mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { ManualClock } from '../testing/clock.ts';
+import { silent } from '../testing/mesh.ts';
+import type { AuditEntry, Doer } from './entry.ts';
+import { MESH_FILE } from './entry.ts';
+import { AuditError, openAuditLog } from './log.ts';
+import type { AuditLog, AuditLogOptions } from './log.ts';
+
+let directory: string;
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'heddle-audit-'));
+});
+after(() => rm(directory, { recursive: true, force: true }));
+
+const ANN: Doer = { caller: { kind: 'administrator', role: 'editor', id: undefined, uri: 'admin token ann' }, from: '10.0.0.1:5' };
+const NOBODY: Doer = { caller: { kind: 'anonymous' }, from: '10.0.0.2:5' };
+
+const open = (name: string, over: Partial<AuditLogOptions> = {}): Promise<AuditLog> =>
+  openAuditLog({ path: join(directory, name), clock: new ManualClock(), logger: silent, ...over });
+const linesOf = async (name: string): Promise<AuditEntry[]> =>
+  (await readFile(join(directory, name), 'utf8'))
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as AuditEntry);
+const drain = (log: AuditLog, subject: string): Promise<number> =>
+  log.change(ANN, 'drain-instance', subject, async () => ({ result: 7, before: { health: 'healthy' }, after: { health: 'draining' } }));
+
+test('a change is in the file when it is answered, with who, from where, what it was and what it is', async () => {
+  const log = await open('one.jsonl');
+  assert.equal(await drain(log, 'default/orders/orders-1'), 7);
+  const [entry] = await linesOf('one.jsonl');
+  assert.deepEqual(entry, {
+    id: 1,
+    timeMs: 1_700_000_000_000,
+    who: 'admin token ann',
+    role: 'editor',
+    from: '10.0.0.1:5',
+    action: 'drain-instance',
+    subject: 'default/orders/orders-1',
+    outcome: 'done',
+    before: { health: 'healthy' },
+    after: { health: 'draining' },
+  });
+  await assert.rejects(
+    log.change(ANN, 'drain-instance', 'x', () => Promise.reject(new Error('no such instance'))),
+    /no such instance/,
+  );
+  await log.change(MESH_FILE, 'declare-mesh', 'shop', async () => ({ result: undefined }));
+  log.refused(NOBODY, 'call', '/a/b', `because\n\u001b[2J${'x'.repeat(900)}`);
+  await log.close();
+  const all = await linesOf('one.jsonl');
+  assert.deepEqual(
+    all.map(({ id, who, outcome }) => [id, who, outcome]),
+    [
+      [1, 'admin token ann', 'done'],
+      [2, 'mesh file', 'done'],
+      [3, 'nobody', 'refused'],
+    ],
+  );
+  assert.match(all[2]?.reason ?? '', /^because \[2Jx+…$/);
+  assert.equal((await stat(join(directory, 'one.jsonl'))).mode & 0o777, 0o600);
+});
+
+test('what was there stays as it was, over restarts, a line that a crash has cut off, and rights for others', async () => {
+  const first = await open('kept.jsonl');
+  await drain(first, 'a');
+  await first.close();
+  const path = join(directory, 'kept.jsonl');
+  const text = await readFile(path, 'utf8');
+  await appendFile(path, '{"id":2,"ti');
+  await chmod(path, 0o644);
+  const second = await open('kept.jsonl');
+  await drain(second, 'b');
+  assert.ok((await readFile(path, 'utf8')).startsWith(text));
+  assert.equal((await stat(path)).mode & 0o777, 0o600);
+  assert.deepEqual(
+    (await second.list()).map(({ id, subject }) => [id, subject]),
+    [
+      [1, 'a'],
+      [2, 'b'],
+    ],
+  );
+  await second.close();
+});
+
+test('full files are set aside, a few are kept, and all that are kept can be asked for', async () => {
+  const log = await open('long.jsonl', { bytesMax: 20_000, kept: 3 });
+  for (let index = 1; index <= 1_400; index += 1) void drain(log, index % 2 === 0 ? 'default/even/i' : 'default/odd');
+  await drain(log, 'last');
+  for (let index = 0; index < 120; index += 1) await drain(log, `one-${index}/${'x'.repeat(480)}`);
+  const files = (await readdir(directory)).filter((name) => name.startsWith('long.jsonl')).sort();
+  assert.deepEqual(files, ['long.jsonl', 'long.jsonl.1', 'long.jsonl.2', 'long.jsonl.3']);
+  const all = await log.list();
+  assert.equal(all.at(-1)?.id, 1_521);
+  const inFiles = (await Promise.all(files.toReversed().map(linesOf))).flat();
+  assert.deepEqual(
+    all.map(({ id }) => id),
+    inFiles.map(({ id }) => id),
+  );
+  assert.deepEqual(
+    (await log.list({ limit: 2 })).map(({ id }) => id),
+    [1_520, 1_521],
+  );
+  assert.deepEqual(
+    (await log.list({ after: 1_510, limit: 2 })).map(({ id }) => id),
+    [1_511, 1_512],
+  );
+  assert.equal((await log.list({ subject: 'one-117' })).length, 1);
+  assert.equal((await log.list({ who: 'bob' })).length, 0);
+  assert.equal((await log.list({ sinceMs: 1_700_000_000_001 })).length, 0);
+  await log.close();
+});
+
+test('attempts that are refused come in numbers that drive nothing out; those that are not noted are counted', async () => {
+  const clock = new ManualClock();
+  const log = await open('refused.jsonl', { clock });
+  for (let index = 0; index < 10_000; index += 1) log.refused(NOBODY, 'call', '/a/b', 'wrong token');
+  clock.advance(2_000);
+  log.refused(NOBODY, 'call', '/a/b', 'wrong token');
+  const entries = await log.list();
+  assert.equal(entries.length, 501);
+  assert.match(entries.at(-1)?.reason ?? '', /^wrong token \(9500 more attempts were refused before/);
+  await log.close();
+});
+
+test('nothing is changed while nothing can be written', async () => {
+  const path = join(directory, 'full');
+  await mkdir(path);
+  await assert.rejects(openAuditLog({ path, clock: new ManualClock(), logger: silent }), AuditError);
+  const log = await open('closed.jsonl');
+  await log.close();
+  let runs = 0;
+  const change = (): Promise<void> =>
+    log.change(ANN, 'drain-instance', 'a', async () => {
+      runs += 1;
+      return { result: undefined };
+    });
+  await assert.rejects(change(), /it was done, but is not noted/);
+  await assert.rejects(change(), /nothing was changed/);
+  assert.equal(runs, 1);
+});
