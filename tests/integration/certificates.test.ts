@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import type { ServiceError } from '@grpc/grpc-js';
 import { type admin, controlChannelCredentials, controlChannelOptions, controlTarget, identity } from '@heddle/api';
 import { decodePem } from '@heddle/core';
-import { createCsr, generateKeyPair, spkiPin } from '@heddle/runtime/node';
+import { createCsr, generateKeyPair, presentedChain, spkiPin, verifyLeaf } from '@heddle/runtime/node';
 import { adminCall, authorityOf, identitiesOf, rotate, withRootsOf } from '../support/authority.ts';
 import { ControlProcess } from '../support/control-process.ts';
 import { startLoad, summarize } from '../support/load.ts';
@@ -192,6 +192,11 @@ test('an authority that is elsewhere signs for the control plane and for workloa
     const { certificatePem } = await certificateOf(plane, 'web');
     writeFileSync(path('leaf.pem'), certificatePem);
     openssl('verify', '-purpose', 'sslserver', '-CAfile', 'top.pem', '-untrusted', 'leaf.pem', 'leaf.pem');
+    // What a joiner sees: it knows nothing but the pin of the root.
+    const shown = await presentedChain({ address: plane.address, port: plane.port, timeoutMs: 10_000, alpn: ['h2'] });
+    assert.equal(shown.length, 3);
+    const [leaf, ...intermediates] = shown as [Uint8Array, ...Uint8Array[]];
+    assert.ok(verifyLeaf({ leaf, intermediates, rootsPem: plane.rootsPem, nowMs: Date.now() }).ok);
     const { root, source } = await authorityOf(plane);
     assert.deepEqual([source, root?.pin], [ca.kind, spkiPin(plane.rootsPem)]);
     await assert.rejects(rotate(plane, 'start'), details(/root of this mesh is kept elsewhere.*--ca-roots/));

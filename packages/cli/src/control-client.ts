@@ -273,13 +273,14 @@ export function explainCall(error: ServiceError, { address, port }: Pick<Control
   return new CliError(`${where} answered: ${error.details}`, undefined, { cause: error });
 }
 
-/** Throws CliError when the state directory holds no mesh. Connects on first use. */
-export function openControl(stateDirectory: string): ControlClient {
+/** Throws CliError when the state directory holds no mesh. Connects on first use. `operator`: never with another token. */
+export function openControl(stateDirectory: string, as: 'whoever' | 'operator' = 'whoever'): ControlClient {
   const info = readControlInfo(stateDirectory);
   // Several of them while the root is being replaced; a control plane that has not started since it was updated has written one.
   const rootsPem = readStateFile(stateDirectory, 'ca', 'roots.pem') ?? readStateFile(stateDirectory, 'ca', 'root.pem');
   // Who is not the operator brings a token of their own.
-  const token = process.env[TOKEN_VARIABLE]?.trim() || readStateFile(stateDirectory, 'operator.token');
+  const own = as === 'operator' ? '' : (process.env[TOKEN_VARIABLE]?.trim() ?? '');
+  const token = own === '' ? readStateFile(stateDirectory, 'operator.token') : own;
   if (info === undefined || rootsPem === undefined || token === undefined) {
     const missing = info === undefined ? 'control.json' : rootsPem === undefined ? 'ca/root.pem' : 'operator.token';
     throw new CliError(

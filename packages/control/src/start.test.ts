@@ -186,7 +186,7 @@ describe('a running control plane', () => {
       });
     assert.match(await outcome({ ALPNProtocols: ['h2'], maxVersion: 'TLSv1.2' }), /PROTOCOL_VERSION|ECONNRESET/);
     assert.match(await outcome({ ALPNProtocols: ['http/1.1'] }), /NO_APPLICATION_PROTOCOL|ECONNRESET|closed/);
-    assert.match(await outcome({}), /closed|ECONNRESET/);
+    assert.match(await outcome({}), /NO_APPLICATION_PROTOCOL|ECONNRESET|closed/);
     const session = http2.connect(`https://${control.address}:${control.port}`, { rejectUnauthorized: false });
     let tickets = 0;
     (session.socket as tls.TLSSocket).on('session', () => {
@@ -491,7 +491,7 @@ describe('a control plane that is killed', () => {
         acknowledged.set(id, 'HEALTH_STARTING');
         await stream.send({ health: 'HEALTH_HEALTHY', health_reason: `lane ${lane}` });
         acknowledged.set(id, 'HEALTH_HEALTHY');
-        if (acknowledged.size === 120) child.kill('SIGKILL');
+        if (acknowledged.size >= 120) child.kill('SIGKILL');
       }
     });
     const exit = once(child, 'exit');

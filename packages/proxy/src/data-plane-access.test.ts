@@ -223,6 +223,21 @@ describe('access', () => {
         assert.notEqual(received!['x-heddle-peer'], 'spiffe://forged');
       });
 
+      test('what a caller may not say in headers it cannot say in trailers', async () => {
+        const trailers: unknown[] = [];
+        const fleet = await startFleet(mesh, { count: 1, ...way }, (request, response) => {
+          request.resume();
+          request.on('end', () => {
+            trailers.push(Object.fromEntries(Object.entries(request.trailers)));
+            response.end('ok');
+          });
+        });
+        const forged = { 'x-heddle-peer': 'spiffe://forged', x_heddle_peer: 'spiffe://forged', 'x-sum': '1' };
+        const headers = { te: 'trailers', trailer: 'x-sum' };
+        assert.equal((await fleet.client.call({ method: 'POST', headers, body: ['a'], trailers: forged })).status, 200);
+        assert.deepEqual(trailers, [{ 'x-sum': '1' }]);
+      });
+
       test('a header that rules look at must not get lost on the way to the application', async () => {
         if (way.version === 'http2') return;
         const fleet = await start(way);

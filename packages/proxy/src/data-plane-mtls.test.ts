@@ -135,7 +135,8 @@ describe('mutual TLS', () => {
           });
         }
       });
-      peer.socket.on('close', () => onward.socket.destroy());
+      peer.socket.on('end', () => void sent.then(() => onward.socket.end()));
+      onward.socket.on('end', () => peer.socket.end());
     };
     const client = tls.connect({
       host: '127.0.0.1',
@@ -151,7 +152,7 @@ describe('mutual TLS', () => {
     client.on('error', () => {});
     client.write(GET);
     await until(() => text.includes(WEB), 'the answer');
-    client.destroy();
+    client.end();
     await until(() => orders.plane.status().openConnections === 0, 'all closed, and counted');
   });
 
@@ -203,15 +204,15 @@ describe('mutual TLS', () => {
     await loud.gone();
     const silent = connectRaw(orders.port);
     await until(() => orders.lines.filter(({ decision }) => decision === 'denied').length === 2, 'both to be refused');
-    silent.socket.destroy();
+    silent.socket.end();
+    loud.socket.end();
+    await until(() => orders.plane.status().openConnections === 0, 'both closed, each counted once');
     assert.equal(application.peers.length, 0);
     const web = plane('web');
     const port = await mesh.outbound(web.plane, 'orders', [endpoint(orders.port, 'orders-1')], { tcp: true });
     const peer = connectRaw(port);
     await until(() => application.peers.length === 1, 'a member of the mesh');
-    for (const one of [loud, peer]) one.socket.destroy();
-    await web.plane.close();
-    await until(() => orders.plane.status().openConnections === 0, 'all closed, each counted once');
+    for (const one of [peer, ...application.peers]) one.socket.end();
   });
 
   test('off: data planes speak HTTP/2 without TLS, and believe one another', async () => {

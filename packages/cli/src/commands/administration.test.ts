@@ -113,7 +113,7 @@ describe('administration on the command line', () => {
         ['operator token', 'revoke-admin-token', 'ann'],
       ],
     );
-    assert.equal((done[1]?.['after'] as { role?: string }).role, 'viewer');
+    assert.equal((done[1]?.['after'] as { role?: string } | undefined)?.role, 'viewer');
     const table = await heddle('get', 'audit', '--who', 'ann', '--limit', '5');
     assert.match(table.out, /admin token ann \(viewer\).*call refused.*CreateToken.*only the operator may/);
     assert.equal((await heddle('get', 'services', '--who', 'ann')).code, 2);

@@ -191,10 +191,17 @@ async function* checkControl(control: ControlClient): AsyncGenerator<Finding> {
 function authorityFinding({ phase, isAutomatic, isLogFailing, obstacles }: AuthorityView): Finding {
   const name = 'certificate authority';
   if (isLogFailing)
-    return failed(name, 'the log of issued certificates cannot be written', 'make room on the disk of the control plane; its log names the file');
+    return failed(
+      name,
+      'the log of issued certificates cannot be written',
+      'make room on the disk of the control plane; its log names the file',
+    );
   if (phase === 'none') return ok(name, 'signs, and writes down what it issues');
   const waiting = obstacles.length === 0 ? '' : `, waiting: ${obstacles.join('; ')}`;
-  return ok(name, `its root is being replaced (${phase}${isAutomatic ? ', goes on by itself' : ', see `heddle ca rotate status`'})${waiting}`);
+  return ok(
+    name,
+    `its root is being replaced (${phase}${isAutomatic ? ', goes on by itself' : ', see `heddle ca rotate status`'})${waiting}`,
+  );
 }
 
 async function* checkInstances(control: ControlClient): AsyncGenerator<Finding> {

@@ -63,7 +63,7 @@ export class ControlHost {
       const { pid } = this.#process.status;
       // A file from an earlier run names another process.
       if (pid === undefined || servingProcess(stateDirectory) !== pid) return undefined;
-      this.#client ??= openControl(stateDirectory);
+      this.#client ??= openControl(stateDirectory, 'operator');
       return this.#client.mesh().then(
         () => 'up' as const,
         () => undefined,

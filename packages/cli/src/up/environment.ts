@@ -14,7 +14,7 @@ export interface ProcessPlace {
 
 const NO_PROXY = 'localhost,127.0.0.1,::1';
 /** What belongs to Heddle itself and is nobody else's to see. */
-const KEPT_BACK = ['HEDDLE_JOIN_TOKEN', 'HEDDLE_CA_PASSPHRASE', 'HEDDLE_DEBUG'];
+const KEPT_BACK = ['HEDDLE_JOIN_TOKEN', 'HEDDLE_TOKEN', 'HEDDLE_CA_PASSPHRASE', 'HEDDLE_DEBUG'];
 
 /** @param own what the mesh file sets for the service; it cannot set what Heddle sets. */
 export function processEnvironment(

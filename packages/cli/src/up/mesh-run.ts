@@ -135,7 +135,7 @@ export class MeshRun {
     );
     for (const { process } of this.#running) process.start();
     this.#watch = new RegistryWatch({
-      open: () => openControl(stateDirectory),
+      open: () => openControl(stateDirectory, 'operator'),
       ask: (client) => client.instances(),
       onAnswer: (instances) => this.#learn(instances),
       onLost: (reason) => {
@@ -174,7 +174,7 @@ export class MeshRun {
       );
     if (this.#isRestarting) throw new CliError('instances are being restarted already; wait until that is done');
     this.#isRestarting = true;
-    const control = openControl(this.#options.stateDirectory);
+    const control = openControl(this.#options.stateDirectory, 'operator');
     try {
       return await restartOneByOne({
         targets: targets.map(({ planned: { id }, process }) => ({ id, process })),

@@ -52,7 +52,7 @@ export function compileInstance(
     ...instance.inbound,
     workload,
     ...(security.mtls !== 'off' && { tls: inboundTls(trustDomain, security) }),
-    filter: { kind: 'http', routeConfigName: inboundName(instance), useRemoteAddress: true },
+    filter: inboundFilter(instance, service, security),
   };
   const outbounds = instance.outbounds.flatMap(({ service: ref, listen }): Listener[] => {
     const called = target(ref);
@@ -71,6 +71,17 @@ export function compileProxyListener(listen: SocketAddress, serverNames: readonl
     port: listen.port,
     ...(serverNames.length > 0 && { serverNames }),
     filter: { kind: 'http', routeConfigName: MESH_ROUTE },
+  };
+}
+
+/** Other data planes send bytes by CONNECT; callers without TLS know nothing of that, and send them as they are. */
+function inboundFilter(instance: Instance, service: Service, { mtls }: ServiceSecurity): HttpFilter {
+  const takesBytes = mtls !== 'strict' && carriesBytes(service);
+  return {
+    kind: 'http',
+    routeConfigName: inboundName(instance),
+    useRemoteAddress: true,
+    ...(takesBytes && { otherwise: { kind: 'tcp', cluster: localName(instance) } }),
   };
 }
 

@@ -50,8 +50,8 @@ export class RefusedRoutes {
   }
 
   #add(flavour: ForeignFlavour, route: RefusedRoute): string {
-    const { virtualHost, name, reason } = route;
-    const key = JSON.stringify([flavour, virtualHost, name, reason]);
+    const { kind, virtualHost, name, reason } = route;
+    const key = JSON.stringify([flavour, kind, virtualHost, name, reason]);
     const count = this.#counts.get(key) ?? 0;
     this.#counts.set(key, count + 1);
     if (count === 0) this.#tell(flavour, route);
@@ -64,12 +64,13 @@ export class RefusedRoutes {
     else this.#counts.delete(key);
   }
 
-  #tell(flavour: ForeignFlavour, { virtualHost, name, reason }: RefusedRoute): void {
+  #tell(flavour: ForeignFlavour, { kind, virtualHost, name, reason }: RefusedRoute): void {
     const { events, logger } = this.#options;
     const [who, answer] = WORDS[flavour];
     // Virtual hosts are called as the service is, or the instance, behind the way that they are for.
     const subject = virtualHost.replace(/^(?:in|out)bound\//, '');
-    events.record('route-refused', subject, `${who} cannot follow the route ${JSON.stringify(name)}: ${reason}; ${answer}`);
-    logger.warn({ flavour, subject, route: name, reason }, 'a route cannot be followed by data planes of this kind');
+    const what = kind === 'route' ? `the route ${JSON.stringify(name)}` : name;
+    events.record('route-refused', subject, `${who} cannot follow ${what}: ${reason}${kind === 'route' ? `; ${answer}` : ''}`);
+    logger.warn({ flavour, subject, [kind]: name, reason }, `a ${kind} cannot be followed by data planes of this kind`);
   }
 }

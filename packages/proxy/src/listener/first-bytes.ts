@@ -14,11 +14,11 @@ export interface Destinations {
   /** A ClientHello for this name. */
   tls(connection: Connection, serverName: string): ConnectionHandler | undefined;
   /** TLS ends at the listener: connections that begin like it are for `secure`. */
-  readonly endsTls: boolean;
+  endsTls(): boolean;
   /** Takes the connection over, with what has come. */
   secure(connection: Connection, bytes: Buffer): void;
   /** Connections without TLS are taken; else they are closed as soon as they turn out to be that. */
-  readonly takesPlaintext: boolean;
+  takesPlaintext(): boolean;
   /** No HTTP. */
   other(connection: Connection): ConnectionHandler | undefined;
   /** For a client that is silent. Undefined: it is only waited for. The stream is not the connection's handler yet. */
@@ -66,8 +66,8 @@ export class FirstBytes extends Timed implements ConnectionHandler, AdmittedConn
     const { stream } = this;
     this.bytes = this.bytes === undefined ? Buffer.from(bytes) : Buffer.concat([this.bytes, bytes]);
     if (stream?.hasSent === true) return void this.handOver(this.to.counted(stream));
-    if (this.to.endsTls && this.bytes[0] === TLS_HANDSHAKE) return this.secure(this.bytes);
-    if (!this.to.takesPlaintext) return this.connection.destroy();
+    if (this.bytes[0] === TLS_HANDSHAKE && this.to.endsTls()) return this.secure(this.bytes);
+    if (!this.to.takesPlaintext()) return this.connection.destroy();
     const guess = guessProtocol(this.bytes);
     // How much that may be is bounded by what a guess needs: a ClientHello at most.
     if (guess === 'more') return this.waitForMore();
@@ -108,7 +108,7 @@ export class FirstBytes extends Timed implements ConnectionHandler, AdmittedConn
       connection.destroy();
     } else {
       this.hasWaited = true;
-      this.stream = to.takesPlaintext ? to.silent(connection, () => this.streamFailed()) : undefined;
+      this.stream = to.takesPlaintext() ? to.silent(connection, () => this.streamFailed()) : undefined;
       if (this.stream === undefined) context.deadlines.set(this, nowMs + context.limits.downstreamIdleTimeoutMs);
       else this.stream.start();
     }

@@ -43,7 +43,7 @@ interface TlsMaterial {
 }
 
 /** In a tunnel, whose outer connection has told who is there. */
-const NO_TLS_HERE = { endsTls: false, takesPlaintext: true, secure: () => {} } as const;
+const NO_TLS_HERE = { endsTls: () => false, takesPlaintext: () => true, secure: () => {} } as const;
 
 type BeginConnection = (connection: Connection) => void;
 
@@ -327,15 +327,10 @@ export class ActiveListener implements HttpServiceOwner {
       }
       return service === undefined ? undefined : this.http1(service, connection);
     };
-    const owner = this;
     return {
-      get endsTls() {
-        return owner.beginSecured !== undefined && owner.tls !== undefined;
-      },
+      endsTls: () => this.beginSecured !== undefined && this.tls !== undefined,
       secure: (connection, bytes) => this.secure(connection, bytes),
-      get takesPlaintext() {
-        return owner.takesPlaintext;
-      },
+      takesPlaintext: () => this.takesPlaintext,
       http1: (connection) => (service === undefined ? other(connection)! : this.http1(service, connection)),
       http2: (connection) => (service === undefined ? other(connection)! : this.http2(service, connection)),
       tls: (connection, serverName) => byName.get(serverName)?.(connection) ?? other(connection),

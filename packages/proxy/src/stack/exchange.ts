@@ -15,7 +15,7 @@ import { REPORT_HEADERS, RequestLoad } from './instance-load.ts';
 import type { InstanceLoad } from './instance-load.ts';
 import { changedAnswer, errorAnswer } from './local-answer.ts';
 import type { LocalAnswer } from './local-answer.ts';
-import { keptTrailers } from './messages.ts';
+import { keptTrailers, withoutDropped } from './messages.ts';
 import type { AnyRequestHead, AnyResponseHead, AnyTrailers } from './messages.ts';
 import type { ReplayBody } from './replay.ts';
 import type { RouteStack } from './routes.ts';
@@ -245,8 +245,9 @@ export class Exchange extends Tries {
     this.giveUp('BODY_TOO_LARGE', `more than ${limits.requestBodyBytesMax} bytes`, nowMs);
   }
 
-  requestEnd(trailers: AnyTrailers | undefined): void {
+  requestEnd(received: AnyTrailers | undefined): void {
     if (this.requestComplete) return;
+    const trailers = received && withoutDropped(received, this.downstream.forwarding.drop);
     this.requestComplete = true;
     this.load?.whole(this.context.clock.nowMs());
     if (this.mirrors !== undefined) for (const mirror of this.mirrors) mirror.requestEnd(trailers);

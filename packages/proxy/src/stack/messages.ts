@@ -1,5 +1,5 @@
 // Heads and trailers as an exchange passes them on: of either version, never converted unless the other side speaks the other one.
-import type { Http2RequestHead, Http2ResponseHead, ResponseHead } from '@heddle/wire';
+import type { HeaderNames, Http2RequestHead, Http2ResponseHead, ResponseHead } from '@heddle/wire';
 import type { OwnHeader } from './header-rewrite.ts';
 import { HeaderField, Http2Trailers, renderTrailers, RequestHead, toHttp1Trailers, Trailers } from '@heddle/wire';
 
@@ -26,6 +26,16 @@ export function keptTrailers(trailers: AnyTrailers): Http2Trailers {
     const lower = name.toLowerCase();
     if (!OF_ONE_CONNECTION.has(lower)) kept.add(lower, value);
   }
+  return kept;
+}
+
+/** Without what is not passed on of headers either: there are servers that read trailers as headers, whatever RFC 9110 §6.5.1 says. */
+export function withoutDropped(trailers: AnyTrailers, drop: HeaderNames): AnyTrailers {
+  let isClear = true;
+  for (const [name] of trailers) isClear &&= !drop.matches(name, 0, name.length);
+  if (isClear) return trailers;
+  const kept = new Http2Trailers();
+  for (const [name, value] of keptTrailers(trailers)) if (!drop.matches(name, 0, name.length)) kept.add(name, value);
   return kept;
 }
 

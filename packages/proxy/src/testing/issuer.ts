@@ -6,6 +6,7 @@ import type { TokenAlgorithm, TokenIssuer } from '@heddle/core';
 import { createLogger, createMetrics, nodeClock, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
 import { DEFAULT_LIMITS } from '@heddle/core';
 import type { Limits } from '@heddle/core';
+import type { Timer } from '@heddle/runtime';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import type { CryptoKey, JWK } from 'jose';
 import type { AuthnDeps } from '../authn/authn.ts';
@@ -125,18 +126,29 @@ export function authnDeps(limits: Partial<Limits> = {}): {
   lines: string[];
   metrics: () => string;
   later: (ms: number) => void;
+  /** Timers that are set. */
+  timers: () => number;
 } {
   const lines: string[] = [];
   const metrics = createMetrics();
   let aheadMs = 0;
+  const set = new Set<Timer>();
   const clock = {
     wallMs: () => nodeClock.wallMs() + aheadMs,
     nowMs: () => nodeClock.nowMs() + aheadMs,
-    after: (delayMs: number, run: () => void) => nodeClock.after(delayMs, run),
+    after: (delayMs: number, run: () => void): Timer => {
+      const timer = nodeClock.after(delayMs, () => {
+        set.delete(timer);
+        run();
+      });
+      set.add(timer);
+      return { cancel: () => (set.delete(timer), timer.cancel()) };
+    },
   };
   const all = { ...DEFAULT_LIMITS, ...limits };
   const logger = createLogger({ level: 'debug', format: 'json', destination: { write: (line) => void lines.push(line) } });
   const client = new HttpsClient({ network: nodeNetwork, clock, limits: all });
   const later = (ms: number): void => void (aheadMs += ms);
-  return { deps: { clock, random: nodeRandom, logger, metrics, limits: all, client }, lines, metrics: () => metrics.expose(), later };
+  const deps = { clock, random: nodeRandom, logger, metrics, limits: all, client };
+  return { deps, lines, metrics: () => metrics.expose(), later, timers: () => set.size };
 }

@@ -27,7 +27,7 @@ interface Context {
   readonly labels: AccessPolicy['labels'];
   readonly options: EncodeOptions;
   /** Told about rules that cannot be followed to the letter. */
-  readonly tell: (rule: string, rejection: XdsRejection, at: At) => void;
+  readonly tell: (rule: string, reason: string, at: At) => void;
 }
 
 /** They refuse nobody but where a virtual host says so. Tokens are looked at between the first and the second. */
@@ -91,7 +91,8 @@ function policiesOf(rule: AccessRule, context: Context, at: At): [name: string, 
     return [[name, { ...policy, condition: envoyCondition(when, { ...context, denies }, at.field('when')) }]];
   } catch (error) {
     if (!(error instanceof XdsRejection)) throw error;
-    context.tell(name, error, at);
+    const effect = denies ? 'it denies there whatever its condition says' : 'it allows nobody there';
+    context.tell(name, `${error.reason}; ${effect}`, at);
     return denies ? [[name, policy]] : [];
   }
 }

@@ -8,15 +8,16 @@ import { escaped } from './envoy-match.ts';
 const HEX = '[0-9A-Fa-f]';
 /** A byte of a character that is not the first (RFC 3629 §4). */
 const MORE = `%[89ABab]${HEX}`;
-/** What may stand in a path that is understood: characters as they are or encoded, and whole ones of UTF-8. */
-const PIECES = [
-  '[A-Za-z0-9._~!$&\'()*+,=:@/"<>\\[\\]^`{|}-]',
+/** What may stand in a path that is understood, but for slashes: characters as they are or encoded, and whole ones of UTF-8. */
+const PIECE = [
+  '[A-Za-z0-9._~!$&\'()*+,=:@"<>\\[\\]^`{|}-]',
   '%(?:2[0-9A-Ea-e]|3[0-9AC-Fac-f]|[46][0-9A-Fa-f]|5[0-9ABD-Fabd-f]|7[0-9A-Ea-e])',
   `%(?:[Cc][2-9A-Fa-f]|[Dd]${HEX})${MORE}`,
   `%(?:[Ee]0%[ABab]${HEX}|[Ee][1-9A-CE-Fa-ce-f]${MORE}|[Ee][Dd]%[89]${HEX})${MORE}`,
   `%(?:[Ff]0%[9ABab]${HEX}|[Ff][1-3]${MORE}|[Ff]4%8${HEX})${MORE}${MORE}`,
-];
-export const UNDERSTOOD = `\\*|/(?:${PIECES.join('|')})*`;
+].join('|');
+/** Of slashes alone Envoy leaves two where there were more: nobody knows what servers take that for. */
+export const UNDERSTOOD = `\\*|/(?:(?:${PIECE})(?:/|${PIECE})*)?`;
 /** Somewhere in a path: something else to whoever decodes twice. */
 export const ENCODED_TWICE = `%25${HEX}{2}`;
 /** Those that our own data planes encode and Envoy leaves as they are. */
@@ -78,7 +79,7 @@ function deniedPattern(kind: PathMatch['kind'], value: string): string {
     case 'prefix':
       return value.endsWith('/') ? `${literal(bare)}(?:/.*)?` : `${literal(value)}.*`;
     case 'template':
-      return /=\*\*\}$/.test(value) ? `${template(value.slice(0, value.lastIndexOf('/')))}(?:/.*)?` : `${template(bare)}/?`;
+      return value.endsWith('=**}') ? `${template(value.slice(0, value.lastIndexOf('/')))}(?:/.*)?` : `${template(bare)}/?`;
     case 'regex':
       // A pattern for what is below a path is one for the path with its slash, too.
       return `(?:${value})/?|(?:${value.replace(/\/(?:\(?\.\*\)?)?$/, '')})/?`;

@@ -21,7 +21,7 @@ import { type Direction, type EnvoyHeaderChanges, envoyHeaderChanges } from './e
 import { envoyMatch, escaped, matching } from './envoy-match.ts';
 import { envoyRetry, repeatsByMethod } from './envoy-retry.ts';
 import { tokenSettings, untoldTokens } from './envoy-tokens.ts';
-import { type EncodeOptions, tellRefused } from './options.ts';
+import { type EncodeOptions, tellPolicy, tellRefused, untoldAttached } from './options.ts';
 
 const UPGRADE: HeaderMatcher = { name: 'upgrade', headerMatchSpecifier: { $case: 'presentMatch', value: true } };
 /** Server-sent events have no end that a time limit for the whole response could mean. */
@@ -57,10 +57,11 @@ function encodeHost(host: VirtualHost, direction: Direction, options: EncodeOpti
       at.item('domains', position).reject(`${JSON.stringify(domain)} is a pattern that Envoy reads in another way`);
   });
   const limits = new EnvoyRateLimits(direction);
+  const untold = untoldAttached(host, options, 'Envoys', at);
   const routes = host.routes.flatMap((route, index) => {
     const inside = at.item('routes', index);
     const tell = (rejection: XdsRejection): void => tellRefused(options, host.name, route.name, inside, rejection);
-    return encodeOrRefuse(route, limits, direction, tell, inside);
+    return encodeOrRefuse(route, limits, direction, untold, tell, inside);
   });
   const twins = portTwins(host.domains);
   return {
@@ -78,16 +79,9 @@ function inboundPolicies({ name: host, access, tokens }: VirtualHost, options: E
   const issuers = new Map((tokens?.issuers ?? []).map(({ name, issuer }) => [name, issuer]));
   if (new Set(issuers.values()).size < issuers.size)
     at.field('tokens').reject('has one issuer under two names, which Envoy cannot tell apart');
-  const tell = (what: string, rejection: XdsRejection, place: At): void => tellRefused(options, host, what, place, rejection);
-  if (tokens !== undefined)
-    untoldTokens(tokens, at.field('tokens'), (issuer, reason, place) =>
-      tell(`tokens of ${issuer}`, new XdsRejection(place.path(), reason), place),
-    );
-  const context = {
-    issuers,
-    options,
-    tell: (rule: string, rejection: XdsRejection, place: At) => tell(`access rule ${rule}`, rejection, place),
-  };
+  const tell = (what: string, reason: string, place: At): void => tellPolicy(options, host, what, place, reason);
+  if (tokens !== undefined) untoldTokens(tokens, at.field('tokens'), (issuer, reason, place) => tell(`tokens of ${issuer}`, reason, place));
+  const context = { issuers, options, tell: (rule: string, reason: string, place: At): void => tell(`access rule ${rule}`, reason, place) };
   return {
     ...deniedIdentities(options.denied),
     ...(tokens !== undefined && tokenSettings(tokens)),
@@ -115,10 +109,12 @@ function encodeOrRefuse(
   route: Route,
   limits: EnvoyRateLimits,
   direction: Direction,
+  untold: XdsRejection | undefined,
   tell: (rejection: XdsRejection) => void,
   at: At,
 ): readonly RouteMessage[] {
   try {
+    if (untold !== undefined && route.match.kind === 'request') throw untold;
     return encodeRoute(route, limits, direction, at);
   } catch (error) {
     if (!(error instanceof XdsRejection) || route.match.kind !== 'request') throw error;

@@ -1,6 +1,6 @@
 // Tokens of requests in Envoy's words (jwt_authn). Issuers are told to the listener; a virtual host says that its requests are looked at. What Envoy
 // does not look at in a token, the filter behind it denies. An issuer whose keys Envoy cannot get has none there: its tokens are refused.
-import { DEFAULT_LIMITS, SYSTEM_ROOTS, type TokenAlgorithm, type TokenIssuer, type TokenPolicy } from '@heddle/core';
+import { DEFAULT_LIMITS, type TokenAlgorithm, type TokenIssuer, type TokenPolicy } from '@heddle/core';
 import { Cluster_DiscoveryType, Cluster_DnsLookupFamily, type Cluster } from '../../../gen/foreign/envoy/config/cluster/v3/cluster.ts';
 import { type Permission, type Principal, RBAC_Action } from '../../../gen/foreign/envoy/config/rbac/v3/rbac.ts';
 import {
@@ -165,7 +165,7 @@ function keysCluster({ keys, rootsPem }: TokenIssuer, listener: string): Cluster
   };
 }
 
-/** Envoy has one set of roots for a server: those that are given, else those of `SYSTEM_ROOTS`. */
+/** Envoy has one set of roots for a server: those that are given, else those of the system. */
 function serverTls(host: string, rootsPem: string | undefined): UpstreamTlsContext {
   const isAddress = /^[\d.]+$|:/.test(host);
   const { DNS, IP_ADDRESS } = SubjectAltNameMatcher_SanType;

@@ -96,11 +96,12 @@ function ruleFilters({ default: fallback, rules, audit }: AccessPolicy, tell: Te
 /** Undefined: no call fits, or it cannot be told and would allow. */
 function policyOf({ name, effect, subjects, permissions, when }: AccessRule, tell: Tell): Policy | undefined {
   const denies = effect === 'deny';
+  const otherwise = denies ? 'it denies there whatever that says' : 'it allows nobody there by that';
+  const untold = (reason: string): void => tell(`access rule ${name}`, `${reason}; ${otherwise}`);
   if (when !== undefined) {
-    tell(`access rule ${name}`, 'gRPC libraries know no conditions');
+    untold('gRPC libraries know no conditions');
     if (!denies) return undefined;
   }
-  const untold = (reason: string): void => tell(`access rule ${name}`, reason);
   const principals = subjects.flatMap((subject) => principalsOf(subject, denies, untold));
   const own = permissions.flatMap((permission) => permissionsOf(permission, denies, untold));
   if (principals.length === 0 || (permissions.length > 0 && own.length === 0)) return undefined;

@@ -12,10 +12,10 @@ import {
 import { pack } from '../strict.ts';
 import { encodeAddress } from '../values.ts';
 import { faultFilter } from './envoy-filters.ts';
-import { type At, XdsRejection } from '../rejection.ts';
+import type { At } from '../rejection.ts';
 import { grpcAccessFilters } from './grpc-access.ts';
 import { grpcDownstreamTls } from './grpc-tls.ts';
-import { type EncodeOptions, tellRefused } from './options.ts';
+import { type EncodeOptions, tellPolicy } from './options.ts';
 
 const HTTP_FILTER_NAME = 'envoy.filters.network.http_connection_manager';
 const ROUTER_NAME = 'envoy.filters.http.router';
@@ -65,7 +65,7 @@ export function grpcServerListener(
 function accessFilters(listener: string, routes: string, options: EncodeOptions, at: At): HttpFilter[] {
   const hosts = options.routeConfig?.(routes)?.virtualHosts ?? [];
   if (hosts.length > 1) at.reject(`has ${hosts.length} virtual hosts; a gRPC library knows the access rules of one`);
-  const tell = (what: string, reason: string): void => tellRefused(options, listener, what, at, new XdsRejection(at.path(), reason));
+  const tell = (what: string, reason: string): void => tellPolicy(options, listener, what, at, reason);
   const { access, tokens } = hosts[0] ?? {};
   return grpcAccessFilters({ access, tokens, denied: options.denied ?? [] }, tell);
 }

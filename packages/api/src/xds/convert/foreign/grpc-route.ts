@@ -16,7 +16,7 @@ import { type At, XdsRejection } from '../rejection.ts';
 import { encodeDuration } from '../values.ts';
 import { faultSettings } from './envoy-filters.ts';
 import { grpcMatches, grpcPath } from './grpc-match.ts';
-import { type EncodeOptions, tellRefused } from './options.ts';
+import { type EncodeOptions, tellRefused, untoldAttached } from './options.ts';
 
 /** UNAVAILABLE may mean that the connection broke in mid-call. */
 const RETRY_WORDS: Partial<Readonly<Record<RetryCondition, string>>> = {
@@ -39,24 +39,33 @@ export function grpcRoutes({ name, virtualHosts }: RouteConfig, options: EncodeO
   return hosts.length === 0 ? undefined : { name, virtualHosts: hosts };
 }
 
-function encodeHost({ name, domains, routes }: VirtualHost, config: string, options: EncodeOptions, at: At): VirtualHostMessage[] {
+function encodeHost(host: VirtualHost, config: string, options: EncodeOptions, at: At): VirtualHostMessage[] {
+  const { name, domains, routes } = host;
+  const untold = untoldAttached(host, options, 'gRPC libraries', at);
   // A route that fails its calls must name a cluster all the same, and one that is there: that of a service has the name of its routes.
   const known =
     routes.flatMap(({ action }) => (action.kind === 'forward' ? action.clusters.map(({ cluster }) => cluster) : []))[0] ?? config;
   const forCalls = routes.flatMap((route, index) => {
     const inside = at.item('routes', index);
     const tell = (rejection: XdsRejection): void => tellRefused(options, name, route.name, inside, rejection);
-    return encodeOrRefuse(route, known, tell, inside);
+    return encodeOrRefuse(route, known, untold, tell, inside);
   });
   return forCalls.length === 0 ? [] : [{ name, domains: [...domains], routes: forCalls }];
 }
 
-function encodeOrRefuse(route: Route, known: string, tell: (rejection: XdsRejection) => void, at: At): readonly RouteMessage[] {
+function encodeOrRefuse(
+  route: Route,
+  known: string,
+  untold: XdsRejection | undefined,
+  tell: (rejection: XdsRejection) => void,
+  at: At,
+): readonly RouteMessage[] {
   const { name, match } = route;
   if (match.kind === 'connect') return [];
   try {
     const matches = grpcMatches(match, at.field('match'));
     try {
+      if (untold !== undefined) throw untold;
       return matches.length === 0 ? [] : encodeRoute(route, matches, at);
     } catch (error) {
       return refusals(error, name, matches, known, tell);

@@ -1,7 +1,7 @@
 // What the encoders for foreign data planes need to know besides the resource: the same for all data planes of a flavour.
-import type { RouteConfig } from '@heddle/core';
+import type { RouteConfig, VirtualHost } from '@heddle/core';
 import type { ConditionSyntax } from '@heddle/core/cel';
-import type { At, XdsRejection } from '../rejection.ts';
+import { type At, XdsRejection } from '../rejection.ts';
 
 export interface EncodeOptions {
   /** Of the mesh: identities of other domains are nobody's. */
@@ -23,14 +23,32 @@ export interface EncodeOptions {
 }
 
 export interface RefusedRoute {
+  /** `policy`: something else that a virtual host says, as an access rule; its requests are not all refused. */
+  readonly kind: 'route' | 'policy';
   readonly virtualHost: string;
   readonly name: string;
-  /** What about it cannot be followed, and why. */
+  /** What about it cannot be followed, and why; of a policy also what becomes of it. */
   readonly reason: string;
 }
 
 /** `at`: of the route. */
 export function tellRefused({ onRefused }: EncodeOptions, virtualHost: string, name: string, at: At, rejection: XdsRejection): void {
   const reason = [...rejection.path.slice(at.path().length), rejection.reason].join(': ');
-  onRefused?.(rejection, { virtualHost, name, reason });
+  onRefused?.(rejection, { kind: 'route', virtualHost, name, reason });
+}
+
+/** `at`: of the policy. */
+export function tellPolicy({ onRefused }: EncodeOptions, virtualHost: string, name: string, at: At, reason: string): void {
+  onRefused?.(new XdsRejection(at.path(), reason), { kind: 'policy', virtualHost, name, reason });
+}
+
+/** Tokens that are to go out with calls: only our own data planes get them. Gives the reason where every call needs one, which none can then be. */
+export function untoldAttached({ name, attach = [] }: VirtualHost, options: EncodeOptions, who: string, at: At): XdsRejection | undefined {
+  let untold: XdsRejection | undefined;
+  attach.forEach(({ from, token }, index) => {
+    const inside = at.item('attach', index);
+    if (from.length === 0) untold ??= new XdsRejection(inside.path(), `${who} attach no tokens to calls`);
+    else tellPolicy(options, name, `outbound token ${token.name}`, inside, `${who} attach no tokens to calls; theirs go without it`);
+  });
+  return untold;
 }
