@@ -14,7 +14,9 @@ export interface PlaneSpec {
 const [, , root = '', code = '', specFile = ''] = process.argv;
 const load = (file: string) => import(pathToFileURL(join(root, 'packages', `${file}.${code === 'src' ? 'ts' : 'js'}`)).href);
 const { createDataPlane } = (await load(`proxy/${code}/data-plane`)) as typeof Proxy;
-const { createLogger, createMetrics, deferHelperThreads, nodeClock, nodeNetwork, nodeRandom } = (await load(`runtime/${code}/node/index`)) as typeof Runtime;
+const { createLogger, createMetrics, deferHelperThreads, nodeClock, nodeNetwork, nodeRandom } = (await load(
+  `runtime/${code}/node/index`,
+)) as typeof Runtime;
 // As `heddle proxy` does.
 deferHelperThreads();
 const { identities, updates } = JSON.parse(readFileSync(specFile, 'utf8')) as PlaneSpec;

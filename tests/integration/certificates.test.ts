@@ -200,6 +200,9 @@ test('an authority that is elsewhere signs for the control plane and for workloa
     const { root, source } = await authorityOf(plane);
     assert.deepEqual([source, root?.pin], [ca.kind, spkiPin(plane.rootsPem)]);
     await assert.rejects(rotate(plane, 'start'), details(/root of this mesh is kept elsewhere.*--ca-roots/));
+    const { load } = await callers(plane);
+    await waitFor('calls between data planes that joined', () => load.outcomes.length > 10);
+    assert.deepEqual(Object.keys(summarize(await load.stop())), ['200']);
   }
 });
 

@@ -65,9 +65,9 @@ describe('the command line', () => {
       ],
       [['get', 'proxies', '--service', 'web'], /^error: proxies are not of one service\n {2}mend: leave out --service/],
       [['get', 'services', '-o', 'xml'], /^error: option '-o.*expected table, json, yaml/],
-      [['token', 'create'], /^error: required option '--service <name>' not specified\n {2}mend: /],
+      [['token', 'create'], /^error: a token is for a service or for an administrator\n {2}mend: give either --service or --admin/],
       [['token', 'create', '--service', 'Orders!'], /^error: .*a name has lower-case letters/],
-      [['token', 'create', '--service', 'orders', '--ttl', '8d'], /^error: .*from 1s to 7d/],
+      [['token', 'create', '--service', 'orders', '--ttl', '8d'], /^error: a join token can live for 7 days at most/],
       [['control', '--listen', 'nowhere'], /^error: .*expected HOST:PORT/],
       [['run', '--service', 'orders'], /^error: missing required argument 'command'/],
       [

@@ -1,7 +1,7 @@
 // Who may call whom, kept in the store: whole or not at all, whatever its size.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DEFAULT_SECURITY } from '@heddle/core';
+import { ACCESS_RULES_MAX, DEFAULT_SECURITY } from '@heddle/core';
 import type { SecurityConfig } from '@heddle/core';
 import { ManualClock } from '../testing/clock.ts';
 import { service, silent } from '../testing/mesh.ts';
@@ -87,8 +87,8 @@ test('rules that data planes would refuse, and an authorizer that is none, are r
       [{ rules: [{ ...rule!, subjects: [{ networks: ['nowhere'] }] }] }, /security: access rule "readers".*nowhere/],
       [{ rules: [{ ...rule!, permissions: [{ paths: [{ kind: 'regex', value: '(' }] }] }] }, /security: access rule "readers"/],
       [
-        { rules: Array.from({ length: 4_001 }, (_, index) => ({ ...rule!, name: `r${index}` })) },
-        /4001 access rules are for default\/orders/,
+        { rules: Array.from({ length: ACCESS_RULES_MAX + 1 }, (_, index) => ({ ...rule!, name: `r${index}` })) },
+        /access rules are for default\/orders, the limit is/,
       ],
       [{ external: { ...external, service: { namespace: 'default', name: 'gone' } } }, /has the authorizer default\/gone, and there is no/],
     ];

@@ -3,7 +3,14 @@
 import { constants } from 'node:crypto';
 import type { Socket } from 'node:net';
 import tls from 'node:tls';
-import { chainRefusal, forgetHandshakeSecret, handshakeRefusal, keepHandshakeSecret, readPeerId, refuseWithAlert } from '@heddle/runtime/node';
+import {
+  chainRefusal,
+  forgetHandshakeSecret,
+  handshakeRefusal,
+  keepHandshakeSecret,
+  readPeerId,
+  refuseWithAlert,
+} from '@heddle/runtime/node';
 import { type Clock, type Logger, type TlsRefusal, TlsRefusals } from '@heddle/runtime';
 import type { AuditLog } from '../audit/log.ts';
 import { listenOn } from './listening.ts';

@@ -15,17 +15,7 @@ export type TlsVersion = '1.2' | '1.3';
 // --- tokens (JWT, RFC 7519; opaque ones, RFC 7662)
 
 /** Signature algorithms (RFC 7518 §3.1, RFC 8037) that may be allowed. No symmetric ones: who checks could then also issue. */
-export type TokenAlgorithm =
-  | 'RS256'
-  | 'RS384'
-  | 'RS512'
-  | 'PS256'
-  | 'PS384'
-  | 'PS512'
-  | 'ES256'
-  | 'ES384'
-  | 'ES512'
-  | 'EdDSA';
+export type TokenAlgorithm = 'RS256' | 'RS384' | 'RS512' | 'PS256' | 'PS384' | 'PS512' | 'ES256' | 'ES384' | 'ES512' | 'EdDSA';
 
 /** Where a token is looked for; the first that is there counts. `prefix`: what stands before it, `Bearer ` in `authorization`. */
 export type TokenSource =
@@ -200,7 +190,9 @@ export interface AccessConfig {
   readonly external?: Omit<ExternalAuthorizer, 'cluster'> & { readonly service: ServiceRef };
 }
 
-export type AccessTarget = { readonly kind: 'service'; readonly service: ServiceRef } | { readonly kind: 'namespace'; readonly namespace: string };
+export type AccessTarget =
+  | { readonly kind: 'service'; readonly service: ServiceRef }
+  | { readonly kind: 'namespace'; readonly namespace: string };
 
 /** Calls of these services to these others get the token. */
 export interface OutboundTokenRule {

@@ -47,7 +47,7 @@ export async function findPinnedRoot(options: JoinOptions): Promise<{ rootPem: s
     );
   }
   const rootPem = encodePem('CERTIFICATE', root);
-  const verdict = verifyLeaf({ leaf: chain[0] as Uint8Array, rootsPem: rootPem, nowMs: clock.wallMs() });
+  const verdict = verifyLeaf({ leaf: chain[0] as Uint8Array, intermediates: chain.slice(1), rootsPem: rootPem, nowMs: clock.wallMs() });
   if (!verdict.ok) {
     const clockMend = verdict.code === 'not-yet-valid' || verdict.code === 'expired' ? ' Set the clocks of both machines.' : '';
     throw new JoinError(

@@ -5,7 +5,7 @@ import type { ConditionSyntax } from '@heddle/core/cel';
 import type { Expr } from '../../../gen/foreign/google/api/expr/v1alpha1/syntax.ts';
 import type { At } from '../rejection.ts';
 import { escaped } from './envoy-match.ts';
-import { ENCODED_TWICE, UNDERSTOOD } from './envoy-paths.ts';
+import { ENCODED_TWICE, SLASHES_ALONE, UNDERSTOOD } from './envoy-paths.ts';
 import { CLAIMS_KEY, TOKEN_FILTER } from './envoy-tokens.ts';
 import type { EncodeOptions } from './options.ts';
 
@@ -43,6 +43,8 @@ const TIME_PARTS = [
 const FUNCTIONS = ['size', 'contains', 'startsWith', 'endsWith', 'matches', 'timestamp', 'duration', ...TIME_PARTS];
 /** Attributes of a request that mean the same to both. */
 const REQUEST: Readonly<Record<string, string>> = { method: 'method', path: 'url_path', query: 'query', time: 'time' };
+/** Without what multiplies: Envoy's limit is on the program that becomes of it. */
+const PATTERN_LENGTH_MAX = 128;
 const SPIFFE_NAME = '[A-Za-z0-9._-]+';
 
 class Writer {
@@ -103,6 +105,8 @@ class Writer {
     if (path === undefined || !derived(asked)) return undefined;
     const texts = operator === IN ? listOf(given)?.map((one) => this.#textOf(one)) : [this.#textOf(given)];
     if (texts === undefined) return this.#cannot(`${path.join('.')} in something that is no list of texts`);
+    // They become parts of patterns.
+    if (texts.some((one) => one.length > PATTERN_LENGTH_MAX)) return this.#cannot('a text of this length here');
     const { known, is } = this.#derived(path);
     guards.push(...known);
     const any = or(texts.map(is));
@@ -162,6 +166,7 @@ class Writer {
   #call({ function: name, target, args }: Call, guards: Expr[]): Expr {
     const isFunction = FUNCTIONS.includes(name);
     if (!isFunction && !COMPARISONS.includes(name) && !ARITHMETIC.includes(name) && name !== IN) return this.#cannot(`"${name}" here`);
+    if (name === 'matches') this.#checkPattern(args.at(-1));
     // Of a claim nobody knows whether it is a text, and Envoy would not deny where it is none.
     const parts = [...(target === undefined ? [] : [target]), ...args];
     const mayFail = name !== EQUAL && name !== UNEQUAL && parts.some((part) => pathOf(part)?.[0] === 'claims');
@@ -171,6 +176,12 @@ class Writer {
       args.map((part) => this.#value(part, guards)),
       target === undefined ? undefined : this.#value(target, guards),
     );
+  }
+
+  /** Envoy refuses all routes for one pattern that is too large for it. */
+  #checkPattern(pattern: ConditionSyntax | undefined): void {
+    const regex = pattern === undefined ? '' : this.#textOf(pattern);
+    if (regex.length > PATTERN_LENGTH_MAX || /\\[pP]|\{\d/.test(regex)) this.#cannot('a regular expression of this size in a condition');
   }
 
   #attribute(path: readonly string[], guards: Expr[]): Expr {
@@ -258,6 +269,7 @@ function pathOf(node: ConditionSyntax | undefined): readonly string[] | undefine
 const PATH_GUARDS: readonly Expr[] = [
   callTo('matches', [text(`^(?:${UNDERSTOOD})$`)], request('url_path')),
   not(callTo('matches', [text(ENCODED_TWICE)], request('url_path'))),
+  not(callTo('startsWith', [text(SLASHES_ALONE)], request('url_path'))),
 ];
 
 /** That there is a token, and in it the claim with everything around it. */

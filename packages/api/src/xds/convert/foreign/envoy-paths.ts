@@ -8,16 +8,17 @@ import { escaped } from './envoy-match.ts';
 const HEX = '[0-9A-Fa-f]';
 /** A byte of a character that is not the first (RFC 3629 §4). */
 const MORE = `%[89ABab]${HEX}`;
-/** What may stand in a path that is understood, but for slashes: characters as they are or encoded, and whole ones of UTF-8. */
-const PIECE = [
-  '[A-Za-z0-9._~!$&\'()*+,=:@"<>\\[\\]^`{|}-]',
+/** What may stand in a path that is understood: characters as they are or encoded, and whole ones of UTF-8. */
+const PIECES = [
+  '[A-Za-z0-9._~!$&\'()*+,=:@/"<>\\[\\]^`{|}-]',
   '%(?:2[0-9A-Ea-e]|3[0-9AC-Fac-f]|[46][0-9A-Fa-f]|5[0-9ABD-Fabd-f]|7[0-9A-Ea-e])',
   `%(?:[Cc][2-9A-Fa-f]|[Dd]${HEX})${MORE}`,
   `%(?:[Ee]0%[ABab]${HEX}|[Ee][1-9A-CE-Fa-ce-f]${MORE}|[Ee][Dd]%[89]${HEX})${MORE}`,
   `%(?:[Ff]0%[9ABab]${HEX}|[Ff][1-3]${MORE}|[Ff]4%8${HEX})${MORE}${MORE}`,
-].join('|');
-/** Of slashes alone Envoy leaves two where there were more: nobody knows what servers take that for. */
-export const UNDERSTOOD = `\\*|/(?:(?:${PIECE})(?:/|${PIECE})*)?`;
+];
+export const UNDERSTOOD = `\\*|/(?:${PIECES.join('|')})*`;
+/** Of slashes alone Envoy leaves two, where it makes one of them in all other paths: nobody knows what servers take that for. */
+export const SLASHES_ALONE = '//';
 /** Somewhere in a path: something else to whoever decodes twice. */
 export const ENCODED_TWICE = `%25${HEX}{2}`;
 /** Those that our own data planes encode and Envoy leaves as they are. */
@@ -46,8 +47,12 @@ function like(regex: string): Permission {
   return path({ matchPattern: { $case: 'safeRegex', value: { regex } } });
 }
 
+function beginsWith(value: string): Permission {
+  return path({ matchPattern: { $case: 'prefix', value } });
+}
+
 /** Whether it is known what servers will take the path for. */
-const PATH_IS_UNDERSTOOD: Permission = allOf([like(UNDERSTOOD), not(like(`.*${ENCODED_TWICE}.*`))]);
+const PATH_IS_UNDERSTOOD: Permission = allOf([like(UNDERSTOOD), not(like(`.*${ENCODED_TWICE}.*`)), not(beginsWith(SLASHES_ALONE))]);
 
 /** What is not understood is not allowed by path, and denied. */
 export function pathPermission(paths: readonly PathMatch[], denies: boolean): Permission {
