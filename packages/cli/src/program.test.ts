@@ -61,7 +61,7 @@ describe('the command line', () => {
       ],
       [
         ['get', 'things'],
-        /^error: 'things' is invalid for argument 'kind': allowed choices are services, instances, routes, policies, proxies, events, load, audit\n {2}mend: see `heddle get --help`/,
+        /^error: 'things' is invalid for argument 'kind': allowed choices are services, instances, routes, policies, proxies, identities, events, load, audit\n {2}mend: see `heddle get --help`/,
       ],
       [['get', 'proxies', '--service', 'web'], /^error: proxies are not of one service\n {2}mend: leave out --service/],
       [['get', 'services', '-o', 'xml'], /^error: option '-o.*expected table, json, yaml/],

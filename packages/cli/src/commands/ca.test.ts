@@ -77,6 +77,7 @@ describe('what an operator asks of the authority', () => {
     assert.match((await run('identity', 'allow', 'spiffe://shop/ns/shop/svc/web')).stdout, /may have certificates again/);
     assert.equal((await run('identity', 'list', '--denied')).stdout, 'none\n');
     assert.match((await run('identity', 'list')).stdout, /spiffe:\/\/shop\/ns\/heddle-system\/svc\/control .* control /);
+    assert.equal((await run('get', 'identities', '-o', 'json')).stdout, (await run('identity', 'list', '-o', 'json')).stdout);
   });
 
   it('replaces the root, and says what stands in the way', async () => {

@@ -16,8 +16,9 @@ import { getEvents } from './get-events.ts';
 import { LOAD_COLUMNS, loadRow } from './get-load.ts';
 import { policyRow, policyText } from './get-policies.ts';
 import { ROUTE_COLUMNS, routeRow } from './get-routes.ts';
+import { identitiesText } from './identity-list.ts';
 
-type Listed = 'services' | 'instances' | 'routes' | 'policies' | 'proxies' | 'load';
+type Listed = 'services' | 'instances' | 'routes' | 'policies' | 'proxies' | 'identities' | 'load';
 export type Kind = Listed | 'events' | 'audit';
 
 /** Proxies report every 10 s, not all at once. */
@@ -34,7 +35,7 @@ export interface GetOptions extends AuditOptions {
 
 export async function get(kind: Kind, options: GetOptions): Promise<ExitCode> {
   const { output, service, namespace } = options;
-  if (service !== undefined && (kind === 'proxies' || kind === 'load'))
+  if (service !== undefined && (kind === 'proxies' || kind === 'identities' || kind === 'load'))
     throw new CliError(`${kind} are not of one service`, 'leave out --service', { exitCode: 2 });
   const directory = requireStateDirectory(options.stateDir);
   const only = service === undefined ? undefined : { namespace, name: service };
@@ -81,9 +82,9 @@ async function watch(kind: Listed, directory: string, output: OutputFormat, only
     onAnswer: show,
     onLost: lost,
   });
-  // Load changes without the registry or the proxies.
+  // Load and certificates change without the registry or the proxies.
   const again = (): void => void render(kind, control, directory, output, true, only).then(show, (error: Error) => lost(error.message));
-  const looking = kind === 'load' ? setInterval(again, LOAD_WATCH_MS) : undefined;
+  const looking = kind === 'load' || kind === 'identities' ? setInterval(again, LOAD_WATCH_MS) : undefined;
   await stop.asked;
   clearInterval(looking);
   following.close();
@@ -107,6 +108,7 @@ async function render(
     if (output === 'table') return policyText(policies, palette);
     return formatData({ ...policies, rules: policies.rules.map(policyRow) }, output, oneOfMany);
   }
+  if (kind === 'identities') return identitiesText(control, output, palette, oneOfMany);
   if (kind === 'load') return put((await control.loads()).map(loadRow), LOAD_COLUMNS, output, oneOfMany, palette);
   if (kind === 'proxies') return put((await control.proxies()).map(proxyRow), proxyColumns(palette), output, oneOfMany, palette);
   const pids = new Map(readProcesses(directory).flatMap(({ workload, pid }) => (workload === undefined ? [] : [[workload, pid] as const])));

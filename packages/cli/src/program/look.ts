@@ -14,12 +14,12 @@ import { examples, output, result, stateDirectory } from './parts.ts';
 export function addGet(program: Command): void {
   program
     .command('get')
-    .summary('list services, instances, routes, policies, proxies, events, load or the audit log')
+    .summary('list services, instances, routes, policies, proxies, identities, events, load or the audit log')
     .description('Lists what the control plane knows.')
     .addArgument(
       program
         .createArgument('<kind>', 'what to list')
-        .choices(['services', 'instances', 'routes', 'policies', 'proxies', 'events', 'load', 'audit']),
+        .choices(['services', 'instances', 'routes', 'policies', 'proxies', 'identities', 'events', 'load', 'audit']),
     )
     .addOption(output())
     .option('-w, --watch', 'list again at every change, and events as they happen, until Ctrl-C', false)
