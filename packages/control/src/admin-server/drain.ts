@@ -60,9 +60,12 @@ export async function drainInstance(call: Call, options: DrainServerOptions): Pr
     const waitMs = drainTimeoutMs(timeoutMs, 'timeout_ms');
     const text = discovery.healthReasonFromMessage(reason, 'reason');
     const by = doerOf(call.metadata);
-    await changeInstance(options, by, 'drain-instance', ref, () => takeOutOfRotation(ref, text, registry));
-    if (call.cancelled) return;
-    drain = drains.begin(ref, waitMs, step);
+    drain = await changeInstance(options, by, 'drain-instance', ref, async () => {
+      await takeOutOfRotation(ref, text, registry);
+      // At once: data planes that acknowledge while the change is being noted are to be seen doing it.
+      return drains.begin(ref, waitMs, step);
+    });
+    if (call.cancelled) return stop();
     isDue = true;
     writer.poke();
     const last = await drain.done;

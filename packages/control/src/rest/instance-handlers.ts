@@ -83,11 +83,14 @@ export const instanceHandlers: Pick<Handlers, InstanceOperation> = {
   },
   drainInstance: async ({ path, query, body }, context, { expectedRevision }, by) => {
     const ref = refOf(path);
-    const drainIt = () => takeOutOfRotation(ref, body.reason, context.registry, expectedRevision);
-    await changeInstance(context, by, 'drain-instance', ref, drainIt);
+    const { waitMs } = query;
+    const running = await changeInstance(context, by, 'drain-instance', ref, async () => {
+      await takeOutOfRotation(ref, body.reason, context.registry, expectedRevision);
+      return waitMs === undefined ? undefined : context.proxies.drains.begin(ref, waitMs);
+    });
     const reply = answer(ref, context);
-    if (query.waitMs === undefined) return reply;
-    const drain = presentDrain(await context.proxies.drains.begin(ref, query.waitMs).done);
+    if (running === undefined) return reply;
+    const drain = presentDrain(await running.done);
     // It may have left by now, which is what was wanted.
     const instance = context.registry.instance(ref);
     if (instance === undefined) return { ...reply, value: { ...(reply.value as object), drain } };
