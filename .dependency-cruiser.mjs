@@ -7,9 +7,11 @@ export const LAYERS = {
   api: ['core'],
   runtime: ['wire', 'core'],
   dns: ['core', 'runtime'],
-  proxy: ['wire', 'core', 'api', 'runtime', 'dns'],
+  dataplane: ['wire', 'core', 'api', 'runtime'],
+  proxy: ['wire', 'core', 'runtime', 'dns', 'dataplane'],
+  client: ['wire', 'core', 'api', 'runtime', 'dataplane'],
   control: ['core', 'api', 'runtime', 'dns'],
-  cli: ['wire', 'core', 'api', 'runtime', 'dns', 'proxy', 'control'],
+  cli: ['wire', 'core', 'api', 'runtime', 'dns', 'dataplane', 'proxy', 'client', 'control'],
 };
 
 const ERROR = /** @type {const} */ ('error');
@@ -41,10 +43,17 @@ export default {
     },
     {
       name: 'planes-apart',
-      comment: 'proxy and control speak xDS to one another and share no code, in tests neither.',
+      comment: 'Data planes and control plane speak xDS to one another and share no code, in tests neither.',
       severity: ERROR,
-      from: { path: '^packages/(proxy|control)/' },
-      to: { path: '^packages/(proxy|control|cli)/', pathNot: '^packages/$1/' },
+      from: { path: '^packages/(dataplane|proxy|client|control)/' },
+      to: { path: '^packages/(proxy|client|control|cli)/', pathNot: '^packages/$1/' },
+    },
+    {
+      name: 'control-apart',
+      comment: 'The control plane carries no traffic.',
+      severity: ERROR,
+      from: { path: '^packages/control/' },
+      to: { path: '^packages/dataplane/' },
     },
     {
       name: 'generated-only-in-api',
@@ -55,10 +64,10 @@ export default {
     },
     {
       name: 'pure-packages',
-      comment: 'wire, core and api decide; runtime, proxy, control and cli act.',
+      comment: 'wire, core and api decide; runtime and the planes act.',
       severity: ERROR,
       from: { path: '^packages/(wire|core|api)/src/', pathNot: TEST },
-      // node:tls in api: the credentials of a gRPC channel need its secure context, which opens nothing.
+      // node:tls in api: the credentials of a channel of grpc-js need its secure context, which opens nothing.
       to: { path: WORLD, pathNot: '^(node:)?tls$', dependencyTypes: ['core'], dependencyTypesNot: ['type-only'] },
     },
     {
@@ -72,8 +81,16 @@ export default {
       name: 'sockets-only-in-the-driver',
       comment: 'The data plane uses the Network port, so that it runs on a simulated network too.',
       severity: ERROR,
-      from: { path: '^packages/proxy/src/', pathNot: TEST },
+      from: { path: '^packages/(dataplane|proxy)/src/', pathNot: TEST },
       to: { path: NETWORK, dependencyTypes: ['core'], dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'data-planes-without-grpc-js',
+      comment:
+        'An application with a data plane in its process need not have grpc-js, and where it has, that one may be in the mesh itself.',
+      severity: ERROR,
+      from: { path: ['^packages/(wire|core|runtime|dataplane|proxy)/src/', '^packages/api/src/(?!grpc-js/)'], pathNot: TEST },
+      to: { path: ['node_modules/@grpc/', '^packages/api/src/grpc-js/'] },
     },
     {
       name: 'no-cycles',

@@ -3,6 +3,7 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bundleClient } from './bundle-client.ts';
 import { bundleCommand, canBundle } from './bundle.ts';
 import { run } from './run.ts';
 
@@ -70,9 +71,16 @@ function makeExecutable(base: string, { bin = {} }: Manifest): void {
   for (const program of Object.values(bin)) chmodSync(join(base, program), 0o755);
 }
 
-async function bundle(root: string, toolsRoot: string, write: (text: string) => void): Promise<void> {
-  if (canBundle(toolsRoot)) await bundleCommand(root, toolsRoot);
-  else write('esbuild is not installed (`npm install`): the command was not bundled, and starts slowly\n');
+const BUNDLES: Readonly<Record<string, (root: string, toolsRoot: string) => Promise<unknown>>> = {
+  cli: bundleCommand,
+  client: bundleClient,
+};
+
+async function bundle(root: string, folder: string, toolsRoot: string, write: (text: string) => void): Promise<void> {
+  const make = BUNDLES[folder];
+  if (make === undefined) return;
+  if (canBundle(toolsRoot)) await make(root, toolsRoot);
+  else write(`esbuild is not installed (\`npm install\`): ${folder} was not bundled, and starts slowly\n`);
 }
 
 /** `compilerRoot` is where TypeScript and esbuild are installed; another folder than `root` when a copy is built. */
@@ -90,7 +98,7 @@ export async function build(
     const manifest = manifests.get(folder);
     if (manifest === undefined || (only.length > 0 && !only.includes(folder))) continue;
     await buildPackage(root, compiler, folder, manifest);
-    if (folder === 'cli') await bundle(root, compilerRoot, write);
+    await bundle(root, folder, compilerRoot, write);
     write(`built ${manifest.name}\n`);
   }
 }

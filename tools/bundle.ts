@@ -8,17 +8,24 @@ import { basename, join, relative } from 'node:path';
 const PROGRAMS = ['cli/src/main.ts', 'cli/src/commands/proxy-static-reader.ts', 'proxy/src/workers/worker-main.ts'];
 
 /** These stay dependencies. The first read files of their own folder, or are shared with packages that do; the last two have no licence file. */
-const NOT_BUNDLED = ['@grpc/*', 'grpc-health-check', '@bufbuild/protobuf', '@bufbuild/cel'];
+export const NOT_BUNDLED = ['@grpc/*', 'grpc-health-check', '@bufbuild/protobuf', '@bufbuild/cel'];
+
+/** Beside the bundle: the licences of what is in it. */
+const NOTICES = 'THIRD-PARTY.txt';
 
 /** What is used of esbuild. */
-interface Bundler {
-  build(options: object): Promise<{ readonly metafile: { readonly inputs: Readonly<Record<string, unknown>> } }>;
+export interface Bundler {
+  build(options: object): Promise<{
+    readonly metafile: { readonly inputs: Readonly<Record<string, unknown>>; readonly outputs: Readonly<Record<string, unknown>> };
+  }>;
 }
 
-/** `toolsRoot` is where esbuild is installed. Replaces `main.js` in the `dist` of the CLI. Throws with esbuild's messages. */
-export async function bundleCommand(root: string, toolsRoot: string): Promise<void> {
+/**
+ * `toolsRoot` is where esbuild is installed. `out` is the `dist` of the CLI, whose `main.js` is replaced. Resolves to the names of the files.
+ * Throws with esbuild's messages.
+ */
+export async function bundleCommand(root: string, toolsRoot: string, out: string = join(root, 'packages/cli/dist')): Promise<string[]> {
   const packages = join(root, 'packages');
-  const out = join(packages, 'cli/dist');
   const bundler = createRequire(join(toolsRoot, 'package.json'))('esbuild') as Bundler;
   rmSync(join(out, 'main.js.map'), { force: true });
   const { metafile } = await bundler.build({
@@ -39,7 +46,8 @@ export async function bundleCommand(root: string, toolsRoot: string): Promise<vo
     metafile: true,
     logLevel: 'silent',
   });
-  writeFileSync(join(out, 'THIRD-PARTY.txt'), thirdParty(root, Object.keys(metafile.inputs)));
+  writeFileSync(join(out, NOTICES), thirdParty(root, Object.keys(metafile.inputs)));
+  return [NOTICES, ...Object.keys(metafile.outputs).map((path) => basename(path))];
 }
 
 /** Names, versions and licences of the packages of which something is in the bundle, as their licences ask for. */

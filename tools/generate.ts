@@ -45,7 +45,8 @@ const COMMON_OPTIONS = [
   'annotateFilesWithVersion=false',
   'exportCommonSymbols=false',
 ];
-const OWN_OPTIONS = [...COMMON_OPTIONS, 'outputServices=grpc-js'];
+/** Services as descriptions without a library; `services/method.ts` makes of them what can be served and called. */
+const OWN_OPTIONS = [...COMMON_OPTIONS, 'outputServices=generic-definitions'];
 /** Unknown fields are kept, and messages say their type, so that what was cut off can be found and named. */
 const ENVOY_OPTIONS = [
   ...COMMON_OPTIONS,

@@ -1,6 +1,6 @@
 // What takes part and in which shape. A path from client to application has one hop (one proxy) or two (a pair); each contestant says
 // for one hop how its process is started, so that all do the same work.
-import type { WorkloadIdentity } from '../../packages/proxy/src/data-plane.ts';
+import type { WorkloadIdentity } from '../../packages/dataplane/src/data-plane.ts';
 
 export type Http = 'http1' | 'http2';
 

@@ -4,7 +4,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ANY_REQUEST, forwardTo, NO_BREAKER, NO_RETRY, SINGLE_BALANCE, DEFAULT_RETRY_BUDGET } from '@heddle/core';
 import type { Cluster, Endpoint, Listener, RouteConfig } from '@heddle/core';
-import type { ResourceUpdate } from '../../packages/proxy/src/data-plane.ts';
+import type { ResourceUpdate } from '../../packages/dataplane/src/data-plane.ts';
 import type { PlaneSpec } from '../programs/heddle-plane.ts';
 import { type Contestant, type Hop, identityOf, type Setting } from './contestant.ts';
 
@@ -23,7 +23,7 @@ export const heddle: Contestant = {
       return [...run, main, 'proxy', '--static', file, '--workers', '1', '--admin-port', '0', '--log-level', 'warn'];
     }
     const file = join(folder, 'heddle.json');
-    writeFileSync(file, JSON.stringify(planeSpec(hop, setting)), { mode: 0o600 });
+    writeFileSync(file, JSON.stringify(insideSpec(hop, setting)), { mode: 0o600 });
     // The engine as a worker of `heddle proxy` has it (`startModule` in runtime).
     return [
       ...run,
@@ -52,7 +52,8 @@ const TRUST_DOMAIN = 'shop.test';
 const ORDERS = 'default/orders/orders-1';
 const WEB = 'default/web/web-1';
 
-function planeSpec(hop: Hop, { certificates }: Setting): PlaneSpec {
+/** What a data plane of a pair is configured to. */
+export function insideSpec(hop: Hop, { certificates }: Setting): PlaneSpec {
   const trust = update('secret', { name: 'trust-bundle', rootsPem: certificates.rootsPem });
   const isCalled = hop.role === 'called';
   const to = isCalled ? localCluster(hop) : meshCluster(hop);

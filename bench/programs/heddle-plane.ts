@@ -4,16 +4,16 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type * as Runtime from '@heddle/runtime/node';
-import type * as Proxy from '../../packages/proxy/src/data-plane.ts';
+import type * as DataPlanes from '../../packages/dataplane/src/data-plane.ts';
 
 export interface PlaneSpec {
-  readonly identities: Readonly<Record<string, Proxy.WorkloadIdentity>>;
-  readonly updates: readonly Proxy.ResourceUpdate[];
+  readonly identities: Readonly<Record<string, DataPlanes.WorkloadIdentity>>;
+  readonly updates: readonly DataPlanes.ResourceUpdate[];
 }
 
 const [, , root = '', code = '', specFile = ''] = process.argv;
 const load = (file: string) => import(pathToFileURL(join(root, 'packages', `${file}.${code === 'src' ? 'ts' : 'js'}`)).href);
-const { createDataPlane } = (await load(`proxy/${code}/data-plane`)) as typeof Proxy;
+const { createDataPlane } = (await load(`dataplane/${code}/data-plane`)) as typeof DataPlanes;
 const { createLogger, createMetrics, deferHelperThreads, nodeClock, nodeNetwork, nodeRandom } = (await load(
   `runtime/${code}/node/index`,
 )) as typeof Runtime;

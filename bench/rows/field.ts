@@ -1,7 +1,7 @@
 // The ground on which contestants meet: processors, folder, certificates, and everything that has been started and is to be stopped.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { TestAuthority } from '../../packages/proxy/src/testing/certificates.ts';
+import { TestAuthority } from '../../packages/dataplane/src/testing/certificates.ts';
 import { type Certificates, type Contestant, hopsOf, type Scenario, type Setting } from '../contestants/contestant.ts';
 import { freePorts } from '../../tests/support/ports.ts';
 import { output, Process } from '../support/processes.ts';
@@ -85,9 +85,7 @@ export class Field {
     const ports = await freePorts(2);
     const hops = hopsOf(scenario, ports, backendPort);
     const commands = hops.map((hop) => {
-      const folder = join(this.options.folder, `${contestant.name.replace(':', '-')}-${++this.folders}`);
-      mkdirSync(folder);
-      return contestant.command(hop, this.setting(folder));
+      return contestant.command(hop, this.setting(this.folder(contestant.name.replace(':', '-'))));
     });
     const processes = commands.map((command) => this.track(new Process(contestant.name, this.options.cores?.proxies, command)));
     return { name: contestant.name, port: ports[0]!, processes, ports: hops.map((hop) => hop.listen.port) };
@@ -102,8 +100,21 @@ export class Field {
     return this.track(new Process(name, this.options.cores?.load, programCommand(name, args)));
   }
 
+  /** A program that has packages of ours in it, from their sources, on the proxies' processor. */
+  runProgram(name: string, args: readonly string[]): Process {
+    const command = [process.execPath, '--conditions=heddle-source', join(PROGRAMS, `${name}.ts`), ...args];
+    return this.track(new Process(name, this.options.cores?.proxies, command));
+  }
+
   loadProgram(name: string, args: readonly string[]): Promise<string> {
     return this.load(programCommand(name, args));
+  }
+
+  /** A new one for files. */
+  folder(name: string): string {
+    const folder = join(this.options.folder, `${name}-${++this.folders}`);
+    mkdirSync(folder);
+    return folder;
   }
 
   file(name: string, content: string | Uint8Array): string {

@@ -1,5 +1,6 @@
 // The rows, in the order in which they run.
 import type { Scenario } from '../contestants/contestant.ts';
+import { inProcessRow } from './in-process.ts';
 import { latencyRow } from './latency.ts';
 import type { Row } from './row.ts';
 import { connectionsRow, requestsRow } from './soak.ts';
@@ -48,6 +49,9 @@ export const ROWS: readonly Row[] = [
     scenario: { ...HTTP1, pair: true },
     requestsPerSecond: 1000,
   }),
+  inProcessRow({ name: 'in-process-fetch', title: 'The data plane inside, fetch → node:http', api: 'fetch' }),
+  inProcessRow({ name: 'in-process-http', title: 'The data plane inside, node:http → node:http', api: 'http' }),
+  inProcessRow({ name: 'in-process-grpc', title: 'The data plane inside, grpc-js → grpc-js, unary', api: 'grpc' }),
   throughputRow({
     name: 'h1-64k',
     group: 'large',

@@ -60,8 +60,12 @@ export class Process {
 
   nextLine(): Promise<string> {
     return new Promise((resolve, reject) => {
-      this.onLine = resolve;
-      this.child.once('exit', () => reject(new Error(this.complaint('ended'))));
+      const ended = (): void => reject(new Error(this.complaint('ended')));
+      this.onLine = (line) => {
+        this.child.off('exit', ended);
+        resolve(line);
+      };
+      this.child.once('exit', ended);
     });
   }
 

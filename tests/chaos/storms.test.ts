@@ -13,12 +13,12 @@ import {
   type RetryBudget,
   type RetryPolicy,
 } from '@heddle/core';
-import { createClient, type CallOptions, type Client, type Version } from '../../packages/proxy/src/testing/clients.ts';
-import { failGrpc, GRPC_HEADERS, startFleet } from '../../packages/proxy/src/testing/instances.ts';
-import { endpoint, type RouteOptions, TestMesh } from '../../packages/proxy/src/testing/mesh.ts';
-import { type HOPS, pair, startApplication } from '../../packages/proxy/src/testing/paths.ts';
-import { DEAD_PORTS } from '../../packages/proxy/src/testing/raw-http.ts';
-import { FRAME, FLAG, FramePeer, headers, rstStream, SETTING, settings } from '../../packages/proxy/src/testing/frames.ts';
+import { createClient, type CallOptions, type Client, type Version } from '../../packages/dataplane/src/testing/clients.ts';
+import { failGrpc, GRPC_HEADERS, startFleet } from '../../packages/dataplane/src/testing/instances.ts';
+import { endpoint, type RouteOptions, TestMesh } from '../../packages/dataplane/src/testing/mesh.ts';
+import { type HOPS, pair, startApplication } from '../../packages/dataplane/src/testing/paths.ts';
+import { DEAD_PORTS } from '../../packages/dataplane/src/testing/raw-http.ts';
+import { FRAME, FLAG, FramePeer, headers, rstStream, SETTING, settings } from '../../packages/dataplane/src/testing/frames.ts';
 
 const BUDGET: RetryBudget = { percent: 20, minPerSecond: 1 };
 /** Everything that can be asked for. */

@@ -4,8 +4,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import type { TestContext } from 'node:test';
-import { TestMesh } from '../../packages/proxy/src/testing/mesh.ts';
-import type { Plane } from '../../packages/proxy/src/testing/mesh.ts';
+import { TestMesh } from '../../packages/dataplane/src/testing/mesh.ts';
+import type { Plane } from '../../packages/dataplane/src/testing/mesh.ts';
 import { buildH2spec, run } from '../../packages/wire/src/http2/testing/programs.ts';
 
 const TIMEOUT_MS = 120_000;

@@ -11,6 +11,7 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { RunningControl } from '@heddle/control';
 import type { RunningProxy } from '@heddle/proxy';
+import { heddleArguments } from '../../packages/cli/src/testing/command.ts';
 import {
   ADMIN_TOKEN,
   adminCall,
@@ -31,7 +32,7 @@ import { waitFor } from '../support/wait.ts';
 /** Set in the namespace: `root` when it has all users of the machine, `user` when it has but one. */
 const INSIDE = process.env['HEDDLE_TEST_NETNS'];
 const IS_ROOT = (INSIDE ?? (process.getuid?.() === 0 ? 'root' : 'user')) === 'root';
-const COMMAND = ['--conditions=heddle-source', fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url)), 'capture'];
+const COMMAND = heddleArguments('capture');
 const SBIN = `${process.env['PATH']}:/usr/sbin:/sbin`;
 // Root of the machine keeps its users; others are root in a namespace of their own, in which there is but one user.
 const UNSHARE = IS_ROOT ? ['--net'] : ['--map-root-user', '--net'];

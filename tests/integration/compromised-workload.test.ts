@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Client, status } from '@grpc/grpc-js';
 import type { ServiceError } from '@grpc/grpc-js';
-import { controlChannelOptions } from '@heddle/api';
+import { controlChannelOptions } from '@heddle/api/grpc-js';
 import { type RunningControl, startControl } from '@heddle/control';
 import { certificateDer, createCsr, generateKeyPair, nodeClock, nodeRandom, readPeerId } from '@heddle/runtime/node';
 import type { OperationId } from '../../packages/control/src/rest/operations.ts';

@@ -7,10 +7,10 @@ import { Resolver } from 'node:dns/promises';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { type RunningControl, startControl } from '@heddle/control';
 import type { ProxyDnsSettings, RunningProxy } from '@heddle/proxy';
 import { nodeClock, nodeDatagrams, nodeRandom } from '@heddle/runtime/node';
+import { heddleArguments } from '../../packages/cli/src/testing/command.ts';
 import {
   application,
   type Certificate,
@@ -30,7 +30,6 @@ import {
 } from '../support/planes.ts';
 import { waitFor } from '../support/wait.ts';
 
-const MAIN = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
 const MESH = `
 mesh: test
 services:
@@ -167,7 +166,7 @@ describe('a control plane that is killed', () => {
     await writeFile(join(directory, 'heddle.yaml'), MESH);
     const state = join(directory, '.heddle');
     const args = ['control', '-f', 'heddle.yaml', '--state-dir', state, '--listen', `${LOOPBACK}:0`, '--dns-listen', `${LOOPBACK}:0`];
-    const child = spawn(process.execPath, ['--conditions=heddle-source', MAIN, ...args, '--dns-forward', 'off', '--rest-listen', 'off'], {
+    const child = spawn(process.execPath, heddleArguments(...args, '--dns-forward', 'off', '--rest-listen', 'off'), {
       ...{ cwd: directory, stdio: 'ignore' },
     });
     const ended = new Promise((resolve) => child.once('exit', resolve));

@@ -1,7 +1,7 @@
 // `heddle explain` and `heddle describe instance` as a person runs them, against a mesh of real processes: what they say is what then happens.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { Explanation } from '@heddle/proxy';
+import type { Explanation } from '@heddle/dataplane/explain';
 import type { InstanceDescription } from '../../packages/cli/src/commands/describe-instance.ts';
 import { askProxy } from '../../packages/cli/src/commands/explain-proxy.ts';
 import { callThroughProxy } from '../support/load.ts';

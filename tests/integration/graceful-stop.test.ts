@@ -3,12 +3,11 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { heddleArguments } from '../../packages/cli/src/testing/command.ts';
 import { type Outcome, startLoad, summarize } from '../support/load.ts';
 import { ECHO, type RunningMesh, startUp } from '../support/up.ts';
 import { waitFor } from '../support/wait.ts';
 
-const MAIN = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
 const MESH = `
 mesh: test
 services:
@@ -20,39 +19,40 @@ const URL_OF_ECHO = 'http://echo.mesh.internal/';
 const SLOW_URL = `${URL_OF_ECHO}?delay=300`;
 const REQUESTS_PER_SECOND = 150;
 
-interface Sidecar {
+interface Supervised {
   readonly child: ChildProcess;
   readonly ended: Promise<number | null>;
 }
 
-describe('a graceful stop of one instance', () => {
-  let mesh: RunningMesh;
-  const sidecars: Sidecar[] = [];
-  before(async () => {
-    mesh = await startUp(MESH);
-    for (const instance of ['echo-1', 'echo-2', 'echo-3']) sidecars.push(startSidecar(mesh, instance));
-    await waitFor('three healthy instances', async () => (await healthyEchoes(mesh)).length === 3);
-  });
-  after(async () => {
-    for (const { child } of sidecars) if (child.exitCode === null) child.kill('SIGINT');
-    await Promise.all(sidecars.map(({ ended }) => ended));
-    await mesh.stop();
-  });
+for (const placement of ['--sidecar', '--in-process'])
+  describe(`a graceful stop of one instance (${placement})`, () => {
+    let mesh: RunningMesh;
+    const instances: Supervised[] = [];
+    before(async () => {
+      mesh = await startUp(MESH);
+      for (const instance of ['echo-1', 'echo-2', 'echo-3']) instances.push(startInstance(mesh, instance, placement));
+      await waitFor('three healthy instances', async () => (await healthyEchoes(mesh)).length === 3);
+    });
+    after(async () => {
+      for (const { child } of instances) if (child.exitCode === null) child.kill('SIGINT');
+      await Promise.all(instances.map(({ ended }) => ended));
+      await mesh.stop();
+    });
 
-  it('loses no request: neither one in flight, nor one that may not be repeated', async () => {
-    const target = { proxy: mesh.proxy, method: 'POST', body: 'once' };
-    const loads = [startLoad({ ...target, url: URL_OF_ECHO }, REQUESTS_PER_SECOND), startLoad({ ...target, url: SLOW_URL }, 40)];
-    await waitFor('all three to answer', () => new Set(loads.flatMap(({ outcomes }) => outcomes.map(instanceOf))).size === 3);
-    const [{ child, ended }] = sidecars as [Sidecar];
-    child.kill('SIGINT');
-    assert.equal(await ended, 0);
-    const sent = loads.map(({ outcomes }) => outcomes.length);
-    await waitFor('load afterwards', () => loads.every(({ outcomes }, index) => outcomes.length > (sent[index] ?? 0) + 40));
-    const outcomes = (await Promise.all(loads.map((load) => load.stop()))).flat();
-    assert.deepEqual(Object.keys(summarize(outcomes)), ['200'], JSON.stringify(summarize(outcomes)));
-    assert.deepEqual(await healthyEchoes(mesh), ['echo-2', 'echo-3']);
+    it('loses no request: neither one in flight, nor one that may not be repeated', async () => {
+      const target = { proxy: mesh.proxy, method: 'POST', body: 'once' };
+      const loads = [startLoad({ ...target, url: URL_OF_ECHO }, REQUESTS_PER_SECOND), startLoad({ ...target, url: SLOW_URL }, 40)];
+      await waitFor('all three to answer', () => new Set(loads.flatMap(({ outcomes }) => outcomes.map(instanceOf))).size === 3);
+      const [{ child, ended }] = instances as [Supervised];
+      child.kill('SIGINT');
+      assert.equal(await ended, 0);
+      const sent = loads.map(({ outcomes }) => outcomes.length);
+      await waitFor('load afterwards', () => loads.every(({ outcomes }, index) => outcomes.length > (sent[index] ?? 0) + 40));
+      const outcomes = (await Promise.all(loads.map((load) => load.stop()))).flat();
+      assert.deepEqual(Object.keys(summarize(outcomes)), ['200'], JSON.stringify(summarize(outcomes)));
+      assert.deepEqual(await healthyEchoes(mesh), ['echo-2', 'echo-3']);
+    });
   });
-});
 
 const instanceOf = ({ body }: Outcome): string => (JSON.parse(body) as { instance: string }).instance;
 
@@ -64,9 +64,9 @@ async function healthyEchoes(mesh: RunningMesh): Promise<string[]> {
     .sort();
 }
 
-function startSidecar(mesh: RunningMesh, instance: string): Sidecar {
-  const options = ['--service', 'echo', '--instance', instance, '--inbound-port', '0', '--state-dir', mesh.stateDirectory];
-  const child = spawn(process.execPath, ['--conditions=heddle-source', MAIN, 'run', ...options, '--', process.execPath, ECHO], {
+function startInstance(mesh: RunningMesh, instance: string, placement: string): Supervised {
+  const options = ['--service', 'echo', '--instance', instance, '--inbound-port', '0', '--state-dir', mesh.stateDirectory, placement];
+  const child = spawn(process.execPath, heddleArguments('run', ...options, '--', process.execPath, ECHO), {
     cwd: mesh.directory,
     stdio: ['ignore', 'ignore', 'inherit'],
   });

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type ServiceError } from '@grpc/grpc-js';
-import { admin, controlChannelCredentials, controlChannelOptions, controlTarget, operatorMetadata } from '@heddle/api';
+import { type admin, controlTarget } from '@heddle/api';
+import { AdminClient, controlChannelCredentials, controlChannelOptions, operatorMetadata } from '@heddle/api/grpc-js';
 import type { RunningControl } from '@heddle/control';
 import { controlPlaneId, formatSpiffeId } from '@heddle/core';
 import type { RunningProxy } from '@heddle/proxy';
@@ -29,7 +30,7 @@ describe('what a data plane has applied and carries', () => {
   let plane: RunningControl;
   let proxy: RunningProxy;
   let credential: string;
-  let operator: admin.AdminClient;
+  let operator: AdminClient;
 
   before(async () => {
     plane = await control(cleanup, { loadIntervalMs: LOAD_INTERVAL_MS });
@@ -40,7 +41,7 @@ describe('what a data plane has applied and carries', () => {
     await untilEndpoints(proxy, 'echo', ['echo-1']);
     const expectedSpiffeId = formatSpiffeId(controlPlaneId(plane.trustDomain));
     const credentials = controlChannelCredentials({ rootsPem: plane.rootsPem, expectedSpiffeId });
-    operator = new admin.AdminClient(controlTarget(plane.address, plane.port), credentials, controlChannelOptions());
+    operator = new AdminClient(controlTarget(plane.address, plane.port), credentials, controlChannelOptions());
     cleanup.add(() => operator.close());
   });
   after(() => cleanup.run());

@@ -1,14 +1,6 @@
 // The REST API of a running mesh, called as a stranger would: every operation of the document, and every answer held against its schema.
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
-import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
-import { request as httpsRequest } from 'node:https';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Logger } from '@heddle/runtime';
@@ -22,7 +14,6 @@ import { Problem } from '../../packages/control/src/rest/schema/common.ts';
 import { WATCH_EVENTS } from '../../packages/control/src/rest/schema/watch.ts';
 import { problemsOf } from '../../packages/control/src/rest/openapi.ts';
 import { Cleanup, connectedProxies, LOOPBACK, machine, meshOf, silent, SMALL_MESH, temporaryDirectory } from '../support/planes.ts';
-import { heddle } from '../support/up.ts';
 import { waitFor } from '../support/wait.ts';
 
 // oxlint-disable-next-line typescript/no-explicit-any -- answers are checked against their schema; assertions say what they hold
@@ -137,7 +128,7 @@ describe('the REST API', () => {
       const operation: Operation = OPERATIONS[id];
       if (operation.role === undefined) continue;
       for (const token of [null, 'x'.repeat(43)]) {
-        const { status, headers } = await call(id, { token, path: { ...one('x'), node: 'n1', name: 'ann' } });
+        const { status, headers } = await call(id, { token, path: { ...one('x'), node: 'n1', name: 'ann', id: 'x' } });
         assert.equal(status, 401, id);
         assert.match(headers.get('www-authenticate') ?? '', /^Bearer /);
       }
@@ -302,6 +293,80 @@ describe('the REST API', () => {
     assert.equal(headers.get('cache-control'), 'no-store');
     assert.equal((await call('createToken', { body: { service: 'nothing' } })).status, 404);
     assert.equal((await call('createToken', { body: { service: 'echo', ttlMs: 1 } })).status, 400);
+  });
+
+  it('lists join tokens, in pages, and revokes one, once', async () => {
+    for (let made = 0; made < 3; made += 1) await call('createToken', { body: { service: 'web' } });
+    const { body } = await call('listTokens', { query: '?limit=2' });
+    assert.equal(body['items'].length, 2);
+    assert.doesNotMatch(JSON.stringify(body), /secret|heddle1/i);
+    const rest = await call('listTokens', { query: `?cursor=${encodeURIComponent(body['next'])}` });
+    assert.ok(rest.body['items'].length >= 1);
+    assert.equal((await call('listTokens', { query: '?cursor=nothing' })).status, 400);
+    const [{ id, state, service }] = body['items'];
+    assert.deepEqual([state, service], ['good', 'web']);
+    assert.equal((await call('revokeToken', { path: { id } })).status, 204);
+    const again = await call('revokeToken', { path: { id } });
+    assert.deepEqual([again.status, again.body['code']], [409, 'REFUSED']);
+    assert.match(again.body['detail'], /cannot be used any more anyway: it is revoked/);
+    assert.equal((await call('revokeToken', { path: { id: 'nothing' } })).status, 404);
+    assert.equal((await call('listTokens')).body['items'].find((one: Body) => one['id'] === id).state, 'revoked');
+    const audit = await call('listAudit', { query: `?subject=${id}` });
+    assert.deepEqual(
+      audit.body['items'].map(({ action, before, after: is }: Body) => [action, before.state, is.state]),
+      [['revoke-join-token', 'open', 'revoked']],
+    );
+  });
+
+  it('lists identities, denies one and takes that back', async () => {
+    const { body } = await call('listIdentities');
+    const identity = 'spiffe://test/ns/default/svc/web';
+    const own = body['items'].find(({ why }: Body) => why === 'control');
+    assert.match(own.identity, /heddle-system\/svc\/control$/);
+    assert.equal((await call('listIdentities', { query: `?limit=1` })).body['items'].length, 1);
+    assert.equal((await call('listIdentities', { query: `?cursor=${body['items'].at(-1).serial}` })).body['items'].length, 0);
+    const path = { namespace: 'default', service: 'web' };
+    const denied = await call('denyIdentity', { path, body: { reason: 'lost laptop' } });
+    assert.deepEqual([denied.status, denied.body['identity'], denied.body['reason']], [201, identity, 'lost laptop']);
+    assert.equal((await call('denyIdentity', { path })).status, 200);
+    assert.deepEqual(
+      (await call('listDeniedIdentities')).body['items'].map((one: Body) => [one['identity'], one['by']]),
+      [[identity, 'operator']],
+    );
+    assert.match((await call('createToken', { body: { service: 'web' } })).body['detail'], /is denied in this mesh/);
+    assert.equal((await call('allowIdentity', { path })).status, 204);
+    assert.equal((await call('allowIdentity', { path })).status, 404);
+    assert.deepEqual((await call('listDeniedIdentities')).body['items'], []);
+    const control = { namespace: 'heddle-system', service: 'control' };
+    assert.match((await call('denyIdentity', { path: control })).body['detail'], /is the control plane itself/);
+    const audit = await call('listAudit', { query: `?subject=${encodeURIComponent(identity)}&outcome=done` });
+    assert.deepEqual(audit.body['items'].map(({ action }: Body) => action).join(), 'deny-identity,deny-identity,allow-identity');
+  });
+
+  it('replaces the root step by step, each by the operator alone, and refuses what may not be done yet', async () => {
+    const status = await call('getAuthority');
+    assert.deepEqual([status.body['source'], status.body['phase'], status.body['next']], ['own', 'none', null]);
+    const rotate = (step: string, more: Body = {}, token?: string): Promise<Answer> =>
+      call('rotateRoot', { body: { step, ...more }, ...(token === undefined ? {} : { token }) });
+    const viewer: string = (await call('createAdminToken', { body: { name: 'eve', role: 'editor' } })).body['token'];
+    assert.equal((await rotate('start', {}, viewer)).status, 403);
+    assert.equal((await call('getAuthority', { token: viewer })).status, 200);
+    assert.match((await rotate('use')).body['detail'], /no rotation is under way/);
+    assert.equal((await rotate('sideways')).status, 400);
+    const added = await rotate('start');
+    assert.deepEqual([added.body['phase'], added.body['step']], ['added', 'use']);
+    assert.notEqual(added.body['next'].pin, status.body['root'].pin);
+    assert.equal((await rotate('finish')).body['code'], 'REFUSED');
+    assert.equal((await rotate('abort', { force: true })).body['phase'], 'none');
+    const audit = await call('listAudit', { query: '?action=rotate-root&outcome=done' });
+    assert.deepEqual(audit.body['items'].map(({ subject }: Body) => subject).join(), 'start,abort');
+  });
+
+  it('tells how requests are routed', async () => {
+    const { body } = await call('listRoutes', { query: '?service=echo' });
+    assert.deepEqual([body['items'][0].service, body['items'][0].name], ['echo', 'default']);
+    assert.ok((await call('listRoutes')).body['items'].length > body['items'].length);
+    assert.equal((await call('listRoutes', { query: '?service=a%20b' })).status, 400);
   });
 
   it('checks a mesh file, with the place of every problem', async () => {
@@ -508,91 +573,5 @@ describe('a watch by the REST API', () => {
     await waitFor('the stream to have told everything', () => told >= 4);
     await plane.close();
     await ending;
-  });
-});
-
-describe('the guide to the REST API', () => {
-  const GUIDE = fileURLToPath(new URL('../../docs/guides/rest-api.md', import.meta.url));
-  const SHOP = fileURLToPath(new URL('../../examples/shop/heddle.yaml', import.meta.url));
-  const missing = ['bash', 'curl', 'sed', 'tee'].find((program) => spawnSync(program, ['--version']).error !== undefined);
-
-  it('shows commands that do what it says', { skip: missing === undefined ? false : `${missing} is not here` }, async () => {
-    const folder = await temporaryDirectory(cleanup);
-    const yaml = await readFile(SHOP, 'utf8');
-    await writeFile(join(folder, 'heddle.yaml'), yaml);
-    const shop = await startControl({
-      ...{ mesh: meshOf(yaml), stateDir: join(folder, '.heddle'), logger: silent, clock: nodeClock, random: nodeRandom },
-      ...{ listen: { address: LOOPBACK, port: 0 }, rest: { address: LOOPBACK, port: 0 } },
-    });
-    try {
-      const guide = await readFile(GUIDE, 'utf8');
-      const commands = [...guide.matchAll(/^```sh\n([\s\S]*?)^```/gm)].map(([, block = '']) => block);
-      assert.ok(commands.length >= 7);
-      // Each answer on a line of its own; an answer that is no success ends the script.
-      const curl = `curl() { command curl --fail-with-body -w '\\n' "$@"; }\n`;
-      const script = `set -eo pipefail\n${curl}${commands.join('').replaceAll('127.0.0.1:15080', `${LOOPBACK}:${shop.rest?.port}`)}`;
-      const { code, output } = await bash(script, folder);
-      assert.equal(code, 0, output);
-      for (const sign of [
-        /"mesh":"shop"/,
-        /"items":\[\]/,
-        /event: snapshot/,
-        /"lease":/,
-        /"healthReason":"it answers"/,
-        /prober reports/,
-        /"draining"/,
-      ])
-        assert.match(output, sign);
-      assert.match(output, /"token":"heddle-join/);
-      assert.match(output, /"valid":true/);
-      for (const code of Object.keys(PROBLEMS)) assert.ok(guide.includes(`\`${code}\``), `the guide does not tell of ${code}`);
-    } finally {
-      await shop.close();
-    }
-  });
-
-  function bash(script: string, cwd: string): Promise<{ code: number | null; output: string }> {
-    const child = spawn('bash', ['-c', script], { cwd, stdio: ['ignore', 'pipe', 'pipe'], timeout: 30_000 });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (chunk: string) => (output += chunk));
-    return new Promise((resolve) => child.on('close', (code) => resolve({ code, output })));
-  }
-});
-
-describe('the port of the REST API', () => {
-  it('that another program holds is told with the mend, and nothing is left behind', async () => {
-    const folder = await temporaryDirectory(cleanup);
-    await writeFile(join(folder, 'heddle.yaml'), SMALL_MESH);
-    const holder = createServer().listen(0, LOOPBACK);
-    await once(holder, 'listening');
-    cleanup.add(() => holder.close());
-    const { port } = holder.address() as AddressInfo;
-    const places = ['--listen', `${LOOPBACK}:0`, '--dns-listen', 'off', '--rest-listen', `${LOOPBACK}:${port}`];
-    const { code, stderr } = await heddle(['control', '--state-dir', join(folder, 'state'), ...places], { cwd: folder });
-    assert.equal(code, 1);
-    assert.match(
-      stderr,
-      new RegExp(`error: The REST API cannot listen on ${LOOPBACK}:${port}: the port is in use\\n {2}mend: .*--rest-listen off`),
-    );
-    await assert.rejects(readFile(join(folder, 'state/control.json')));
-  });
-
-  it('is in control.json, and speaks TLS where it is not loopback', async () => {
-    const stateDir = await temporaryDirectory(cleanup);
-    const running = await startControl({
-      ...{ mesh: meshOf(SMALL_MESH), stateDir, logger: silent, clock: nodeClock, random: nodeRandom },
-      ...{ listen: { address: LOOPBACK, port: 0 }, rest: { address: '0.0.0.0', port: 0 } },
-    });
-    cleanup.add(() => running.close());
-    const { rest } = JSON.parse(await readFile(join(stateDir, 'control.json'), 'utf8')) as RunningControl;
-    assert.deepEqual(rest, { address: '0.0.0.0', port: running.rest?.port, tls: true });
-    const status = await new Promise((resolve, reject) => {
-      const options = { host: LOOPBACK, port: rest?.port, path: '/api/v1/mesh', ca: running.rootsPem, servername: 'control.mesh.internal' };
-      const headers = { host: 'control.mesh.internal', authorization: `Bearer ${running.operatorToken}` };
-      httpsRequest({ ...options, headers, agent: false }, (response) => resolve(response.resume().statusCode))
-        .on('error', reject)
-        .end();
-    });
-    assert.equal(status, 200);
   });
 });

@@ -8,12 +8,10 @@ import { type AddressInfo, connect, createServer as createTcpServer } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { heddleArguments } from '../../packages/cli/src/testing/command.ts';
 import { callThroughProxy, type Outcome } from '../support/load.ts';
 import { heddle } from '../support/up.ts';
 import { waitFor } from '../support/wait.ts';
-
-const MAIN = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
 
 interface Backend {
   readonly endpoint: string;
@@ -53,7 +51,7 @@ class StaticProxy {
       '--log-format',
       'json',
     ];
-    this.process = spawn(process.execPath, ['--conditions=heddle-source', MAIN, 'proxy', ...options], {
+    this.process = spawn(process.execPath, heddleArguments('proxy', ...options), {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [this.process.stdout, this.process.stderr])

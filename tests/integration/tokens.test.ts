@@ -27,13 +27,15 @@ import {
 } from '../support/planes.ts';
 import { waitFor } from '../support/wait.ts';
 
-const meshFile = (issuer: string, secrets: string): string => `
+const meshFile = (issuer: string, secrets: string, outsidePort: number): string => `
 mesh: test
 services:
   web: { port: 80 }
   orders: { port: 81 }
   billing: { port: 82 }
   ledger: { port: 83 }
+egress:
+  - { host: 127.0.0.1, port: ${outsidePort}, protocol: http }
 security:
   issuers:
     - name: login
@@ -50,6 +52,7 @@ security:
   outbound:
     - { name: billing-api, from: [orders], to: [billing], grant: token-exchange, url: ${issuer}/token, clientId: orders, clientSecretFile: ${secrets}/orders, scopes: [bill], audience: "${SHOP}" }
     - { name: ledger-api, from: [orders], to: [ledger], url: ${issuer}/token, clientId: orders, clientSecretFile: ${secrets}/orders, scopes: [bill], audience: "${SHOP}" }
+    - { name: outside-api, from: [orders], to: ["127.0.0.1:${outsidePort}"], url: ${issuer}/token, clientId: orders, clientSecretFile: ${secrets}/orders, scopes: [bill], audience: "${SHOP}" }
 `;
 
 describe('tokens of a real issuer', () => {
@@ -58,13 +61,15 @@ describe('tokens of a real issuer', () => {
   let proxy: RunningProxy;
   let web: Workload;
   let orders: Workload;
+  let outsidePort: number;
 
   before(async () => {
     issuer = await OidcIssuer.start();
     cleanup.add(() => issuer.close());
     const secrets = await temporaryDirectory(cleanup);
     for (const [client, secret] of Object.entries(CLIENTS)) await writeFile(join(secrets, client), `${secret}\n`, { mode: 0o600 });
-    const plane: RunningControl = await control(cleanup, { mesh: meshOf(meshFile(issuer.url, secrets)) });
+    outsidePort = (await application(cleanup, 'outside')).port;
+    const plane: RunningControl = await control(cleanup, { mesh: meshOf(meshFile(issuer.url, secrets, outsidePort)) });
     proxy = await machine(cleanup, plane, { node: 'n1' });
     const start = async (name: string): Promise<Workload> => host(proxy, plane, name, (await application(cleanup, name)).port);
     [web, orders] = [await start('web-1'), await start('orders-1')];
@@ -120,6 +125,15 @@ describe('tokens of a real issuer', () => {
       'it is kept, and what the application sends does not count',
     );
     assert.equal((await ask(web, 'ledger')).status, 403, 'others get none');
+  });
+
+  test('calls to hosts outside the mesh get one, too', async () => {
+    const outside = (from: Workload): Promise<Answered> =>
+      call({ proxy: through(proxy), url: `http://127.0.0.1:${outsidePort}/`, headers: {} }, from.proxyCredential);
+    const { status, headers, body } = await outside(orders);
+    assert.equal(status, 200, body);
+    assert.equal(claimsOf(headers['authorization'])['sub'], 'orders');
+    assert.equal((await outside(web)).headers['authorization'], undefined, 'others get none');
   });
 
   test('the token of an incoming call is exchanged for one on its behalf', async () => {

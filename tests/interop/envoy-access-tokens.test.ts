@@ -9,9 +9,9 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { ANY_REQUEST, DEFAULT_RETRY_BUDGET, forwardTo, NO_BREAKER, SINGLE_BALANCE } from '@heddle/core';
 import type { AccessPolicy, Cluster, Listener, RouteConfig, TokenIssuer } from '@heddle/core';
 import { conditionSyntax } from '@heddle/core/cel';
-import { TestAuthority } from '../../packages/proxy/src/testing/certificates.ts';
-import { type SigningKey, signingKey, TestIssuer } from '../../packages/proxy/src/testing/issuer.ts';
-import { DEAD_PORTS } from '../../packages/proxy/src/testing/raw-http.ts';
+import { TestAuthority } from '../../packages/dataplane/src/testing/certificates.ts';
+import { type SigningKey, signingKey, TestIssuer } from '../../packages/dataplane/src/testing/issuer.ts';
+import { DEAD_PORTS } from '../../packages/dataplane/src/testing/raw-http.ts';
 import { Cleanup, LOOPBACK } from '../support/planes.ts';
 import { envoyProgram } from './support/envoy-program.ts';
 import { startStaticEnvoy } from './support/envoy-static.ts';
@@ -132,6 +132,20 @@ describe('tokens at an Envoy', { skip }, () => {
     assert.equal(gotBy(answer)['x-user'], undefined);
   });
 
+  test('leave no header to a caller that some application cannot tell from one of theirs, or from the one that says who calls', async () => {
+    const forged = ['x_user', 'X_Realm', 'x_heddle_peer', 'x-heddle_peer', 'x_heddle-peer'].map((name) => [name, 'root'] as const);
+    for (const token of [[], bearer(await issuer.token())]) {
+      const answer = await ask([...token, ...forged, ['x_other', 'kept']]);
+      assert.equal(answer.status, 200);
+      const got = gotBy(answer);
+      assert.deepEqual(
+        Object.keys(got).filter((name) => got[name] === 'root'),
+        [],
+      );
+      assert.deepEqual([got['x_other'], got['x-heddle-peer']], ['kept', idOf('web')]);
+    }
+  });
+
   test('are found in a cookie', async () => {
     const answer = await ask([['cookie', `a=b; session=${await issuer.token({ sub: 'bob' })}`]]);
     assert.equal(gotBy(answer)['x-user'], 'bob');
@@ -228,6 +242,31 @@ describe('an external authorizer of an Envoy', { skip }, () => {
     const open = await startInbound({ access: { ...access, external: { ...external, failOpen: true } }, authorizerPort: dead });
     assert.equal((await open()).status, 200);
   });
+});
+
+test('what reads like a header that rules of an Envoy look at does not reach the application', { skip }, async () => {
+  const access: AccessPolicy = {
+    default: 'deny',
+    rules: [
+      {
+        name: 'tenant',
+        effect: 'allow',
+        subjects: [{}],
+        permissions: [{ headers: [{ name: 'x-tenant', match: { kind: 'exact', value: 'a' } }] }],
+      },
+      { name: 'level', effect: 'deny', subjects: [{}], permissions: [], when: '"x-level" in request.headers' },
+    ],
+  };
+  const ask = await startInbound({ access });
+  const answer = await ask([
+    ['x-tenant', 'a'],
+    ['x_tenant', 'b'],
+    ['x_level', '0'],
+    ['x_other', 'kept'],
+  ]);
+  assert.equal(answer.status, 200);
+  const { 'x-tenant': tenant, x_tenant: like, x_level: level, x_other: other } = gotBy(answer);
+  assert.deepEqual([tenant, like, level, other], ['a', undefined, undefined, 'kept']);
 });
 
 test('an Envoy serves no identity that is denied, whose certificate is valid', { skip }, async () => {

@@ -17,8 +17,8 @@ import type {
 } from '@heddle/core';
 import { compileCondition, conditionSyntax } from '@heddle/core/cel';
 import fc from 'fast-check';
-import { TestAuthority } from '../../packages/proxy/src/testing/certificates.ts';
-import { TestIssuer } from '../../packages/proxy/src/testing/issuer.ts';
+import { TestAuthority } from '../../packages/dataplane/src/testing/certificates.ts';
+import { TestIssuer } from '../../packages/dataplane/src/testing/issuer.ts';
 import { Cleanup, LOOPBACK } from '../support/planes.ts';
 import { envoyProgram } from './support/envoy-program.ts';
 import { startStaticEnvoy } from './support/envoy-static.ts';
@@ -99,6 +99,9 @@ const PATHS: readonly NonNullable<Permission['paths']>[number][] = [
   { kind: 'exact', value: '/caf%C3%A9' },
   { kind: 'segments', value: '/a%5Bb%5D' },
   { kind: 'prefix', value: '/x%20y/' },
+  { kind: 'exact', value: '/buy!now' },
+  { kind: 'segments', value: '/@me/a:b' },
+  { kind: 'template', value: '/%C3%A9t%C3%A9/{day}' },
 ];
 
 const WHENS: readonly string[] = [
@@ -213,6 +216,11 @@ const PLAIN_PATHS = [
     '/a%5Bb%5D/c',
     '/a[b]',
     '/x%20y/z',
+    '/CAF%C3%89',
+    '/buy!now',
+    '/buy%21now',
+    '/%40me/a%3ab/c',
+    '/%C3%89t%c3%a9/1',
     '/other',
   ],
 ];
@@ -246,6 +254,12 @@ const TRICKS: readonly Trick[] = [
   (path) => `${path}%`,
   (path) => `${path}%zz`,
   (path) => `${path}/`,
+  (path) => `${path}.`,
+  (path) => `${path}.%2e.%20`,
+  (path) => `${path}%20/`,
+  (path) => path.replace(/(.)\//, '$1./'),
+  (path) => path.replace(/(.)\//, '$1%20../'),
+  (path) => path.replace(/^\//, '/.../'),
 ];
 
 /** What Envoy resolves before anybody looks, and our own data planes do not understand: the rules hold for what is forwarded in either case. */
@@ -421,6 +435,14 @@ async function statusOf(one: Tried): Promise<number> {
   return status;
 }
 
+/** An expression that denies cannot be told to ignore dots and blanks at the end of segments; so an Envoy refuses what has them. */
+function refusesMore({ rules }: AccessPolicy, { target }: Tried): boolean {
+  const isExpression = rules.some(
+    ({ effect, permissions }) => effect === 'deny' && permissions.some(({ paths = [] }) => paths.some(({ kind }) => kind === 'regex')),
+  );
+  return isExpression && /(?:\.|%2e|%20)(?:[/?]|$)/i.test(target);
+}
+
 const inShort = (policy: AccessPolicy): string => JSON.stringify({ ...policy, labels: undefined });
 
 test('Envoy decides about every request as our own engine does', { skip }, async () => {
@@ -432,7 +454,7 @@ test('Envoy decides about every request as our own engine does', { skip }, async
       const { allowed, rule: by } = engine.decide(viewOf(one));
       const status = await statusOf(one);
       seen[allowed ? 'allowed' : 'refused'] += 1;
-      if (status !== (allowed ? 200 : 403))
+      if (status !== (allowed ? 200 : 403) && !(status === 403 && refusesMore(policy, one)))
         differences.push(`Envoy ${status}, ours ${allowed} by ${by || 'default'}: ${JSON.stringify(one)} under ${inShort(policy)}`);
     }
   }

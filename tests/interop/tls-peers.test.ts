@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import type { RunningControl } from '@heddle/control';
 import type { Logger } from '@heddle/runtime';
 import { createLogger } from '@heddle/runtime/node';
-import { endpoint, mustApply, type Plane, TestMesh } from '../../packages/proxy/src/testing/mesh.ts';
+import { endpoint, mustApply, type Plane, TestMesh } from '../../packages/dataplane/src/testing/mesh.ts';
 import { TestAuthority } from '../../packages/runtime/src/testing/certificates.ts';
 import { type Certificate, certificateOf, Cleanup, control, temporaryDirectory } from '../support/planes.ts';
 import { freePort } from '../support/ports.ts';

@@ -18,7 +18,7 @@ function fuzz(...args: readonly string[]): Promise<{ readonly code: number; read
 }
 
 test('among hostile clients and instances a proxy lives without a fault, serves honest ones, and lets go of everything', async () => {
-  const { code, output } = await fuzz('--brief', '--seed', '7', '--minutes', '0.2', '--rate', '80');
+  const { code, output } = await fuzz('--brief', '--seed', '7', '--minutes', '0.1', '--rate', '80');
   assert.equal(code, 0, output);
   const report = JSON.parse(output.slice(output.indexOf('\n{\n'), output.lastIndexOf('\n}\n') + 3)) as FuzzReport;
   assert.deepEqual(Object.keys(report.byKind).sort(), KINDS);

@@ -1,6 +1,6 @@
 // `npm run soak -- fuzz` and `npm run soak -- million`: what a long life among hostile peers does to a proxy; `npm run soak -- restarts`: what
 // restarts without end do to its callers; `npm run soak -- faults`: what each fault of an instance does to them; `npm run soak -- certificates`: what
-// certificates of seconds and new roots do to them. With --save, what was measured goes to bench/results.
+// certificates of seconds and new roots do to them; `npm run soak -- in-process`: what a long life with the data plane inside leaves behind. With --save, what was measured goes to bench/results.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -8,6 +8,7 @@ import { type RestartsReport, runRestarts } from '../chaos/support/restarts.ts';
 import { certificatesProblems, runCertificates } from './certificates.ts';
 import { faultsTable, runFaults } from './faults.ts';
 import { type FuzzReport, runFuzz } from './fuzz.ts';
+import { inProcessProblems, runInProcess } from './in-process.ts';
 import { type MillionReport, runMillion } from './million.ts';
 import { slopeMb, table } from './support/memory.ts';
 import type { HeldMemory } from './support/proxy.ts';
@@ -21,7 +22,8 @@ const USAGE = `usage: npm run soak -- fuzz [--minutes 10] [--seed N] [--at-once 
        npm run soak -- million [--requests 1000000] [--connections 10000] [--save]
        npm run soak -- restarts [--count 1000] [--rate 300] [--save]
        npm run soak -- faults [--repeats 5] [--rate 200] [--at-once 3] [--seconds 20] [--save]
-       npm run soak -- certificates [--minutes 5] [--life 10] [--rate 100] [--save]`;
+       npm run soak -- certificates [--minutes 5] [--life 10] [--rate 100] [--save]
+       npm run soak -- in-process [--calls 1000000] [--changes 1000] [--save]`;
 /** Resident memory at the end may be above that after a tenth of the run by this: pages that V8 keeps for its next objects. */
 const RESIDENT_SLACK_MB = 32;
 /** The same for what is held once all garbage is gone: tables that have grown with what there was at a time. */
@@ -228,6 +230,21 @@ async function certificates(args: readonly string[]): Promise<number> {
   return conclude(problems);
 }
 
+async function inProcess(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      calls: { type: 'string', default: '1000000' },
+      changes: { type: 'string', default: '1000' },
+      save: { type: 'boolean', default: false },
+    },
+  });
+  const report = await runInProcess({ calls: Number(values.calls), changes: Number(values.changes), say });
+  const problems = inProcessProblems(report);
+  if (values.save) keep('inProcess', { ...report, problems });
+  return conclude(problems);
+}
+
 function conclude(problems: readonly string[]): number {
   say(problems.length === 0 ? 'passed' : `FAILED:\n${problems.map((problem) => `- ${problem}`).join('\n')}`);
   return problems.length === 0 ? 0 : 1;
@@ -237,7 +254,7 @@ function conclude(problems: readonly string[]): number {
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
 const [what, ...args] = process.argv.slice(2);
-const run = { fuzz, million, restarts, faults, certificates }[what ?? ''];
+const run = { fuzz, million, restarts, faults, certificates, 'in-process': inProcess }[what ?? ''];
 if (run === undefined) process.stderr.write(`${USAGE}\n`);
 // At its natural end Node waits for writes that hostile connections have left behind, without end.
 process.exit(run === undefined ? 2 : await run(args));

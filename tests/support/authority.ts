@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ServiceError } from '@grpc/grpc-js';
-import { admin, controlChannelCredentials, controlChannelOptions, controlTarget, operatorMetadata } from '@heddle/api';
+import { type admin, controlTarget } from '@heddle/api';
+import { AdminClient, controlChannelCredentials, controlChannelOptions, operatorMetadata } from '@heddle/api/grpc-js';
 import { controlPlaneId, formatSpiffeId } from '@heddle/core';
 import type { ControlRef } from './planes.ts';
 
@@ -15,7 +16,7 @@ export function withRootsOf<T extends ControlRef>(running: T, stateDir: string):
 export async function adminCall<T>(
   running: ControlRef,
   call: (
-    client: admin.AdminClient,
+    client: AdminClient,
     metadata: ReturnType<typeof operatorMetadata>,
     done: (error: ServiceError | null, response: T) => void,
   ) => void,
@@ -24,7 +25,7 @@ export async function adminCall<T>(
     rootsPem: running.rootsPem,
     expectedSpiffeId: formatSpiffeId(controlPlaneId(running.trustDomain)),
   });
-  const client = new admin.AdminClient(controlTarget(running.address, running.port), credentials, controlChannelOptions());
+  const client = new AdminClient(controlTarget(running.address, running.port), credentials, controlChannelOptions());
   try {
     return await new Promise<T>((resolve, reject) => {
       call(client, operatorMetadata(running.operatorToken), (error, response) => (error === null ? resolve(response) : reject(error)));

@@ -4,12 +4,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { heddleArguments } from '../../packages/cli/src/testing/command.ts';
 import type { Cleanup, ControlRef } from './planes.ts';
 import { freePort } from './ports.ts';
 import { waitFor } from './wait.ts';
-
-const MAIN = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
 
 export class ControlProcess {
   readonly stateDir: string;
@@ -44,7 +42,7 @@ export class ControlProcess {
       '--rest-listen',
       'off',
     ];
-    const child = spawn(process.execPath, ['--conditions=heddle-source', MAIN, 'control', ...places, '--log-format', 'json', ...options], {
+    const child = spawn(process.execPath, heddleArguments('control', ...places, '--log-format', 'json', ...options), {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;

@@ -6,13 +6,21 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client, Metadata, ServiceError } from '@grpc/grpc-js';
-import { admin, controlChannelCredentials, controlChannelOptions, controlTarget, discovery, identity, operatorMetadata } from '@heddle/api';
+import { type admin, controlTarget, discovery, type identity } from '@heddle/api';
+import {
+  AdminClient,
+  controlChannelCredentials,
+  controlChannelOptions,
+  DiscoveryClient,
+  IdentityClient,
+  operatorMetadata,
+} from '@heddle/api/grpc-js';
 import { type CaSource, type RunningControl, startControl } from '@heddle/control';
 import { controlPlaneId, formatSpiffeId, type MeshConfig } from '@heddle/core';
 import { parseMeshFile } from '@heddle/core/config';
 import { type ProxyOptions, type RunningProxy, startProxy } from '@heddle/proxy';
 import type { Logger } from '@heddle/runtime';
-import { createCsr, createMetrics, generateKeyPair, nodeClock, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
+import { createCsr, createMetrics, generateKeyPair, nodeClock, nodeGrpc, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
 import { callThroughProxy, type Target } from './load.ts';
 import { freePort } from './ports.ts';
 import { waitFor } from './wait.ts';
@@ -134,7 +142,7 @@ function credentialsFor(running: ControlRef, certificate?: Certificate): ReturnT
 export async function joinToken(running: ControlRef, service: string, namespace = 'default'): Promise<string> {
   const { token } = await callControl(
     running,
-    admin.AdminClient,
+    AdminClient,
     (client, metadata, done: (error: ServiceError | null, response: admin.CreateTokenResponse) => void) =>
       client.createToken({ namespace, service, ttlMs: 0 }, metadata, done),
   );
@@ -145,7 +153,7 @@ export async function joinToken(running: ControlRef, service: string, namespace 
 export async function connectedProxies(running: ControlRef): Promise<admin.ProxyMessage[]> {
   const { proxies } = await callControl(
     running,
-    admin.AdminClient,
+    AdminClient,
     (client, metadata, done: (error: ServiceError | null, response: admin.ListProxiesResponse) => void) =>
       client.listProxies({}, metadata, done),
   );
@@ -156,7 +164,7 @@ export async function connectedProxies(running: ControlRef): Promise<admin.Proxy
 export async function events(running: ControlRef): Promise<admin.ListEventsResponse['events']> {
   const { events: all } = await callControl(
     running,
-    admin.AdminClient,
+    AdminClient,
     (client, metadata, done: (error: ServiceError | null, response: admin.ListEventsResponse) => void) =>
       client.listEvents({ kind: '', subject: '', afterId: 0, limit: 0 }, metadata, done),
   );
@@ -167,7 +175,7 @@ export async function events(running: ControlRef): Promise<admin.ListEventsRespo
 export async function instances(running: ControlRef): Promise<Map<string, discovery.InstanceMessage>> {
   const { services } = await callControl(
     running,
-    discovery.DiscoveryClient,
+    DiscoveryClient,
     (client, metadata, done: (error: ServiceError | null, response: discovery.ListServicesResponse) => void) =>
       client.listServices({ namespace: '' }, metadata, done),
   );
@@ -178,7 +186,7 @@ export async function instances(running: ControlRef): Promise<Map<string, discov
 export async function deregister(running: ControlRef, service: string, instance: string): Promise<void> {
   await callControl(
     running,
-    discovery.DiscoveryClient,
+    DiscoveryClient,
     (client, metadata, done: (error: ServiceError | null, response: discovery.DeregisterResponse) => void) =>
       client.deregister({ namespace: 'default', service, instance, expected: undefined }, metadata, done),
   );
@@ -189,7 +197,7 @@ export async function watchOnce(
   running: ControlRef,
   from: { readonly revision: number; readonly history: string },
 ): Promise<discovery.WatchResponse> {
-  return callControl(running, discovery.DiscoveryClient, (client, metadata, done) => {
+  return callControl(running, DiscoveryClient, (client, metadata, done) => {
     const stream = client.watch({ namespace: '', fromRevision: from.revision, history: from.history }, metadata);
     stream.once('data', (first: discovery.WatchResponse) => {
       done(null, first);
@@ -205,7 +213,7 @@ export async function certificateOf(running: ControlRef, service: string): Promi
   const token = await joinToken(running, service);
   const { certificatePem } = await callControl(
     running,
-    identity.IdentityClient,
+    IdentityClient,
     (client, _metadata, done: (error: ServiceError | null, response: identity.SignResponse) => void) =>
       client.sign({ csrDer: Buffer.from(createCsr(key)), joinToken: token, lateRenewal: undefined }, done),
   );
@@ -219,7 +227,7 @@ export async function registerInstance(
   certificate: Certificate,
   instance: Partial<discovery.InstanceMessage> & { readonly id: string; readonly service: string },
 ): Promise<() => Promise<void>> {
-  const client = new discovery.DiscoveryClient(
+  const client = new DiscoveryClient(
     controlTarget(running.address, running.port),
     credentialsFor(running, certificate),
     controlChannelOptions(),
@@ -267,6 +275,7 @@ export async function proxy(
     drainMs: 2_000,
     drainTellMs: 2_000,
     network: nodeNetwork,
+    grpc: nodeGrpc,
     clock: nodeClock,
     random: nodeRandom,
     logger: silent,

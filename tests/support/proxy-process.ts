@@ -5,11 +5,9 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { heddleArguments } from '../../packages/cli/src/testing/command.ts';
 import type { Cleanup } from './planes.ts';
 import { waitFor } from './wait.ts';
-
-const MAIN = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
 
 export interface Listed {
   readonly name: string;
@@ -53,11 +51,10 @@ export class ProxyProcess {
     this.#directory = directory;
     this.file = join(directory, 'proxy.yaml');
     const files = ['--admin-token-file', join(directory, 'token'), '--pid-file', join(directory, 'pid')];
-    this.process = spawn(
-      process.execPath,
-      ['--conditions=heddle-source', MAIN, 'proxy', '--admin-port', '0', '--log-format', 'json', ...files, ...options],
-      { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...environment } },
-    );
+    this.process = spawn(process.execPath, heddleArguments('proxy', '--admin-port', '0', '--log-format', 'json', ...files, ...options), {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...environment },
+    });
     for (const stream of [this.process.stdout, this.process.stderr])
       stream?.setEncoding('utf8').on('data', (chunk: string) => void (this.output += chunk));
     this.ended = new Promise((resolve) => this.process.once('exit', (code, signal) => resolve(code ?? signal)));

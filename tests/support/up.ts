@@ -4,12 +4,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { heddleArguments } from '../../packages/cli/src/testing/command.ts';
 import { openControl } from '../../packages/cli/src/control-client.ts';
 import { readProcesses } from '../../packages/cli/src/supervisor/leftovers.ts';
 import { freePorts } from './ports.ts';
 import { Hopeless, waitFor } from './wait.ts';
 
-const MAIN = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
 export const ECHO = fileURLToPath(new URL('../fixtures/echo.mjs', import.meta.url));
 
 export interface CommandResult {
@@ -44,7 +44,7 @@ export interface RunningMesh {
 
 /** Runs the CLI from source to its end. */
 export function heddle(args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): Promise<CommandResult> {
-  const child = spawn(process.execPath, ['--conditions=heddle-source', MAIN, ...args], {
+  const child = spawn(process.execPath, heddleArguments(...args), {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -72,7 +72,7 @@ export async function startUp(yaml: string): Promise<RunningMesh> {
     '--dns-port',
     '0',
   ];
-  const args = ['--conditions=heddle-source', MAIN, 'up', '-f', 'heddle.yaml', '--state-dir', stateDirectory, ...ports];
+  const args = heddleArguments('up', '-f', 'heddle.yaml', '--state-dir', stateDirectory, ...ports);
   const child = spawn(process.execPath, args, { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] });
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
   const output = () => `${stdout()}${stderr()}`;

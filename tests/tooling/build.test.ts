@@ -2,10 +2,22 @@
 // without the source condition and without the sources.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { after, before, describe, it } from 'node:test';
 import { build, buildOrder, type Manifest, readManifests } from '../../tools/build.ts';
 import { canBundle } from '../../tools/bundle.ts';
@@ -32,22 +44,53 @@ function linkDependencies(place: string, own: (name: string) => string): void {
   }
 }
 
-/** What npm would put into the package, asked from npm itself. */
-async function packedFiles(place: string): Promise<string[]> {
-  const { code, output } = await runProgram(place, 'npm', ['pack', '--dry-run', '--json', '--ignore-scripts', '--loglevel=error']);
+/** What npm would put into each package, by its name, asked from npm itself, once. */
+async function packedFiles(places: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>> {
+  const { code, output } = await runProgram(folder, 'npm', [
+    'pack',
+    ...places,
+    '--dry-run',
+    '--json',
+    '--ignore-scripts',
+    '--loglevel=error',
+  ]);
   assert.equal(code, 0, output);
-  const answer = JSON.parse(output.slice(output.search(/^[[{]/m))) as Record<string, { files: { path: string }[] }>;
-  return (Object.values(answer)[0]?.files ?? []).map(({ path }) => path);
+  const answer = JSON.parse(output.slice(output.search(/^[[{]/m))) as Record<string, { name: string; files: { path: string }[] }>;
+  return new Map(Object.values(answer).map(({ name, files }) => [name, files.map(({ path }) => path)]));
 }
 
-/** Package names with the path of each door: `@heddle/runtime/node`. */
-function doors(): string[] {
-  return [...manifests.values()].flatMap(({ name, exports = {} }: Manifest & { exports?: Record<string, unknown> }) =>
-    Object.keys(exports).map((door) => name + door.slice(1)),
+/** What each package is imported by: `@heddle/runtime`, `@heddle/runtime/node`. Doors with a star are for our own bundles only. */
+function doorsByPackage(): string[][] {
+  return [...manifests.values()].map(({ name, exports = {} }: Manifest & { exports?: Record<string, unknown> }) =>
+    Object.keys(exports).flatMap((door) => (door.includes('*') ? [] : [name + door.slice(1)])),
   );
 }
 
-describe('the built packages', () => {
+/** Of the client, unpacked, without what it depends on. */
+const CLIENT_BYTES_MAX = 300_000;
+/** What is loaded before the application's first line. */
+const FIRST_BYTES_MAX = 130_000;
+
+const LIST_LOADED = `
+import { registerHooks } from 'node:module';
+registerHooks({ load: (url, context, next) => (console.log(url), next(url, context)) });
+`;
+
+const EXPRESS_APP = `
+const express = require('express');
+const app = express();
+app.get('/', (request, response) => response.type('text').send('hello from express'));
+const server = app.listen(0, '127.0.0.1', async () => {
+  console.log(await (await fetch('http://127.0.0.1:' + server.address().port)).text());
+  await fetch('http://orders.mesh.internal/').catch(({ cause }) => console.log(cause.code, cause.message));
+  process.exit(0);
+});
+`;
+
+/** Building everything takes half a minute of both processors: it is for those who publish, and for CI. */
+const skip = process.env['HEDDLE_REQUIRE_INTEROP'] === '1' ? false : 'builds all packages; runs when HEDDLE_REQUIRE_INTEROP=1 is set';
+
+describe('the built packages', { skip }, () => {
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'heddle-build-'));
     const source = join(folder, 'source');
@@ -62,10 +105,11 @@ describe('the built packages', () => {
     await build(source, [], () => {}, ROOT);
 
     user = join(folder, 'user');
+    const packed = await packedFiles([...manifests.keys()].map((name) => join(source, 'packages', name)));
     for (const [name] of manifests) {
       const unpacked = installed(name);
       mkdirSync(unpacked, { recursive: true });
-      for (const file of await packedFiles(join(source, 'packages', name)))
+      for (const file of packed.get(`@heddle/${name}`) ?? assert.fail(`${name} is not packed`))
         cpSync(join(source, 'packages', name, file), join(unpacked, file));
       // The sources are shipped for debuggers only; nothing may need them.
       rmSync(join(unpacked, 'src'), { recursive: true, force: true });
@@ -78,17 +122,20 @@ describe('the built packages', () => {
   });
 
   it('can be imported by a plain Node, through every door', async () => {
-    for (const door of doors()) {
-      const code = `const names = Object.keys(await import('${door}')); if (names.length === 0) throw new Error('nothing is exported');`;
-      const { code: exit, output } = await runProgram(user, process.execPath, ['--input-type=module', '-e', code], { NODE_OPTIONS: '' });
-      assert.equal(exit, 0, `${door}: ${output}`);
+    // Compiled code of a folder that is gone afterwards would only fill the cache.
+    const environment = { NODE_OPTIONS: '', NODE_COMPILE_CACHE: undefined };
+    for (const doors of doorsByPackage()) {
+      const code = `for (const door of ${JSON.stringify(doors)})
+        if (Object.keys(await import(door)).length === 0 && !door.endsWith('/register')) throw new Error(door + ': nothing is exported');`;
+      const { code: exit, output } = await runProgram(user, process.execPath, ['--input-type=module', '-e', code], environment);
+      assert.equal(exit, 0, `${doors.join()}: ${output}`);
     }
   });
 
   it('have types that a user can check against, without the sources', async () => {
-    const lines = doors().map(
-      (door, index) => `import * as door${index} from '${door}';\nexport const names${index} = Object.keys(door${index});\n`,
-    );
+    const lines = doorsByPackage()
+      .flat()
+      .map((door, index) => `import * as door${index} from '${door}';\nexport const names${index} = Object.keys(door${index});\n`);
     writeFileSync(
       join(user, 'use.ts'),
       `${lines.join('')}import { formatSpiffeId } from '@heddle/core';\nexport const id: string = formatSpiffeId({ trustDomain: 't', namespace: 'n', name: 's' });\n`,
@@ -127,9 +174,11 @@ describe('the built packages', () => {
         [],
         name,
       );
+      assert.ok(files.includes('index.d.ts'));
+      // Its sources are not shipped.
+      if (name === 'client') continue;
       const map = JSON.parse(readFileSync(join(installed(name), 'dist/index.js.map'), 'utf8')) as { sources: string[] };
       assert.deepEqual(map.sources, ['../src/index.ts']);
-      assert.ok(files.includes('index.d.ts'));
     }
   });
 
@@ -166,6 +215,57 @@ describe('the built packages', () => {
     const code = await new Promise((done, failed) => child.on('error', failed).on('close', done));
     assert.equal(code, 0, output);
     assert.match(output, /the proxy is up/);
+  });
+
+  it('have a client that is small, and whose first half loads little of the engine', {
+    skip: canBundle(ROOT) ? false : 'esbuild is not installed',
+  }, async () => {
+    const files = readdirSync(installed('client'), { recursive: true, encoding: 'utf8' }).map((name) => join(installed('client'), name));
+    const bytes = files.reduce((sum, file) => sum + (statSync(file).isFile() ? statSync(file).size : 0), 0);
+    assert.ok(bytes > 50_000 && bytes <= CLIENT_BYTES_MAX, `${bytes} bytes unpacked`);
+    const code = files.filter((file) => file.endsWith('.js')).map((file) => readFileSync(file, 'utf8'));
+    const imported = new Set(code.flatMap((text) => [...text.matchAll(/from\s*"([^".][^"]*)"/g)].map(([, name = '']) => name)));
+    assert.deepEqual(
+      [...imported].filter((name) => !isBuiltin(name) && !name.startsWith('@heddle/dataplane/inside/')),
+      [],
+    );
+    writeFileSync(join(user, 'loads.mjs'), LIST_LOADED);
+    const environment = {
+      NODE_OPTIONS: '',
+      NODE_COMPILE_CACHE: undefined,
+      HEDDLE_SERVICE: 'web',
+      HEDDLE_CONTROL: '127.0.0.1:1',
+      PORT: '1',
+    };
+    const loaded = async (over: Record<string, string>): Promise<string[]> => {
+      const args = ['--import', './loads.mjs', '--import', '@heddle/client/register', '-e', ''];
+      const { code: exit, output } = await runProgram(user, process.execPath, args, { ...environment, ...over });
+      assert.equal(exit, 0, output);
+      return output.split('\n').filter((url) => url.includes('/@heddle/'));
+    };
+    assert.ok((await loaded({ HEDDLE_SERVICE: '' })).length <= 2);
+    const first = await loaded({});
+    const size = first.reduce((sum, url) => sum + statSync(fileURLToPath(url)).size, 0);
+    assert.ok(
+      first.some((url) => url.endsWith('/register/join.js')),
+      first.join('\n'),
+    );
+    assert.ok(size <= FIRST_BYTES_MAX, `${size} bytes: ${first.join('\n')}`);
+  });
+
+  it('have a client that runs an application as it is, without the repository', {
+    skip: canBundle(ROOT) ? false : 'esbuild is not installed',
+  }, async () => {
+    writeFileSync(join(user, 'server.cjs'), EXPRESS_APP);
+    const environment = { NODE_OPTIONS: '', NODE_COMPILE_CACHE: undefined, HEDDLE_SERVICE: 'web', HEDDLE_CONTROL: '127.0.0.1:1' };
+    for (const flag of ['--import', '--require']) {
+      const args = [flag, '@heddle/client/register', 'server.cjs'];
+      const { code, output } = await runProgram(user, process.execPath, args, { ...environment, HEDDLE_READY_TIMEOUT_MS: '200' });
+      assert.equal(code, 0, output);
+      assert.match(output, /^hello from express$/m);
+      // The engine came up, and says why it is in no mesh.
+      assert.match(output, /^NOT_READY not part of the mesh within 200 ms: .*control plane/m);
+    }
   });
 
   it('have a command that is bundled with the licences of what is in it', {

@@ -14,7 +14,10 @@ import { TOOL_CHECKS } from '../../tools/checks/tools.ts';
 import { readManifests } from '../../tools/build.ts';
 import { listFiles, sourceFiles } from '../../tools/files.ts';
 import { runProgram } from '../../tools/run.ts';
-import { planTests } from '../../tools/test.ts';
+import { planTests, prepareTests } from '../../tools/test.ts';
+import { testedCommand } from '../../tools/testing/command.ts';
+import { groupTests, processOf, writeEntries } from '../../tools/testing/groups.ts';
+import { longestFirst } from '../../tools/testing/times.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 
@@ -69,7 +72,7 @@ describe('layers', () => {
     const result = await violations();
     assert.equal(result.output, '');
     assert.equal(result.ok, true);
-    assert.equal(result.detail, '18 of 18 modules');
+    assert.equal(result.detail, '22 of 22 modules');
   });
 
   const forbidden: [string, string, string, string][] = [
@@ -298,11 +301,86 @@ describe('npm test', () => {
     assert.deepEqual(new Set(planTests(all, []).files), new Set(all));
     assert.deepEqual(planTests(all, ['packages/wire/']).files, ['packages/wire/src/b.test.ts']);
     assert.deepEqual(planTests(all, ['packages/core/src/a.ts', './tests']).files, [
-      'tests/tooling/d.test.ts',
       'packages/core/src/a.test.ts',
+      'tests/tooling/d.test.ts',
     ]);
     assert.deepEqual(planTests(all, ['--test-only', 'tests']).nodeOptions, ['--test-only']);
     assert.deepEqual(planTests(all, ['packages/wire', 'nowhere']).unmatched, ['nowhere']);
+  });
+
+  it('has files of pure packages share processes, the same ones in each run, and each of the others its own', () => {
+    const core = Array.from({ length: 60 }, (_, index) => `packages/core/src/${String(index).padStart(2, '0')}.test.ts`);
+    const groups = groupTests([...core, 'tests/soak/fuzz.test.ts', 'packages/dataplane/src/data-plane-egress.test.ts']);
+    assert.deepEqual(
+      groups.map(({ name, files }) => [name, files.length]),
+      [
+        ['tests-soak-fuzz', 1],
+        ['packages-dataplane-src-data-plane-egress', 1],
+        ['core-1', 20],
+        ['core-2', 20],
+        ['core-3', 20],
+      ],
+    );
+    assert.deepEqual(groups.flatMap(({ files }) => files).slice(2), core);
+  });
+
+  it('begins with what took longest, and with the end-to-end tests while nothing is known', () => {
+    const [fast, slow, end] = groupTests(['packages/a/x.test.ts', 'packages/a/y.test.ts', 'tests/z.test.ts']);
+    const order = (times: Record<string, number>): unknown => longestFirst([fast!, slow!, end!], times);
+    assert.deepEqual(order({}), [end, fast, slow]);
+    assert.deepEqual(order({ 'packages-a-x': 10, 'packages-a-y': 20_000, 'tests-z': 11_000 }), [slow, end, fast]);
+  });
+
+  it('runs files that share a process as suites of their own: hooks stay with their file, and what fails is named', async () => {
+    write({
+      'a.test.ts': `import { after, beforeEach, test } from 'node:test';
+        beforeEach(() => console.log('hook of a'));
+        after(() => console.log('end of a'));
+        test('first', () => console.log('in a'));`,
+      'b.test.ts': `import { test } from 'node:test';
+        test('second', () => { console.log('in b'); throw new Error('on purpose'); });`,
+      'c.test.ts': "await import('./nothing.ts');",
+    });
+    const entries = writeEntries(folder, folder, [{ name: 'abc', files: ['a.test.ts', 'b.test.ts', 'c.test.ts'] }]);
+    assert.deepEqual(entries.map(processOf), ['abc']);
+    const { code, output } = await runProgram(folder, process.execPath, ['--test', '--test-reporter=spec', ...entries], {
+      NODE_TEST_CONTEXT: undefined,
+    });
+    assert.equal(code, 1);
+    assert.match(output, /hook of a\s+in a\s+end of a\s+in b/);
+    assert.match(output, /✖ b\.test\.ts/);
+    assert.match(output, /on purpose/);
+    assert.match(output, /✖ c\.test\.ts[^]*nothing\.ts/);
+  });
+
+  it('hands reporters on, and groups nothing when names are looked for', async () => {
+    const files = ['packages/core/src/a.test.ts', 'packages/core/src/b.test.ts'];
+    const plan = async (...options: string[]): Promise<string[]> => {
+      const { args, dispose } = await prepareTests(folder, planTests(files, [...options, 'packages/core']));
+      dispose();
+      return [...args];
+    };
+    const entries = (args: readonly string[]): unknown => args.map(processOf).filter((name) => name !== undefined);
+    const plain = await plan();
+    assert.deepEqual(entries(plain), ['core-1']);
+    assert.ok(plain.includes('--test-reporter=spec') && plain.includes('--test-reporter-destination=stdout'));
+    const chosen = await plan('--test-reporter=dot', '--test-reporter-destination=out.txt');
+    assert.deepEqual(entries(chosen), ['core-1']);
+    assert.ok(chosen.includes('--test-reporter-destination=out.txt') && !chosen.includes('--test-reporter=spec'));
+    const named = await plan('--test-name-pattern=first');
+    assert.deepEqual(named.slice(-2), files);
+    assert.ok(named.includes('--test-name-pattern=first'));
+  });
+
+  it('starts the command from its sources where it cannot be bundled, and says why', async () => {
+    let said = '';
+    const command = (): Promise<string | undefined> => testedCommand(folder, (text) => (said += text));
+    assert.deepEqual([await command(), said], [undefined, ''], 'without a bundler');
+    mkdirSync(join(folder, 'node_modules'));
+    symlinkSync(join(ROOT, 'node_modules/esbuild'), join(folder, 'node_modules/esbuild'));
+    write({ 'package.json': '{}', 'packages/cli/package.json': '{}', 'packages/cli/preload/x.cjs': '' });
+    assert.equal(await command(), undefined);
+    assert.match(said, /could not be bundled.*main\.ts/s);
   });
 
   it('finds every test file of the repository', () => {

@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { Cleanup, control, joinToken } from '../support/planes.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const RECORDER = join(ROOT, 'tests/fixtures/record-loads.mjs');
@@ -60,11 +61,21 @@ const ofReaders = (packages: ReadonlySet<string>): string[] => ['zod', 'yaml', '
 const UNNEEDED = /\/node_modules\/(?:@grpc|@bufbuild|zod|yaml)\/|\/packages\/(?:api|control)\/|^node:http2?$/;
 
 describe('the code that a process loads', () => {
-  it('has no schema, no YAML and no conditions in a proxy that has started', async () => {
-    const args = ['--node', 'x', '--control', '127.0.0.1:1', '--outbound-port', '0', '--admin-port', '0', '--log-format', 'json'];
-    const packages = await packagesLoaded([MAIN, 'proxy', '--state-dir', join(folder, 'state'), ...args], 'data plane is up');
-    assert.ok(packages.has('@grpc/grpc-js') && packages.has('pino'), [...packages].join(', '));
+  it('has no schema, no YAML, no conditions and no library of gRPC in a proxy that follows a control plane', async (t) => {
+    const cleanup = new Cleanup();
+    t.after(() => cleanup.run());
+    const plane = await control(cleanup);
+    const token = join(folder, 'token');
+    writeFileSync(token, await joinToken(plane, 'operator', 'heddle-system'), { mode: 0o600 });
+    const args = ['--node', 'x', '--control', `${plane.address}:${plane.port}`, '--join-token-file', token, '--outbound-port', '0'];
+    const more = ['--admin-port', '0', '--log-format', 'json', '--state-dir', join(folder, 'state')];
+    const packages = await packagesLoaded([MAIN, 'proxy', ...args, ...more], 'configuration stream is up');
+    assert.ok(packages.has('@bufbuild/protobuf') && packages.has('pino'), [...packages].join(', '));
     assert.deepEqual(ofReaders(packages), []);
+    assert.deepEqual(
+      [...packages].filter((name) => name.startsWith('@grpc/')),
+      [],
+    );
   });
 
   it('has neither these nor gRPC, protobuf or node:http in a static proxy, with one process or with workers', async () => {
@@ -84,7 +95,7 @@ describe('the code that a process loads', () => {
       const staying = all.filter((urls) => !isReader(urls));
       assert.equal(staying.length, processes);
       for (const urls of staying) {
-        assert.ok(urls.some((url) => url.endsWith('/packages/proxy/src/data-plane.ts')));
+        assert.ok(urls.some((url) => url.endsWith('/packages/dataplane/src/data-plane.ts')));
         assert.deepEqual(
           urls.filter((url) => UNNEEDED.test(url)),
           [],

@@ -120,6 +120,6 @@ describe('mesh files', () => {
 describe('the table of packages in README.md', () => {
   it('has every package', () => {
     const rows = [...readFileSync(join(ROOT, 'README.md'), 'utf8').matchAll(/^\| \[`@heddle\/([a-z]+)`\]/gm)].map(([, name]) => name);
-    assert.deepEqual(rows, ['wire', 'core', 'api', 'runtime', 'dns', 'proxy', 'control', 'cli']);
+    assert.deepEqual(rows, ['wire', 'core', 'api', 'runtime', 'dns', 'dataplane', 'proxy', 'client', 'control', 'cli']);
   });
 });

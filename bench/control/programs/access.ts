@@ -1,6 +1,7 @@
 // How the load reaches the control plane: the operator by the token, workloads by a certificate that a join token got them.
 import type { ServiceError } from '@grpc/grpc-js';
-import { admin, controlChannelCredentials, controlChannelOptions, controlTarget, identity, operatorMetadata } from '@heddle/api';
+import { type admin, controlTarget, type identity } from '@heddle/api';
+import { AdminClient, controlChannelCredentials, controlChannelOptions, IdentityClient, operatorMetadata } from '@heddle/api/grpc-js';
 import { createCsr, generateKeyPair } from '@heddle/runtime/node';
 
 export interface Access {
@@ -25,8 +26,8 @@ export interface Certificate {
 /** A certificate for each service, in order. */
 export async function join(access: Access, services: readonly string[]): Promise<Certificate[]> {
   const { target, credentials } = operatorChannel(access);
-  const operator = new admin.AdminClient(target, credentials, controlChannelOptions());
-  const stranger = new identity.IdentityClient(target, credentials, controlChannelOptions());
+  const operator = new AdminClient(target, credentials, controlChannelOptions());
+  const stranger = new IdentityClient(target, credentials, controlChannelOptions());
   const metadata = operatorMetadata(access.token);
   const joinOne = async (service: string): Promise<Certificate> => {
     const { token } = await unary<admin.CreateTokenResponse>((done) =>

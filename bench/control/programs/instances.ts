@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
-import { controlChannelOptions, discovery, operatorMetadata } from '@heddle/api';
+import { discovery } from '@heddle/api';
+import { controlChannelOptions, DiscoveryClient, operatorMetadata } from '@heddle/api/grpc-js';
 import { calledServices, nodeName, serviceName, type Size } from '../size.ts';
 import { type Access, inParallel, operatorChannel } from './access.ts';
 
@@ -66,7 +67,7 @@ async function register({ access, size }: InstancesSpec): Promise<Registered[][]
   const total = size.services * size.instancesPerService;
   const clients = Array.from(
     { length: Math.ceil(total / STREAMS_PER_CONNECTION) },
-    () => new discovery.DiscoveryClient(target, credentials, { ...controlChannelOptions(), 'grpc.use_local_subchannel_pool': 1 }),
+    () => new DiscoveryClient(target, credentials, { ...controlChannelOptions(), 'grpc.use_local_subchannel_pool': 1 }),
   );
   const all = Array.from({ length: total }, (_, index) => index);
   const registered = await inParallel(all, 128, async (index) => {

@@ -1,6 +1,5 @@
-// The Aggregated Discovery Service as a grpc-js service: both variants of the one stream on which a data plane gets everything.
+// The Aggregated Discovery Service as a gRPC service: both variants of the one stream on which a data plane gets everything.
 // The contract is Envoy's (envoy/service/discovery/v3/ads.proto). Its messages go from here into the state machines and back.
-import { Client, type ClientDuplexStream, type Metadata, type ServiceDefinition } from '@grpc/grpc-js';
 import {
   DeltaDiscoveryRequest,
   type DeltaDiscoveryResponse,
@@ -20,20 +19,4 @@ const DELTA = bidiMethod(`${SERVICE}/DeltaAggregatedResources`, DeltaDiscoveryRe
 export const AdsService = {
   streamAggregatedResources: STATE_OF_THE_WORLD,
   deltaAggregatedResources: DELTA,
-} as const satisfies ServiceDefinition;
-
-/** A client for both variants; options and credentials are those of grpc-js. */
-export class AdsClient extends Client {
-  delta(metadata: Metadata): ClientDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse> {
-    return this.makeBidiStreamRequest(DELTA.path, DELTA.requestSerialize, DELTA.responseDeserialize, metadata);
-  }
-
-  stateOfTheWorld(metadata: Metadata): ClientDuplexStream<DiscoveryRequest, DiscoveryResponse> {
-    return this.makeBidiStreamRequest(
-      STATE_OF_THE_WORLD.path,
-      STATE_OF_THE_WORLD.requestSerialize,
-      STATE_OF_THE_WORLD.responseDeserialize,
-      metadata,
-    );
-  }
-}
+} as const;

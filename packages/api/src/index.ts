@@ -9,6 +9,7 @@ export * as hds from './services/hds.ts';
 export * as identity from './services/identity.ts';
 export * as lrs from './services/lrs.ts';
 export { InvalidMessageError } from './services/invalid.ts';
+export type { BidiMethod, Method, UnaryMethod } from './services/method.ts';
 export { type ReflectedFile, reflectionPackage } from './services/reflection.ts';
 export * from './xds/client/index.ts';
 export {

@@ -1,6 +1,5 @@
-// The discovery services for one type of resources each, as grpc-js services: the same messages as on an aggregated stream, and a stream
+// The discovery services for one type of resources each, as gRPC services: the same messages as on an aggregated stream, and a stream
 // on which `type_url` says nothing new. The contracts are Envoy's (envoy/service/{listener,route,cluster,endpoint,secret}/v3).
-import type { MethodDefinition } from '@grpc/grpc-js';
 import type { ResourceKind } from '@heddle/core';
 import {
   DeltaDiscoveryRequest,
@@ -8,7 +7,7 @@ import {
   DiscoveryRequest,
   type DiscoveryResponse,
 } from './gen/envoy/envoy/service/discovery/v3/discovery.ts';
-import { bidiMethod } from './services/method.ts';
+import { type BidiMethod, bidiMethod } from './services/method.ts';
 import { DeltaResponseCodec, ResponseCodec } from './xds/server/response-bytes.ts';
 
 export interface SingleTypeService {
@@ -16,8 +15,8 @@ export interface SingleTypeService {
   readonly title: string;
   /** For `Server.addService`, with a `handleBidiStreamingCall` for each of the two. */
   readonly definition: {
-    readonly stateOfTheWorld: MethodDefinition<DiscoveryRequest, DiscoveryResponse>;
-    readonly delta: MethodDefinition<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
+    readonly stateOfTheWorld: BidiMethod<DiscoveryRequest, DiscoveryResponse>;
+    readonly delta: BidiMethod<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
   };
 }
 

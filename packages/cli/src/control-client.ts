@@ -8,7 +8,15 @@ import {
   type Metadata,
   type ServiceError,
 } from '@grpc/grpc-js';
-import { admin, controlChannelCredentials, controlChannelOptions, controlTarget, csds, discovery, operatorMetadata } from '@heddle/api';
+import { type admin, controlTarget, csds, discovery } from '@heddle/api';
+import {
+  AdminClient,
+  controlChannelCredentials,
+  controlChannelOptions,
+  DiscoveryClient,
+  fetchClientStatus,
+  operatorMetadata,
+} from '@heddle/api/grpc-js';
 import { controlPlaneId, formatSpiffeId, type Instance, type ServiceRef } from '@heddle/core';
 import { CliError } from './errors.ts';
 import { connectableAddress, readControlInfo, readStateFile, type ControlInfo } from './state-directory.ts';
@@ -63,16 +71,16 @@ export interface EventFilter {
 
 export class ControlClient {
   readonly info: ControlInfo;
-  readonly #admin: admin.AdminClient;
-  readonly #discovery: discovery.DiscoveryClient;
+  readonly #admin: AdminClient;
+  readonly #discovery: DiscoveryClient;
   readonly #metadata: Metadata;
 
   constructor(info: ControlInfo, rootsPem: string, token: string) {
     const credentials = controlChannelCredentials({ rootsPem, expectedSpiffeId: formatSpiffeId(controlPlaneId(info.trustDomain)) });
     const target = controlTarget(connectableAddress(info.address), info.port);
     this.info = info;
-    this.#admin = new admin.AdminClient(target, credentials, controlChannelOptions());
-    this.#discovery = new discovery.DiscoveryClient(target, credentials, controlChannelOptions());
+    this.#admin = new AdminClient(target, credentials, controlChannelOptions());
+    this.#discovery = new DiscoveryClient(target, credentials, controlChannelOptions());
     this.#metadata = operatorMetadata(token);
   }
 
@@ -110,7 +118,7 @@ export class ControlClient {
   /** Each resource of the data planes of this name, with how far they are. */
   async clientStatus(node: string): Promise<csds.ListedClient[]> {
     const nodeMatchers = [{ nodeId: { matchPattern: { $case: 'exact' as const, value: node } } }];
-    const fetch: Unary<csds.ClientStatusRequest, csds.ClientStatusResponse> = (...args) => csds.fetchClientStatus(this.#admin, ...args);
+    const fetch: Unary<csds.ClientStatusRequest, csds.ClientStatusResponse> = (...args) => fetchClientStatus(this.#admin, ...args);
     return csds.clientsFromMessage(await this.#call(fetch, { nodeMatchers, excludeResourceContents: true }));
   }
 

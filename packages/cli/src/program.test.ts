@@ -10,7 +10,7 @@ import { startControl } from '@heddle/control';
 import { parseMeshFile } from '@heddle/core/config';
 import { createLogger, nodeClock, nodeRandom } from '@heddle/runtime/node';
 import { parse } from 'yaml';
-import { heddleProcess } from './self.ts';
+import { heddleArguments } from './testing/command.ts';
 import { VERSION } from './version.ts';
 
 interface Result {
@@ -24,10 +24,9 @@ after(() => rmSync(directory, { recursive: true, force: true }));
 
 /** The command as a person runs it: a process of its own, in a directory without a mesh. */
 function heddle(...args: string[]): Promise<Result> {
-  const [program, ...rest] = heddleProcess(...args);
   const environment = { ...process.env, NO_COLOR: '1', HEDDLE_JOIN_TOKEN: '', HEDDLE_DEBUG: '' };
   return new Promise((resolve) => {
-    execFile(program!, rest, { cwd: directory, env: environment, timeout: 30_000 }, (error, stdout, stderr) => {
+    execFile(process.execPath, heddleArguments(...args), { cwd: directory, env: environment, timeout: 30_000 }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr });
     });
   });
@@ -191,8 +190,9 @@ describe('commands that ask a control plane', async () => {
     const { code, stdout } = await heddle('get', 'events', '--service', 'web', '--state-dir', stateDir);
     assert.equal(code, 0);
     assert.match(stdout, /^TIME +EVENT +SUBJECT +MESSAGE\n\S+Z {2}service-declared {2}default\/web {2}http on port 8080\n$/);
-    const [program, ...rest] = heddleProcess('get', 'events', '--watch', '-o', 'json', '--state-dir', stateDir);
-    const watching = spawn(program!, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const watching = spawn(process.execPath, heddleArguments('get', 'events', '--watch', '-o', 'json', '--state-dir', stateDir), {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     const lines = createInterface(watching.stdout)[Symbol.asyncIterator]();
     const next = async () => JSON.parse(String((await lines.next()).value)) as { id: number; kind: string; subject: string };
     assert.deepEqual(

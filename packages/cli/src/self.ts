@@ -21,3 +21,8 @@ export function heddleCommand(directory = process.cwd()): string {
 
 /** What Node programs that are started load first (see there). */
 export const LOAD_REPORT: string = fileURLToPath(new URL('../preload/load-report.cjs', import.meta.url));
+
+/** What a Node program loads first to have its data plane inside, as `--import` takes it. */
+export function registerModule(): string {
+  return import.meta.resolve('@heddle/client/register');
+}

@@ -5,6 +5,7 @@ import { addAdminService, type AdminServerOptions } from './admin-server/server.
 import { addDiscoveryServices } from './discovery-server/server.ts';
 import { hostedIdentities, RotationDesk } from './ca/index.ts';
 import { addIdentityService } from './identity-server/server.ts';
+import { TrustWatchers } from './identity-server/trust-watchers.ts';
 import type { ControlOptions } from './options.ts';
 import type { Registry } from './registry/registry.ts';
 import type { ProxySource } from './rest/sources.ts';
@@ -24,12 +25,12 @@ export interface ServicesOptions extends Pick<AdminServerOptions, 'mesh' | 'vers
   readonly logger: Logger;
 }
 
-/** Returns what is known of data planes, for the REST API. */
+/** Returns what the REST API needs of it. */
 export function addServices(
   grpc: Server,
   { options, state, streams, mesh, version, startedMs, logger: callLogger }: ServicesOptions,
   undo: (() => Promise<void> | void)[],
-): ProxySource {
+): { readonly proxies: ProxySource; readonly rotation: RotationDesk } {
   const { clock, logger } = options;
   const { authority, events, audit, registry, tokens, adminTokens, denials, lateRenewals } = state;
   const { rootsPem } = authority;
@@ -38,22 +39,24 @@ export function addServices(
   const ads = new AdsServer({ registry, trustDomain, rootsPem, streams, events, attached, clock, logger });
   undo.push(() => ads.close());
   ads.addTo(grpc);
-  const rotation = followTrust(ads, state, options, undo);
+  const watchers = new TrustWatchers();
+  const rotation = followTrust(ads, watchers, state, options, undo);
   const loads = addXdsServices(grpc, ads, streams, registry, options);
   addHealthDiscoveryService(grpc, { registry, attached, streams, logger });
   addDiscoveryServices(grpc, { registry, audit, drains: ads.drains, streams, clock, logger: callLogger });
   const ttl = options.certificateTtlMs === undefined ? {} : { ttlMs: options.certificateTtlMs };
-  addIdentityService(grpc, { authority, tokens, denials, lateRenewals, events, clock, logger, ...ttl });
+  addIdentityService(grpc, { authority, tokens, denials, lateRenewals, events, streams, watchers, clock, logger, ...ttl });
   addAdminService(grpc, {
     ...{ mesh, version, startedMs, registry, tokens, adminTokens, audit, ads, loads, events, streams, clock, authority, denials, rotation },
     logger: callLogger,
   });
-  return proxySource(ads, loads);
+  return { proxies: proxySource(ads, loads), rotation };
 }
 
 /** Data planes are told whom to trust, and whom not, as soon as that changes; the replacement of the root waits for them. */
 function followTrust(
   ads: AdsServer,
+  watchers: TrustWatchers,
   { authority, denials, registry, events }: ControlState,
   { clock, logger, mesh }: ControlOptions,
   undo: (() => Promise<void> | void)[],
@@ -65,9 +68,14 @@ function followTrust(
   const rotation = new RotationDesk({
     ...{ authority, events, clock, logger },
     trust: () => ads.trustProgress(),
+    inFiles: () => watchers.identities,
     hosted: (nodes) => hostedIdentities(nodes, (node) => registry.instancesOfNode(node), mesh.trustDomain),
   });
   undo.push(() => rotation.close());
+  authority.follow({
+    haveAll: () => ads.trustProgress().stragglers.length === 0,
+    tell: (message) => events.record('root-rotation', 'mesh', message),
+  });
   return rotation;
 }
 

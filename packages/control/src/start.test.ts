@@ -13,7 +13,7 @@ import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { Client, status } from '@grpc/grpc-js';
 import type { ServiceError } from '@grpc/grpc-js';
-import { controlChannelOptions } from '@heddle/api';
+import { controlChannelOptions } from '@heddle/api/grpc-js';
 import { nodeClock, nodeRandom, createCsr, generateKeyPair, presentedChain, spkiPin } from '@heddle/runtime/node';
 import { openAuthority } from './ca/index.ts';
 import { ListenError } from './server/listening.ts';

@@ -9,7 +9,6 @@ import { Logins } from './login/logins.ts';
 import type { ControlOptions } from './options.ts';
 import type { Registry } from './registry/registry.ts';
 import type { RestServer, RestServerOptions } from './rest/server.ts';
-import type { ProxySource } from './rest/sources.ts';
 import { Authenticator } from './server/authenticator.ts';
 import { ServerCertificates } from './server/certificates.ts';
 import { openGrpcServer } from './server/grpc.ts';
@@ -65,7 +64,7 @@ async function start(options: ControlOptions, undo: (() => Promise<void> | void)
   const certificates = new ServerCertificates(authority, [options.listen.address, options.rest?.address], clock, logger);
   const identity = await certificates.issue();
   undo.push(() => certificates.close());
-  let proxies: ProxySource | undefined;
+  let served: ReturnType<typeof addServices> | undefined;
   const authenticator = authenticatorOf(options, state);
   // Callers can be wrong as often as they like.
   const callLogger = limitedLogger(logger, clock);
@@ -84,7 +83,7 @@ async function start(options: ControlOptions, undo: (() => Promise<void> | void)
     clock,
     logger: callLogger,
     addServices: (grpc, streams) => {
-      proxies = addServices(grpc, { ...facts, options, state, streams }, undo);
+      served = addServices(grpc, { ...facts, options, state, streams }, undo);
     },
   });
   undo.push(() => server.close(CLOSE_GRACE_MS));
@@ -92,9 +91,9 @@ async function start(options: ControlOptions, undo: (() => Promise<void> | void)
   const denied = [denials.onChange(() => server.dropDenied()), registry.onChange(({ security }) => security && server.dropDenied())];
   undo.push(() => denied.forEach((one) => one.close()));
   const rest =
-    options.rest === undefined || proxies === undefined
+    options.rest === undefined || served === undefined
       ? undefined
-      : await startRest({ ...facts, listen: options.rest, identity, authenticator, proxies });
+      : await startRest({ ...facts, ...served, authority, denials, listen: options.rest, identity, authenticator });
   undo.push(() => rest?.close(CLOSE_GRACE_MS));
   certificates.renewFor(rest === undefined ? [server] : [server, rest]);
   const dns = options.dns === undefined ? undefined : await startControlDns({ ...options.dns, registry, clock, random, logger });

@@ -2,8 +2,8 @@
 import type { SocketAddress, StaticConfig } from '@heddle/core';
 import type { Clock, Logger, Network, Random } from '@heddle/runtime';
 import type { ReportingMetrics } from '@heddle/runtime/node';
-import { startAdminServer } from './admin/server.ts';
-import type { ListenerStatus } from './data-plane.ts';
+import type { ListenerStatus } from '@heddle/dataplane';
+import { startAdminServer } from '@heddle/dataplane/admin';
 import { StaticPlane } from './static/static-plane.ts';
 import { createCarrier, type ProcessOptions } from './workers/carrier.ts';
 import { Succession } from './workers/succession.ts';

@@ -1,18 +1,14 @@
 // Puts a data plane together: data path, agent, admin API. The composition root of this package; the CLI calls it.
 import { createHmac } from 'node:crypto';
 import { formatSpiffeId, parseJoinToken, type SocketAddress } from '@heddle/core';
-import type { Clock, Logger, Network, Random } from '@heddle/runtime';
+import type { Clock, GrpcClient, Logger, Network, Random } from '@heddle/runtime';
 import type { ReportingMetrics } from '@heddle/runtime/node';
 import { HostedWorkloads } from './admin/hosted-workloads.ts';
-import { type AdminServer, startAdminServer } from './admin/server.ts';
-import { Agent } from './agent/agent.ts';
-import type { HostingDeps } from './agent/hosted-workload.ts';
-import { ConfigurationKeeper } from './agent/kept-configuration.ts';
-import { workloadName } from './agent/workload-spec.ts';
-import type { DataPlane } from './data-plane.ts';
+import { type DataPlane, sendProbe, workloadName } from '@heddle/dataplane';
+import { type AdminServer, startAdminServer } from '@heddle/dataplane/admin';
+import { Agent, ConfigurationKeeper, type HostingDeps } from '@heddle/dataplane/agent';
 import { DNS_PORT_NAME, ProxyDns, type ProxyDnsSettings } from './dns/start.ts';
-import { type ControlAddress, directoryIdentityStore, IdentityKeeper, noIdentityStore } from './identity/index.ts';
-import { sendProbe } from './upstream/probe.ts';
+import { type ControlAddress, directoryIdentityStore, IdentityKeeper, noIdentityStore } from '@heddle/dataplane/identity';
 import { createCarrier, type ProcessOptions } from './workers/carrier.ts';
 import { Succession } from './workers/succession.ts';
 
@@ -38,6 +34,8 @@ export interface ProxyOptions {
   /** How long other data planes are waited for until they do not. Default: 30 s. */
   readonly drainTellMs?: number;
   readonly network: Network;
+  /** How the control plane is called. */
+  readonly grpc: GrpcClient;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -150,10 +148,10 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
 }
 
 function hostingOf(options: ProxyOptions, dataPlane: DataPlane): HostingDeps {
-  const { node, control, identityDirectory, adminToken, clock, random, logger, metrics } = options;
+  const { node, control, grpc, identityDirectory, adminToken, clock, random, logger, metrics } = options;
   const identityStore = identityDirectory === undefined ? noIdentityStore : directoryIdentityStore(identityDirectory, logger);
   const credentialOf = (workload: string): string => createHmac('sha256', adminToken).update(workload).digest('base64url');
-  return { node, control, dataPlane, identityStore, clock, random, logger, metrics, credentialOf };
+  return { node, control, grpc, dataPlane, identityStore, clock, random, logger, metrics, credentialOf };
 }
 
 /** Without a directory nothing is kept for a start without a control plane. */
@@ -239,10 +237,11 @@ function nodeIdentityKeeper(
   if (!parsed.ok) throw new ProxyOptionsError(parsed.reason);
   const { namespace, service } = parsed.token;
   const name = workloadName({ namespace, name: service }, options.node);
-  const { control, clock, random, logger, metrics } = options;
+  const { control, grpc, clock, random, logger, metrics } = options;
   const keeper = new IdentityKeeper({
     workload: { namespace, service, instance: options.node },
     control,
+    grpc,
     store: identityStore,
     clock,
     random,
@@ -254,6 +253,7 @@ function nodeIdentityKeeper(
       agent.useNodeIdentity(held);
       logger.info({ id: formatSpiffeId(held.id) }, 'this data plane has its identity');
     },
+    trusted: () => agent.rootsPem,
   });
   const refusal = keeper.offerToken(joinToken);
   if (refusal !== undefined) throw new ProxyOptionsError(refusal);

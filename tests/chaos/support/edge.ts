@@ -1,12 +1,11 @@
 // A second proxy of a running mesh, which hosts nothing: a data plane that only calls, as at the edge of a mesh.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { heddleArguments } from '../../../packages/cli/src/testing/command.ts';
 import { callThroughProxy } from '../../support/load.ts';
 import { freePorts } from '../../support/ports.ts';
 import { heddle, type RunningMesh } from '../../support/up.ts';
 import { Hopeless, waitFor } from '../../support/wait.ts';
 
-const MAIN = fileURLToPath(new URL('../../../packages/cli/src/main.ts', import.meta.url));
 /** Its name in the mesh. */
 export const EDGE = 'edge';
 
@@ -32,7 +31,7 @@ export async function startEdge(mesh: RunningMesh, url: string): Promise<Edge> {
   if (token.code !== 0) throw new Error(token.stderr);
   const ports = ['--outbound-port', `${outboundPort}`, '--admin-port', `${adminPort}`, '--workers', '1'];
   const options = ['--node', EDGE, '--anonymous-calls', ...ports, '--state-dir', mesh.stateDirectory, '--log-level', 'error'];
-  const child = spawn(process.execPath, ['--conditions=heddle-source', MAIN, 'proxy', ...options], {
+  const child = spawn(process.execPath, heddleArguments('proxy', ...options), {
     cwd: mesh.directory,
     stdio: ['ignore', 'ignore', 'inherit'],
     env: { ...process.env, HEDDLE_JOIN_TOKEN: token.stdout.trim() },

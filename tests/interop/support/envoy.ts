@@ -4,14 +4,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { runCommandLine } from '@heddle/cli';
+import { heddleArguments } from '../../../packages/cli/src/testing/command.ts';
 import { type Cleanup, type ControlRef, LOOPBACK, temporaryDirectory } from '../../support/planes.ts';
 import { Hopeless, waitFor } from '../../support/wait.ts';
 import { freePort } from '../../support/ports.ts';
 import { type Running, start } from './programs.ts';
-
-const MAIN = fileURLToPath(new URL('../../../packages/cli/src/main.ts', import.meta.url));
 
 /** A control plane in a process of its own, which can be killed and comes back at the same address. */
 export class ControlProcess {
@@ -52,7 +50,7 @@ export class ControlProcess {
   async run(): Promise<void> {
     const listen = ['--listen', `${LOOPBACK}:${this.#port}`, '--dns-listen', 'off', '--rest-listen', 'off'];
     const args = ['control', '-f', this.#file, '--state-dir', this.stateDir, '--log-format', 'json', ...listen];
-    const child = spawn(process.execPath, ['--conditions=heddle-source', MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(process.execPath, heddleArguments(...args), { stdio: ['ignore', 'ignore', 'pipe'] });
     this.#process = child;
     this.#output = '';
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => void (this.#output += chunk));

@@ -3,9 +3,10 @@
 import { buildH2spec } from '../../../packages/wire/src/http2/testing/programs.ts';
 import { envoyProgram } from './envoy-program.ts';
 import { goProgram, pythonProgram } from './grpc-xds.ts';
+import { node24Program } from './node-program.ts';
 
 process.env['HEDDLE_REQUIRE_INTEROP'] = '1';
-const found = [await envoyProgram(), await pythonProgram('client'), await goProgram('client'), buildH2spec()];
+const found = [await envoyProgram(), await pythonProgram('client'), await goProgram('client'), await node24Program(), buildH2spec()];
 for (const one of found) {
   if (typeof one === 'string' || !('reason' in one)) continue;
   process.stderr.write(`not there: ${one.reason}\n`);

@@ -4,11 +4,12 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import type { ChannelCredentials } from '@grpc/grpc-js';
-import { admin, controlChannelCredentials, controlChannelOptions, controlTarget, discovery, operatorMetadata } from '@heddle/api';
+import { type admin, controlTarget, discovery } from '@heddle/api';
+import { AdminClient, controlChannelCredentials, controlChannelOptions, DiscoveryClient, operatorMetadata } from '@heddle/api/grpc-js';
 import type { RunningControl } from '@heddle/control';
 import { controlPlaneId, formatSpiffeId } from '@heddle/core';
+import { heddleArguments } from '../../../packages/cli/src/testing/command.ts';
 import { type Certificate, type Cleanup, temporaryDirectory } from '../../support/planes.ts';
 import { waitFor } from '../../support/wait.ts';
 import { pathOf, run, start } from './programs.ts';
@@ -16,7 +17,6 @@ import { madeOnce, pythonPackage, testCache } from './python-packages.ts';
 
 /** Has what this suite needs: TLS towards the control plane out of the bootstrap file. */
 const GRPCIO = 'grpcio==1.85.1';
-const MAIN = fileURLToPath(new URL('../../../packages/cli/src/main.ts', import.meta.url));
 const GO_FOLDER = join(import.meta.dirname, '../go');
 const GO_BUILD_TIMEOUT_MS = 300_000;
 
@@ -95,7 +95,7 @@ export function nodeProgram(role: Role): Program {
 
 /** Runs `heddle` to its end; returns what it wrote to standard output. */
 export async function heddle(...args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await run(process.execPath, ['--conditions=heddle-source', MAIN, ...args]);
+  const { code, stdout, stderr } = await run(process.execPath, heddleArguments(...args));
   if (code !== 0) throw new Error(`heddle ${args.join(' ')} failed:\n${stderr}`);
   return String(stdout);
 }
@@ -109,7 +109,7 @@ export async function watchIdentity(
   const dir = await temporaryDirectory(cleanup);
   const socket = join(dir, 'xds.sock');
   const where = ['--out', dir, '--xds-socket', socket, '--state-dir', stateDir];
-  const watch = start(cleanup, process.execPath, ['--conditions=heddle-source', MAIN, 'identity', 'watch', '--service', service, ...where]);
+  const watch = start(cleanup, process.execPath, heddleArguments('identity', 'watch', '--service', service, ...where));
   await watch.until(/files written/);
   return { dir, socket };
 }
@@ -121,7 +121,7 @@ function credentialsFor({ rootsPem, trustDomain }: RunningControl, certificate?:
 /** An outside detector's verdict about an instance, shown by the certificate of its own service. */
 export async function reportHealth(plane: RunningControl, certificate: Certificate, instance: string, isHealthy: boolean): Promise<void> {
   const target = controlTarget(plane.address, plane.port);
-  const client = new discovery.DiscoveryClient(target, credentialsFor(plane, certificate), controlChannelOptions());
+  const client = new DiscoveryClient(target, credentialsFor(plane, certificate), controlChannelOptions());
   const health = isHealthy ? discovery.Health.HEALTH_HEALTHY : discovery.Health.HEALTH_UNHEALTHY;
   const named = { namespace: 'default', service: instance.replace(/-\d+$/, ''), instance };
   const request = { ...named, health, reason: 'a test says so', expected: undefined };
@@ -136,7 +136,7 @@ export async function reportHealth(plane: RunningControl, certificate: Certifica
 
 /** The load that a data plane reports. */
 export async function loadsOf(plane: RunningControl, node: string): Promise<readonly admin.LoadMessage[]> {
-  const client = new admin.AdminClient(controlTarget(plane.address, plane.port), credentialsFor(plane), controlChannelOptions());
+  const client = new AdminClient(controlTarget(plane.address, plane.port), credentialsFor(plane), controlChannelOptions());
   try {
     return await new Promise((resolve, reject) => {
       client.listLoad({ node }, operatorMetadata(plane.operatorToken), (error, response) =>

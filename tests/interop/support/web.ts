@@ -18,7 +18,7 @@ import { freePort } from '../../support/ports.ts';
 import { pathOf, run, start } from './programs.ts';
 
 export const SMALL = 'Grüße aus dem Netz\n';
-export const BIG_BYTES = 10_000_000;
+export const BIG_BYTES = 2_500_000;
 /** Looks random, and is the same each time. */
 export const BIG = createCipheriv('aes-128-ctr', Buffer.alloc(16, 1), Buffer.alloc(16)).update(Buffer.alloc(BIG_BYTES));
 export const sha256 = (bytes: Buffer | string): string => createHash('sha256').update(bytes).digest('hex');

@@ -5,10 +5,9 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { HEDDLE } from '../../../packages/cli/src/testing/command.ts';
 import { waitFor } from '../../support/wait.ts';
 
-const MAIN = fileURLToPath(new URL('../../../packages/cli/src/main.ts', import.meta.url));
 /** Longer than the proxy waits for what is under way. */
 const STOP_MS = 20_000;
 const FAULT = 'a fault of heddle itself';
@@ -46,7 +45,7 @@ export class SoakedProxy {
     const more = ['--admin-port', '0', '--workers', '1', '--log-format', 'json', '--log-level', 'info'];
     this.process = spawn(
       process.execPath,
-      ['--conditions=heddle-source', '--inspect-port=127.0.0.1:0', MAIN, 'proxy', ...options, ...more],
+      ['--conditions=heddle-source', '--inspect-port=127.0.0.1:0', HEDDLE, 'proxy', ...options, ...more],
       {
         stdio: ['ignore', 'pipe', 'pipe'],
       },

@@ -1,10 +1,9 @@
 // The door to heddle.admin.v1: what the CLI asks of a control plane.
+import { AdminDefinition } from '../gen/own/heddle/admin/v1/admin.ts';
+import { serviceOf } from './method.ts';
 
 export {
   AccessRule as AccessRuleMessage,
-  AdminClient,
-  type AdminServer,
-  AdminService,
   AdminToken as AdminTokenMessage,
   AuditEntry as AuditEntryMessage,
   AllowIdentityRequest,
@@ -65,3 +64,6 @@ export {
   UndrainInstanceResponse,
   VerdictReason as VerdictReasonMessage,
 } from '../gen/own/heddle/admin/v1/admin.ts';
+
+/** For `Server.addService`, and for calls. */
+export const AdminService = serviceOf(AdminDefinition);

@@ -1,5 +1,4 @@
 // The door to CSDS, by which people and tools look at what every data plane has (envoy.service.status.v3).
-import type { CallOptions, Client, ClientUnaryCall, Metadata, MethodDefinition, ServiceError } from '@grpc/grpc-js';
 import type { ResourceKind } from '@heddle/core';
 import { ClientResourceStatus, type UpdateFailureState } from '../gen/envoy/envoy/admin/v3/config_dump_shared.ts';
 import type { Node } from '../gen/envoy/envoy/config/core/v3/base.ts';
@@ -24,27 +23,10 @@ export type { ClientConfig, ClientStatusRequest, ClientStatusResponse };
 const SERVICE = '/envoy.service.status.v3.ClientStatusDiscoveryService';
 
 /** For `Server.addService`. */
-export const ClientStatusService: {
-  readonly streamClientStatus: MethodDefinition<ClientStatusRequest, ClientStatusResponse>;
-  readonly fetchClientStatus: MethodDefinition<ClientStatusRequest, ClientStatusResponse>;
-} = {
+export const ClientStatusService = {
   streamClientStatus: bidiMethod(`${SERVICE}/StreamClientStatus`, ClientStatusRequest, ClientStatusResponse),
   fetchClientStatus: unaryMethod(`${SERVICE}/FetchClientStatus`, ClientStatusRequest, ClientStatusResponse),
-};
-
-/** Asks on the connection that `client` has. The form is that of grpc-js' generated clients. */
-export function fetchClientStatus(
-  client: Client,
-  request: ClientStatusRequest,
-  metadata: Metadata,
-  options: Partial<CallOptions>,
-  done: (error: ServiceError | null, response: ClientStatusResponse) => void,
-): ClientUnaryCall {
-  const { path, requestSerialize, responseDeserialize } = ClientStatusService.fetchClientStatus;
-  return client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata, options, (error, response) =>
-    done(error, response ?? {}),
-  );
-}
+} as const;
 
 const MATCHERS_MAX = 1_000;
 

@@ -19,13 +19,11 @@ import {
 import * as pb from '../gen/own/heddle/discovery/v1/discovery.ts';
 import { isIpAddress } from '../ip-address.ts';
 import { InvalidMessageError } from './invalid.ts';
+import { serviceOf } from './method.ts';
 
 export {
   DeregisterRequest,
   DeregisterResponse,
-  DiscoveryClient,
-  type DiscoveryServer,
-  DiscoveryService,
   DrainOutcome,
   DrainProgress as DrainProgressMessage,
   GetServiceRequest,
@@ -43,6 +41,9 @@ export {
   WatchResponse,
 } from '../gen/own/heddle/discovery/v1/discovery.ts';
 export { InvalidMessageError } from './invalid.ts';
+
+/** For `Server.addService`, and for calls. */
+export const DiscoveryService = serviceOf(pb.DiscoveryDefinition);
 
 /** As many as a person would ever write; the registry keeps them for each instance. */
 export const LABELS_MAX = 64;

@@ -1,6 +1,5 @@
 // The door to HDS, by which an Envoy is told what to check and reports what it found (envoy.service.health.v3). Reports come from peers: what
 // comes out are plain verdicts.
-import type { MethodDefinition } from '@grpc/grpc-js';
 import type { HealthCheckPolicy, SocketAddress } from '@heddle/core';
 import type { Node } from '../gen/foreign/envoy/config/core/v3/base.ts';
 import { HealthStatus } from '../gen/foreign/envoy/config/core/v3/health_check.ts';
@@ -23,9 +22,7 @@ const STREAM = bidiMethod(
 );
 
 /** For `Server.addService`. */
-export const HealthDiscoveryService: {
-  readonly streamHealthCheck: MethodDefinition<HealthCheckRequestOrEndpointHealthResponse, HealthCheckSpecifier>;
-} = { streamHealthCheck: STREAM };
+export const HealthDiscoveryService = { streamHealthCheck: STREAM } as const;
 
 /** More endpoints are in no report: an Envoy checks the one application beside it. */
 const ENDPOINTS_MAX = 100;

@@ -1,6 +1,5 @@
 // The door to LRS, by which data planes report how much they send where (envoy.service.load_stats.v3). Reports come from peers: every number
 // is checked here, and what comes out are plain counts.
-import type { Client, ClientDuplexStream, Metadata, MethodDefinition } from '@grpc/grpc-js';
 import { LOAD_COUNT_MAX, type LoadCounts } from '@heddle/core';
 import type { Node } from '../gen/envoy/envoy/config/core/v3/base.ts';
 import type { ClusterStats, UpstreamEndpointStats, UpstreamLocalityStats } from '../gen/envoy/envoy/config/endpoint/v3/load_report.ts';
@@ -34,15 +33,8 @@ function readable(bytes: Uint8Array): LoadStatsRequest {
   }
 }
 
-/** For `Server.addService`. */
-export const LoadReportingService: { readonly streamLoadStats: MethodDefinition<LoadStatsRequest, LoadStatsResponse> } = {
-  streamLoadStats: STREAM,
-};
-
-/** Opens the stream on the connection that `client` has. */
-export function openLoadStream(client: Client, metadata: Metadata): ClientDuplexStream<LoadStatsRequest, LoadStatsResponse> {
-  return client.makeBidiStreamRequest(STREAM.path, STREAM.requestSerialize, STREAM.responseDeserialize, metadata);
-}
+/** For `Server.addService`, and for calls. */
+export const LoadReportingService = { streamLoadStats: STREAM } as const;
 
 /** By this name in `client_features` a client says that it reports every cluster when it is asked to. */
 export const SENDS_ALL_CLUSTERS = 'envoy.lrs.supports_send_all_clusters';

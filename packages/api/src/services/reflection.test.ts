@@ -4,7 +4,8 @@ import { credentials, Server, ServerCredentials } from '@grpc/grpc-js';
 import { loadFileDescriptorSetFromBuffer, loadSync } from '@grpc/proto-loader';
 import { fromBinary, toBinary, create } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
-import { DiscoveryClient, DiscoveryService, type ServicesList } from './example.ts';
+import { ExampleClient } from '../grpc-js/clients.ts';
+import { DiscoveryService, type ServicesList } from './example.ts';
 import { reflectionPackage } from './reflection.ts';
 
 test('the descriptors hold every service that a control plane has, complete enough to call it from them alone', () => {
@@ -40,11 +41,11 @@ test('a service definition of ours and a client made from the contract alone und
   const { makeClientConstructor } = await import('@grpc/grpc-js');
   const Foreign = makeClientConstructor(contract['example.Discovery'] as never, 'Discovery');
   const foreign = new Foreign(`127.0.0.1:${port}`, credentials.createInsecure());
-  const ours = new DiscoveryClient(`127.0.0.1:${port}`, credentials.createInsecure());
+  const ours = new ExampleClient(`127.0.0.1:${port}`, credentials.createInsecure());
   t.after(() => [foreign, ours].forEach((client) => client.close()));
   const ask = (call: (request: object, done: (error: unknown, answer: unknown) => void) => unknown) =>
     new Promise((done, fail) => call({}, (error, answer) => (error === null ? done(answer) : fail(error as Error))));
   const expected = { services: [{ name: 'orders', ip: '127.0.0.1' }] };
-  assert.deepEqual(await ask((request, done) => (foreign as unknown as DiscoveryClient).listServices(request, done as never)), expected);
+  assert.deepEqual(await ask((request, done) => (foreign as unknown as ExampleClient).listServices(request, done as never)), expected);
   assert.deepEqual(await ask((request, done) => ours.listServices(request, done)), expected);
 });

@@ -13,13 +13,13 @@ import { ClusterResourceType } from '@grpc/grpc-js-xds/build/src/xds-resource-ty
 import { EndpointResourceType } from '@grpc/grpc-js-xds/build/src/xds-resource-type/endpoint-resource-type.js';
 import { RouteConfigurationResourceType } from '@grpc/grpc-js-xds/build/src/xds-resource-type/route-config-resource-type.js';
 import {
-  AdsClient,
   AdsService,
   type DeltaDiscoveryRequest,
   type DeltaDiscoveryResponse,
   type DiscoveryRequest,
   type DiscoveryResponse,
 } from '../ads.ts';
+import { AdsClient } from '../grpc-js/clients.ts';
 import { clusterNamed, endpointsNamed, listenerNamed, routeNamed, snapshotOf } from '../testing/resources.ts';
 import { DeltaAdsClient, type ResourceUpdate } from './client/index.ts';
 import { DeltaAdsSession, SotwAdsSession, type Snapshot } from './server/index.ts';

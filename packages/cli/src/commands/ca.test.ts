@@ -71,6 +71,16 @@ describe('what an operator asks of the authority', () => {
     assert.match((await run('token', 'list', '--all')).stdout, /default\/orders +revoked/);
   });
 
+  it('says where the tokens of the other kind are, to people', async () => {
+    assert.equal((await run('token', 'list')).stderr, '');
+    await run('token', 'create', '--service', 'orders');
+    await run('token', 'create', '--admin', 'ann');
+    assert.equal((await run('token', 'list')).stderr, '1 token of administrators: heddle token list --admin\n');
+    assert.equal((await run('token', 'list', '--admin')).stderr, '1 join token of workloads: heddle token list\n');
+    assert.equal((await run('token', 'list', '--admin', '--all')).stderr, '2 join tokens of workloads: heddle token list\n');
+    for (const more of [[], ['--admin']]) assert.equal((await run('token', 'list', '-o', 'json', ...more)).stderr, '');
+  });
+
   it('denies an identity and allows it again', async () => {
     assert.match((await run('identity', 'deny', 'shop/web', '--reason', 'lost')).stdout, /^spiffe:\/\/shop\/ns\/shop\/svc\/web is denied/);
     assert.match((await run('identity', 'list', '--denied')).stdout, /spiffe:\/\/shop\/ns\/shop\/svc\/web .* operator +lost/);

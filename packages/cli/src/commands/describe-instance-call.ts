@@ -1,6 +1,7 @@
 // The call that gives one instance with the evidence that its verdict was made from.
 import type { ServiceError } from '@grpc/grpc-js';
-import { admin, controlChannelCredentials, controlChannelOptions, controlTarget, discovery, operatorMetadata } from '@heddle/api';
+import { type admin, controlTarget, discovery } from '@heddle/api';
+import { AdminClient, controlChannelCredentials, controlChannelOptions, operatorMetadata } from '@heddle/api/grpc-js';
 import { controlPlaneId, formatSpiffeId } from '@heddle/core';
 import type { Instance } from '@heddle/core';
 import { explainCall } from '../control-client.ts';
@@ -24,7 +25,7 @@ export async function evidenceOf(
   const rootsPem = readStateFile(directory, 'ca', 'roots.pem') ?? readStateFile(directory, 'ca', 'root.pem') ?? '';
   const token = readStateFile(directory, 'operator.token') ?? '';
   const credentials = controlChannelCredentials({ rootsPem, expectedSpiffeId: formatSpiffeId(controlPlaneId(info.trustDomain)) });
-  const client = new admin.AdminClient(controlTarget(connectableAddress(info.address), info.port), credentials, controlChannelOptions());
+  const client = new AdminClient(controlTarget(connectableAddress(info.address), info.port), credentials, controlChannelOptions());
   const request = { namespace: service.namespace, service: service.name, instance: id };
   try {
     const { instance, reasons } = await new Promise<admin.GetInstanceResponse>((resolve, reject) => {

@@ -5,12 +5,12 @@ import { PLAIN } from '../output/palette.ts';
 import { describe, type DescribedProxy } from './describe-proxy.ts';
 import { proxyRow } from './get.ts';
 
-const nowMs = Date.now();
 const HELD = '00000000aaaaaaaa';
 const GIVEN = '00000000bbbbbbbb';
 
 function proxy(over: { rejection?: string; givenHash?: string; reportedHash?: string } = {}): DescribedProxy {
   const { rejection = '', givenHash = HELD, reportedHash = HELD } = over;
+  const nowMs = Date.now();
   const row = proxyRow({
     node: 'node-1',
     identity: 'spiffe://shop/ns/default/svc/orders',
@@ -77,7 +77,7 @@ suite('describe proxy', () => {
       droppedPerSecond: 0,
       inProgress: 3,
       nodes: ['node-1'],
-      updated: new Date(nowMs).toISOString(),
+      updated: new Date().toISOString(),
     };
     assert.match(
       describe({ node: 'node-1', streams: [proxy()], load: [load] }, false, PLAIN),

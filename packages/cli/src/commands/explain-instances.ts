@@ -2,7 +2,7 @@
 import type { Column } from '../output/format.ts';
 import { formatTable } from '../output/format.ts';
 import type { Palette } from '../output/palette.ts';
-import type { Candidate, ClusterFacts, Target, Explanation } from '@heddle/proxy';
+import type { Candidate, ClusterFacts, Target, Explanation } from '@heddle/dataplane/explain';
 import { duration } from './explain-words.ts';
 
 /** Of one cluster; `-o json` has more. */

@@ -1,6 +1,6 @@
 // An explanation for people: the outcome first, then the way of the request from its caller to the instances, in short blocks.
 import type { Palette } from '../output/palette.ts';
-import type { Action, DecisionFacts, Rules, Explanation } from '@heddle/proxy';
+import type { Action, DecisionFacts, Rules, Explanation } from '@heddle/dataplane/explain';
 import { instancesText } from './explain-instances.ts';
 import { changesText, faultText, hashText, limitText, matchText, retryText, timeText } from './explain-words.ts';
 

@@ -1,6 +1,6 @@
 // Parts of an explanation in words.
 import type { FaultPolicy, FieldMatch, HashSource, HeaderChanges, RetryPolicy, RouteMatch, TextMatch } from '@heddle/core';
-import type { ForwardFacts, LimitFacts, Target } from '@heddle/proxy';
+import type { ForwardFacts, LimitFacts, Target } from '@heddle/dataplane/explain';
 
 /** The shortest exact way: `2 s`, `1500 ms`. */
 export function duration(ms: number): string {

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { NO_RETRY } from '@heddle/core';
-import { ask, dump } from '../../../proxy/src/explain/test-support.ts';
+import { ask, dump } from '../../../dataplane/src/explain/test-support.ts';
 import { COLORED, PLAIN } from '../output/palette.ts';
 import type { InstanceDescription } from './describe-instance.ts';
 import { describe as describeText } from './describe-instance.ts';
-import type { Candidate, ForwardFacts, Target, Explanation } from '@heddle/proxy';
+import type { Candidate, ForwardFacts, Target, Explanation } from '@heddle/dataplane/explain';
 import { askedHeader, askedProxy } from './explain-options.ts';
 import { explanationText } from './explain-text.ts';
 

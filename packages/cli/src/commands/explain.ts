@@ -4,7 +4,7 @@ import type { ExitCode } from '../errors.ts';
 import { formatData } from '../output/format.ts';
 import type { OutputFormat } from '../output/formats.ts';
 import { paletteFor } from '../output/palette.ts';
-import type { Explanation } from '@heddle/proxy';
+import type { Explanation } from '@heddle/dataplane/explain';
 import { askProxy } from './explain-proxy.ts';
 import type { AskedProxy } from './explain-proxy.ts';
 import { explanationText } from './explain-text.ts';

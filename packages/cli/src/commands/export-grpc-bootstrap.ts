@@ -30,7 +30,7 @@ export interface GrpcServerInstance {
 }
 
 /** How often a library looks whether the files have changed. Certificates are renewed at half of their life, which is longer by far. */
-const REFRESH_INTERVAL = '60s';
+const REFRESH_INTERVAL = '10s';
 
 export function grpcBootstrap(input: GrpcBootstrapInput): Readonly<Record<string, unknown>> {
   const { namespace, service, node, identityDir, locality, instance } = input;

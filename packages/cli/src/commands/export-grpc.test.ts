@@ -8,7 +8,7 @@ const FILES = {
   certificate_file: '/run/shop/cert.pem',
   private_key_file: '/run/shop/key.pem',
   ca_certificate_file: '/run/shop/ca.pem',
-  refresh_interval: '60s',
+  refresh_interval: '10s',
 };
 const input: GrpcBootstrapInput = {
   control: { host: '10.0.0.5', port: 15_010 },

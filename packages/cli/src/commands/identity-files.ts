@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, lstat, mkdir, readdir, readlink, rename, rm, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TRUST_BUNDLE, WORKLOAD_CERTIFICATE } from '@heddle/core';
-import { checkHeld, type HeldIdentity, type WorkloadName } from '@heddle/proxy/identity';
+import { checkHeld, type HeldIdentity, type WorkloadName } from '@heddle/dataplane/identity';
 import { readTextFile, restrictToOwner, writeFileAtomic } from '@heddle/runtime/node';
 import { CliError } from '../errors.ts';
 

@@ -2,9 +2,9 @@
 // identity of Heddle's: Envoy, gRPC's xDS clients, databases. The key is made here and goes nowhere else.
 import { resolve } from 'node:path';
 import { formatSpiffeId, parseJoinToken } from '@heddle/core';
-import { type HeldIdentity, IdentityKeeper, type IdentityStore, type JoinErrorCode } from '@heddle/proxy/identity';
+import { type HeldIdentity, IdentityKeeper, type IdentityStore, type JoinErrorCode } from '@heddle/dataplane/identity';
 import type { Logger } from '@heddle/runtime';
-import { createLogger, createMetrics, type LogLevel, nodeClock, nodeRandom } from '@heddle/runtime/node';
+import { createLogger, createMetrics, type LogLevel, nodeClock, nodeGrpc, nodeRandom } from '@heddle/runtime/node';
 import { type ControlClient, openControl } from '../control-client.ts';
 import { CliError, type ExitCode, splitMend } from '../errors.ts';
 import type { HostPort } from '../options.ts';
@@ -12,6 +12,7 @@ import { listenForStop } from '../signals.ts';
 import { connectableAddress, requireStateDirectory } from '../state-directory.ts';
 import { pause } from '../up/poll.ts';
 import { IdentityFiles } from './identity-files.ts';
+import { TrustWatch } from './identity-trust.ts';
 import { XdsSocket } from './identity-xds-socket.ts';
 import { readToken } from './proxy-admin-token.ts';
 
@@ -90,6 +91,8 @@ class Watch {
   readonly #operator: ControlClient | undefined;
   readonly #logger: Logger;
   readonly #keeper: IdentityKeeper;
+  /** Undefined with `--once`. */
+  readonly #trust: TrustWatch | undefined;
   /** Found in the directory. */
   #kept: HeldIdentity | undefined;
   /** To be written. */
@@ -106,10 +109,13 @@ class Watch {
     this.#files = files;
     this.#operator = operator;
     this.#logger = logger;
-    const { namespace, service } = options;
+    const { namespace, service, once } = options;
+    const trust = once ? undefined : new TrustWatch({ control, grpc: nodeGrpc, clock: nodeClock, random: nodeRandom, logger });
+    this.#trust = trust;
     this.#keeper = new IdentityKeeper({
       workload: { namespace, service, instance: 'identity-watch' },
       control: { address: control.host, port: control.port },
+      grpc: nodeGrpc,
       store: this.#store(),
       clock: nodeClock,
       random: nodeRandom,
@@ -117,10 +123,12 @@ class Watch {
       metrics: createMetrics(),
       onIdentity: (held) => {
         this.#socket?.setIdentity(held);
+        trust?.use(held);
         if (held === this.#kept) return;
         this.#due = held;
         this.#wake.abort();
       },
+      trusted: () => trust?.roots,
     });
   }
 
@@ -152,6 +160,7 @@ class Watch {
 
   async close(): Promise<void> {
     this.#keeper.close();
+    this.#trust?.close();
     await this.#socket?.close();
   }
 

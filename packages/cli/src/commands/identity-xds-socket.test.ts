@@ -9,8 +9,8 @@ import { after, before, describe, test } from 'node:test';
 import { startControl, type RunningControl } from '@heddle/control';
 import { parseMeshFile } from '@heddle/core/config';
 import { ControlClient } from '../control-client.ts';
-import { type HeldIdentity, IdentityKeeper } from '@heddle/proxy/identity';
-import { createLogger, createMetrics, nodeClock, nodeRandom } from '@heddle/runtime/node';
+import { type HeldIdentity, IdentityKeeper } from '@heddle/dataplane/identity';
+import { createLogger, createMetrics, nodeClock, nodeGrpc, nodeRandom } from '@heddle/runtime/node';
 import { XdsSocket } from './identity-xds-socket.ts';
 
 const logger = createLogger({ level: 'silent', name: 'test' });
@@ -49,6 +49,7 @@ async function joined(): Promise<HeldIdentity> {
   const keeper = new IdentityKeeper({
     workload: { namespace: 'default', service: 'shop', instance: 'test' },
     control: plane,
+    grpc: nodeGrpc,
     store: { load: async () => undefined, save: async () => {} },
     clock: nodeClock,
     random: nodeRandom,

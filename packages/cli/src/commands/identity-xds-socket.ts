@@ -4,7 +4,7 @@ import { lstatSync, rmSync } from 'node:fs';
 import { createServer, connect as connectSocket, type Server, type Socket } from 'node:net';
 import { resolve } from 'node:path';
 import { ALPN_HTTP2, controlPlaneId, formatSpiffeId } from '@heddle/core';
-import type { HeldIdentity } from '@heddle/proxy/identity';
+import type { HeldIdentity } from '@heddle/dataplane/identity';
 import type { Connection, ConnectionHandler, Logger, TlsContext } from '@heddle/runtime';
 import { nodeNetwork } from '@heddle/runtime/node';
 import { CliError } from '../errors.ts';

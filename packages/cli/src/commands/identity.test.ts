@@ -9,9 +9,9 @@ import { type RunningControl, startControl } from '@heddle/control';
 import { parseMeshFile } from '@heddle/core/config';
 import { certificateMatchesKey, createLogger, nodeClock, nodeRandom, readKeyPair, readPeerId } from '@heddle/runtime/node';
 import { parse } from 'yaml';
+import { heddleArguments } from '../testing/command.ts';
 import { CliError } from '../errors.ts';
 import { labels, locality, reachable, usedServices, weight } from '../options.ts';
-import { heddleProcess } from '../self.ts';
 import { until } from '../supervisor/testing.ts';
 import { exportEnvoy, type ExportEnvoyOptions } from './export-envoy.ts';
 import { heldIdentities } from './identity-show.ts';
@@ -41,8 +41,7 @@ interface Ran {
 }
 
 function start(args: readonly string[], environment: NodeJS.ProcessEnv = {}) {
-  const [program, ...rest] = heddleProcess(...args);
-  const child = spawn(program!, rest, {
+  const child = spawn(process.execPath, heddleArguments(...args), {
     cwd: directory,
     env: { ...process.env, NO_COLOR: '1', HEDDLE_JOIN_TOKEN: '', HEDDLE_DEBUG: '', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],

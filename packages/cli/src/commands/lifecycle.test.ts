@@ -10,9 +10,9 @@ import { startControl, type RunningControl } from '@heddle/control';
 import { formatJoinToken, parseJoinToken } from '@heddle/core';
 import { parseMeshFile } from '@heddle/core/config';
 import { createLogger, nodeClock, nodeRandom } from '@heddle/runtime/node';
+import { heddleArguments } from '../testing/command.ts';
 import { openControl } from '../control-client.ts';
 import { machineName } from '../machine.ts';
-import { heddleProcess } from '../self.ts';
 import { until } from '../supervisor/testing.ts';
 import { PortAllocator } from '../up/ports.ts';
 import { adminTokenPath } from './proxy.ts';
@@ -43,8 +43,7 @@ interface Command {
 }
 
 function heddle(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Command {
-  const [program, ...rest] = heddleProcess(...args);
-  const child = spawn(program!, rest, {
+  const child = spawn(process.execPath, heddleArguments(...args), {
     cwd: directory,
     env: { ...process.env, NO_COLOR: '1', HEDDLE_JOIN_TOKEN: '', HEDDLE_DEBUG: '', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -2,7 +2,16 @@
 import { join } from 'node:path';
 import { ProxyOptionsError, startProxy } from '@heddle/proxy';
 import { NetworkError } from '@heddle/runtime';
-import { createLogger, createMetrics, followTextFile, nodeClock, nodeDatagrams, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
+import {
+  createLogger,
+  createMetrics,
+  followTextFile,
+  nodeClock,
+  nodeDatagrams,
+  nodeGrpc,
+  nodeNetwork,
+  nodeRandom,
+} from '@heddle/runtime/node';
 import { CliError, type ExitCode } from '../errors.ts';
 import { machineName } from '../machine.ts';
 import type { HostPort } from '../options.ts';
@@ -59,6 +68,7 @@ export async function proxy(options: ProxyCommandOptions): Promise<ExitCode> {
     drainMs: options.drain,
     drainTellMs: options.drainWait,
     network: nodeNetwork,
+    grpc: nodeGrpc,
     clock: nodeClock,
     random: nodeRandom,
     logger,

@@ -19,12 +19,9 @@ export async function listTokens(options: TokenListOptions): Promise<ExitCode> {
   if (options.admin) return await listAdminTokens(options);
   const control = openControl(requireStateDirectory(stateDir));
   try {
-    const tokens = await control.tokens();
-    const rows = tokens
-      .filter(({ state }) => all || state === 'good')
-      .map(({ id, namespace, service, state, createdMs, notAfterMs, usedMs }) => ({
-        ...{ id, namespace, service, state, created: isoTime(createdMs), notAfter: isoTime(notAfterMs), used: isoTime(usedMs) },
-      }));
+    const rows = joinTokensShown(await control.tokens(), all).map(({ id, namespace, service, state, createdMs, notAfterMs, usedMs }) => ({
+      ...{ id, namespace, service, state, created: isoTime(createdMs), notAfter: isoTime(notAfterMs), used: isoTime(usedMs) },
+    }));
     if (output !== 'table') {
       process.stdout.write(formatData(rows, output));
       return 0;
@@ -41,6 +38,8 @@ export async function listTokens(options: TokenListOptions): Promise<ExitCode> {
       },
     ];
     process.stdout.write(rows.length === 0 ? 'none\n' : formatTable(columns, rows, palette));
+    const others = await control.adminTokens().then((tokens) => adminTokensShown(tokens, all).length, unknown);
+    if (others > 0) process.stderr.write(`${others} ${others === 1 ? 'token' : 'tokens'} of administrators: heddle token list --admin\n`);
     return 0;
   } finally {
     control.close();
@@ -51,9 +50,9 @@ async function listAdminTokens({ all, output, stateDir }: TokenListOptions): Pro
   const control = openControl(requireStateDirectory(stateDir));
   try {
     const nowMs = Date.now();
-    const rows = (await control.adminTokens())
-      .filter(({ notAfterMs }) => all || notAfterMs > nowMs)
-      .map(({ name, role, by, createdMs, notAfterMs }) => ({ name, role, by, created: isoTime(createdMs), notAfter: isoTime(notAfterMs) }));
+    const rows = adminTokensShown(await control.adminTokens(), all).map(({ name, role, by, createdMs, notAfterMs }) => ({
+      ...{ name, role, by, created: isoTime(createdMs), notAfter: isoTime(notAfterMs) },
+    }));
     if (output !== 'table') {
       process.stdout.write(formatData(rows, output));
       return 0;
@@ -66,10 +65,23 @@ async function listAdminTokens({ all, output, stateDir }: TokenListOptions): Pro
       { title: 'MADE BY', cell: ({ by }) => by },
     ];
     process.stdout.write(rows.length === 0 ? 'none\n' : formatTable(columns, rows, paletteFor(process.stdout, process.env)));
+    const others = await control.tokens().then((tokens) => joinTokensShown(tokens, all).length, unknown);
+    if (others > 0) process.stderr.write(`${others} join ${others === 1 ? 'token' : 'tokens'} of workloads: heddle token list\n`);
     return 0;
   } finally {
     control.close();
   }
+}
+
+/** A hint is worth no failure. */
+const unknown = (): number => 0;
+
+function joinTokensShown<T extends { readonly state: string }>(tokens: readonly T[], all: boolean): readonly T[] {
+  return tokens.filter(({ state }) => all || state === 'good');
+}
+
+function adminTokensShown<T extends { readonly notAfterMs: number }>(tokens: readonly T[], all: boolean): readonly T[] {
+  return tokens.filter(({ notAfterMs }) => all || notAfterMs > Date.now());
 }
 
 export async function revokeToken(id: string, { admin, stateDir }: Pick<TokenListOptions, 'admin' | 'stateDir'>): Promise<ExitCode> {

@@ -26,8 +26,8 @@ export function addCa(program: Command): void {
     .addHelpText(
       'after',
       `${examples('heddle ca rotate --auto', 'heddle ca rotate start', 'heddle ca rotate status -o json', 'heddle ca rotate use', 'heddle ca rotate finish')}
-Certificates are renewed at half of their life: with the usual hour, a rotation
-takes some 40 minutes. It goes on where it was when the control plane restarts.
+Certificates are renewed soon after the roots have changed: a rotation takes about a
+minute. It goes on where it was when the control plane restarts.
 See docs/guides/certificates.md.
 `,
     )

@@ -1,6 +1,6 @@
 // The commands that run a mesh or one process of it.
 import { type Command, Option } from 'commander';
-import type { RunOptions } from '../commands/run.ts';
+import type { RunOptions } from '../commands/run-instance.ts';
 import type { UpOptions } from '../commands/up.ts';
 import { dnsPort, forwardOption, refuseIdleOptions } from '../commands/dns-options.ts';
 import { hostPort, instanceName, locality, metadata, name, namedPorts, names, port, portOrOff, workers } from '../options.ts';
@@ -51,9 +51,13 @@ mesh is stopped and started again.
 
 export function addRun(program: Command): void {
   addInstanceOptions(program.command('run'), ' (default: HEDDLE_LOCALITY)')
-    .summary('run one service process with a proxy of its own')
-    .description('Supervises one process of a service together with a proxy of its own (a sidecar) and joins them to a mesh.')
+    .summary('run one process of a service as part of a mesh')
+    .description(
+      'Supervises one process of a service and joins it to a mesh: a Node program with the data plane inside it, any other with a proxy of its own (a sidecar).',
+    )
     .requiredOption('--service <name>', 'the service that the process is an instance of', name)
+    .option('--in-process', 'have the data plane inside the process, or fail (Node 24 or newer)')
+    .addOption(new Option('--sidecar', 'have a proxy beside the process, also where it is a Node program').conflicts(['inProcess']))
     .option('--namespace <name>', 'namespace of the service', name, 'default')
     .option('--port <port>', 'port on which the process listens (default: a free one; the process finds it in PORT)', port(1))
     .option('--instance <id>', 'name of the instance (default: the service and a random ending)', instanceName)
@@ -67,19 +71,23 @@ export function addRun(program: Command): void {
     .option('--control <host:port>', 'address of the control plane (default: that of the state directory)', hostPort)
     .option('--inbound-address <ip>', 'address at which other machines reach the proxy', '127.0.0.1')
     .option('--inbound-port <port>', 'port at which other instances reach this one; 0: a free one', port(0), 15_006)
-    .option('--outbound-port <port>', 'port of its own HTTP proxy; 0: a free one', port(0), 0)
+    .option('--outbound-port <port>', 'port of the HTTP proxy of a sidecar; 0: a free one', port(0), 0)
     .addOption(
-      new Option('--dns-port <port>', 'port on which its proxy serves names by DNS (UDP and TCP), or "off"')
+      new Option('--dns-port <port>', 'port on which a sidecar serves names by DNS (UDP and TCP), or "off"')
         .argParser(dnsPort(1))
         .default('off'),
     )
-    .option('--admin-port <port>', "port of its proxy's admin API; 0: a free one", port(0), 0)
-    .option('--proxy-workers <number>', 'processes that carry connections for its proxy', workers, 1)
+    .option('--admin-port <port>', "port of the data plane's admin API; 0: a free one", port(0), 0)
+    .option('--proxy-workers <number>', 'processes that carry connections for a sidecar', workers, 1)
     .addOption(stateDirectory())
     .argument('<command...>', 'command of the process, after --')
     .addHelpText(
       'after',
       `${examples('heddle run --service orders --port 8080 -- node server.js', 'HEDDLE_JOIN_TOKEN=… heddle run --service orders --control 10.0.0.5:15010 --inbound-address 10.0.0.7 -- ./orders')}
+A program is one of Node where node itself, or a script that Node runs (npm, npx, yarn,
+pnpm, tsx), is started, in version 24 or newer. Options of a proxy (--outbound-port,
+--dns-port, --proxy-workers) have one started.
+
 Labels, metadata, ports and locality are shown with the instance to whoever
 lists it. The join token is taken from HEDDLE_JOIN_TOKEN; without it one is made with the
 operator token of the state directory. A token that is refused ends the command

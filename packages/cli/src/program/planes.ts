@@ -46,7 +46,10 @@ export function addControl(program: Command): void {
       'passphrase of the key that signs certificates (default: HEDDLE_CA_PASSPHRASE, else none); a root key that is not encrypted yet is encrypted with it',
     )
     .addOption(new Option('--ca-key-type <type>', 'kind of key of a root that is made').choices(['p256', 'ed25519']).default('p256'))
-    .option('--ca-cert <file>', 'sign with this authority instead of a root of its own: its certificate, then those up to the root')
+    .option(
+      '--ca-cert <file>',
+      'sign with this authority instead of a root of its own: its certificate, then those up to the root; changes of the file are followed',
+    )
     .option('--ca-key <file>', 'its key')
     .option('--ca-roots <file>', 'the roots that certificates lead to, with --ca-cert or --ca-command')
     .option(

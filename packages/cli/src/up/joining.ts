@@ -8,6 +8,8 @@ import type { HostedStatus, ProxyAdmin } from './proxy-admin.ts';
 const LOOK_EVERY_MS = 250;
 /** Joining takes a fraction of a second; trouble that has passed by then is not told. */
 const PATIENCE_MS = 3_000;
+/** What a program has to begin with its work. */
+const SILENCE_MS = 10_000;
 
 export type Joining =
   | { readonly kind: 'joined' }
@@ -34,13 +36,24 @@ export async function followJoining(
   workload: string,
   aborted: AbortSignal,
   tell: (text: string) => void,
+  /** Told once when nothing of the workload has been seen for long. */
+  whenSilent?: () => string,
 ): Promise<void> {
   let hasJoined = false;
+  const startMs = performance.now();
+  let silence = whenSilent;
   let told = false;
   let sinceMs = performance.now();
   for (; !aborted.aborted; await pause(LOOK_EVERY_MS, aborted)) {
     const status = await admin.workload(workload).catch(() => undefined);
-    if (status === undefined) continue;
+    if (status === undefined) {
+      if (silence !== undefined && performance.now() - startMs > SILENCE_MS) {
+        tell(silence());
+        silence = undefined;
+      }
+      continue;
+    }
+    silence = undefined;
     const joining = judgeJoining(status);
     const nowMs = performance.now();
     if (joining.kind === 'joined') {

@@ -1,6 +1,7 @@
 // heddle.admin.v1: who administers the mesh: named tokens, what was changed and by whom, and the rules that hold.
 import { status } from '@grpc/grpc-js';
 import { discovery } from '@heddle/api';
+import type { AdminServer } from '@heddle/api/grpc-js';
 import type { admin } from '@heddle/api';
 import { serviceKey } from '@heddle/core';
 import type { Logger } from '@heddle/runtime';
@@ -19,7 +20,7 @@ export interface AdministrationDesk extends AdministratorDesk {
   readonly logger: Logger;
 }
 
-type Handlers = Pick<admin.AdminServer, 'listPolicies' | 'listAudit' | 'createAdminToken' | 'listAdminTokens' | 'revokeAdminToken'>;
+type Handlers = Pick<AdminServer, 'listPolicies' | 'listAudit' | 'createAdminToken' | 'listAdminTokens' | 'revokeAdminToken'>;
 
 /** Where nobody says how many; and the most. */
 const ENTRIES_DEFAULT = 1_000;

@@ -2,12 +2,7 @@
 import { status } from '@grpc/grpc-js';
 import { discovery } from '@heddle/api';
 import type { admin } from '@heddle/api';
-import { EGRESS_NAMESPACE, serviceKey } from '@heddle/core';
-import type { Route, ServiceRef } from '@heddle/core';
-import { actionText, matchText } from '../admin/route-text.ts';
-import { compileEgressHosts } from '../compiler/egress-resources.ts';
-import { carriesHttp } from '../compiler/protocols.ts';
-import { compileRequestRoutes } from '../compiler/request-routes.ts';
+import { routeRows } from '../admin/routes.ts';
 import { instanceName } from '../registry/keys.ts';
 import type { Registry } from '../registry/registry.ts';
 import { CallError } from '../server/status.ts';
@@ -27,23 +22,6 @@ export function getInstance(request: admin.GetInstanceRequest, registry: Registr
 export function listRoutes({ namespace, service }: admin.ListRoutesRequest, registry: Registry): admin.ListRoutesResponse {
   if (namespace !== '') discovery.nameFromMessage(namespace, 'namespace');
   if (service !== '') discovery.nameFromMessage(service, 'service');
-  const find = (ref: ServiceRef) => registry.service(serviceKey(ref))?.service;
-  const routes: admin.RouteMessage[] = [];
-  for (const { service: declared } of registry.snapshot().services.values()) {
-    const isWanted = (namespace === '' || namespace === declared.namespace) && (service === '' || service === declared.name);
-    if (!isWanted || !carriesHttp(declared)) continue;
-    for (const route of compileRequestRoutes(declared, find)) routes.push(rowOf(declared, route));
-  }
-  if (service !== '' || namespace !== '') return { routes };
-  for (const { name, routes: outside } of compileEgressHosts(registry.egress, new Set())) {
-    const host = { namespace: EGRESS_NAMESPACE, name: name.slice(name.indexOf('/') + 1) };
-    for (const route of outside) routes.push(rowOf(host, route));
-  }
-  return { routes };
-}
-
-function rowOf({ namespace, name: service }: ServiceRef, route: Route): admin.RouteMessage {
-  const { name, match, action } = route;
-  const [timeoutMs, retries] = action.kind === 'forward' ? [action.timeoutMs, action.retry.attempts] : [0, 0];
-  return { namespace, service, name, match: matchText(match), action: actionText(route), timeoutMs, retries };
+  const wanted = { ...(namespace === '' ? {} : { namespace }), ...(service === '' ? {} : { service }) };
+  return { routes: routeRows(wanted, registry) };
 }

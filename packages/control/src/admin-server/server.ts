@@ -1,10 +1,12 @@
 // heddle.admin.v1: what the CLI asks. Who gets here is in the access table.
 import type { Server, ServerWritableStream } from '@grpc/grpc-js';
 import { admin, discovery } from '@heddle/api';
+import type { AdminServer } from '@heddle/api/grpc-js';
 import type { MeshConfig } from '@heddle/core';
 import type { Clock, Timer } from '@heddle/runtime';
 import { selectInstances } from '../admin/selection.ts';
 import { createJoinToken } from '../admin/tokens.ts';
+import type { IdentityDesk } from '../admin/identities.ts';
 import type { TokenDesk } from '../admin/tokens.ts';
 import type { Doer } from '../audit/entry.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -18,7 +20,6 @@ import { administrationHandlers } from './administration.ts';
 import type { AdministrationDesk } from './administration.ts';
 import { drainInstance, undrainInstance } from './drain.ts';
 import { identityHandlers } from './identities.ts';
-import type { IdentityDesk } from './identities.ts';
 import { getInstance, listRoutes } from './look.ts';
 
 /** Changes closer together than this are told as one: a person or a table on a terminal reads them. */
@@ -37,7 +38,7 @@ export interface AdminServerOptions extends TokenDesk, IdentityDesk, Administrat
 
 export function addAdminService(server: Server, options: AdminServerOptions): void {
   const { registry, mesh, logger, ads, loads } = options;
-  const handlers: admin.AdminServer = {
+  const handlers: AdminServer = {
     getMesh: unary(
       logger,
       (): admin.GetMeshResponse => ({

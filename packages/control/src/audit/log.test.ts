@@ -1,6 +1,7 @@
 // The audit log: on the disk before a change is answered, never rewritten, bounded, and nobody's to read.
 import assert from 'node:assert/strict';
-import { appendFile, chmod, mkdir, mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { appendFile, chmod, mkdir, mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -94,10 +95,10 @@ test('full files are set aside, a few are kept, and all that are kept can be ask
   await drain(log, 'last');
   for (let index = 0; index < 120; index += 1) await drain(log, `one-${index}/${'x'.repeat(480)}`);
   const files = (await readdir(directory)).filter((name) => name.startsWith('long.jsonl')).sort();
-  assert.deepEqual(files, ['long.jsonl', 'long.jsonl.1', 'long.jsonl.2', 'long.jsonl.3']);
+  assert.deepEqual(files, ['long.jsonl', 'long.jsonl.1', 'long.jsonl.2', 'long.jsonl.3', 'long.jsonl.reserve']);
   const all = await log.list();
   assert.equal(all.at(-1)?.id, 1_521);
-  const inFiles = (await Promise.all(files.toReversed().map(linesOf))).flat();
+  const inFiles = (await Promise.all(files.slice(0, 4).toReversed().map(linesOf))).flat();
   assert.deepEqual(
     all.map(({ id }) => id),
     inFiles.map(({ id }) => id),
@@ -120,7 +121,7 @@ test('attempts that are refused come in numbers that drive nothing out; those th
   const clock = new ManualClock();
   const log = await open('refused.jsonl', { clock });
   for (let index = 0; index < 10_000; index += 1) log.refused(NOBODY, 'call', '/a/b', 'wrong token');
-  clock.advance(2_000);
+  clock.advance(20_000);
   log.refused(NOBODY, 'call', '/a/b', 'wrong token');
   const entries = await log.list();
   assert.equal(entries.length, 501);
@@ -143,4 +144,104 @@ test('nothing is changed while nothing can be written', async () => {
   await assert.rejects(change(), /it was done, but is not noted/);
   await assert.rejects(change(), /nothing was changed/);
   assert.equal(runs, 1);
+});
+
+/** A disk of this size; undefined: this user may not have one. */
+async function smallDisk(name: string, bytes: number): Promise<{ readonly path: string; remove(): Promise<void> } | undefined> {
+  const path = join(directory, name);
+  await mkdir(path);
+  const run = (command: string, ...args: string[]): boolean => spawnSync(command, args).status === 0;
+  if (!run('mount', '-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', path)) return undefined;
+  return { path, remove: async () => void (run('umount', path) || run('umount', '-l', path)) };
+}
+
+test('on a full disk a change is noted or not begun, and all goes on when there is room again', async (context) => {
+  const disk = await smallDisk('disk', 1_048_576);
+  if (disk === undefined) return context.skip('this user may not mount anything');
+  try {
+    const name = 'disk/audit.jsonl';
+    const log = await open(name);
+    await drain(log, 'default/orders/one');
+    // All room there is; a part of it would hold an entry yet.
+    await writeFile(join(disk.path, 'filler'), Buffer.alloc(4_194_304)).catch(() => {});
+    const made: string[] = [];
+    const change = (subject: string): Promise<void> =>
+      log.change(ANN, 'drain-instance', subject, async () => {
+        made.push(subject);
+        return { result: undefined, after: 'x'.repeat(15_000) };
+      });
+    let refused = 0;
+    for (let index = 0; index < 40; index += 1)
+      await change(`default/orders/o-${index}`).catch((error: Error) => {
+        assert.match(error.message, /^nothing was changed: .*ENOSPC/);
+        refused += 1;
+      });
+    assert.ok(refused > 0 && made.length > 0, `${made.length} of 40`);
+    await rm(join(disk.path, 'filler'));
+    await change('default/orders/last');
+    await log.close();
+    const entries = await open(name).then(async (again) => [await again.list(), await again.close()] as const);
+    const noted = entries[0].filter(({ action }) => action === 'drain-instance').map(({ subject }) => subject);
+    assert.deepEqual(noted, ['default/orders/one', ...made]);
+  } finally {
+    await disk.remove();
+  }
+});
+
+test('what was done and could not be noted is noted as soon as that can be, before anything else is changed', async () => {
+  const log = await open('gone/audit.jsonl').catch(() => undefined);
+  assert.equal(log, undefined, 'a directory must be there');
+  await mkdir(join(directory, 'gone'));
+  const kept = await open('gone/audit.jsonl', { bytesMax: 300 });
+  await drain(kept, 'a');
+  await drain(kept, 'b');
+  await rename(join(directory, 'gone'), join(directory, 'elsewhere'));
+  await assert.rejects(drain(kept, 'c'), /it was done, but is not noted/);
+  await assert.rejects(drain(kept, 'd'), /nothing was changed/);
+  await rename(join(directory, 'elsewhere'), join(directory, 'gone'));
+  await drain(kept, 'e');
+  const subjects = (await kept.list()).filter(({ action }) => action === 'drain-instance').map(({ subject }) => subject);
+  await kept.close();
+  const again = await open('gone/audit.jsonl', { bytesMax: 300 });
+  const read = (await again.list()).filter(({ action }) => action === 'drain-instance').map(({ subject }) => subject);
+  await again.close();
+  assert.deepEqual(
+    [subjects, read],
+    [
+      ['a', 'b', 'c', 'e'],
+      ['a', 'b', 'c', 'e'],
+    ],
+  );
+});
+
+test('who floods with attempts from nowhere hides none of a workload, and drives out nothing for weeks', async () => {
+  const clock = new ManualClock();
+  const log = await open('flooded.jsonl', { clock });
+  const workload: Doer = {
+    ...NOBODY,
+    caller: { kind: 'workload', id: { trustDomain: 't', namespace: 'n', name: 's' }, uri: 'spiffe://t/ns/n/svc/s' },
+  };
+  for (let index = 0; index < 10_000; index += 1) log.refused(NOBODY, 'connect', 'no-certificate', 'no');
+  log.refused(workload, 'call', '/a/b', 'not yours');
+  assert.equal((await log.list()).at(-1)?.who, 'spiffe://t/ns/n/svc/s');
+  const before = log.lastId;
+  for (let second = 0; second < 86_400; second += 10) {
+    clock.advance(10_000);
+    log.refused(NOBODY, 'connect', 'no-certificate', 'no');
+    log.refused(workload, 'call', '/a/b', 'not yours');
+  }
+  assert.ok(log.lastId - before < 10_000, `${log.lastId - before} a day`);
+  await log.close();
+});
+
+test('a line holds nothing that a terminal acts on, nor that turns it round', async () => {
+  const log = await open('clean.jsonl');
+  await log.change(ANN, 'drain-instance', 'a\u202eb\u2028c\u009b31m', async () => ({
+    result: undefined,
+    after: { note: 'x\u009b31m\u202e' },
+  }));
+  const text = await readFile(join(directory, 'clean.jsonl'), 'utf8');
+  assert.doesNotMatch(text, /[\u007f-\u009f\u2028-\u202e]/);
+  assert.deepEqual((await linesOf('clean.jsonl'))[0]?.after, { note: 'x\u009b31m\u202e' });
+  await log.close();
 });

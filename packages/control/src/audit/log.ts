@@ -34,6 +34,10 @@ export class AuditError extends Error {
 
 const BYTES_MAX = 8_388_608;
 const KEPT = 9;
+/** Entries of changes that were begun when the disk was found to be full: of the longest, seven. */
+const RESERVE_BYTES = 262_144;
+/** Lines of changes that were done and could not be written, in memory until they can. */
+const UNWRITTEN_MAX = 1_000;
 /** In memory, for those who ask for the newest. */
 const NEWEST_MAX = 1_000;
 const TEXT_CHARS_MAX = 500;
@@ -45,7 +49,7 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
   const { path, bytesMax = BYTES_MAX, kept = KEPT } = options;
   if (path === undefined) return new AuditLog(options, undefined, []);
   try {
-    const file = await AppendFile.open(path, { bytesMax, kept });
+    const file = await AppendFile.open(path, { bytesMax, kept, reserveBytes: RESERVE_BYTES });
     const newest: AuditEntry[] = [];
     for await (const line of file.lines()) keepNewest(newest, readEntry(line));
     return new AuditLog(options, file, newest);
@@ -59,6 +63,7 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
 
 interface Waiting {
   readonly line: string;
+  readonly isDone: boolean;
   readonly done: () => void;
   readonly failed: (error: AuditError) => void;
 }
@@ -68,10 +73,14 @@ export class AuditLog {
   readonly #file: AppendFile | undefined;
   /** Oldest first. */
   readonly #newest: AuditEntry[];
-  readonly #refusals: Refusals;
+  /** Of those who prove nothing, and of the others: many of the ones hide none of the others. */
+  readonly #refusals: { readonly anonymous: Refusals; readonly known: Refusals };
   #lastId: number;
+  /** Of changes that were done. */
+  #unwritten: string[] = [];
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
+  #resuming: Promise<void> | undefined;
   /** The last write failed. */
   #failure: AuditError | undefined;
 
@@ -80,7 +89,8 @@ export class AuditLog {
     this.#file = file;
     this.#newest = newest;
     this.#lastId = newest.at(-1)?.id ?? 0;
-    this.#refusals = new Refusals(options.clock.nowMs());
+    const nowMs = options.clock.nowMs();
+    this.#refusals = { anonymous: new Refusals(nowMs), known: new Refusals(nowMs) };
   }
 
   /**
@@ -88,9 +98,8 @@ export class AuditLog {
    * when it cannot be noted: before the change, if that is known by then.
    */
   async change<T>(by: Doer, action: AuditAction, subject: string, run: () => Promise<Changed<T>>): Promise<T> {
-    // A full disk may have room again.
-    if (this.#failure !== undefined)
-      await this.#write({ by, action: 'resume', subject: 'audit log', outcome: 'done' }).catch((error: AuditError) => {
+    if (this.#failure !== undefined || this.#file?.hasReserve === false)
+      await this.#resume(by).catch((error: Error) => {
         throw new AuditError(`nothing was changed: ${error.message}`, error);
       });
     const { result, before, after } = await run();
@@ -100,9 +109,26 @@ export class AuditLog {
     return result;
   }
 
+  /** A full disk may have room again. Rejects with AuditError. */
+  async #resume(by: Doer): Promise<void> {
+    this.#resuming ??= this.#resumeNow(by).finally(() => {
+      this.#resuming = undefined;
+    });
+    await this.#resuming;
+  }
+
+  async #resumeNow(by: Doer): Promise<void> {
+    await this.#writing;
+    await this.#file?.makeReserve().catch((error: Error) => {
+      throw new AuditError(`the audit log has no room for it: ${error.message}`, error);
+    });
+    if (this.#failure !== undefined) await this.#write({ by, action: 'resume', subject: 'audit log', outcome: 'done' });
+  }
+
   /** Notes an attempt that was refused. Never throws; when it cannot be written that is logged. */
   refused(by: Doer, action: AuditAction, subject: string, reason: string): void {
-    const missed = this.#refusals.take(this.#options.clock.nowMs());
+    const isKnown = by.caller === 'process' || by.caller.kind !== 'anonymous';
+    const missed = this.#refusals[isKnown ? 'known' : 'anonymous'].take(this.#options.clock.nowMs());
     if (missed === undefined) return;
     const more = missed === 0 ? '' : ` (${missed} more attempts were refused before, too many to be noted one by one)`;
     void this.#write({ by, action, subject, outcome: 'refused', reason: `${reason}${more}` }).catch(() => {});
@@ -165,7 +191,7 @@ export class AuditLog {
     if (this.#file === undefined) return Promise.resolve();
     const file = this.#file;
     return new Promise((done, failed) => {
-      this.#waiting.push({ line: `${JSON.stringify(entry)}\n`, done, failed });
+      this.#waiting.push({ line: `${lineOf(entry)}\n`, isDone: outcome === 'done', done, failed });
       this.#writing ??= this.#writeAll(file);
     });
   }
@@ -177,7 +203,8 @@ export class AuditLog {
       const batch = this.#waiting;
       this.#waiting = [];
       try {
-        await file.append(batch.map(({ line }) => line).join(''));
+        await file.append([...this.#unwritten, ...batch.map(({ line }) => line)].join(''));
+        this.#unwritten = [];
         if (this.#failure !== undefined) logger.info({ path }, 'the audit log can be written again');
         this.#failure = undefined;
         for (const { done } of batch) done();
@@ -186,6 +213,7 @@ export class AuditLog {
         if (this.#failure === undefined)
           logger.error({ path, error: failure.message }, 'nothing can be changed until the audit log can be written');
         this.#failure = failure;
+        for (const { line, isDone } of batch) if (isDone && this.#unwritten.length < UNWRITTEN_MAX) this.#unwritten.push(line);
         for (const { failed } of batch) failed(failure);
       }
     }
@@ -212,13 +240,21 @@ function keepNewest(newest: AuditEntry[], entry: AuditEntry | undefined): void {
   if (newest.length > NEWEST_MAX * 1.25) newest.splice(0, newest.length - NEWEST_MAX);
 }
 
-/** One line, which ends up on terminals. */
+/** One line, which ends up on terminals: without what they act on, and what shows a text in another order. */
 function clean(text: string): string {
   const line = text
     .toWellFormed()
-    .replaceAll(/\p{Cc}+/gu, ' ')
+    .replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')
     .trim();
   return line.length <= TEXT_CHARS_MAX ? line : `${line.slice(0, TEXT_CHARS_MAX - 1).toWellFormed()}…`;
+}
+
+/** The same in values, which stay as they are but for how they are written. */
+function lineOf(entry: AuditEntry): string {
+  return JSON.stringify(entry).replaceAll(
+    /[\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 function bounded(value: unknown): unknown {

@@ -2,8 +2,8 @@
 
 /** As many as a night of misconfigured workloads brings together. */
 const BURST = 500;
-/** 43,000 a day: files of the default size then reach back for days, whatever comes. */
-const PER_SECOND = 0.5;
+/** 4,300 a day: files of the default size then reach back for a month, whatever comes. */
+const PER_SECOND = 0.05;
 
 export class Refusals {
   #left = BURST;

@@ -43,7 +43,7 @@ export async function openAuthorityFiles(
   const path = [own, ...upwards];
   for (const link of path) checkAuthority(link.facts, certificateFile, options);
   checkPath(path, certificateFile, options);
-  const mend = `Put a new certificate into ${certificateFile} and start the control plane again.`;
+  const mend = `Put a new certificate into ${certificateFile}; it is read within seconds.`;
   return { signer: new LocalSigner({ key, path, random: options.random, mend }), rootsPem };
 }
 

@@ -5,6 +5,12 @@ import type { KeyType } from '@heddle/runtime/node';
 /** Machines whose clock is late must not find a fresh certificate "not yet valid". */
 export const CLOCK_SKEW_MS = 60_000;
 
+/**
+ * Programs that read certificates from files look at them now and then: every 10 s those whose bootstrap is from `heddle export grpc`. So long after
+ * the last file was written, at the least, nobody goes by an older one.
+ */
+export const FILES_TAKEN_UP_MS = 15_000;
+
 /** What signs. */
 export type CaSource =
   /** A root of our own, made at the first start. */

@@ -1,6 +1,7 @@
 // What the authority takes and gives.
 import type { SpiffeId } from '@heddle/core';
 import type { KeyPair } from '@heddle/runtime/node';
+import type { FollowerHooks } from './authority-follower.ts';
 import type { CaSource } from './authority-options.ts';
 import type { IssueReason, IssuedLedger } from './ledger.ts';
 import type { RootRotation } from './root-rotation.ts';
@@ -47,7 +48,7 @@ export interface ControlCertificate extends IssuedCertificate {
 
 export interface Authority {
   readonly trustDomain: string;
-  /** All roots that are trusted now; during a rotation the next one, too. */
+  /** All roots that are trusted now, the one that certificates come from first; during a rotation there are two. */
   readonly rootsPem: string;
   /** base64url SHA-256 of the SubjectPublicKeyInfo of the root that the control plane shows: for tokens. */
   readonly pin: string;
@@ -62,6 +63,8 @@ export interface Authority {
   readonly rotation: RootRotation | undefined;
   /** Called when the roots, or the one that is shown, have changed. */
   onChange(listener: () => void): { close(): void };
+  /** Follows the files of an authority that is elsewhere from now on; does nothing where the root is ours. Call once. */
+  follow(hooks: FollowerHooks): void;
   /** Whether `sign` would take the request: throws CsrError when not. Returns the pin of its key. */
   checkCsr(csrDer: Uint8Array): string;
   /** Rejects with CsrError (the request), or AuthorityError. */

@@ -13,13 +13,14 @@ import {
   writeFileAtomic,
 } from '@heddle/runtime/node';
 import { openAuthorityFiles, readRoots } from './authority-files.ts';
+import { AuthorityFollower, fingerprintOf, type Followed, type FollowerHooks, type FollowerOptions } from './authority-follower.ts';
 import { AuthorityError, type AuthorityOptions, type CaSource } from './authority-options.ts';
 import type { Authority, ControlCertificate, ControlCertificateInput, IssuedCertificate, SignInput } from './authority-types.ts';
 import { CommandSigner } from './command-signer.ts';
 import { type IssuedLedger, type IssueReason, openLedger } from './ledger.ts';
 import { openRootRotation, type RootRotation } from './root-rotation.ts';
 import { type Root, signerOf } from './root.ts';
-import type { SignedLeaf, Signer } from './signer.ts';
+import { type SignedLeaf, type Signer, signerFirst } from './signer.ts';
 
 /** Short enough that a stolen key is soon worthless, long enough that an hour's outage of the control plane is harmless. */
 export const LEAF_TTL_MS = 60 * 60_000;
@@ -31,6 +32,8 @@ export const LEAF_TTL_MAX_MS = 7 * 24 * 60 * 60_000;
  * else yet. So long it lives; it is renewed, from the new root, at half of that.
  */
 const OLD_ROOT_TTL_MS = 120_000;
+/** Of authorities that were replaced since the start: who renews late has a certificate of theirs. More are never looked at. */
+const PAST_INTERMEDIATES_MAX = 4;
 /** The roots that are trusted now, for commands on this machine. */
 const ROOTS_FILE = 'roots.pem';
 
@@ -57,29 +60,49 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
   }
   if (source.kind === 'own') {
     const rotation = await openRootRotation(options);
-    const authority = new MeshAuthority(options, source.kind, ledger, signersOf(rotation, options), rotation);
+    const authority = new MeshAuthority(options, source.kind, ledger, signersOf(rotation, options), { rotation });
     await authority.writeRoots();
     return authority;
   }
-  const authority = new MeshAuthority(options, source.kind, ledger, await openElsewhere(source, options), undefined);
+  const files = await openElsewhere(source, options);
+  const authority = new MeshAuthority(options, source.kind, ledger, asSigners(files.first), { files });
   await authority.writeRoots();
   return authority;
 }
 
-async function openElsewhere(source: Exclude<CaSource, { kind: 'own' }>, options: AuthorityOptions): Promise<Signers> {
-  if (source.kind === 'files') {
-    const { signer, rootsPem } = await openAuthorityFiles(source, options);
-    return { leaves: signer, shown: signer, rootsPem };
-  }
-  const rootsPem = await readRoots(source.rootsFile, options);
-  const signer = new CommandSigner({ ...options, source, rootsPem });
+/** What is needed to follow the files. */
+type Files = Pick<FollowerOptions, 'source' | 'first' | 'read'> & {
+  /** What a command's certificates must lead to; kept as it is now. */
+  readonly trusted: { rootsPem: string };
+};
+
+async function openElsewhere(source: Exclude<CaSource, { kind: 'own' }>, options: AuthorityOptions): Promise<Files> {
+  const fingerprint = await fingerprintOf(source);
+  const trusted = { rootsPem: '' };
+  // One for all changes of its roots: how many commands run at once is its to know.
+  const command = source.kind === 'command' ? new CommandSigner({ ...options, source, trusted }) : undefined;
+  const read = async (): Promise<Followed> => {
+    if (command !== undefined) return { signer: command, name: source.kind, rootsPem: await readRoots(source.rootsFile, options) };
+    const { signer, rootsPem } = await openAuthorityFiles(source as Extract<CaSource, { kind: 'files' }>, options);
+    const name = [...signer.intermediates.map((der) => Buffer.from(der).toString('base64')), signer.rootPin].join();
+    return { signer, name, rootsPem: signerFirst(rootsPem, signer.rootPin) };
+  };
+  const first = await read();
+  trusted.rootsPem = first.rootsPem;
+  return { source, first: { ...first, fingerprint }, read, trusted };
+}
+
+function asSigners({ signer, rootsPem }: Followed): Signers {
   return { leaves: signer, shown: signer, rootsPem };
 }
 
 function signersOf({ root, next, state }: RootRotation, options: AuthorityOptions): Signers {
   const shown = signerOf(root, options);
-  const leaves = next !== undefined && state.phase === 'used' ? signerOf(next, options) : shown;
-  return { leaves, shown, rootsPem: [root, next].map((one: Root | undefined) => one?.certificatePem ?? '').join('') };
+  const isUsed = next !== undefined && state.phase === 'used';
+  const leaves = isUsed ? signerOf(next, options) : shown;
+  // The one that signs first: by that whoever holds a certificate knows whether a new one would be another.
+  const roots = isUsed ? [next, root] : [root, next];
+  return { leaves, shown, rootsPem: roots.map((one: Root | undefined) => one?.certificatePem ?? '').join('') };
 }
 
 interface LeafInput {
@@ -105,19 +128,23 @@ class MeshAuthority implements Authority {
   /** Of the chain that the control plane was given last. */
   #shownPin: string | undefined;
   #controlSerial: string | undefined;
+  readonly #files: Files | undefined;
+  #follower: AuthorityFollower | undefined;
+  #pastIntermediates: readonly Uint8Array[] = [];
 
   constructor(
     options: AuthorityOptions,
     source: CaSource['kind'],
     ledger: IssuedLedger,
     signers: Signers,
-    rotation: RootRotation | undefined,
+    { rotation, files }: { readonly rotation?: RootRotation; readonly files?: Files },
   ) {
     this.#options = options;
     this.trustDomain = options.trustDomain;
     this.source = source;
     this.ledger = ledger;
     this.rotation = rotation;
+    this.#files = files;
     this.#signers = signers;
     if (rotation !== undefined) rotation.onStep = () => this.#rotated(rotation);
   }
@@ -139,7 +166,13 @@ class MeshAuthority implements Authority {
   }
 
   get intermediates(): readonly Uint8Array[] {
-    return [...new Set([...this.#signers.leaves.intermediates, ...this.#signers.shown.intermediates])];
+    return [...new Set([...this.#signers.leaves.intermediates, ...this.#signers.shown.intermediates, ...this.#pastIntermediates])];
+  }
+
+  follow(hooks: FollowerHooks): void {
+    if (this.#files === undefined) return;
+    const onChange = (now: Followed): void => this.#changed(now);
+    this.#follower = new AuthorityFollower({ ...this.#files, authority: this.#options, ledger: this.ledger, onChange }, hooks);
   }
 
   onChange(listener: () => void): { close(): void } {
@@ -191,11 +224,23 @@ class MeshAuthority implements Authority {
 
   async close(): Promise<void> {
     this.#listeners.clear();
+    this.#follower?.close();
     await this.ledger.close();
   }
 
   #rotated(rotation: RootRotation): void {
-    this.#signers = signersOf(rotation, this.#options);
+    this.#take(signersOf(rotation, this.#options));
+  }
+
+  #changed(now: Followed): void {
+    const past = now.signer === this.#signers.leaves ? [] : this.#signers.leaves.intermediates;
+    this.#pastIntermediates = [...past, ...this.#pastIntermediates].slice(0, PAST_INTERMEDIATES_MAX);
+    if (this.#files !== undefined) this.#files.trusted.rootsPem = now.rootsPem;
+    this.#take(asSigners(now));
+  }
+
+  #take(signers: Signers): void {
+    this.#signers = signers;
     this.#shownPin = undefined;
     // Old and new ones are both in the old file until the last step, after which the old one is of no use.
     this.writeRoots().catch((error: unknown) =>

@@ -23,13 +23,13 @@ type CommandSource = Extract<CaSource, { kind: 'command' }>;
 
 export interface CommandSignerOptions extends Pick<AuthorityOptions, 'clock' | 'logger' | 'trustDomain'> {
   readonly source: CommandSource;
-  readonly rootsPem: string;
+  /** As they are at each request: the file of roots may change. */
+  readonly trusted: { readonly rootsPem: string };
 }
 
 export class CommandSigner implements Signer {
   /** Known from what it signs alone. */
   readonly rootPin = undefined;
-  readonly notAfterMs: number;
   readonly #options: CommandSignerOptions;
   readonly #waiting: (() => void)[] = [];
   #running = 0;
@@ -37,7 +37,10 @@ export class CommandSigner implements Signer {
 
   constructor(options: CommandSignerOptions) {
     this.#options = options;
-    this.notAfterMs = Math.max(...readChain(options.rootsPem).map(({ facts }) => facts.notAfterMs));
+  }
+
+  get notAfterMs(): number {
+    return Math.max(...readChain(this.#options.trusted.rootsPem).map(({ facts }) => facts.notAfterMs));
   }
 
   get intermediates(): readonly Uint8Array[] {
@@ -167,8 +170,9 @@ interface CheckedLeaf extends SignedLeaf {
 function checkOutput(
   output: string,
   request: LeafRequest,
-  { rootsPem, trustDomain, source, clock }: Pick<CommandSignerOptions, 'rootsPem' | 'trustDomain' | 'source' | 'clock'>,
+  { trusted, trustDomain, source, clock }: Pick<CommandSignerOptions, 'trusted' | 'trustDomain' | 'source' | 'clock'>,
 ): CheckedLeaf {
+  const { rootsPem } = trusted;
   const chain = readChain(output);
   const leaf = chain[0];
   if (leaf === undefined) throw new Error('it wrote no certificate in PEM');

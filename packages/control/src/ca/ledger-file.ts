@@ -1,6 +1,6 @@
 // The log of issued certificates on disk: lines of JSON, added at the end, readable by the owner only. When the file is large it is set aside, and
 // a new one begins with what is still valid; a few old ones are kept.
-import { appendTextFile, moveFile, readTextFile, restrictToOwner } from '@heddle/runtime/node';
+import { appendDurably, moveFile, readTextFile, restrictToOwner } from '@heddle/runtime/node';
 
 /** Why a certificate was issued. `control`: for the control plane's own server. */
 export type IssueReason = 'token' | 'renewal' | 'late-renewal' | 'control';
@@ -30,6 +30,8 @@ export class LedgerFile {
   readonly #path: string;
   readonly #bytesMax: number;
   #bytes = 0;
+  /** The last write may have left a part of a line. */
+  #isTorn = false;
 
   constructor(path: string, bytesMax = FILE_BYTES_MAX) {
     this.#path = path;
@@ -52,7 +54,7 @@ export class LedgerFile {
     };
   }
 
-  /** @param valid all records that a new file begins with, where one is due. Rejects with the file system's error. */
+  /** Resolves when they are on the disk. @param valid all records that a new file begins with, where one is due. Rejects with the file system's error. */
   async add(records: readonly IssuedRecord[], valid: () => Iterable<IssuedRecord>): Promise<void> {
     if (this.#bytes < this.#bytesMax) return this.#append(records.map(lineOf).join(''));
     for (let number = OLD_FILES_MAX - 1; number > 0; number -= 1) await moveFile(`${this.#path}.${number}`, `${this.#path}.${number + 1}`);
@@ -62,8 +64,12 @@ export class LedgerFile {
   }
 
   async #append(text: string): Promise<void> {
-    await appendTextFile(this.#path, text);
-    this.#bytes += Buffer.byteLength(text);
+    // What follows half a line must not be added to it.
+    const whole = this.#isTorn ? `\n${text}` : text;
+    this.#isTorn = true;
+    await appendDurably(this.#path, whole);
+    this.#isTorn = false;
+    this.#bytes += Buffer.byteLength(whole);
   }
 }
 

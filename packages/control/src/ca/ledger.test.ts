@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { open as openFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -97,4 +98,49 @@ test('a log that cannot be written is an alarm, and certificates go on', async (
   await ledger.record(record('01'));
   assert.equal(ledger.failing, true);
   assert.deepEqual(serials(ledger), ['01']);
+});
+
+test('an answer waits for the disk, many wait for it together, and none for those that come later', async (t) => {
+  const { path, open, record } = bench(t);
+  const ledger = await open();
+  const handle = await openFile(path, 'a');
+  const { promise: disk, resolve: spin } = Promise.withResolvers<void>();
+  const { mock } = t.mock.method(Object.getPrototypeOf(handle) as { datasync(): Promise<void> }, 'datasync', () => disk);
+  await handle.close();
+  let answered = 0;
+  const first = Array.from({ length: 100 }, (_, number) => ledger.record(record(`a${number}`)).then(() => (answered += 1)));
+  while (mock.callCount() === 0) await new Promise((resolve) => setImmediate(resolve));
+  const second = Array.from({ length: 100 }, (_, number) => ledger.record(record(`b${number}`)));
+  assert.deepEqual([answered, mock.callCount()], [0, 1]);
+  spin();
+  // Others come all the time; nobody is kept waiting by that.
+  let [isOver, later] = [false, 0];
+  const flood = (async () => {
+    for (; !isOver && later < 2_000; later += 1) {
+      void ledger.record(record(`c${later}`));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  })();
+  await Promise.all([...first, ...second]);
+  isOver = true;
+  await flood;
+  assert.ok(later < 2_000, 'answered while others came');
+  assert.equal(answered, 100);
+  await ledger.close();
+  assert.equal(serials(await open()).length, 200 + later);
+});
+
+test('what could not be written is written with the next one', async (t) => {
+  const { path, open, record } = bench(t);
+  const ledger = await open();
+  await ledger.record(record('01'));
+  renameSync(path, `${path}.away`);
+  mkdirSync(path);
+  await ledger.record(record('02'));
+  assert.equal(ledger.failing, true);
+  rmSync(path, { recursive: true });
+  renameSync(`${path}.away`, path);
+  await ledger.record(record('03'));
+  assert.equal(ledger.failing, false);
+  assert.deepEqual(serials(await open()), ['01', '02', '03']);
 });

@@ -1,5 +1,5 @@
 // Every certificate that was issued, and which of them are valid and not replaced by newer ones: what a rotation waits for, and what is shown to
-// people. The file comes before the answer; a disk that is full is an alarm, and no reason to let a mesh run out of certificates.
+// people. The disk comes before the answer; a disk that is full is an alarm, and no reason to let a mesh run out of certificates.
 import type { Clock, Logger } from '@heddle/runtime';
 import { type IssuedRecord, LedgerFile } from './ledger-file.ts';
 
@@ -38,6 +38,8 @@ export class IssuedLedger {
   readonly #forgottenUntilMs = new Map<string, number>();
   #sinceSweep = 0;
   #unwritten: IssuedRecord[] = [];
+  /** Who waits for what is unwritten. */
+  #waiting: (() => void)[] = [];
   #writing: Promise<void> | undefined;
   #isFailing = false;
 
@@ -48,14 +50,16 @@ export class IssuedLedger {
     this.#sweep();
   }
 
-  /** What cannot be written is an alarm in `failing`. Resolves when it is in the file, or cannot be now. */
+  /** What cannot be written is an alarm in `failing`. Resolves when it is on the disk, where a power cut leaves it, or cannot be now. */
   async record(record: IssuedRecord): Promise<void> {
     this.#take(record);
     this.#sinceSweep += 1;
     if (this.#sinceSweep >= SWEEP_EVERY || this.#valid.size > VALID_MAX) this.#sweep();
     this.#unwritten.push(record);
-    this.#writing ??= this.#write();
-    await this.#writing;
+    await new Promise<void>((done) => {
+      this.#waiting.push(done);
+      this.#writing ??= this.#writeAll();
+    });
   }
 
   /** Whether the log cannot be written at present. */
@@ -113,34 +117,33 @@ export class IssuedLedger {
     }
   }
 
-  /** One write at a time, each with all that has come by then. */
-  async #write(): Promise<void> {
+  /** One write at a time, each with all that has come by then: however many ask at once, the disk is waited for once. */
+  async #writeAll(): Promise<void> {
     const { path, logger } = this.#options;
     // Those of one turn go together.
     await Promise.resolve();
-    try {
-      while (this.#unwritten.length > 0) {
-        const records = this.#unwritten;
-        this.#unwritten = [];
-        await this.#file
-          .add(records, () => this.valid())
-          .catch((error: unknown) => {
-            // With the next one it is tried again. What is valid is what a restart needs most.
-            this.#unwritten = [...records, ...this.#unwritten].slice(-VALID_MAX);
-            throw error;
-          });
+    while (this.#unwritten.length > 0) {
+      const [records, waiting] = [this.#unwritten, this.#waiting];
+      this.#unwritten = [];
+      this.#waiting = [];
+      try {
+        await this.#file.add(records, () => this.valid());
+        if (this.#isFailing) logger.info({ path }, 'the log of issued certificates can be written again');
+        this.#isFailing = false;
+        for (const done of waiting) done();
+      } catch (error) {
+        // With the next one it is tried again. What is valid is what a restart needs most.
+        this.#unwritten = [...records, ...this.#unwritten].slice(-VALID_MAX);
+        if (!this.#isFailing)
+          logger.error(
+            { path, error: (error as Error).message },
+            'ALARM: the log of issued certificates cannot be written; certificates are still issued',
+          );
+        this.#isFailing = true;
+        for (const done of [...waiting, ...this.#waiting.splice(0)]) done();
+        break;
       }
-      if (this.#isFailing) logger.info({ path }, 'the log of issued certificates can be written again');
-      this.#isFailing = false;
-    } catch (error) {
-      if (!this.#isFailing)
-        logger.error(
-          { path, error: (error as Error).message },
-          'ALARM: the log of issued certificates cannot be written; certificates are still issued',
-        );
-      this.#isFailing = true;
-    } finally {
-      this.#writing = undefined;
     }
+    this.#writing = undefined;
   }
 }

@@ -8,7 +8,7 @@ import { createCsr, generateKeyPair, nodeClock, nodeRandom, spkiPin, verifyLeaf 
 import type { TrustProgress } from '../xds-server/trust-followers.ts';
 import { silent } from '../testing/mesh.ts';
 import { openAuthority } from './authority.ts';
-import { AuthorityError } from './authority-options.ts';
+import { AuthorityError, FILES_TAKEN_UP_MS } from './authority-options.ts';
 import type { Authority } from './authority-types.ts';
 import { RotationDesk } from './rotation-desk.ts';
 
@@ -21,8 +21,8 @@ function folder(t: TestContext): string {
   return path;
 }
 
-const open = (stateDir: string): Promise<Authority> =>
-  openAuthority({ stateDir, trustDomain: 'shop', clock: nodeClock, random: nodeRandom, logger: silent });
+const open = (stateDir: string, clock = nodeClock): Promise<Authority> =>
+  openAuthority({ stateDir, trustDomain: 'shop', clock, random: nodeRandom, logger: silent });
 
 async function issuedBy(authority: Authority, pin?: string): Promise<string> {
   const { certificatePem } = await authority.sign({
@@ -52,10 +52,10 @@ test('each step changes who signs and who is trusted, and a restart finds the sa
   authority = await open(stateDir);
   assert.deepEqual(await look(), ['added', [old, next], old, old]);
   await authority.rotation?.use();
-  assert.deepEqual(await look(), ['used', [old, next], next, old]);
+  assert.deepEqual(await look(), ['used', [next, old], next, old]);
   assert.equal(await issuedBy(authority, old), old, 'who joins by the old root gets a certificate from it');
   authority = await open(stateDir);
-  assert.deepEqual(await look(), ['used', [old, next], next, old]);
+  assert.deepEqual(await look(), ['used', [next, old], next, old]);
   await authority.rotation?.finish();
   assert.deepEqual(await look(), ['none', [next], next, next]);
   authority = await open(stateDir);
@@ -115,7 +115,14 @@ test('a step waits for data planes and for certificates, unless it is forced', a
   let trust: TrustProgress = EVERYBODY;
   const events: string[] = [];
   const desk = new RotationDesk({
-    ...{ authority, trust: () => trust, hosted: () => new Set<string>(), clock: nodeClock, logger: silent },
+    ...{
+      authority,
+      trust: () => trust,
+      hosted: () => new Set<string>(),
+      inFiles: () => new Set<string>(),
+      clock: nodeClock,
+      logger: silent,
+    },
     events: { record: (_kind, _subject, message) => void events.push(message) },
   });
   t.after(() => desk.close());
@@ -150,4 +157,47 @@ test('a step waits for data planes and for certificates, unless it is forced', a
     events.join('\n'),
     /a new root is being added.*\ncertificates come from the new root.*\n.*from the old root again\n.*taken away again, by force/,
   );
+});
+
+test('the bundle begins with the root that certificates come from', async (t) => {
+  const authority = await open(folder(t));
+  const order = (): boolean[] => authority.pins.map((pin) => pin === authority.rotation?.pin);
+  assert.deepEqual(order(), [true]);
+  await authority.rotation?.add(false);
+  assert.deepEqual(order(), [true, false]);
+  await authority.rotation?.use();
+  assert.deepEqual(order(), [false, true]);
+  assert.equal(authority.pin, authority.rotation?.pin, 'the control plane shows the old one still');
+  await authority.rotation?.abort();
+  assert.deepEqual(order(), [true, false]);
+});
+
+test('what is in files is waited for until programs have looked at them', async (t) => {
+  let aheadMs = 0;
+  const clock = { ...nodeClock, wallMs: () => nodeClock.wallMs() + aheadMs };
+  const authority = await open(folder(t), clock);
+  const key = generateKeyPair();
+  const sign = (): Promise<unknown> => authority.sign({ csrDer: createCsr(key), identity: ORDERS });
+  await sign();
+  const desk = new RotationDesk({
+    ...{ authority, trust: () => EVERYBODY, hosted: () => new Set<string>(), inFiles: () => new Set([ID]), clock, logger: silent },
+    events: { record: () => {} },
+  });
+  t.after(() => desk.close());
+  const step = (name: 'start' | 'use' | 'finish'): Promise<void> => desk.step(name, { force: false, isAutomatic: false });
+  await step('start');
+  assert.match(
+    desk.status().obstacles.join(),
+    /who keeps the roots in files has not got the new one yet/,
+    'although it has a data plane too',
+  );
+  await sign();
+  await assert.rejects(step('use'), /programs that read certificates from files have until .* to look at them/);
+  aheadMs = FILES_TAKEN_UP_MS;
+  await step('use');
+  assert.match(desk.status().obstacles.join(), /certificates of the old root are in use/);
+  await sign();
+  assert.match(desk.status().obstacles.join(), /^programs that read certificates from files have until/);
+  aheadMs += FILES_TAKEN_UP_MS;
+  await step('finish');
 });

@@ -5,7 +5,7 @@ import type { Clock, Logger, Timer } from '@heddle/runtime';
 import type { Straggler } from '../drain/barrier.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { TrustProgress } from '../xds-server/trust-followers.ts';
-import { AuthorityError, type CaSource } from './authority-options.ts';
+import { AuthorityError, type CaSource, FILES_TAKEN_UP_MS } from './authority-options.ts';
 import type { Authority } from './authority-types.ts';
 import type { IssuedRecord } from './ledger.ts';
 import type { RootRotation, RotationState } from './root-rotation.ts';
@@ -22,6 +22,8 @@ export interface RotationDeskOptions {
   readonly trust: () => TrustProgress;
   /** SPIFFE ids of the workloads that these data planes host. */
   readonly hosted: (nodes: ReadonlySet<string>) => ReadonlySet<string>;
+  /** SPIFFE ids whose certificates and roots are in files, as far as that is known. */
+  readonly inFiles: () => ReadonlySet<string>;
   readonly events: EventSink;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -58,6 +60,8 @@ export class RotationDesk {
   #queue: Promise<unknown> = Promise.resolve();
   #timer: Timer | undefined;
   #closed = false;
+  /** Since when all files hold what the next step needs, as far as was looked; by the wall clock, since records are. */
+  #filesReadyMs: number | undefined;
 
   constructor(options: RotationDeskOptions) {
     this.#options = options;
@@ -117,6 +121,7 @@ export class RotationDesk {
       case 'abort':
         await rotation.abort();
     }
+    this.#filesReadyMs = undefined;
     this.#tell(step, phase, force, rotation);
     this.#goOnLater();
   }
@@ -126,8 +131,8 @@ export class RotationDesk {
     if (authority.rotation !== undefined) return authority.rotation;
     const how =
       authority.source === 'files'
-        ? 'put the new root beside the old one into the file of --ca-roots and start the control plane again; when all certificates are renewed, give it the new --ca-cert and --ca-key, and an hour later take the old root out of the file'
-        : 'put the new root beside the old one into the file of --ca-roots and start the control plane again; when all certificates are renewed, have the command use the new one, and an hour later take the old root out of the file';
+        ? 'put the new root into the file of --ca-roots beside the old one, and the new certificate and key into those of --ca-cert and --ca-key; they are used as soon as everybody knows the new root. Then take the old root out of the file'
+        : 'put the new root into the file of --ca-roots after the old one; when no certificate is left that was issued before that (`heddle identity list`), have the command use the new one, and take the old root out of the file';
     throw new AuthorityError('REFUSED', `The root of this mesh is kept elsewhere. To replace it, ${how}.`);
   }
 
@@ -159,24 +164,42 @@ export class RotationDesk {
       obstacles.push(
         `${trust.acknowledged} of ${plural(trust.dataPlanes, 'data plane')} have acknowledged the new root, waiting for ${namesOf(trust.stragglers)}`,
       );
+    const covered = this.#covered(trust);
+    const inFiles = this.#valid((record) => !covered.has(record.id));
     if (step === 'use') {
-      const { covered, addedMs } = { covered: this.#covered(trust), addedMs: rotation.state.addedMs };
-      // Those who are not told of new roots at once learn of them with their next certificate.
-      const unaware = this.#valid((record) => record.timeMs < addedMs && !covered.has(record.id));
+      // Those who are not told of new roots by xDS learn of them with their next certificate.
+      const unaware = inFiles.filter((record) => record.timeMs < rotation.state.addedMs);
       if (unaware.length > 0) obstacles.push(`who keeps the roots in files has not got the new one yet: ${certificatesText(unaware)}`);
-      return obstacles;
+      return [...obstacles, ...this.#untilTakenUp(inFiles, unaware.length > 0)];
     }
     const old = this.#valid((record) => record.root === rotation.pin);
     if (old.length > 0) obstacles.push(`certificates of the old root are in use: ${certificatesText(old)}`);
     const forgottenMs = this.#options.authority.ledger.forgottenUntilMs(rotation.pin);
     if (forgottenMs > 0)
       obstacles.push(`certificates of the old root that are not remembered one by one end at ${isoTime(forgottenMs)} at the latest`);
-    return obstacles;
+    const isOldInFile = inFiles.some((record) => record.root === rotation.pin);
+    return [...obstacles, ...this.#untilTakenUp(inFiles, isOldInFile)];
   }
 
-  /** Identities whose data planes are told of roots. */
+  /** What is in files is not in use yet. At most one line. */
+  #untilTakenUp(inFiles: readonly IssuedRecord[], areOthersDue: boolean): string[] {
+    if (areOthersDue || inFiles.length === 0) {
+      this.#filesReadyMs = undefined;
+      return [];
+    }
+    const nowMs = this.#options.clock.wallMs();
+    this.#filesReadyMs ??= nowMs;
+    // A record may be older than the moment at which somebody looked.
+    const newestMs = Math.max(...inFiles.map(({ timeMs }) => timeMs));
+    const untilMs = Math.min(this.#filesReadyMs, newestMs) + FILES_TAKEN_UP_MS;
+    return nowMs >= untilMs ? [] : [`programs that read certificates from files have until ${isoTime(untilMs)} to look at them`];
+  }
+
+  /** Identities whose data planes are told of roots, and that are in no file. */
   #covered({ nodes, identities }: TrustProgress): ReadonlySet<string> {
-    return new Set([...identities, ...this.#options.hosted(nodes)]);
+    const covered = new Set([...identities, ...this.#options.hosted(nodes)]);
+    for (const id of this.#options.inFiles()) covered.delete(id);
+    return covered;
   }
 
   #valid(isMeant: (record: IssuedRecord) => boolean): IssuedRecord[] {

@@ -1,7 +1,7 @@
 // Who signs leaves: a key of ours with its certificate. What a leaf looks like stands here; whether it may be given out, elsewhere.
 import { certificateTbs, distinguishedName, encodePem, forbiddenName, type SpiffeId, withSignature } from '@heddle/core';
 import type { Random } from '@heddle/runtime';
-import { type ChainLink, keyIdentifier, type KeyPair, pinOfKey } from '@heddle/runtime/node';
+import { type ChainLink, keyIdentifier, type KeyPair, pinOfKey, readChain } from '@heddle/runtime/node';
 import { AuthorityError, CLOCK_SKEW_MS } from './authority-options.ts';
 
 export interface LeafRequest {
@@ -107,4 +107,11 @@ export class LocalSigner implements Signer {
 
 function wholeSeconds(unixMs: number): number {
   return Math.floor(unixMs / 1000) * 1000;
+}
+
+/** The roots in their order, but the one with this pin before all others. */
+export function signerFirst(rootsPem: string, rootPin: string | undefined): string {
+  const isLast = (link: ChainLink): number => Number(pinOfKey(link.facts.spkiDer) !== rootPin);
+  const sorted = readChain(rootsPem).sort((a, b) => isLast(a) - isLast(b));
+  return sorted.map(({ der }) => encodePem('CERTIFICATE', der)).join('');
 }

@@ -1,7 +1,6 @@
 // What signs: a root whose key is encrypted, an authority from files, a command. OpenSSL stands on the other side: it makes the authorities, and
 // judges what comes from them.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -16,14 +15,11 @@ import { silent } from '../testing/mesh.ts';
 import { openAuthority } from './authority.ts';
 import { AuthorityError, type CaSource } from './authority-options.ts';
 import type { Authority } from './authority-types.ts';
+import { authority, OPENSSL, openssl } from './testing/openssl.ts';
 
 const ORDERS = { trustDomain: 'shop', namespace: 'default', name: 'orders' };
 const URI = 'spiffe://shop/ns/default/svc/orders';
 const PASSPHRASE = 'correct horse battery staple';
-/** Why tests against it are skipped; with HEDDLE_REQUIRE_INTEROP=1 they fail instead. */
-const OPENSSL =
-  process.env.HEDDLE_REQUIRE_INTEROP === '1' || spawnSync('openssl', ['version']).status === 0 ? false : 'openssl is not on PATH';
-
 function folder(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), 'heddle-ca-'));
   t.after(() => rmSync(path, { recursive: true, force: true }));
@@ -40,12 +36,6 @@ async function refused(opening: Promise<unknown>, ...reasons: RegExp[]): Promise
     assert.doesNotMatch(error.message, /correct horse|PRIVATE KEY/);
     return true;
   });
-}
-
-function openssl(directory: string, ...args: readonly string[]): string {
-  const { status, stdout, stderr } = spawnSync('openssl', args, { cwd: directory, encoding: 'utf8' });
-  assert.equal(status, 0, `openssl ${args.join(' ')}: ${stderr}`);
-  return stdout;
 }
 
 test('a root key is encrypted with the passphrase, also one that lay in the clear, and opens with nothing else', {
@@ -70,35 +60,6 @@ test('a root key is encrypted with the passphrase, also one that lay in the clea
   assert.ok(verifyLeaf({ leaf: issued.certificatePem, rootsPem: plain.rootsPem, nowMs: Date.now() }).ok);
   openssl(stateDir, 'pkey', '-in', 'ca/root.key.pem', '-passin', `pass:${PASSPHRASE}`, '-noout');
 });
-
-/** `<name>.pem` and `<name>.key`, signed by `<by>` or by itself. */
-function authority(directory: string, name: string, by: string | undefined, extensions: string, key = 'ec:prime256v1'): void {
-  const [kind = '', curve] = key.split(':');
-  const options =
-    curve === undefined
-      ? ['-algorithm', kind]
-      : ['-algorithm', kind, '-pkeyopt', kind === 'ec' ? `ec_paramgen_curve:${curve}` : `rsa_keygen_bits:${curve}`];
-  openssl(directory, 'genpkey', ...options, '-out', `${name}.key`);
-  const issuer = by === undefined ? [] : ['-CA', `${by}.pem`, '-CAkey', `${by}.key`];
-  const lines = `basicConstraints=critical,CA:TRUE${extensions}`.split('|');
-  const added = [...lines, 'keyUsage=critical,keyCertSign', 'subjectKeyIdentifier=hash'].flatMap((line) => ['-addext', line]);
-  openssl(
-    directory,
-    'req',
-    '-x509',
-    '-new',
-    '-key',
-    `${name}.key`,
-    '-subj',
-    `/CN=${name}`,
-    '-days',
-    '90',
-    ...issuer,
-    ...added,
-    '-out',
-    `${name}.pem`,
-  );
-}
 
 const files = (directory: string, name: string, change: object = {}): CaSource => ({
   kind: 'files',

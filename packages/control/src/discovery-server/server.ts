@@ -2,6 +2,7 @@
 import { status } from '@grpc/grpc-js';
 import type { Server } from '@grpc/grpc-js';
 import { discovery, example } from '@heddle/api';
+import type { DiscoveryServer, ExampleServer } from '@heddle/api/grpc-js';
 import { serviceKey } from '@heddle/core';
 import type { Clock, Logger } from '@heddle/runtime';
 import { changeInstance } from '../admin/instance-changes.ts';
@@ -29,7 +30,7 @@ export interface DiscoveryServerOptions extends ChangeDesk {
 
 export function addDiscoveryServices(server: Server, options: DiscoveryServerOptions): void {
   const { registry, streams, logger } = options;
-  const handlers: discovery.DiscoveryServer = {
+  const handlers: DiscoveryServer = {
     listServices: unary(logger, ({ namespace }: discovery.ListServicesRequest) => {
       if (namespace !== '') discovery.nameFromMessage(namespace, 'namespace');
       return { services: listServices(registry.snapshot(), namespace), revision: registry.revision };
@@ -46,7 +47,7 @@ export function addDiscoveryServices(server: Server, options: DiscoveryServerOpt
     reportHealth: unary(logger, (request: discovery.ReportHealthRequest, caller, by) => reportHealth(request, caller, by, options)),
   };
   server.addService(discovery.DiscoveryService, handlers);
-  const small: example.DiscoveryServer = { listServices: unary(logger, () => ({ services: listAddresses(registry.snapshot()) })) };
+  const small: ExampleServer = { listServices: unary(logger, () => ({ services: listAddresses(registry.snapshot()) })) };
   server.addService(example.DiscoveryService, small);
 }
 

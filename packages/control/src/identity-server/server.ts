@@ -1,20 +1,26 @@
 // heddle.identity.v1: certificates for workloads. What it decides is in `ca/issuer.ts`.
 import { status } from '@grpc/grpc-js';
-import type { Server } from '@grpc/grpc-js';
+import type { Server, ServerWritableStream } from '@grpc/grpc-js';
 import { identity } from '@heddle/api';
+import type { IdentityServer } from '@heddle/api/grpc-js';
 import { readCertificate } from '@heddle/core';
 import type { Logger } from '@heddle/runtime';
 import { issueCertificate } from '../ca/index.ts';
 import type { Issuer, SignOutcome } from '../ca/index.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { Caller } from '../server/caller.ts';
-import { unary } from '../server/handlers.ts';
+import { callerOf } from '../server/access.ts';
+import { PacedWriter, unary } from '../server/handlers.ts';
+import type { OpenStreams } from '../server/handlers.ts';
 import { CallError } from '../server/status.ts';
+import type { TrustWatchers } from './trust-watchers.ts';
 
 export interface IdentityServerOptions extends Issuer {
   readonly events: EventSink;
   /** Life of the certificates. Default: the authority's. */
   readonly ttlMs?: number;
+  readonly streams: OpenStreams;
+  readonly watchers: TrustWatchers;
   readonly logger: Logger;
 }
 
@@ -22,11 +28,12 @@ export interface IdentityServerOptions extends Issuer {
 const LATE_FROM = 0.75;
 
 export function addIdentityService(server: Server, options: IdentityServerOptions): void {
-  const handlers: identity.IdentityServer = {
+  const handlers: IdentityServer = {
     sign: (call, callback) =>
       unary(options.logger, (request: identity.SignRequest, caller) =>
         sign(request, caller, call.getAuthContext().sslPeerCertificate?.raw, options),
       )(call, callback),
+    watchTrust: (call) => watchTrust(call, options),
   };
   server.addService(identity.IdentityService, handlers);
 }
@@ -55,6 +62,34 @@ async function sign(
   }
   logger.info({ identity: spiffeId, notAfterMs, why: outcome.why }, 'certificate issued');
   return { certificatePem, rootsPem: outcome.rootsPem, spiffeId, notBeforeMs, notAfterMs };
+}
+
+/** A slow reader gets the newest alone. */
+function watchTrust(
+  call: ServerWritableStream<identity.WatchTrustRequest, identity.WatchTrustResponse>,
+  { authority, streams, watchers }: IdentityServerOptions,
+): void {
+  let told: string | undefined;
+  const writer = new PacedWriter<identity.WatchTrustResponse>(
+    call as unknown as ServerWritableStream<never, identity.WatchTrustResponse>,
+    () => {
+      const { rootsPem } = authority;
+      if (rootsPem === told) return undefined;
+      told = rootsPem;
+      return { rootsPem };
+    },
+  );
+  const subscription = authority.onChange(() => writer.poke());
+  const caller = callerOf(call.metadata);
+  const gone = caller.kind === 'anonymous' ? (): void => {} : watchers.opened(caller.uri);
+  const stop = (): void => {
+    subscription.close();
+    gone();
+  };
+  call.on('cancelled', stop);
+  call.on('close', stop);
+  streams.add(call, writer);
+  writer.poke();
 }
 
 /** Undefined: it was in time. */

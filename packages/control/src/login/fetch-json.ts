@@ -14,13 +14,17 @@ export interface FetchOptions {
 const BYTES_MAX = 262_144;
 const TIMEOUT_MS = 10_000;
 
-/** Why the address cannot be asked; undefined: it can. */
-export function addressProblem(text: string): string | undefined {
+/** Why the address cannot be asked; undefined: it can. @param from who sends us there: only a server of this machine can lead to another one of it without TLS. */
+export function addressProblem(text: string, from?: string): string | undefined {
   if (!URL.canParse(text)) return 'is no URL';
   const { protocol, hostname, username, password } = new URL(text);
   if (username !== '' || password !== '') return 'must not hold a password';
-  if (protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname.replace(/^\[|\]$/g, '')))) return undefined;
-  return 'must begin with https://';
+  const isOfHere = isLocal(hostname) && (from === undefined || isLocal(new URL(from).hostname));
+  return protocol === 'https:' || (protocol === 'http:' && isOfHere) ? undefined : 'must begin with https://';
+}
+
+function isLocal(hostname: string): boolean {
+  return isLoopback(hostname.replace(/^\[|\]$/g, ''));
 }
 
 /** Rejects with an Error that says why. */

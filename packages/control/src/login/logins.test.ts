@@ -128,6 +128,46 @@ describe('logins', () => {
     isDown = false;
   });
 
+  test('a key that is taken back takes with it the logins that it has signed, as soon as the keys are old', async () => {
+    const logins = open();
+    const stolen = await token({ roles: ['heddle-operator'], exp: seconds() + 3_600 });
+    assert.equal((await logins.check(stolen)).ok, true);
+    keys = [await makeKey('three')];
+    assert.equal((await logins.check(stolen)).ok, true, 'nobody has asked yet');
+    clock.advance(601_000);
+    const end = Date.now() + 5_000;
+    while ((await logins.check(stolen)).ok) {
+      assert.ok(Date.now() < end, 'a login that is remembered has the keys asked for, too');
+      await new Promise(setImmediate);
+    }
+    assert.equal((await logins.check(await token({ roles: ['heddle-operator'] }))).ok, true);
+  });
+
+  test('whoever chooses his own name cannot hide who he is behind it, or seem to be somebody else', async () => {
+    const logins = open();
+    const long = seen(await logins.check(await token({ roles: ['heddle-viewer'], preferred_username: 'x'.repeat(5_000) })));
+    assert.match(long, /^viewer: login x{63}… \(u1\) at http/);
+    const forged = seen(await logins.check(await token({ roles: ['heddle-viewer'], email: 'root (0) at https://id.test\u202e\n' })));
+    assert.equal(forged, `viewer: login root 0 at https://id.test (u1) at ${issuer}`);
+  });
+
+  test('an issuer that does not answer is not asked for each wrong token', async () => {
+    isDown = true;
+    const logins = open();
+    const before = questions;
+    for (let i = 0; i < 5; i++) assert.equal((await logins.check(await token({ roles: ['heddle-viewer'], sub: `u${i}` }))).ok, false);
+    assert.equal(questions - before, 1);
+    isDown = false;
+    clock.advance(15_000);
+    assert.equal((await logins.check(await token({ roles: ['heddle-viewer'] }))).ok, true);
+  });
+
+  test('an issuer elsewhere cannot send us to a server of this machine', () => {
+    assert.notEqual(addressProblem('http://127.0.0.1:9/keys', 'https://id.test'), undefined);
+    assert.equal(addressProblem('https://keys.test/keys', 'https://id.test'), undefined);
+    assert.equal(addressProblem('http://127.0.0.1:9/keys', 'http://127.0.0.1:8'), undefined);
+  });
+
   test('an issuer is asked over TLS, or on this machine', () => {
     for (const url of ['https://id.test', 'http://127.0.0.1:1/x', 'http://[::1]:1/', 'http://localhost/'])
       assert.equal(addressProblem(url), undefined, url);

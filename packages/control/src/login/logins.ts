@@ -7,6 +7,7 @@ import {
   keysFor,
   mayAskForUnknownKey,
   memberOf,
+  nextTryMs,
   parseKeySet,
   readTokenForm,
   tokenEndMs,
@@ -17,7 +18,7 @@ import { sha256 } from '@heddle/runtime/node';
 import type { Logins as LoginsPort } from '../server/authenticator.ts';
 import { ROLES } from '../server/caller.ts';
 import type { CallerResult, Role } from '../server/caller.ts';
-import { fetchJson } from './fetch-json.ts';
+import { addressProblem, fetchJson } from './fetch-json.ts';
 
 export interface LoginOptions {
   /** `iss` of its tokens; its keys are found by OpenID Connect Discovery. */
@@ -44,6 +45,9 @@ const TOKEN_CHARS_MAX = 8_192;
 const KEYS_MAX_AGE_MS = 600_000;
 /** Tokens whose signature was found right; the oldest are forgotten. */
 const REMEMBERED_MAX = 1_000;
+/** OpenID Connect Core 1.0 §2: a subject has at most 255. Names are for people. */
+const SUBJECT_CHARS_MAX = 255;
+const NAME_CHARS_MAX = 64;
 
 interface Remembered {
   readonly result: CallerResult;
@@ -58,6 +62,9 @@ export class Logins implements LoginsPort {
   #keysAtMs = -Infinity;
   #unknownAtMs: number | undefined;
   #asking: Promise<void> | undefined;
+  #failures = 0;
+  #failure: Error | undefined;
+  #tryMs = -Infinity;
   readonly #remembered = new Map<string, Remembered>();
 
   constructor(options: LoginOptions, clock: Clock, logger: Logger) {
@@ -73,7 +80,11 @@ export class Logins implements LoginsPort {
   async check(token: string): Promise<CallerResult> {
     const hash = Buffer.from(sha256(token)).toString('base64url');
     const known = this.#remembered.get(hash);
-    if (known !== undefined && this.#clock.wallMs() < known.endMs) return known.result;
+    if (known !== undefined && this.#clock.wallMs() < known.endMs) {
+      // Its key may have been taken back.
+      this.#refresh();
+      return known.result;
+    }
     this.#remembered.delete(hash);
     try {
       return await this.#checkAnew(token, hash);
@@ -100,7 +111,7 @@ export class Logins implements LoginsPort {
   async #isSigned(token: string, header: JsonObject): Promise<boolean> {
     const nowMs = this.#clock.nowMs();
     if (this.#keys === undefined) await this.#ask();
-    else if (nowMs - this.#keysAtMs > KEYS_MAX_AGE_MS) void this.#ask().catch(() => {});
+    else this.#refresh();
     let keys = this.#keys === undefined ? [] : keysFor(this.#keys, header);
     if (keys.length === 0 && mayAskForUnknownKey(this.#unknownAtMs, nowMs)) {
       this.#unknownAtMs = nowMs;
@@ -111,11 +122,28 @@ export class Logins implements LoginsPort {
     return false;
   }
 
-  /** One question at a time. */
+  /** Keys that are old are asked for, while they stay in use. */
+  #refresh(): void {
+    if (this.#clock.nowMs() - this.#keysAtMs > KEYS_MAX_AGE_MS) void this.#ask().catch(() => {});
+  }
+
+  /** One question at a time, and after one that failed a pause: anybody can send something that looks like a login. */
   #ask(): Promise<void> {
-    this.#asking ??= this.#askNow().finally(() => {
-      this.#asking = undefined;
-    });
+    if (this.#asking === undefined && this.#clock.nowMs() < this.#tryMs) return Promise.reject(this.#failure!);
+    this.#asking ??= this.#askNow().then(
+      () => {
+        this.#asking = undefined;
+        this.#failures = 0;
+      },
+      (error: Error) => {
+        this.#asking = undefined;
+        this.#failures += 1;
+        this.#failure = error;
+        // One process asks alone: there is nothing to spread.
+        this.#tryMs = nextTryMs(this.#clock.nowMs(), this.#failures, () => 0.5);
+        throw error;
+      },
+    );
     return this.#asking;
   }
 
@@ -129,8 +157,12 @@ export class Logins implements LoginsPort {
     // OpenID Connect Discovery 1.0 §4.3.
     if (document?.issuer !== issuer) throw new Error(`${place} is of another issuer`);
     if (typeof document.jwks_uri !== 'string') throw new Error(`${place} names no jwks_uri`);
+    const problem = addressProblem(document.jwks_uri, issuer);
+    if (problem !== undefined) throw new Error(`${place} leads to ${document.jwks_uri}, which ${problem}`);
     const keys = parseKeySet(JSON.stringify(await fetchJson(document.jwks_uri, options)));
     if (typeof keys === 'string') throw new Error(`${document.jwks_uri}: ${keys}`);
+    const texts = new Set(keys.keys.map(({ text }) => text));
+    if (this.#keys?.keys.some(({ text }) => !texts.has(text)) === true) this.#remembered.clear();
     this.#keys = keys;
   }
 
@@ -143,7 +175,10 @@ export class Logins implements LoginsPort {
     const subject = memberOf(claims, 'sub');
     if (typeof subject !== 'string' || subject === '') return refused('the login is not valid: it names nobody ("sub")');
     const name = memberOf(claims, 'preferred_username') ?? memberOf(claims, 'email');
-    const who = `login ${typeof name === 'string' ? `${name} (${subject})` : subject} at ${issuer}`.slice(0, 300);
+    const id = shown(subject, SUBJECT_CHARS_MAX);
+    // People choose their names themselves: they must not look like what follows.
+    const called = typeof name === 'string' ? shown(name.replaceAll(/[()]/g, ''), NAME_CHARS_MAX) : '';
+    const who = `login ${called === '' ? id : `${called} (${id})`} at ${issuer}`;
     if (role === undefined)
       return refused(`${who} has no role here: its claim ${roleClaim.join('.')} holds none of ${Object.keys(roles).join(', ')}`);
     return { ok: true, caller: { kind: 'administrator', role, id: undefined, uri: who } };
@@ -153,6 +188,15 @@ export class Logins implements LoginsPort {
     if (this.#remembered.size >= REMEMBERED_MAX) this.#remembered.delete(this.#remembered.keys().next().value ?? '');
     this.#remembered.set(hash, remembered);
   }
+}
+
+/** In one line, and no longer than it may be. */
+function shown(text: string, charsMax: number): string {
+  const line = text
+    .toWellFormed()
+    .replaceAll(/[\p{C}\p{Zl}\p{Zp}]+/gu, '')
+    .trim();
+  return line.length <= charsMax ? line : `${line.slice(0, charsMax - 1).toWellFormed()}…`;
 }
 
 function refused(reason: string): CallerResult {

@@ -72,6 +72,7 @@ function routeOf(url: string): string {
 
 /** What is to be logged about a call, as far as it is known. */
 interface Audit {
+  id?: OperationId;
   operation?: Operation;
   caller?: Caller;
 }
@@ -96,13 +97,14 @@ async function answer(request: RestRequest, options: AppOptions, run: (audit: Au
 
 /** What an operator changes or tries to change, and what is refused to anybody; heartbeats, which come all the time, only in detail. */
 function log(request: RestRequest, status: number, reason: string | undefined, noted: Audit, { logger, context }: AppOptions): void {
-  const { caller, operation } = noted;
+  const { caller, operation, id } = noted;
   const { method } = request.req;
   const reads = method === 'GET' || method === 'HEAD' || method === 'OPTIONS';
   const isRefused = status === 401 || status === 403 || status === 421 || (status === 429 && caller === undefined);
   if (!isRefused && (reads || operation?.changes === false)) return;
   const fields = {
     method,
+    ...(id === undefined ? {} : { operation: id }),
     path: request.req.path.slice(0, 300),
     status,
     caller: caller === undefined || caller.kind === 'anonymous' ? 'nobody' : caller.uri,
@@ -123,6 +125,7 @@ async function serve(id: OperationId, operation: Operation, request: RestRequest
   const { rules, authenticator, context } = options;
   const header = (name: string): string | undefined => request.req.header(name);
   const { method } = request.req;
+  audit.id = id;
   audit.operation = operation;
   if (operation.role !== undefined) {
     const address = request.env.incoming.socket.remoteAddress ?? '';

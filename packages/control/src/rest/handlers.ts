@@ -1,19 +1,21 @@
 // What each operation of the table does. Answers are made from the registry's own objects; lists are JSON text already.
 import { mayHaveConditions, parseMeshFile } from '@heddle/core/config';
 import { selectInstances, selectServices } from '../admin/selection.ts';
-import { createJoinToken } from '../admin/tokens.ts';
+import { routeRows } from '../admin/routes.ts';
 import { listAddresses } from '../discovery-server/listing.ts';
 import { administrationHandlers } from './administration-handlers.ts';
 import { TEXT_BYTES_MAX } from './body.ts';
 import type { Handlers } from './handler.ts';
+import { identityHandlers } from './identity-handlers.ts';
 import { instanceHandlers } from './instance-handlers.ts';
-import { instanceAfter, instanceCursor, pageJson, serviceAfter } from './listing.ts';
+import { instanceAfter, instanceCursor, itemsAfter, pageJson, serviceAfter } from './listing.ts';
 import { countHealth, eventText, instanceText, presentProxies, presentServiceDetail, serviceText, time } from './present.ts';
 import { ProblemError } from './problems.ts';
 
 export const HANDLERS: Handlers = {
   ...instanceHandlers,
   ...administrationHandlers,
+  ...identityHandlers,
   getHealth: (_, { isStopping }) => ({ status: 200, value: { status: isStopping() ? 'stopping' : 'serving' } }),
   getReadiness: (_, { isStopping }) => {
     if (isStopping()) throw new ProblemError('UNAVAILABLE', 'the control plane is stopping');
@@ -34,11 +36,6 @@ export const HANDLERS: Handlers = {
       proxies: proxies.proxies().length,
     };
     return { status: 200, value };
-  },
-  createToken: async ({ body }, context, _, by) => {
-    const { namespace, service, ttlMs } = body;
-    const { token, notAfterMs } = await createJoinToken({ namespace, name: service }, ttlMs, context, by);
-    return { status: 201, value: { token, namespace, service, notAfter: time(notAfterMs) }, headers: { 'cache-control': 'no-store' } };
   },
   validateMeshFile: async ({ text }) => {
     const { compileCondition } = mayHaveConditions(text) ? await import('@heddle/core/cel') : {};
@@ -70,6 +67,11 @@ export const HANDLERS: Handlers = {
     const value = { revision: view.revision, services: listAddresses({ revision: view.revision, services }) };
     return { status: 200, value, tag: listTag(epoch, view.revision) };
   },
+  listRoutes: ({ query }, { registry }) => {
+    const { namespace, service } = query;
+    const wanted = { ...(namespace === undefined ? {} : { namespace }), ...(service === undefined ? {} : { service }) };
+    return { status: 200, value: { items: routeRows(wanted, registry) } };
+  },
   listInstances: ({ query }, { registry, epoch }) => {
     const view = registry.snapshot();
     const labels = query.label?.map((text): [string, string] => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)]);
@@ -80,12 +82,11 @@ export const HANDLERS: Handlers = {
   },
   listProxies: ({ query }, { proxies }) => {
     const all = presentProxies(proxies).filter(({ node }) => query.node === undefined || node === query.node);
-    const from = query.cursor === undefined ? 0 : after(all, ({ id }) => id === query.cursor);
     return {
       status: 200,
       text: pageJson(
         {},
-        all.slice(from),
+        itemsAfter(all, query.cursor, ({ id }) => id),
         query.limit,
         (proxy) => JSON.stringify(proxy),
         ({ id }) => id,
@@ -100,9 +101,8 @@ export const HANDLERS: Handlers = {
   listLoad: ({ query }, { proxies }) => {
     const loads = proxies.loads(query.node);
     const name = ({ source, destination }: { source: string; destination: string }): string => `${source} ${destination}`;
-    const from = query.cursor === undefined ? 0 : after(loads, (load) => name(load) === query.cursor);
     const textOf = ({ updatedMs, ...load }: (typeof loads)[number]): string => JSON.stringify({ ...load, updated: time(updatedMs) });
-    return { status: 200, text: pageJson({}, loads.slice(from), query.limit, textOf, name) };
+    return { status: 200, text: pageJson({}, itemsAfter(loads, query.cursor, name), query.limit, textOf, name) };
   },
   listEvents: ({ query }, { events }) => {
     const { limit, ...filter } = query;
@@ -128,11 +128,4 @@ export const HANDLERS: Handlers = {
 /** What a list says depends on nothing but the revision. */
 function listTag(epoch: string, revision: number): string {
   return `${epoch}-${revision}`;
-}
-
-/** Where to go on. An item that went in the meantime is no place: the client has to begin anew. */
-function after<T>(items: readonly T[], isLast: (item: T) => boolean): number {
-  const index = items.findIndex(isLast);
-  if (index === -1) throw new ProblemError('INVALID', 'query: cursor: what it names is gone', { mend: 'list again without a cursor' });
-  return index + 1;
 }

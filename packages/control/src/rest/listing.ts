@@ -57,3 +57,11 @@ function cursorParts(cursor: string, count: number, form: string): string[] {
     });
   return parts;
 }
+
+/** Those after the one that the cursor names. One that went in the meantime is no place: the client has to begin anew. Throws ProblemError INVALID. */
+export function itemsAfter<T>(items: readonly T[], cursor: string | undefined, nameOf: (item: T) => string): readonly T[] {
+  if (cursor === undefined) return items;
+  const index = items.findIndex((item) => nameOf(item) === cursor);
+  if (index === -1) throw new ProblemError('INVALID', 'query: cursor: what it names is gone', { mend: 'list again without a cursor' });
+  return items.slice(index + 1);
+}

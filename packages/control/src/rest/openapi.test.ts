@@ -8,7 +8,9 @@ import { OPERATIONS } from './operations.ts';
 import type { Operation } from './operations.ts';
 import { PROBLEMS } from './problems.ts';
 import * as common from './schema/common.ts';
+import * as administration from './schema/administration.ts';
 import * as events from './schema/events.ts';
+import * as identities from './schema/identities.ts';
 import * as instances from './schema/instances.ts';
 import * as mesh from './schema/mesh.ts';
 import * as proxies from './schema/proxies.ts';
@@ -19,7 +21,16 @@ const text = JSON.stringify(document);
 
 test('every example fits its schema', () => {
   let checked = 0;
-  for (const [name, schema] of Object.entries({ ...common, ...events, ...instances, ...mesh, ...proxies, ...services })) {
+  for (const [name, schema] of Object.entries({
+    ...common,
+    ...administration,
+    ...events,
+    ...identities,
+    ...instances,
+    ...mesh,
+    ...proxies,
+    ...services,
+  })) {
     if (typeof schema !== 'object' || schema === null || !('safeParse' in schema)) continue;
     for (const example of ((schema as z.ZodType).meta()?.['examples'] as unknown[] | undefined) ?? []) {
       const result = (schema as z.ZodType).safeParse(example);

@@ -10,14 +10,15 @@ import { WATCH_EVENTS } from './schema/watch.ts';
 type Json = Record<string, unknown>;
 
 const DESCRIPTION = `What the \`heddle\` command asks of a control plane, for programs and pages: the mesh, its services and instances, registration,
-health, data planes, events, join tokens, and a watch by server-sent events.
+health, data planes, events, identities, join tokens, the replacement of the root, and a watch by server-sent events.
 
 Every call but \`/healthz\`, \`/readyz\` and this document needs \`authorization: Bearer TOKEN\`, with the operator's token (the file \`operator.token\` in the state directory), a named one (\`heddle token create --admin\`) or that of a login. Each operation says which role it needs: viewers read, editors change what runs, the operator may do everything.
 What goes wrong is told as \`application/problem+json\`. Unknown fields and parameters are errors.`;
 
 const TAGS: readonly { readonly name: Operation['tag']; readonly description: string }[] = [
-  { name: 'mesh', description: 'The mesh as a whole, join tokens, mesh files' },
+  { name: 'mesh', description: 'The mesh as a whole, mesh files' },
   { name: 'administration', description: 'Who administers the mesh, and what they have done' },
+  { name: 'identities', description: 'Certificates, denied identities, join tokens, the root' },
   { name: 'services', description: 'Services of the mesh file' },
   { name: 'instances', description: 'Instances of services: registration, health, drain' },
   { name: 'proxies', description: 'Data planes, and what they report' },

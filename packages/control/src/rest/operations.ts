@@ -14,6 +14,19 @@ import {
 } from './schema/administration.ts';
 import { EventList, EventQuery } from './schema/events.ts';
 import {
+  Authority,
+  Denial,
+  DeniedIdentity,
+  DeniedList,
+  DeniedPath,
+  IdentityList,
+  IdentityQuery,
+  JoinTokenList,
+  JoinTokenPath,
+  JoinTokenQuery,
+  RotationRequest,
+} from './schema/identities.ts';
+import {
   Drain,
   DrainAnswer,
   DrainQuery,
@@ -30,7 +43,7 @@ import {
 import { cursor, limit, namespaceName } from './schema/common.ts';
 import { Mesh, NewToken, Serving, Token, Validation } from './schema/mesh.ts';
 import { LoadList, PROXIES_PAGE_MAX, Proxy, ProxyList, ProxyPath, nodeName } from './schema/proxies.ts';
-import { AddressList, ServiceDetail, ServiceList, ServicePath, ServiceQuery } from './schema/services.ts';
+import { AddressList, RouteList, RouteQuery, ServiceDetail, ServiceList, ServicePath, ServiceQuery } from './schema/services.ts';
 import { WatchQuery } from './schema/watch.ts';
 
 export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE';
@@ -47,7 +60,7 @@ export interface Operation {
   readonly method: Method;
   /** With `{name}` for what `path` describes. */
   readonly url: string;
-  readonly tag: 'mesh' | 'administration' | 'services' | 'instances' | 'proxies' | 'events' | 'watch';
+  readonly tag: 'mesh' | 'administration' | 'identities' | 'services' | 'instances' | 'proxies' | 'events' | 'watch';
   readonly summary: string;
   readonly description?: string;
   /** Which one is needed. Absent: it is answered to everybody. */
@@ -111,13 +124,99 @@ export const OPERATIONS = {
   createToken: {
     method: 'POST',
     url: '/api/v1/tokens',
-    tag: 'mesh',
+    tag: 'identities',
     summary: 'Make a join token',
     role: 'operator',
     description: 'As `heddle token create`: a token with which a workload proves once which service it is of.',
     body: NewToken,
     answers: { 201: { description: 'The token.', schema: Token } },
     problems: ['NOT_FOUND'],
+  },
+  listTokens: {
+    method: 'GET',
+    url: '/api/v1/tokens',
+    tag: 'identities',
+    summary: 'Join tokens',
+    role: 'viewer',
+    description: 'As `heddle token list`: what is known of them; their secrets are not.',
+    query: JoinTokenQuery,
+    answers: { 200: { description: 'Newest first.', schema: JoinTokenList } },
+  },
+  revokeToken: {
+    method: 'DELETE',
+    url: '/api/v1/tokens/{id}',
+    tag: 'identities',
+    summary: 'Revoke a join token',
+    role: 'operator',
+    description: 'It can be used no more. One that was used, or has ended, is refused with `REFUSED`.',
+    path: JoinTokenPath,
+    answers: { 204: { description: 'It is revoked.' } },
+    problems: ['NOT_FOUND', 'REFUSED'],
+  },
+  listIdentities: {
+    method: 'GET',
+    url: '/api/v1/identities',
+    tag: 'identities',
+    summary: 'Certificates that are valid',
+    role: 'viewer',
+    description: 'As `heddle identity list`.',
+    query: IdentityQuery,
+    answers: { 200: { description: 'Oldest first.', schema: IdentityList } },
+  },
+  listDeniedIdentities: {
+    method: 'GET',
+    url: '/api/v1/denied-identities',
+    tag: 'identities',
+    summary: 'Identities that are denied',
+    role: 'viewer',
+    answers: { 200: { description: "The operator's and those of the mesh file.", schema: DeniedList } },
+  },
+  denyIdentity: {
+    method: 'PUT',
+    url: '/api/v1/denied-identities/{namespace}/{service}',
+    tag: 'identities',
+    summary: 'Deny an identity',
+    role: 'operator',
+    description: 'As `heddle identity deny`: it gets no certificate and no token any more, and its connections are closed everywhere.',
+    path: DeniedPath,
+    body: Denial,
+    bodyOptional: true,
+    answers: {
+      200: { description: 'It was denied already.', schema: DeniedIdentity },
+      201: { description: 'It is denied.', schema: DeniedIdentity },
+    },
+    problems: ['LIMIT'],
+  },
+  allowIdentity: {
+    method: 'DELETE',
+    url: '/api/v1/denied-identities/{namespace}/{service}',
+    tag: 'identities',
+    summary: 'Take a denial back',
+    role: 'operator',
+    description: 'As `heddle identity allow`. One that stands in the mesh file is taken back there.',
+    path: DeniedPath,
+    answers: { 204: { description: 'It may have certificates again.' } },
+    problems: ['NOT_FOUND'],
+  },
+  getAuthority: {
+    method: 'GET',
+    url: '/api/v1/authority',
+    tag: 'identities',
+    summary: 'The certificate authority, and how far the replacement of its root is',
+    role: 'viewer',
+    description: 'As `heddle ca rotate status`.',
+    answers: { 200: { description: 'As it is now.', schema: Authority } },
+  },
+  rotateRoot: {
+    method: 'POST',
+    url: '/api/v1/authority/rotation',
+    tag: 'identities',
+    summary: 'Make one step of the replacement of the root',
+    role: 'operator',
+    description: 'As `heddle ca rotate`. A step that may not be made yet is refused with `REFUSED`, and with what stands in the way.',
+    body: RotationRequest,
+    answers: { 200: { description: 'As it is then.', schema: Authority } },
+    problems: ['REFUSED'],
   },
   listAdminTokens: {
     method: 'GET',
@@ -167,6 +266,16 @@ export const OPERATIONS = {
     query: PoliciesQuery,
     answers: { 200: { description: 'The rules in their order.', schema: Policies } },
     problems: ['NOT_FOUND'],
+  },
+  listRoutes: {
+    method: 'GET',
+    url: '/api/v1/routes',
+    tag: 'services',
+    summary: 'How requests are routed',
+    role: 'viewer',
+    description: 'As `heddle get routes`. Without parameters also those of hosts outside the mesh.',
+    query: RouteQuery,
+    answers: { 200: { description: 'In the order in which they are tried.', schema: RouteList } },
   },
   validateMeshFile: {
     method: 'POST',

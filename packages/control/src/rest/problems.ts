@@ -14,6 +14,7 @@ export const PROBLEMS = {
   FOREIGN_ORIGIN: { status: 403, title: 'Pages of other origins may not change anything' },
   NOT_FOUND: { status: 404, title: 'There is no such thing' },
   METHOD_NOT_ALLOWED: { status: 405, title: 'The resource has no such method' },
+  REFUSED: { status: 409, title: 'It cannot be done now' },
   SUPERSEDED: { status: 409, title: 'Another registration has taken the place of the instance' },
   EXPIRED: { status: 410, title: 'The registration has ended' },
   PRECONDITION_FAILED: { status: 412, title: 'The resource is not what it was' },
@@ -60,6 +61,7 @@ export function problemOf(error: unknown): ProblemError | undefined {
   if (error instanceof ProblemError) return error;
   if (error instanceof RegistryError) return new ProblemError(OF_REGISTRY[error.code], error.message);
   if (error instanceof JoinTokenRequestError) return new ProblemError('INVALID', error.message);
+  if (error instanceof AuthorityError && error.code === 'REFUSED') return new ProblemError('REFUSED', error.message);
   if (error instanceof StoreError && error.code === 'CLOSED') return new ProblemError('UNAVAILABLE', 'the control plane is stopping');
   if (error instanceof StoreError || error instanceof AuthorityError || error instanceof AuditError)
     return new ProblemError('UNAVAILABLE', error.message);

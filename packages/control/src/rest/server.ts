@@ -13,7 +13,19 @@ import { Watches } from './watch/open.ts';
 export interface RestServerOptions
   extends Pick<
     RestContext,
-    'mesh' | 'version' | 'startedMs' | 'registry' | 'tokens' | 'adminTokens' | 'audit' | 'proxies' | 'events' | 'logger'
+    | 'mesh'
+    | 'version'
+    | 'startedMs'
+    | 'registry'
+    | 'authority'
+    | 'tokens'
+    | 'denials'
+    | 'rotation'
+    | 'adminTokens'
+    | 'audit'
+    | 'proxies'
+    | 'events'
+    | 'logger'
   > {
   readonly listen: { readonly address: string; readonly port: number };
   readonly identity: ServerIdentity;
@@ -48,7 +60,10 @@ export async function openRestServer(options: RestServerOptions): Promise<RestSe
       version: options.version,
       startedMs: options.startedMs,
       registry,
+      authority: options.authority,
       tokens: options.tokens,
+      denials: options.denials,
+      rotation: options.rotation,
       adminTokens: options.adminTokens,
       audit: options.audit,
       proxies,

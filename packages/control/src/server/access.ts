@@ -18,6 +18,7 @@ export type Access = 'anyone' | 'member' | 'reader' | 'registrant' | Role;
 export const ACCESS: Readonly<Record<string, Access>> = {
   // A joiner has no certificate yet: its token is looked at by the method.
   '/heddle.identity.v1.Identity/Sign': 'anyone',
+  '/heddle.identity.v1.Identity/WatchTrust': 'member',
   // What load balancers and process managers ask.
   '/grpc.health.v1.Health/Check': 'anyone',
   '/grpc.health.v1.Health/List': 'anyone',

@@ -9,7 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import { Metadata, loadPackageDefinition, status } from '@grpc/grpc-js';
 import type { ChannelCredentials, ServiceError } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
-import { controlChannelOptions } from '@heddle/api';
+import { controlChannelOptions } from '@heddle/api/grpc-js';
 import { nodeClock, nodeRandom } from '@heddle/runtime/node';
 import { protoPath as healthProto } from 'grpc-health-check';
 import { startControl } from '../start.ts';

@@ -12,13 +12,13 @@ interface Counted {
   suppressed: number;
 }
 
-/** Warnings with one text about one method count together; the first one of the next ten seconds says how many were left out. */
+/** Warnings with one text about one method, or one operation of the REST API, count together; the first one of the next ten seconds says how many were left out. */
 export function limitedLogger(logger: Logger, clock: Clock): Logger {
   const counted = new Map<string, Counted>();
   return {
     ...bound(logger),
     warn: (fields, message) => {
-      const key = `${String(fields['method'] ?? '')} ${message}`;
+      const key = `${String(fields['operation'] ?? fields['method'] ?? '')} ${message}`;
       const nowMs = clock.nowMs();
       const known = counted.get(key);
       const left = known?.suppressed ?? 0;

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Metadata, credentials, loadPackageDefinition } from '@grpc/grpc-js';
 import type { ChannelCredentials, Client, ClientDuplexStream, ClientReadableStream, ServiceError } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
-import { controlChannelCredentials, controlChannelOptions, operatorMetadata } from '@heddle/api';
+import { controlChannelCredentials, controlChannelOptions, operatorMetadata } from '@heddle/api/grpc-js';
 import { createCsr, generateKeyPair } from '@heddle/runtime/node';
 import type { KeyPair } from '@heddle/runtime/node';
 import type { RunningControl } from '../start.ts';

@@ -1,6 +1,7 @@
 // A data plane for tests, without a data path: follows ADS with the state machine of `@heddle/api`, asks for what listeners and
 // clusters refer to, and remembers what it was given.
-import { AdsClient, DeltaAdsClient, controlChannelOptions, stateHash } from '@heddle/api';
+import { DeltaAdsClient, stateHash } from '@heddle/api';
+import { AdsClient, controlChannelOptions } from '@heddle/api/grpc-js';
 import type { DeltaDiscoveryRequest, ResourceUpdate } from '@heddle/api';
 import { resourceName } from '@heddle/core';
 import type { Cluster, Listener, Resource, ResourceKind, ResourceTypes } from '@heddle/core';

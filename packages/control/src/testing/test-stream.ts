@@ -1,7 +1,7 @@
 // Calls by a bare method definition, as a client without any of our machinery makes them.
 import { Client } from '@grpc/grpc-js';
 import type { ClientDuplexStream, MethodDefinition, ServiceError } from '@grpc/grpc-js';
-import { controlChannelOptions } from '@heddle/api';
+import { controlChannelOptions } from '@heddle/api/grpc-js';
 import type { TestClient } from './client.ts';
 import { until } from './wait.ts';
 

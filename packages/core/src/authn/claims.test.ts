@@ -37,10 +37,14 @@ test('headers carry texts as UTF-8, lists with commas, objects as JSON', () => {
 
 test('nothing in a claim can end a header, or make two values of one', () => {
   assert.equal(claimHeaderValue(claims, ['realm', 'roles']), 'staff');
-  for (const value of ['a\r\nx-admin: 1', 'a\u0000', ' admin', 'admin\t', '', 'x'.repeat(9_000)])
+  for (const value of ['a\r\nx-admin: 1', 'a\u0000', 'ann\ud800', '\udc00', ' admin', 'admin\t', '', 'x'.repeat(9_000)])
     assert.equal(claimHeaderValue({ value }, ['value']), undefined, JSON.stringify(value));
   assert.equal(claimHeaderValue(claims, ['none']), undefined);
   assert.equal(claimHeaderValue({ value: [['a'], '\u2028'] }, ['value']), '[["a"],"\\u2028"]');
+});
+
+test('texts that would be written alike in a header are in none', () => {
+  assert.equal(claimHeaderValue({ value: ['a', 'b\ud800', 'c'] }, ['value']), 'a,c');
 });
 
 test('a claim that is not there has no header', () => {

@@ -48,8 +48,13 @@ export function claimHeaderValue(claims: JsonObject, claim: readonly string[]): 
   const value = claimAt(claims, claim);
   if (value === undefined || value === null) return undefined;
   const text = Array.isArray(value) ? listText(value as readonly JsonValue[]) : isJsonObject(value) ? jsonText(value) : String(value);
-  if (text === '' || text.length > VALUE_LENGTH_MAX || !HEADER_TEXT.test(text)) return undefined;
+  if (text.length > VALUE_LENGTH_MAX || !isHeaderText(text)) return undefined;
   return Buffer.from(text, 'utf8').toString('latin1');
+}
+
+/** Halves of a character have no UTF-8: all would become the same sign, and two users one. */
+function isHeaderText(text: string): boolean {
+  return HEADER_TEXT.test(text) && text.isWellFormed();
 }
 
 function listText(values: readonly JsonValue[]): string {
@@ -57,7 +62,7 @@ function listText(values: readonly JsonValue[]): string {
   return values
     .filter((value) => value !== null)
     .map(String)
-    .filter((text) => !text.includes(',') && HEADER_TEXT.test(text))
+    .filter((text) => !text.includes(',') && isHeaderText(text))
     .join(',');
 }
 

@@ -7,8 +7,9 @@ import type { JsonObject, JsonValue } from './unique-json.ts';
 export interface PublicKey {
   /** Undefined: it has no name. */
   readonly kid: string | undefined;
-  /** The public members alone. Equal keys have equal text. */
+  /** The public members alone. */
   readonly jwk: Readonly<Record<string, string>>;
+  /** Equal for keys that are equal in all that is said here. */
   readonly text: string;
   /** Algorithms of the model that it may be used for. */
   readonly algorithms: readonly string[];
@@ -71,7 +72,8 @@ function readKey(jwk: JsonValue): PublicKey | string {
     values[name] = value;
   }
   const algorithms = algorithmsOf(jwk, values);
-  return typeof algorithms === 'string' ? algorithms : { kid, jwk: values, text: JSON.stringify([kid ?? null, values]), algorithms };
+  if (typeof algorithms === 'string') return algorithms;
+  return { kid, jwk: values, text: JSON.stringify([kid ?? null, values, algorithms]), algorithms };
 }
 
 function algorithmsOf(jwk: JsonObject, values: Readonly<Record<string, string>>): readonly string[] | string {

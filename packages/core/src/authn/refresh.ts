@@ -58,3 +58,11 @@ export function tokenTimes(nowMs: number, lifeMs: number | undefined, random: ()
   const usable = life - Math.min(END_MARGIN_MS, life * END_MARGIN_SHARE);
   return { renewMs: nowMs + usable * RENEW_AT * (1 - JITTER * random()), endMs: nowMs + usable };
 }
+
+/** Who is asked may answer 401 for reasons of his own: a token for each of these would be a flood at the issuer. */
+export const REFUSED_TOKEN_PAUSE_MS = 10_000;
+
+/** Whether a token that was refused where it was sent is a reason to ask for another one now. @param lastMs when it last was; undefined: never. */
+export function mayRenewRefused(lastMs: number | undefined, nowMs: number): boolean {
+  return lastMs === undefined || nowMs - lastMs >= REFUSED_TOKEN_PAUSE_MS;
+}

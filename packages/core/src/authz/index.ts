@@ -3,6 +3,6 @@ export * from './callers.ts';
 export { type Condition, type ConditionCompiler, type ConditionFacts, hasConditions } from './condition.ts';
 export { AccessPolicyError } from './error.ts';
 export * from './explain.ts';
-export { comparedPath, normalizePath } from './path.ts';
+export { comparedPath, foldedPath, normalizePath } from './path.ts';
 export * from './policy-of.ts';
 export * from './view.ts';

@@ -283,6 +283,24 @@ describe('conditions', () => {
   });
 });
 
+it('a token for a host outside the mesh leaves over TLS alone, unless the host is this machine', () => {
+  const toldOf = (to: string): string[] => {
+    const outbound = [{ name: 'a', from: 'orders', to, url: 'https://id.example', clientId: 'a', clientSecretFile: 's' }];
+    const egress = [
+      { host: 'plain.example', protocol: 'http' },
+      { host: 'both.example', protocol: 'https' },
+      { host: 'both.example', protocol: 'http' },
+      { host: '127.0.0.1', port: 8080, protocol: 'http' },
+    ];
+    const text = JSON.stringify({ mesh: 'shop', services: { orders: { port: 1 } }, egress, security: { outbound } });
+    return parseMeshFile(text, { path: '/srv/heddle.yaml' }).problems.map(({ where, reason, mend }) => `${where} ${reason}: ${mend}`);
+  };
+  assert.match(toldOf('plain.example').join(), /outbound\[0\]\.to.* "plain.example" .*"http".*read the token/);
+  assert.match(toldOf('both.example').join(), /"both.example" .*"http".*both\.example:443/);
+  assert.deepEqual(toldOf('both.example:443'), []);
+  assert.deepEqual(toldOf('127.0.0.1:8080'), []);
+});
+
 it('a token for a host outside the mesh is for each of its ports', () => {
   const services = { orders: { port: 1 } };
   const outbound = [
@@ -290,7 +308,7 @@ it('a token for a host outside the mesh is for each of its ports', () => {
   ];
   const egress = [
     { host: 'api.example', protocol: 'https' },
-    { host: 'api.example', port: 80, protocol: 'http' },
+    { host: 'api.example', port: 8444, protocol: 'https' },
     { host: 'b.example', port: 8443, protocol: 'https' },
     { host: 'b.example', protocol: 'https' },
   ];
@@ -300,7 +318,7 @@ it('a token for a host outside the mesh is for each of its ports', () => {
   assert.deepEqual(problems, []);
   assert.deepEqual(
     mesh?.security.outboundTokens[0]?.to,
-    ['api.example:443', 'api.example:80', 'b.example:8443'].map((name) => ({ namespace: 'heddle-egress', name })),
+    ['api.example:443', 'api.example:8444', 'b.example:8443'].map((name) => ({ namespace: 'heddle-egress', name })),
   );
 });
 

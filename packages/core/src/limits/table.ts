@@ -171,7 +171,8 @@ export const LIMITS = {
   introspectionsMax: {
     value: 64,
     unit: 'count',
-    reason: 'Questions about tokens that are under way to one issuer, each a connection; others wait, within tokenChecksMax.',
+    reason:
+      'Questions about tokens, or for one by exchange, that are under way to one issuer, each a connection; as many as tokenChecksMax wait, the others get a quick 503.',
   },
   issuerAnswerBytesMax: {
     value: 262_144,

@@ -1,8 +1,7 @@
 // Which workloads this data plane was asked to host, and what became of it: what another process needs to host them in its place. A port
 // that the system chose stays the workload's port there, also when it is asked for as "any" again.
-import type { Agent, LeaveWish } from '../agent/agent.ts';
-import type { WorkloadBinding } from '../agent/hosted-workload.ts';
-import { sameWorkload, type WorkloadSpec, workloadName } from '../agent/workload-spec.ts';
+import { sameWorkload, workloadName, type WorkloadSpec } from '@heddle/dataplane';
+import type { Agent, LeaveWish, WorkloadBinding } from '@heddle/dataplane/agent';
 import type { HandedWorkload } from '../workers/takeover.ts';
 
 export class HostedWorkloads implements Pick<Agent, 'leave' | 'list' | 'put' | 'remove' | 'return'> {

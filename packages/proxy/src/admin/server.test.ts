@@ -4,8 +4,8 @@ import { createServer, request } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { NetworkError } from '@heddle/runtime';
-import { createMetrics, nodeClock, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
-import { type LogLine, recordingLogger, TestRoot, testToken, until } from '../identity/testing/control.ts';
+import { createMetrics, nodeClock, nodeGrpc, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
+import { type LogLine, recordingLogger, TestRoot, testToken, until } from '../../../dataplane/src/identity/testing/control.ts';
 import { type ProxyOptions, ProxyOptionsError, type RunningProxy, startProxy } from '../start.ts';
 
 const TOKEN = 'the-admin-token';
@@ -21,6 +21,7 @@ function options(over: Partial<ProxyOptions> = {}): ProxyOptions {
     anonymousCalls: false,
     drainMs: 100,
     network: nodeNetwork,
+    grpc: nodeGrpc,
     clock: nodeClock,
     random: nodeRandom,
     logger: recordingLogger(lines),

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { ANY_REQUEST, DEFAULT_LIMITS, forwardTo } from '@heddle/core';
 import type { EndpointSet, Route, RouteConfig, VirtualHost } from '@heddle/core';
 import type { Clock, Logger } from '@heddle/runtime';
-import type { WantedResources } from '../data-plane.ts';
+import type { WantedResources } from '@heddle/dataplane';
 import { MESH_ROUTE, meshNames } from './mesh-names.ts';
 import { SnapshotZone } from './snapshot-zone.ts';
 

@@ -3,8 +3,8 @@
 import type { EndpointSet, Limits, ResourceKind, RouteConfig } from '@heddle/core';
 import { Zone, type ZoneInstance, type ZoneSource } from '@heddle/dns';
 import type { Clock, Logger } from '@heddle/runtime';
-import type { ResourceFollower } from '../agent/resource-follower.ts';
-import type { ResourceUpdate, WantedResources } from '../data-plane.ts';
+import type { ResourceFollower } from '@heddle/dataplane/agent';
+import type { ResourceUpdate, WantedResources } from '@heddle/dataplane';
 import { clusterOf, MESH_ROUTE, type MeshName, meshNames, serviceOf } from './mesh-names.ts';
 
 export interface SnapshotZoneOptions {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { DEFAULT_OUTLIER, DEFAULT_RETRY_BUDGET, forwardTo, NO_BREAKER, NO_RETRY, SINGLE_BALANCE } from '@heddle/core';
 import type { StaticConfig, StaticListener, StaticService } from '@heddle/core';
-import { checkCluster, checkListener } from '../data-plane-resources.ts';
+import { checkCluster, checkListener } from '../../../dataplane/src/data-plane-resources.ts';
 import { bundlesOf, certificatesOf, clusterOf, listenerOf, nameListeners, nowhere, routesOf } from './resources.ts';
 
 const CERTIFICATE = { certificatePem: 'a certificate', keyPem: 'a private key' };

@@ -3,10 +3,15 @@
 import type { CheckState, Cluster, Listener, Resource, ResourceKind, StaticConfig } from '@heddle/core';
 import type { Clock, Logger, Network, Random } from '@heddle/runtime';
 import { NetworkError } from '@heddle/runtime';
-import { HealthMonitor, type Verdict } from '../agent/health-monitor.ts';
-import { checkConflicts } from '../data-plane-resources.ts';
-import type { DataPlane, ListenerStatus, SocketBind } from '../data-plane.ts';
-import { sendProbe } from '../upstream/probe.ts';
+import {
+  checkConflicts,
+  type DataPlane,
+  HealthMonitor,
+  type ListenerStatus,
+  sendProbe,
+  type SocketBind,
+  type Verdict,
+} from '@heddle/dataplane';
 import {
   bundlesOf,
   certificatesOf,

@@ -1,7 +1,7 @@
 // Who carries the connections: this process, or several workers. The rest of the proxy sees one data plane either way.
 import type { Clock, Logger, Network, Random } from '@heddle/runtime';
 import { bindSockets, type FamilyValues, type LogLevel, MetricsSum, type ReportingMetrics } from '@heddle/runtime/node';
-import { createDataPlane, type DataPlane } from '../data-plane.ts';
+import { createDataPlane, type DataPlane } from '@heddle/dataplane';
 import { SocketNetwork } from './socket-network.ts';
 import type { HeldPort, Takeover } from './takeover.ts';
 import { WorkerPool } from './worker-pool.ts';

@@ -1,6 +1,6 @@
 // What the primary and its workers say to one another. Messages of one side arrive in order; a request is answered once.
 import type { LogLevel, MetricsReport } from '@heddle/runtime/node';
-import type { DataPlaneStatus, ResourceUpdate, SocketBind, WorkloadIdentity } from '../data-plane-types.ts';
+import type { DataPlaneStatus, ResourceUpdate, SocketBind, WorkloadIdentity } from '@heddle/dataplane';
 
 export interface WorkerSettings {
   /** From 1 on; for logs. */

@@ -2,7 +2,7 @@
 // that they outlive the workers. Nothing is accepted and nobody is called.
 import { type ListeningSocket, type ListenOptions, type Network, NetworkError, type TlsContext } from '@heddle/runtime';
 import { type BoundSocket, bindSockets, isPortShared } from '@heddle/runtime/node';
-import type { SocketBind } from '../data-plane-types.ts';
+import type { SocketBind } from '@heddle/dataplane';
 import { keyOf } from './socket-network.ts';
 
 export interface Port {

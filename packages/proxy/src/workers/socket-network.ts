@@ -13,7 +13,7 @@ import type {
 } from '@heddle/runtime';
 import { NetworkError } from '@heddle/runtime';
 import { type BoundSocket, listenOn } from '@heddle/runtime/node';
-import type { SocketBind } from '../data-plane-types.ts';
+import type { SocketBind } from '@heddle/dataplane';
 
 export interface SocketNetworkOptions {
   readonly network: Network;

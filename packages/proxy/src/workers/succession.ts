@@ -2,8 +2,8 @@
 // connections may need.
 import { DEFAULT_LIMITS } from '@heddle/core';
 import type { Clock, Logger } from '@heddle/runtime';
-import type { AdminServer } from '../admin/server.ts';
-import type { SocketBind } from '../data-plane-types.ts';
+import type { SocketBind } from '@heddle/dataplane';
+import type { AdminServer } from '@heddle/dataplane/admin';
 import type { Carrier, ProcessOptions } from './carrier.ts';
 import type { HandedWorkload } from './takeover.ts';
 import { startSuccessor } from './upgrade.ts';

@@ -2,9 +2,7 @@
 // before the old one stops. Until it says that it is ready, the old one serves as if nothing were going on.
 import type { Clock } from '@heddle/runtime';
 import { type BoundSocket, type Parent, parentProcess } from '@heddle/runtime/node';
-import type { Verdict } from '../agent/health-monitor.ts';
-import type { WorkloadSpec } from '../agent/workload-spec.ts';
-import type { SocketBind } from '../data-plane-types.ts';
+import type { SocketBind, Verdict, WorkloadSpec } from '@heddle/dataplane';
 
 /** Set in the environment of a process that shall take over; its channel brings the rest. */
 export const TAKEOVER_VARIABLE = 'HEDDLE_TAKEOVER';

@@ -1,6 +1,6 @@
 // Everything that workers have been told, so that a new one can be told it again: in the order in which nothing refers to what is missing.
 import { type Resource, type ResourceKind, resourceName } from '@heddle/core';
-import type { ResourceUpdate, SocketBind, WorkloadIdentity } from '../data-plane-types.ts';
+import type { ResourceUpdate, SocketBind, WorkloadIdentity } from '@heddle/dataplane';
 import { keyOf } from './socket-network.ts';
 
 /** What is referred to comes before what refers. */

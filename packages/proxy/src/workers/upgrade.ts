@@ -2,7 +2,7 @@
 // when the new one serves. When that fails the old one goes on, and says why.
 import type { Clock, Logger } from '@heddle/runtime';
 import { type BoundSocket, startCommand } from '@heddle/runtime/node';
-import type { SocketBind } from '../data-plane-types.ts';
+import type { SocketBind } from '@heddle/dataplane';
 import { type FromSuccessor, type HandedWorkload, type HeldPort, TAKEOVER_VARIABLE, type ToSuccessor } from './takeover.ts';
 
 export interface UpgradeOptions {

@@ -3,8 +3,15 @@
 import type { Cluster } from '@heddle/core';
 import type { Clock, Logger, Metrics, Network, Random } from '@heddle/runtime';
 import { createMetrics, type LogLevel, type MetricsSum } from '@heddle/runtime/node';
-import { createDataPlane, type DataPlane, type DataPlaneStatus, type ResourceUpdate, type SocketBind } from '../data-plane.ts';
-import type { WantedResources, WorkloadIdentity } from '../data-plane.ts';
+import {
+  createDataPlane,
+  type DataPlane,
+  type DataPlaneStatus,
+  type ResourceUpdate,
+  type SocketBind,
+  type WantedResources,
+  type WorkloadIdentity,
+} from '@heddle/dataplane';
 import type { ToWorker, WorkerRequest } from './messages.ts';
 import { type Port, PrimaryNetwork } from './primary-network.ts';
 import { ToldState } from './told-state.ts';

@@ -1,7 +1,7 @@
 // A worker: a data plane of its own in a process of its own, which does what the primary says. It decides nothing.
 import type { Clock, Logger, Network, Random } from '@heddle/runtime';
 import { type BoundSocket, createMetrics } from '@heddle/runtime/node';
-import { createDataPlane, type DataPlane } from '../data-plane.ts';
+import { createDataPlane, type DataPlane } from '@heddle/dataplane';
 import { BEAT_MS, type FromWorker, type ToWorker, type WorkerReport, type WorkerSettings } from './messages.ts';
 import { SocketNetwork } from './socket-network.ts';
 

@@ -15,7 +15,7 @@ describe('bound sockets', () => {
   for (const address of ['127.0.0.1', '::1'])
     it(`share a port of ${address} among themselves and with nobody else`, async () => {
       const sockets = bindSockets({ address, port: 0 }, 3);
-      const listening = await Promise.all(sockets.map(listenOn));
+      const listening = await Promise.all(sockets.map((socket) => listenOn(socket)));
       try {
         const port = sockets[0]!.port;
         assert.deepEqual(

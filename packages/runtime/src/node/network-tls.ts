@@ -2,6 +2,7 @@
 // matters no session is ever resumed: on Node a resumed session escapes verification against the roots of today, so tickets are of no
 // use there, and chain, identity and protocol are checked here after each handshake, never by Node, which could not say why (tls-alerts.ts).
 import { constants } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import net from 'node:net';
 import type tls from 'node:tls';
 import { ALPN_HTTP1, DEFAULT_LIMITS, parseSpiffeId, readSvid } from '@heddle/core';
@@ -50,8 +51,8 @@ export class ServerTls implements TlsContext {
   /** The peer's SPIFFE id; empty where none is asked for. Throws NetworkError when the peer is not who may call here. */
   verify(socket: tls.TLSSocket): string {
     const { rootsPem, trustDomain, alpn, guard } = this.options;
-    if (rootsPem !== undefined) checkChain(socket);
-    const id = trustDomain === undefined ? '' : provenId(socket);
+    const certificate = rootsPem === undefined ? undefined : checkedLeaf(socket);
+    const id = trustDomain === undefined ? '' : provenId(certificate!);
     if (trustDomain !== undefined && parseSpiffeId(id)?.trustDomain !== trustDomain)
       throw refusal('trust-domain', `the peer's identity ${id} is not of trust domain ${trustDomain}`);
     if (id !== '') checkGuard(guard, id);
@@ -68,14 +69,14 @@ export class ClientTls implements TlsContext {
   private readonly serverName: string | undefined;
   private readonly alpn: readonly string[];
 
-  constructor({ identity, rootsPem, peerIds, serverName, alpn, minVersion, guard }: ClientTlsOptions) {
+  constructor({ identity, rootsPem, withPlatformRoots, peerIds, serverName, alpn, minVersion, guard }: ClientTlsOptions) {
     if (serverName !== undefined && peerIds.length > 0)
       throw new NetworkError('tls', 'a server is known by its name or by SPIFFE ids, not by both');
     if (rootsPem === undefined && peerIds.length > 0)
       throw new NetworkError('tls', 'SPIFFE ids can only be checked with the roots that their certificates lead to');
     this.secureContext = checkedContext({
       ...(identity === undefined ? {} : { cert: identity.certificatePem, key: identity.keyPem }),
-      ca: rootsPem ?? platformRoots(),
+      ca: rootsPem === undefined ? platformRoots() : withPlatformRoots === true ? [...platformRoots(), rootsPem] : rootsPem,
       ...parameters(minVersion, true),
     });
     this.peerIds = new Set(peerIds);
@@ -107,15 +108,15 @@ export class ClientTls implements TlsContext {
 
   /** The peer's SPIFFE id; empty where the server is known by its name. Throws NetworkError when it is not who it should be. */
   verify(socket: tls.TLSSocket): string {
-    checkChain(socket);
-    const id = this.serverName === undefined ? this.expectedId(socket) : '';
-    if (this.serverName !== undefined) checkName(socket, this.serverName);
+    const certificate = checkedLeaf(socket);
+    const id = this.serverName === undefined ? this.expectedId(certificate) : '';
+    if (this.serverName !== undefined) checkName(certificate, this.serverName);
     checkProtocol(socket, this.alpn, this.serverName !== undefined);
     return id;
   }
 
-  private expectedId(socket: tls.TLSSocket): string {
-    const id = provenId(socket);
+  private expectedId(certificate: X509Certificate): string {
+    const id = provenId(certificate);
     if (!this.peerIds.has(id))
       throw refusal('wrong-identity', `the peer is ${id}, not ${[...this.peerIds].join(' or ') || 'anybody that was expected'}`);
     checkGuard(this.guard, id);
@@ -169,19 +170,21 @@ function checkProtocol(socket: tls.TLSSocket, alpn: readonly string[], canBeSile
     throw new NetworkError('tls', `no common protocol: offered ${alpn.join(', ')}`, undefined, 'no-common-protocol');
 }
 
-function checkChain(socket: tls.TLSSocket): void {
+/** The peer's certificate, whose chain leads to the roots. Asked for once: there are versions of Node (24.21) in which a client's second question gets no answer. */
+function checkedLeaf(socket: tls.TLSSocket): X509Certificate {
   if (socket.isSessionReused())
     throw refusal('resumed-session', 'the peer resumed a TLS session, which proves nothing about its certificate of today');
-  if (socket.getPeerX509Certificate() === undefined) throw refusal('no-certificate', 'the peer showed no certificate');
-  if (socket.authorized) return;
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) throw refusal('no-certificate', 'the peer showed no certificate');
+  if (socket.authorized) return certificate;
   // A string in Node, whatever its types say.
   const code = String(socket.authorizationError);
   throw refusal(chainRefusal(code), `the peer's certificate was not accepted: ${code}`);
 }
 
 /** `checkServerIdentity` of a handshake would not be asked about resumed sessions, and Node would end the connection without an alert. */
-function checkName(socket: tls.TLSSocket, serverName: string): void {
-  const error = nodeTls().checkServerIdentity(serverName, socket.getPeerCertificate());
+function checkName(certificate: X509Certificate, serverName: string): void {
+  const error = nodeTls().checkServerIdentity(serverName, certificate.toLegacyObject());
   if (error !== undefined) throw toNetworkError(error);
 }
 
@@ -189,9 +192,7 @@ function checkGuard(guard: PeerGuard | undefined, id: string): void {
   if (guard?.isDenied(id) === true) throw refusal('denied', `the peer's identity ${id} is denied in this mesh`);
 }
 
-function provenId(socket: tls.TLSSocket): string {
-  const certificate = socket.getPeerX509Certificate();
-  if (certificate === undefined) throw refusal('no-certificate', 'the peer showed no certificate');
+function provenId(certificate: X509Certificate): string {
   const svid = readSvid(certificate.raw);
   if (!svid.ok) throw refusal('no-spiffe-id', `the peer's certificate ${svid.reason}`);
   return svid.uri;

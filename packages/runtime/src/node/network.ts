@@ -77,14 +77,26 @@ function admitPlain(accepted: net.Socket, onConnection: (connection: Connection)
   connection.open();
 }
 
-function listen(options: ListenOptions): Promise<ListeningSocket> {
+function listen(options: ListenOptions, isBackground: boolean): Promise<ListeningSocket> {
   const { address, port, shared } = options;
-  return open(options, (server) => server.listen({ host: address, port, backlog: BACKLOG, reusePort: shared === true }));
+  const start = (server: net.Server): void => {
+    server.listen({ host: address, port, backlog: BACKLOG, reusePort: shared === true });
+    if (isBackground) stayInBackground(server);
+  };
+  return open(options, start);
 }
 
-/** Takes the socket over: closing what this gives closes it. Throws NetworkError. */
-export function listenOn(socket: BoundSocket): Promise<ListeningSocket> {
-  return open(socket, (server) => server.listen(socket.handle, BACKLOG));
+/** Takes the socket over: closing what this gives closes it. `isBackground`: it does not keep the process from ending. Throws NetworkError. */
+export function listenOn(socket: BoundSocket, isBackground = false): Promise<ListeningSocket> {
+  return open(socket, (server) => {
+    server.listen(socket.handle, BACKLOG);
+    if (isBackground) stayInBackground(server);
+  });
+}
+
+function stayInBackground(server: net.Server): void {
+  server.unref();
+  server.prependListener('connection', (socket) => socket.unref());
 }
 
 function open(place: ListenOptions, start: (server: net.Server) => void): Promise<ListeningSocket> {
@@ -108,7 +120,7 @@ function open(place: ListenOptions, start: (server: net.Server) => void): Promis
   });
 }
 
-function connect(options: ConnectOptions, handler: ConnectionHandler): Connection {
+function connect(options: ConnectOptions, handler: ConnectionHandler, isBackground: boolean): Connection {
   const { address, port, tls: context, timeoutMs } = options;
   if (context !== undefined && !(context instanceof ClientTls))
     throw new NetworkError('other', 'an outgoing connection needs a client TLS context');
@@ -124,6 +136,7 @@ function connect(options: ConnectOptions, handler: ConnectionHandler): Connectio
           keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
         })
       : context.connect(address, port);
+  if (isBackground) socket.unref();
   if (context !== undefined) socket.on('keylog', onKeylog);
   const connection = new NodeConnection(socket, handler, address, port);
   const timer = setTimeout(
@@ -183,12 +196,19 @@ function secure(connection: Connection, received: Buffer, tls: TlsContext, onCon
   known.admit(socket);
 }
 
-export const nodeNetwork: Network = {
-  // The phase of the loop that follows the polling of all sockets.
-  afterEvents: (run) => void setImmediate(run),
-  listen,
-  secure,
-  connect,
-  serverTls: (options) => new ServerTls(options),
-  clientTls: (options) => new ClientTls(options),
-};
+function networkOf(isBackground: boolean): Network {
+  return {
+    // The phase of the loop that follows the polling of all sockets; an application's own calls are all there at the end of the tick.
+    afterEvents: isBackground ? (run) => process.nextTick(run) : (run) => void setImmediate(run),
+    listen: (options) => listen(options, isBackground),
+    secure,
+    connect: (options, handler) => connect(options, handler, isBackground),
+    serverTls: (options) => new ServerTls(options),
+    clientTls: (options) => new ClientTls(options),
+  };
+}
+
+export const nodeNetwork: Network = networkOf(false);
+
+/** The same, in a process that has other things to do: none of its sockets keeps that from ending. */
+export const backgroundNetwork: Network = networkOf(true);

@@ -1,6 +1,7 @@
 // The alert that tells a peer why it is refused (RFC 8446 §6.2). Node asks about certificates only once the handshake is complete, and has no
 // way to send an alert then. So it is sealed here, with the traffic secret that Node hands out for key logs (RFC 8446 §7.3, §5.2), and
-// written below the TLS socket, on which nothing else is said any more. Where that cannot be done, the connection just ends.
+// written below the TLS socket, on which nothing else is said any more. What is below, Node keeps to itself and may keep otherwise tomorrow: where anything
+// of it is not as expected, the connection just ends.
 import { createCipheriv, createHmac } from 'node:crypto';
 import net from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -43,6 +44,9 @@ const SUITES: Readonly<Record<string, Suite>> = {
   TLS_CHACHA20_POLY1305_SHA256: { hash: 'sha256', cipher: 'chacha20-poly1305', keyBytes: 32 },
 };
 
+/** Of a secret. */
+const HASH_BYTES = { sha256: 32, sha384: 48 };
+
 const SECRET = Symbol('traffic secret');
 
 type KeyedSocket = TLSSocket & { [SECRET]?: Buffer | undefined };
@@ -63,37 +67,53 @@ export function forgetHandshakeSecret(socket: TLSSocket): void {
   (socket as KeyedSocket)[SECRET] = undefined;
 }
 
-/** Ends a connection whose handshake has just been completed, with the alert for the reason. Nothing may have been written to it. */
+/** Ends a connection whose handshake has just been completed, with the alert for the reason. Nothing may have been written to it. Throws nothing. */
 export function refuseWithAlert(socket: TLSSocket, reason: TlsRefusal): void {
-  const alert = ALERTS[reason];
   const secret = (socket as KeyedSocket)[SECRET];
   forgetHandshakeSecret(socket);
-  const below = lowerHandle(socket);
-  const suite = socket.getProtocol() === 'TLSv1.3' ? SUITES[socket.getCipher().standardName] : undefined;
   socket.on('error', () => {});
-  if (alert === undefined || secret === undefined || suite === undefined || below === undefined) {
+  try {
+    const alert = ALERTS[reason];
+    const suite = socket.getProtocol() === 'TLSv1.3' ? SUITES[socket.getCipher().standardName] : undefined;
+    const below = lowerHandle(socket);
+    if (alert !== undefined && below !== undefined && suite !== undefined && secret?.length === HASH_BYTES[suite.hash])
+      alertAfterTurn(socket, below, (records) => alertRecord(alert, suite, secret, records));
+    else socket.destroy();
+  } catch {
     socket.destroy();
-    return;
   }
+}
+
+/** When this turn has ended, all of our handshake is written; a server may have added its tickets, which count as records. */
+function alertAfterTurn(socket: TLSSocket, below: LowerHandle, seal: (records: number) => Buffer): void {
   const writtenBytes = below.bytesWritten;
-  // When this turn has ended, all of our handshake is written; a server may have added its tickets, which count as records.
   setImmediate(() => {
-    if (socket.destroyed || lowerHandle(socket) !== below) return;
-    const records = below.bytesWritten > writtenBytes && isServer(socket) ? TICKETS : 0;
-    const raw = new net.Socket({ handle: below, allowHalfOpen: true } as unknown as net.SocketConstructorOpts);
-    raw.on('error', () => {});
-    raw.end(alertRecord(alert, suite, secret, records));
-    const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-    timer.unref();
-    socket.once('close', () => clearTimeout(timer));
-    socket.once('end', () => socket.destroy());
-    // Unread bytes would turn our end into a reset, which can overtake the alert.
-    socket.resume();
+    if (socket.destroyed) return;
+    try {
+      if (lowerHandle(socket) !== below) throw new Error('it has changed');
+      const records = below.bytesWritten > writtenBytes && isServer(socket) ? TICKETS : 0;
+      writeBelow(socket, below, seal(records));
+    } catch {
+      socket.destroy();
+    }
   });
 }
 
+function writeBelow(socket: TLSSocket, below: LowerHandle, record: Buffer): void {
+  const raw = new net.Socket({ handle: below, allowHalfOpen: true } as unknown as net.SocketConstructorOpts);
+  raw.on('error', () => socket.destroy());
+  raw.end(record);
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  timer.unref();
+  socket.once('close', () => clearTimeout(timer));
+  socket.once('end', () => socket.destroy());
+  // Unread bytes would turn our end into a reset, which can overtake the alert.
+  socket.resume();
+}
+
 function lowerHandle(socket: TLSSocket): LowerHandle | undefined {
-  return (socket as unknown as { readonly _handle?: { readonly _parent?: LowerHandle } | null })._handle?._parent;
+  const below = (socket as unknown as { readonly _handle?: { readonly _parent?: Partial<LowerHandle> } | null })._handle?._parent;
+  return typeof below?.bytesWritten === 'number' ? (below as LowerHandle) : undefined;
 }
 
 function isServer(socket: TLSSocket): boolean {

@@ -1,5 +1,6 @@
 export * from './clock.ts';
 export * from './datagram.ts';
+export * from './grpc-client.ts';
 export * from './logger.ts';
 export * from './metrics.ts';
 export * from './network.ts';

@@ -190,6 +190,8 @@ export interface ConnectOptions {
   readonly tls?: TlsContext;
   /** Connecting and handshake together. */
   readonly timeoutMs: number;
+  /** All that is written is HTTP of our own making, so that headers which only we may say are true. Absent: bytes of others may pass. */
+  readonly isOwnHttp?: true;
 }
 
 export interface Network {

@@ -112,6 +112,30 @@ export const ServiceQuery = z.strictObject({
   limit: limit(SERVICES_PAGE_MAX, 500),
   cursor: cursor('NAMESPACE/SERVICE'),
 });
+export const Route = z
+  .strictObject({
+    namespace: z.string().meta({ description: '`heddle-egress` for hosts outside the mesh.', examples: ['default'] }),
+    service: z.string().meta({ description: 'Or HOST:PORT of a host outside the mesh.', examples: ['orders'] }),
+    name: z.string().meta({ description: 'Of the rule; `default` for what no rule takes.' }),
+    match: z.string().meta({ description: 'For people; empty: every request.', examples: ['GET /v2/** x-beta=1'] }),
+    action: z.string().meta({ description: 'For people.', examples: ['default/orders{version=v2} 10 %, default/orders{version=v1} 90 %'] }),
+    timeoutMs: z.number().min(0).meta({ description: 'Of a whole request; 0: no limit.' }),
+    retries: z.int().min(0).meta({ description: 'Tries after the first one.' }),
+  })
+  .meta({ id: 'Route' });
+export const RouteList = z.strictObject({ items: z.array(Route) }).meta({
+  id: 'RouteList',
+  description: 'By service, in the order in which they are tried.',
+  examples: [
+    {
+      items: [
+        { namespace: 'default', service: 'orders', name: 'default', match: '', action: 'default/orders', timeoutMs: 15_000, retries: 2 },
+      ],
+    },
+  ],
+});
+export const RouteQuery = z.strictObject({ namespace: namespaceName.optional(), service: serviceName.optional() });
+
 export const ServicePath = z.strictObject({ namespace: namespaceName, service: serviceName });
 
 export const AddressList = z

@@ -1,6 +1,7 @@
 // Tokens that calls are given: services and hosts that exist, one token for each way, and nothing sent in the open.
 import { egressNames } from '../build/security.ts';
 import { carriesBytes } from '../build/traffic.ts';
+import { ipBytes } from '../../identity/ip.ts';
 import { checkChangeable } from '../../routing/header-changes.ts';
 import type { Fault, Path } from '../fault.ts';
 import { isRecord, shown } from '../fault.ts';
@@ -87,10 +88,20 @@ function checkCalled(name: string, names: SecurityNames, egress: unknown, path: 
     const { host, port, protocol = 'tcp' } = recordOf(entry);
     if (typeof host !== 'string') return [];
     const known = egressNames(host.toLowerCase(), Number(port ?? USUAL_PORTS[String(protocol)]));
-    return known.includes(name.toLowerCase()) ? [protocol] : [];
+    return known.includes(name.toLowerCase()) ? [{ protocol, host }] : [];
   });
   if (hosts.length > 0) {
-    if (!hosts.includes('tcp')) return [];
+    const open = hosts.find(({ protocol, host: at }) => protocol === 'http' && !isLoopback(at));
+    if (open !== undefined)
+      return [
+        inTheClear(
+          name,
+          open.host,
+          hosts.some(({ protocol }) => protocol === 'https'),
+          path,
+        ),
+      ];
+    if (!hosts.some(({ protocol }) => protocol === 'tcp')) return [];
     const reason = `${shown(name)} has protocol "tcp" in "egress": its bytes are carried as they are, and no token can be put into them`;
     return [valueFault(path, reason, 'use protocol "https" there')];
   }
@@ -102,6 +113,17 @@ function checkCalled(name: string, names: SecurityNames, egress: unknown, path: 
     return [valueFault(path, reason, 'remove it')];
   }
   return names.checkService(name, path);
+}
+
+/** RFC 6750 §5.3: bearer tokens are for connections that nobody else reads. */
+function inTheClear(name: string, host: string, hasTls: boolean, path: Path): Fault {
+  const reason = `${shown(name)} has protocol "http" in "egress": whoever is on the way could read the token`;
+  return valueFault(path, reason, hasTls ? `name the port that has TLS, as in "${host}:443"` : 'use protocol "https" there');
+}
+
+function isLoopback(host: string): boolean {
+  const bytes = ipBytes(host);
+  return bytes?.length === 4 ? bytes[0] === 127 : bytes?.at(-1) === 1 && bytes.slice(0, -1).every((byte) => byte === 0);
 }
 
 function hostOf(name: string): string {

@@ -46,7 +46,8 @@ async function viaTemporary(path: string, text: string, options: WriteOptions, p
   }
 }
 
-async function syncDirectory(path: string): Promise<void> {
+/** What was made, moved or removed in it lasts from then on. */
+export async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, 'r');
   try {
     await directory.sync();
@@ -75,7 +76,23 @@ export async function readTextFile(path: string): Promise<string | undefined> {
   }
 }
 
-/** Adds to the file's end; made, readable by the owner only, when it is not there. A crash may leave a part of the text. */
+/**
+ * Adds to the file's end; made, readable by the owner only, when it is not there. When it resolves the text is on the disk, and a power cut
+ * leaves it. A crash before that may leave a part of it.
+ */
+export async function appendDurably(path: string, text: string): Promise<void> {
+  const file = await open(path, 'a', 0o600);
+  try {
+    const isNew = (await file.stat()).size === 0;
+    await file.appendFile(text);
+    await file.datasync();
+    if (isNew) await syncDirectory(dirname(path));
+  } finally {
+    await file.close();
+  }
+}
+
+/** The same without waiting for the disk. */
 export async function appendTextFile(path: string, text: string): Promise<void> {
   await appendFile(path, text, { mode: 0o600 });
 }

@@ -1,6 +1,6 @@
 // HTTP at an Envoy: limits, and headers that come, go and stay as at our own data planes. Envoy would take orders from headers of a request
 // (`x-envoy-*`), cut trailers off, answer `expect` itself, put its name into responses and know nothing of ours.
-import { DEFAULT_LIMITS, type HttpFilter, type Listener } from '@heddle/core';
+import { DEFAULT_LIMITS, type HttpFilter, type Listener, lookalikes } from '@heddle/core';
 import type { HeaderMutation as Mutation } from '../../../gen/foreign/envoy/config/common/mutation_rules/v3/mutation_rules.ts';
 import { HeaderValueOption_HeaderAppendAction } from '../../../gen/foreign/envoy/config/core/v3/base.ts';
 import type { Filter } from '../../../gen/foreign/envoy/config/listener/v3/listener_components.ts';
@@ -21,6 +21,8 @@ import { routeFilters } from './envoy-filters.ts';
 import { localReplies } from './envoy-local-replies.ts';
 
 const PEER_HEADER = 'x-heddle-peer';
+/** What some applications cannot tell from it. */
+const LIKE_PEER_HEADER = lookalikes([PEER_HEADER]);
 /** The router does as these say, whoever sends them. */
 const ORDERS = [
   'x-envoy-upstream-rq-timeout-ms',
@@ -117,6 +119,7 @@ function mutations(isInbound: boolean, useRemoteAddress: boolean, isHttps: boole
     put('via', isInbound ? '2 heddle' : '1.1 heddle', APPEND_IF_EXISTS_OR_ADD),
     // Envoy leaves a header out whose value is empty: nobody is named where nobody was proven.
     isInbound ? put(PEER_HEADER, '%DOWNSTREAM_PEER_URI_SAN%', OVERWRITE_IF_EXISTS_OR_ADD) : remove(PEER_HEADER),
+    ...LIKE_PEER_HEADER.map(remove),
     remove('proxy-authorization'),
     ...(useRemoteAddress
       ? [

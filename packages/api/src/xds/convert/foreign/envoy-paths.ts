@@ -4,6 +4,7 @@ import type { PathMatch } from '@heddle/core';
 import type { Permission } from '../../../gen/foreign/envoy/config/rbac/v3/rbac.ts';
 import type { StringMatcher } from '../../../gen/foreign/envoy/type/matcher/v3/string.ts';
 import { escaped } from './envoy-match.ts';
+import { eitherWay, widePattern } from './envoy-wide-paths.ts';
 
 const HEX = '[0-9A-Fa-f]';
 /** A byte of a character that is not the first (RFC 3629 §4). */
@@ -23,6 +24,8 @@ export const SLASHES_ALONE = '//';
 export const ENCODED_TWICE = `%25${HEX}{2}`;
 /** Those that our own data planes encode and Envoy leaves as they are. */
 const EITHER_WAY = /["<>[\]^`{|}]/;
+/** In a rule: what may be written in another way in a path. */
+const SEVERAL_WAYS = /[%!$&'()*+,:=@]/;
 
 export function allOf(rules: readonly Permission[]): Permission {
   const [one, ...others] = rules;
@@ -64,31 +67,15 @@ function allowed({ kind, value }: PathMatch): Permission {
   if (kind === 'template') return like(template(value));
   if (value === '/' && kind !== 'exact') return { rule: { $case: 'any', value: true } };
   if (kind === 'segments') return like(`${literal(value)}(?:/.*)?`);
-  if (!value.includes('%')) return path({ matchPattern: { $case: kind, value } });
+  if (!SEVERAL_WAYS.test(value)) return path({ matchPattern: { $case: kind, value } });
   return like(kind === 'exact' ? literal(value) : `${literal(value)}.*`);
 }
 
 /** Whatever the case of letters, with a slash at the end and without: servers there are to which that is the same. */
-function denied({ kind, value }: PathMatch): Permission {
+function denied(match: PathMatch): Permission {
+  const { kind, value } = match;
   if (value === '/' && kind !== 'exact' && kind !== 'regex') return { rule: { $case: 'any', value: true } };
-  return like(`(?i:${deniedPattern(kind, value)})`);
-}
-
-function deniedPattern(kind: PathMatch['kind'], value: string): string {
-  const bare = value.replace(/\/$/, '');
-  switch (kind) {
-    case 'exact':
-      return `${literal(bare)}/?`;
-    case 'segments':
-      return `${literal(bare)}(?:/.*)?`;
-    case 'prefix':
-      return value.endsWith('/') ? `${literal(bare)}(?:/.*)?` : `${literal(value)}.*`;
-    case 'template':
-      return value.endsWith('=**}') ? `${template(value.slice(0, value.lastIndexOf('/')))}(?:/.*)?` : `${template(bare)}/?`;
-    case 'regex':
-      // A pattern for what is below a path is one for the path with its slash, too.
-      return `(?:${value})/?|(?:${value.replace(/\/(?:\(?\.\*\)?)?$/, '')})/?`;
-  }
+  return like(widePattern(match));
 }
 
 /** A variable takes one segment, or all that is left. */
@@ -99,16 +86,17 @@ function template(value: string): string {
     .join('/');
 }
 
-/** RE2 for the text, which is in normal form, whichever way its characters are encoded. */
+/** RE2 for the text, which is in the form that rules compare, whichever way its characters are encoded. */
 function literal(text: string): string {
   return text
-    .split(/(%[0-9A-Fa-f]{2})/)
-    .map((piece, index) => (index % 2 === 0 ? escaped(piece) : encodedCharacter(piece)))
+    .split(/(%[0-9A-Fa-f]{2}|[!$&'()*+,:=@])/)
+    .map((piece, index) => (index % 2 === 0 ? escaped(piece) : piece.length === 1 ? eitherWay(piece) : encodedCharacter(piece)))
     .join('');
 }
 
 function encodedCharacter(piece: string): string {
-  const digits = piece.slice(1).replace(/[A-Fa-f]/g, (digit) => `[${digit.toUpperCase()}${digit.toLowerCase()}]`);
   const character = String.fromCharCode(Number.parseInt(piece.slice(1), 16));
-  return EITHER_WAY.test(character) ? `(?:%${digits}|${escaped(character)})` : `%${digits}`;
+  return EITHER_WAY.test(character)
+    ? eitherWay(character)
+    : piece.replace(/[A-Fa-f]/g, (digit) => `[${digit.toUpperCase()}${digit.toLowerCase()}]`);
 }

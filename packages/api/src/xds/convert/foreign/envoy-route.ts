@@ -1,7 +1,7 @@
 // Routes for Envoy. One route of ours becomes several: after a reset only idempotent methods are tried again, upgraded connections may be
 // silent for longer, and event streams have no time limit, all of which Envoy decides by route. A route that Envoy cannot follow answers
 // NOT_IMPLEMENTED, so that the others are told and nobody gets past it.
-import { DEFAULT_LIMITS, ERROR_HEADER, ERRORS } from '@heddle/core';
+import { DEFAULT_LIMITS, ERROR_HEADER, ERRORS, lookalikes } from '@heddle/core';
 import type { ForwardAction, RequestMatch, Route, RouteConfig, RouteRateLimit, TunnelAction, VirtualHost } from '@heddle/core';
 import { type HeaderValueOption, HeaderValueOption_HeaderAppendAction } from '../../../gen/foreign/envoy/config/core/v3/base.ts';
 import type { RouteConfiguration } from '../../../gen/foreign/envoy/config/route/v3/route.ts';
@@ -46,7 +46,7 @@ export function encodeEnvoyRoutes({ name, virtualHosts }: RouteConfig, options: 
   return {
     name,
     virtualHosts: virtualHosts.map((host, index) => encodeHost(host, direction, options, at.item('virtual_hosts', index))),
-    requestHeadersToRemove: ENVOY_HEADERS,
+    requestHeadersToRemove: [...ENVOY_HEADERS, ...(direction === 'inbound' ? lookalikes(virtualHosts.flatMap(namesLookedAt)) : [])],
   };
 }
 
@@ -70,6 +70,21 @@ function encodeHost(host: VirtualHost, direction: Direction, options: EncodeOpti
     routes: routes.map((route) => (route.match?.pathSpecifier?.$case === 'connectMatcher' ? notTo(twins, route) : route)),
     typedPerFilterConfig: { ...limits.settings(), ...(direction === 'inbound' && inboundPolicies(host, options, at)) },
   };
+}
+
+/** In a condition: `request.headers["x-a"]`, `"x-a" in request.headers`. */
+const ASKED_HEADER = /request\s*\.\s*headers\s*\[\s*["']([^"']+)["']|["']([^"']+)["']\s*in\s*request\s*\.\s*headers/g;
+
+/** In lower case. What reads like one of these goes no further: nobody has looked at it. */
+function namesLookedAt({ access, tokens }: VirtualHost): string[] {
+  const issuers = tokens?.issuers ?? [];
+  const places = issuers.flatMap(({ sources }) => sources.flatMap(({ kind, name }) => (kind === 'header' ? [name] : [])));
+  const claims = issuers.flatMap(({ claimHeaders }) => claimHeaders.map(({ header }) => header));
+  const asked = (access?.rules ?? []).flatMap(({ permissions, when = '' }) => [
+    ...permissions.flatMap(({ headers = [] }) => headers.map(({ name }) => name)),
+    ...Array.from(when.matchAll(ASKED_HEADER), ([, one, other = '']) => one ?? other),
+  ]);
+  return [...places, ...claims, ...asked].map((name) => name.toLowerCase());
 }
 
 /** Who may make requests, and with which tokens. */

@@ -1,3 +1,0 @@
-export * from './identity-keeper.ts';
-export * from './identity-store.ts';
-export type { ControlAddress, HeldIdentity, JoinErrorCode } from './sign-call.ts';
