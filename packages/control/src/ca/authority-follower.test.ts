@@ -94,6 +94,7 @@ test('a new certificate of the authority is used without a restart, and one that
   put('ca.key', readFileSync(path('two.key'), 'utf8'));
   await until('the new one to sign', async () => (await signer()) === 'two');
   assert.match(events[1] ?? '', /certificates come from the authority in the changed files/);
+  await until('who follows it to hear', () => changes > 0);
   assert.deepEqual([events.length, changes], [2, 1]);
   rmSync(path('ca.key'));
   await until('it is told', () => events.length === 3);

@@ -61,6 +61,8 @@ export interface Authority {
   readonly source: CaSource['kind'];
   /** Undefined where the root is not ours to replace. */
   readonly rotation: RootRotation | undefined;
+  /** Called, and waited for, at each change of the roots or of the one that is shown, before anybody hears of it. It must not reject. One alone. */
+  showFirst(show: () => Promise<void>): void;
   /** Called when the roots, or the one that is shown, have changed. */
   onChange(listener: () => void): { close(): void };
   /** Follows the files of an authority that is elsewhere from now on; does nothing where the root is ours. Call once. */

@@ -124,6 +124,8 @@ class MeshAuthority implements Authority {
   readonly rotation: RootRotation | undefined;
   readonly #options: AuthorityOptions;
   readonly #listeners = new Set<() => void>();
+  #showFirst: () => Promise<void> = async () => {};
+  #changes: Promise<void> = Promise.resolve();
   #signers: Signers;
   /** Of the chain that the control plane was given last. */
   #shownPin: string | undefined;
@@ -146,7 +148,7 @@ class MeshAuthority implements Authority {
     this.rotation = rotation;
     this.#files = files;
     this.#signers = signers;
-    if (rotation !== undefined) rotation.onStep = () => this.#rotated(rotation);
+    if (rotation !== undefined) rotation.onStep = () => this.#take(signersOf(rotation, options));
   }
 
   get rootsPem(): string {
@@ -178,6 +180,10 @@ class MeshAuthority implements Authority {
   onChange(listener: () => void): { close(): void } {
     this.#listeners.add(listener);
     return { close: () => this.#listeners.delete(listener) };
+  }
+
+  showFirst(show: () => Promise<void>): void {
+    this.#showFirst = show;
   }
 
   /** For the commands on this machine. Rejects with AuthorityError. */
@@ -225,28 +231,36 @@ class MeshAuthority implements Authority {
   async close(): Promise<void> {
     this.#listeners.clear();
     this.#follower?.close();
+    await this.#changes;
     await this.ledger.close();
-  }
-
-  #rotated(rotation: RootRotation): void {
-    this.#take(signersOf(rotation, this.#options));
   }
 
   #changed(now: Followed): void {
     const past = now.signer === this.#signers.leaves ? [] : this.#signers.leaves.intermediates;
     this.#pastIntermediates = [...past, ...this.#pastIntermediates].slice(0, PAST_INTERMEDIATES_MAX);
     if (this.#files !== undefined) this.#files.trusted.rootsPem = now.rootsPem;
-    this.#take(asSigners(now));
+    void this.#take(asSigners(now));
   }
 
-  #take(signers: Signers): void {
+  /**
+   * The servers of the control plane first: who hears of a new root is known by them then, and who forgets an old one is not shown it any more.
+   * Never rejects. One change after the other.
+   */
+  #take(signers: Signers): Promise<void> {
     this.#signers = signers;
     this.#shownPin = undefined;
-    // Old and new ones are both in the old file until the last step, after which the old one is of no use.
-    this.writeRoots().catch((error: unknown) =>
-      this.#options.logger.error({ error: (error as Error).message }, 'the roots cannot be written for the commands'),
-    );
-    for (const listener of [...this.#listeners]) listener();
+    const { logger } = this.#options;
+    const show = this.#showFirst;
+    this.#changes = this.#changes
+      .then(async () => {
+        await show();
+        await this.writeRoots();
+      })
+      .catch((error: unknown) => logger.error({ error: (error as Error).message }, 'the servers or commands here lack the changed roots'))
+      .then(() => {
+        for (const listener of [...this.#listeners]) listener();
+      });
+    return this.#changes;
   }
 
   async #leaf(input: LeafInput): Promise<{ issued: IssuedCertificate; signed: SignedLeaf; serial: string }> {

@@ -115,8 +115,9 @@ test('an answer waits for the disk, many wait for it together, and none for thos
   spin();
   // Others come all the time; nobody is kept waiting by that.
   let [isOver, later] = [false, 0];
+  const deadlineMs = Date.now() + 20_000;
   const flood = (async () => {
-    for (; !isOver && later < 2_000; later += 1) {
+    for (; !isOver && Date.now() < deadlineMs; later += 1) {
       void ledger.record(record(`c${later}`));
       await new Promise((resolve) => setImmediate(resolve));
     }
@@ -124,7 +125,7 @@ test('an answer waits for the disk, many wait for it together, and none for thos
   await Promise.all([...first, ...second]);
   isOver = true;
   await flood;
-  assert.ok(later < 2_000, 'answered while others came');
+  assert.ok(Date.now() < deadlineMs, 'answered while others came');
   assert.equal(answered, 100);
   await ledger.close();
   assert.equal(serials(await open()).length, 200 + later);

@@ -64,6 +64,41 @@ test('each step changes who signs and who is trusted, and a restart finds the sa
   assert.deepEqual(readdirSync(join(stateDir, 'ca')).sort(), ['issued.jsonl', 'root.key.pem', 'root.pem', 'roots.pem']);
 });
 
+test('an old root is forgotten by nobody before the control plane has ceased to show it', async (t) => {
+  const stateDir = folder(t);
+  const authority = await open(stateDir);
+  const inFile = (): number => decodePem('CERTIFICATE', readFileSync(join(stateDir, 'ca', 'roots.pem'), 'utf8')).length;
+  const happened: unknown[] = [];
+  authority.showFirst(async () => {
+    const { chainPem } = await authority.issueControlCertificate({ dns: ['localhost'], ips: [] });
+    const shown = decodePem('CERTIFICATE', chainPem)
+      .map((der) => spkiPin(der))
+      .at(-1);
+    happened.push(['shown', shown === authority.rotation?.pin, inFile()]);
+  });
+  authority.onChange(() => happened.push(['told', inFile()]));
+  await authority.rotation?.add(false);
+  await authority.rotation?.use();
+  await authority.rotation?.finish();
+  assert.deepEqual(happened, [
+    ...[
+      ['shown', true, 1],
+      ['told', 2],
+    ],
+    ...[
+      ['shown', true, 2],
+      ['told', 2],
+    ],
+    ...[
+      ['shown', true, 2],
+      ['told', 1],
+    ],
+  ]);
+  authority.showFirst(() => Promise.reject(new Error('disk full')));
+  await authority.rotation?.add(false);
+  assert.deepEqual(happened.at(-1), ['told', 1], 'who follows hears of it all the same');
+});
+
 test('a step back leads to the old root alone', async (t) => {
   const stateDir = folder(t);
   const authority = await open(stateDir);

@@ -37,7 +37,7 @@ export async function openRootRotation(options: AuthorityOptions): Promise<RootR
 
 export class RootRotation {
   /** Called after each step. */
-  onStep: () => void = () => {};
+  onStep: () => Promise<void> = async () => {};
   readonly #options: AuthorityOptions;
   readonly #file: string;
   #root: Root;
@@ -97,7 +97,7 @@ export class RootRotation {
     if (next !== undefined) this.#root = next;
     this.#next = undefined;
     this.#state = NONE;
-    this.onStep();
+    await this.onStep();
   }
 
   /** From `used` back to `added`; from there the next root is forgotten. */
@@ -108,7 +108,7 @@ export class RootRotation {
     await removeNext(this.#options);
     this.#next = undefined;
     this.#state = NONE;
-    this.onStep();
+    await this.onStep();
   }
 
   async goOnByItself(isAutomatic: boolean): Promise<void> {
@@ -120,7 +120,7 @@ export class RootRotation {
     await writeFileAtomic(this.#file, textOf(state));
     this.#next = next;
     this.#state = state;
-    this.onStep();
+    await this.onStep();
   }
 
   #nowMs(): number {

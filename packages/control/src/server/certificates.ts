@@ -19,8 +19,9 @@ export class ServerCertificates {
   readonly #logger: Logger;
   #timer: Timer | undefined;
   #renewAtMs = 0;
+  /** Of issued ones; an earlier one that comes later is not shown. */
+  #count = 0;
   #closed = false;
-  #changes: { close(): void } | undefined;
 
   constructor(authority: Authority, addresses: readonly (string | undefined)[], clock: Clock, logger: Logger) {
     this.#authority = authority;
@@ -43,37 +44,38 @@ export class ServerCertificates {
   }
 
   renewFor(servers: readonly Pick<GrpcServer, 'setIdentity'>[]): void {
-    this.#plan(servers, this.#renewAtMs);
+    void this.#plan(servers, this.#renewAtMs);
     // At once: clients that come with a certificate of a new root must be known, and those of an old one strangers.
-    this.#changes = this.#authority.onChange(() => {
+    this.#authority.showFirst(() => {
       this.#timer?.cancel();
-      this.#plan(servers, 0);
+      return this.#plan(servers, 0);
     });
   }
 
   close(): void {
     this.#closed = true;
-    this.#changes?.close();
     this.#timer?.cancel();
   }
 
-  #plan(servers: readonly Pick<GrpcServer, 'setIdentity'>[], atMs: number): void {
+  /** Resolves as soon as the servers have what is due, or it could not be had. */
+  async #plan(servers: readonly Pick<GrpcServer, 'setIdentity'>[], atMs: number): Promise<void> {
     if (this.#closed) return;
     const leftMs = atMs - this.#clock.wallMs();
     if (leftMs > 0) {
-      this.#timer = this.#clock.after(Math.min(leftMs, LOOK_EVERY_MS), () => this.#plan(servers, atMs));
+      this.#timer = this.#clock.after(Math.min(leftMs, LOOK_EVERY_MS), () => void this.#plan(servers, atMs));
       return;
     }
-    this.issue().then(
-      (identity) => {
-        if (this.#closed) return;
-        for (const server of servers) server.setIdentity(identity);
-        this.#plan(servers, this.#renewAtMs);
-      },
-      (error: unknown) => {
-        this.#logger.error({ error: (error as Error).message }, 'the certificate of the control plane cannot be renewed; trying again');
-        this.#plan(servers, this.#clock.wallMs() + RENEWAL_RETRY_MS);
-      },
-    );
+    let nextMs = this.#clock.wallMs() + RENEWAL_RETRY_MS;
+    try {
+      const count = ++this.#count;
+      const identity = await this.issue();
+      if (this.#closed || count !== this.#count) return;
+      for (const server of servers) server.setIdentity(identity);
+      nextMs = this.#renewAtMs;
+    } catch (error) {
+      this.#logger.error({ error: (error as Error).message }, 'the certificate of the control plane cannot be renewed; trying again');
+    }
+    this.#timer?.cancel();
+    void this.#plan(servers, nextMs);
   }
 }
