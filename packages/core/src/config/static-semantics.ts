@@ -230,7 +230,7 @@ function explainEndpoint(text: string): Pick<Fault, 'reason' | 'mend'> {
   const [, host = '', digits] = /^(.*?)(?::(\d*))?$/.exec(text) ?? [];
   const address = host.replace(/^\[(.*)\]$/, '$1');
   // `::1:9000` is an address as well, but hardly ever the one that is meant.
-  if (ipBytes(address) !== undefined && address.includes(':') && !host.startsWith('['))
+  if (digits !== undefined && ipBytes(address) !== undefined && address.includes(':') && !host.startsWith('['))
     return { reason: `${found} has an IPv6 address without brackets`, mend: `write "[${address}]:${digits === '' ? '9000' : digits}"` };
   if (ipBytes(text.replace(/^\[(.*)\]$/, '$1')) !== undefined) {
     const whole = text.includes(':') && !text.startsWith('[') ? `[${text}]` : text;

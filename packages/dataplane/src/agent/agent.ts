@@ -6,6 +6,7 @@ import type { Counter } from '@heddle/runtime';
 import type { ListenerStatus, ResourceUpdate } from '../data-plane.ts';
 import type { HeldIdentity } from '../identity/index.ts';
 import { AdsConnection } from './ads-connection.ts';
+import { AnswerableWorkloads } from './answerable.ts';
 import { HealthMonitor, type SendProbe, type Verdict } from './health-monitor.ts';
 import { HostedWorkload, type HostingDeps, type WorkloadBinding, type WorkloadStatus } from './hosted-workload.ts';
 import { HostingError } from './hosting-error.ts';
@@ -53,6 +54,7 @@ export class Agent {
   readonly #distrust: Distrust;
   readonly #doubts: { readonly ask: Counter; readonly compare: Counter };
   readonly #admission = new ListenerAdmission((workload, socket) => this.#owns(workload, socket));
+  readonly #answerable = new AnswerableWorkloads((workload, verdict) => this.#workloads.get(workload)?.report(verdict));
   /** Puts and removals run one after the other: both wait for sockets. */
   #queue: Promise<unknown> = Promise.resolve();
   /** Whose certificate the xDS stream uses. */
@@ -63,7 +65,12 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     const { clock, random, dataPlane, sendProbe } = options;
-    this.#monitor = new HealthMonitor({ clock, random, sendProbe, onVerdict: (cluster, verdict) => this.#verdict(cluster, verdict) });
+    this.#monitor = new HealthMonitor({
+      clock,
+      random,
+      sendProbe,
+      onVerdict: (cluster, verdict) => this.#answerable.found(localWorkload(cluster), verdict),
+    });
     const reporter = new LoadReporter({ ...options, ...options.load, stateHash: () => stateHash(this.#ads.status().kinds) });
     this.#ads = new AdsConnection({
       ...options,
@@ -282,6 +289,7 @@ export class Agent {
       const refusal = await this.#options.dataPlane.apply(update);
       if (refusal !== undefined) return refusal;
       this.#options.follower?.applied(update);
+      this.#answerable.applied(update);
       if (update.kind === 'secret') this.#noteRoots(update.upserts as readonly TrustBundle[]);
       return undefined;
     }
@@ -299,6 +307,7 @@ export class Agent {
     const reason = await this.#options.dataPlane.apply(admission.update);
     if (reason !== undefined) return reason;
     this.#admission.applied(admission);
+    this.#answerable.applied(admission.update);
     for (const { name, address, port } of admission.aside)
       this.#options.logger.info({ listener: name, address, port }, 'a listener of a workload that is not hosted here is kept aside');
     return undefined;
@@ -349,6 +358,7 @@ export class Agent {
 
   async #drop(workload: HostedWorkload): Promise<void> {
     this.#workloads.delete(workload.name);
+    this.#answerable.forget(workload.name);
     this.#check();
     if (this.#speaker === workload.name) this.#speakAsAnother();
     await workload.close();
@@ -394,10 +404,6 @@ export class Agent {
       logger.warn({ cluster }, 'connections to endpoints that should be healthy still fail; comparing everything with the control plane');
       this.#ads.compare();
     }
-  }
-
-  #verdict(clusterName: string, verdict: Verdict): void {
-    this.#workloads.get(localWorkload(clusterName))?.report(verdict);
   }
 
   #serially<T>(run: () => Promise<T>): Promise<T> {
