@@ -1,9 +1,10 @@
 // Applied configuration and what runs by it. Updates are taken one after the other; each is checked whole before anything changes, and what
 // is wrong with it becomes the reason of the NACK.
-import { DEFAULT_LIMITS, RouteConfigError, SYSTEM_ROOTS } from '@heddle/core';
+import { DEFAULT_LIMITS, DOWNSTREAM_METRICS, REQUEST_METRICS, RouteConfigError, SYSTEM_ROOTS } from '@heddle/core';
 import type { CallerZone, Cluster, EndpointSet, Listener, Resource, ResourceKind, RouteConfig, TrustBundle } from '@heddle/core';
 import { type Connection, NetworkError } from '@heddle/runtime';
 import { checkCluster, checkConflicts, checkCount, checkEndpointSet, checkListener, checkTrustBundle } from './data-plane-resources.ts';
+import { InstanceMetricsTable } from './telemetry/instances.ts';
 import { Sockets } from './data-plane-sockets.ts';
 import { WorkloadCalls } from './direct/direct-calls.ts';
 import type { InsideDataPlane, ProcessLoad } from './direct/inside-data-plane.ts';
@@ -82,6 +83,7 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
       turn: new Turn(network),
       active: { count: 0 },
       connectFailures: new ConnectFailures(clock),
+      instances: new InstanceMetricsTable(metrics),
       ...(locality && { locality }),
       ...(tellsClaims && { tellsClaims }),
       zonesOf: (workload) => this.zonesOf(workload),
@@ -89,7 +91,7 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
     this.access = new AccessWorld(this.context, this.clusters, DOORS);
     this.sockets = new Sockets(network);
     this.identities.onChange = () => this.identitiesChanged();
-    const active = metrics.gauge('heddle_active_requests', 'Requests and TCP streams under way.');
+    const active = metrics.gauge(REQUEST_METRICS.allActive);
     metrics.onExpose(() => {
       active.set(this.context.active.count);
       for (const cluster of this.clusters.clusters()) cluster.beforeExpose();
@@ -446,9 +448,7 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
     const { logger, metrics } = this.context;
     for (const { peerId, count } of peers) {
       logger.warn({ identity: peerId, connections: count }, 'an identity is denied from now on; the connections with it were closed');
-      metrics
-        .counter('heddle_denied_connections_closed_total', 'Connections that were closed because the identity of their peer was denied.')
-        .add(count);
+      metrics.counter(DOWNSTREAM_METRICS.deniedClosed).add(count);
     }
   }
 

@@ -118,14 +118,14 @@ describe('a call through two data planes', () => {
     client.socket.destroy();
   });
 
-  test('counts requests by source, destination and class on both sides', async () => {
+  test('counts requests by source, destination, route, protocol and class on both sides', async () => {
     assert.match(
       web.metrics.expose(),
-      /heddle_requests_total\{class="2xx",destination="default\/orders",direction="outbound",error="",source="default\/web"\} [1-9]/,
+      /heddle_requests_total\{class="2xx",destination="default\/orders",direction="outbound",error="",protocol="http1",route="[^"]*",source="default\/web"\} [1-9]/,
     );
     assert.match(
       orders.metrics.expose(),
-      /heddle_requests_total\{class="2xx",destination="default\/orders",direction="inbound",error="",source="default\/web"\} [1-9]/,
+      /heddle_requests_total\{class="2xx",destination="default\/orders",direction="inbound",error="",protocol="http2",route="[^"]*",source="default\/web"\} [1-9]/,
     );
     assert.match(web.metrics.expose(), /heddle_request_duration_seconds_count\{[^}]*\} [1-9]/);
   });

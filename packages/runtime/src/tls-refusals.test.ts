@@ -3,8 +3,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Clock } from './ports/clock.ts';
 import type { LogFields, Logger } from './ports/logger.ts';
+import { metricsOf } from '@heddle/core';
 import { createMetrics } from './node/metrics.ts';
 import { TlsRefusals } from './tls-refusals.ts';
+
+const REFUSED = metricsOf('proxy').counter('refused_total', 'Refused.', 'reason');
 
 test('one line for each reason in ten seconds, with the number of those left out; who only knocks is told at debug', () => {
   let nowMs = 0;
@@ -19,7 +22,7 @@ test('one line for each reason in ten seconds, with the number of those left out
     logger,
     message: 'refused',
     fields: { listener: 'l' },
-    counterOf: (reason) => metrics.counter('refused_total', 'Refused.', { reason }),
+    counterOf: (reason) => metrics.counter(REFUSED, { reason }),
   });
   for (let count = 0; count < 5; count++) refusals.add('expired', { peer: `p${count}` }, 'it has ended');
   refusals.add('closed', { peer: 'q' }, 'hung up');

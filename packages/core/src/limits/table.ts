@@ -381,6 +381,17 @@ export const LIMITS = {
     unit: 'ms',
     reason: 'For instances that were asked for and have not come; then SERVFAIL, before the client gives up.',
   },
+  metricSeriesMax: {
+    value: 10_000,
+    unit: 'count',
+    reason:
+      'Combinations of label values of one metric; some 500 bytes each at most, and what reads them pays as well. Beyond it names count as `other`, and `heddle_metrics_folded_total` says so.',
+  },
+  metricSourcesMax: {
+    value: 1_000,
+    unit: 'count',
+    reason: 'Callers and rules of one destination that metrics tell apart; further ones count as `other`. More is no mesh but an attack.',
+  },
 } as const satisfies Record<string, Limit>;
 
 export type LimitName = keyof typeof LIMITS;

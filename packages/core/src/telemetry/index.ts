@@ -1,4 +1,5 @@
 export * from './latency-sketch.ts';
-export * from './load.ts';
 export * from './load-meter.ts';
+export * from './load.ts';
+export * from './metrics/index.ts';
 export * from './orca.ts';

@@ -23,6 +23,8 @@ export interface AdminRequest {
   readonly path: string;
   /** Value of the header; empty without one. */
   readonly authorization: string;
+  /** The same. */
+  readonly accept: string;
 }
 
 export interface Reply {
@@ -117,7 +119,7 @@ export class AdminConnection implements ConnectionHandler {
 
   private requestHead(head: RequestHead): void {
     const { method, path } = head;
-    this.request = { method, path, authorization: head.get('authorization') ?? '' };
+    this.request = { method, path, authorization: head.get('authorization') ?? '', accept: head.get('accept') ?? '' };
     this.refusal = this.service.refusal(this.request);
     this.isLast ||= !head.keepAlive || head.isConnect;
     if (!head.expectContinue) return;

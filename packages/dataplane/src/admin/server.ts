@@ -2,8 +2,8 @@
 // reveals anything needs the admin token.
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { SocketAddress } from '@heddle/core';
-import { type Clock, type ListeningSocket, type Logger, NetworkError } from '@heddle/runtime';
-import { type BoundSocket, bindSockets, listenOn } from '@heddle/runtime/node';
+import { type Clock, type ListeningSocket, type Logger, type MetricsFormat, NetworkError } from '@heddle/runtime';
+import { type BoundSocket, bindSockets, listenOn, METRICS_CONTENT_TYPE, metricsFormatFor } from '@heddle/runtime/node';
 import type { Agent } from '../agent/index.ts';
 import { HostingError } from '../agent/hosting-error.ts';
 import { parseLeaveWish } from '../agent/leave-wish.ts';
@@ -30,7 +30,7 @@ export interface AdminServerOptions {
   /** What is applied of a control plane's configuration. Absent where there is none. */
   readonly sync?: () => object;
   readonly dataPlane: Pick<DataPlane, 'configDump' | 'status'>;
-  readonly metrics: { expose(): string };
+  readonly metrics: { expose(format?: MetricsFormat): string };
   /** Called before anything of data plane or metrics is shown. Absent: they are always up to date. */
   readonly refresh?: (withConfig: boolean) => Promise<void>;
   readonly clock: Clock;
@@ -48,7 +48,7 @@ export interface AdminServer {
 /** More than may be held. */
 class BodyTooLargeError extends Error {}
 
-type Handler = (segments: readonly string[], body: Buffer | undefined) => Reply | Promise<Reply>;
+type Handler = (segments: readonly string[], body: Buffer | undefined, request: AdminRequest) => Reply | Promise<Reply>;
 
 interface AdminRoute {
   readonly method: string;
@@ -100,7 +100,10 @@ function adminRoutes({ missing, workloads, sync, dataPlane, metrics, refresh, on
       method: 'GET',
       path: ['metrics'],
       open: true,
-      handle: async () => ({ ...(await fresh(() => metrics.expose())), contentType: 'text/plain; version=0.0.4; charset=utf-8' }),
+      handle: async (_segments, _body, { accept }) => {
+        const format = metricsFormatFor(accept);
+        return { ...(await fresh(() => metrics.expose(format))), contentType: METRICS_CONTENT_TYPE[format] };
+      },
     },
     { method: 'GET', path: ['config_dump'], open: false, handle: () => fresh(() => dataPlane.configDump(), true) },
     {
@@ -189,7 +192,7 @@ class Service implements AdminService {
   async answer(request: AdminRequest, body: Buffer | undefined): Promise<Reply> {
     const found = this.find(request);
     try {
-      return 'handle' in found ? await found.handle(decodePath(request.path) ?? [], body) : found;
+      return 'handle' in found ? await found.handle(decodePath(request.path) ?? [], body, request) : found;
     } catch (error) {
       return failure(error, this.logger);
     }

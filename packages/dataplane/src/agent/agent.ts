@@ -1,7 +1,16 @@
 // The data plane's dealings with the control plane: which workloads it hosts, their certificates and registrations, their
 // health, and the one xDS stream. The data path itself knows nothing of this.
 import { stateHash } from '@heddle/api';
-import { type Cluster, DEFAULT_LIMITS, Distrust, serviceKey, type SocketAddress, TRUST_BUNDLE, type TrustBundle } from '@heddle/core';
+import {
+  type Cluster,
+  CONFIGURATION_METRICS,
+  DEFAULT_LIMITS,
+  Distrust,
+  serviceKey,
+  type SocketAddress,
+  TRUST_BUNDLE,
+  type TrustBundle,
+} from '@heddle/core';
 import type { Counter } from '@heddle/runtime';
 import type { ListenerStatus, ResourceUpdate } from '../data-plane.ts';
 import type { HeldIdentity } from '../identity/index.ts';
@@ -81,9 +90,7 @@ export class Agent {
       },
     });
     this.#distrust = new Distrust(() => random.next());
-    const help =
-      'Times that failing connections to endpoints called healthy made this data plane ask for them anew, or compare everything.';
-    const doubts = (action: 'ask' | 'compare'): Counter => options.metrics.counter('heddle_config_distrust_total', help, { action });
+    const doubts = (action: 'ask' | 'compare'): Counter => options.metrics.counter(CONFIGURATION_METRICS.distrust, { action });
     this.#doubts = { ask: doubts('ask'), compare: doubts('compare') };
     dataPlane.onConnectFailures = (cluster, count) => this.#doubt(cluster, count);
     dataPlane.onClustersChange = () => this.#check();

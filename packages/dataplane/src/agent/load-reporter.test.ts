@@ -8,7 +8,7 @@ import { createMetrics, nodeClock } from '@heddle/runtime/node';
 import { openControlStream } from '../identity/control-channel.ts';
 import { channelTo, controlServerCredentials } from '../identity/testing/channel.ts';
 import { type LogLine, recordingLogger, until } from '../identity/testing/control.ts';
-import { RequestMetrics } from '../telemetry/requests.ts';
+import { CallerMetrics } from '../telemetry/requests.ts';
 import { LoadReporter } from './load-reporter.ts';
 
 type Call = Parameters<handleBidiStreamingCall<lrs.LoadStatsRequest, lrs.LoadStatsResponse>>[0];
@@ -57,7 +57,8 @@ function reporter(t: TestContext) {
     logger: recordingLogger(lines),
   });
   t.after(() => made.use(undefined));
-  const requests = (destination: string) => new RequestMetrics(metrics, { direction: 'outbound', source: 'default/web', destination });
+  const requests = (destination: string) =>
+    new CallerMetrics(metrics, destination, 10).from('default/web', 'outbound').of('default', 'http1');
   return { reporter: made, requests, lines, state };
 }
 

@@ -1,4 +1,5 @@
 // How often and why the streams to the control plane were made anew.
+import { CONFIGURATION_METRICS } from '@heddle/core';
 import type { Counter, Metrics } from '@heddle/runtime';
 
 /**
@@ -11,11 +12,7 @@ export class StreamRestarts {
   readonly #counter: (reason: RestartReason) => Counter;
 
   constructor(metrics: Metrics, stream: 'configuration' | 'registration') {
-    this.#counter = (reason) =>
-      metrics.counter('heddle_control_stream_restarts_total', 'Streams to the control plane that were made anew, by stream and reason.', {
-        stream,
-        reason,
-      });
+    this.#counter = (reason) => metrics.counter(CONFIGURATION_METRICS.restarts, { stream, reason });
   }
 
   count(reason: RestartReason): void {

@@ -1,4 +1,5 @@
 // What the configuration stream tells about itself.
+import { CONFIGURATION_METRICS } from '@heddle/core';
 import type { Clock, Counter, Gauge, Metrics } from '@heddle/runtime';
 
 export class SyncMetrics {
@@ -8,15 +9,9 @@ export class SyncMetrics {
 
   /** `syncedMs`: when the control plane last proved that what is applied is what it says, Unix time; 0: never. */
   constructor(metrics: Metrics, clock: Clock, syncedMs: () => number) {
-    this.connected = metrics.gauge('heddle_control_connected', '1 while the xDS stream to the control plane is up.');
-    this.refused = metrics.counter(
-      'heddle_xds_rejections_total',
-      'Configuration updates that could not be applied; the last good one stayed.',
-    );
-    const age = metrics.gauge(
-      'heddle_config_age_seconds',
-      'Time since the control plane last proved that the applied configuration is what it says; -1 before the first time.',
-    );
+    this.connected = metrics.gauge(CONFIGURATION_METRICS.connected);
+    this.refused = metrics.counter(CONFIGURATION_METRICS.rejections);
+    const age = metrics.gauge(CONFIGURATION_METRICS.age);
     metrics.onExpose(() => {
       const at = syncedMs();
       // By the wall clock: a machine that slept has an old configuration when it wakes.

@@ -1,4 +1,5 @@
 // How checks of tokens ended, counted for each issuer.
+import { TOKEN_METRICS } from '@heddle/core';
 import type { Counter, Metrics } from '@heddle/runtime';
 
 const RESULTS = ['valid', 'known', 'invalid', 'unavailable'] as const;
@@ -10,12 +11,7 @@ export class CheckCounts {
 
   constructor(metrics: Metrics, issuers: readonly string[]) {
     for (const issuer of ['', ...issuers]) {
-      const counter = (result: CheckResult): Counter =>
-        metrics.counter(
-          'heddle_token_checks_total',
-          'Tokens that came with requests. known: valid, and checked before. The issuer is empty where the token is of none.',
-          { issuer, result },
-        );
+      const counter = (result: CheckResult): Counter => metrics.counter(TOKEN_METRICS.checks, { issuer, result });
       const [valid, known, invalid, unavailable] = RESULTS.map(counter) as [Counter, Counter, Counter, Counter];
       this.byIssuer.set(issuer, { valid, known, invalid, unavailable });
     }

@@ -1,6 +1,6 @@
 // The keys of one issuer as they are now: asked for when the first policy names it, again when they are old, and when a token names one that is not among them.
 // The last good ones stay in use while the issuer is away. Keys come from the configured place alone, never from a token.
-import { mayAskForUnknownKey, memberOf, nextKeysMs, nextTryMs, parseKeySet, parseUniqueObject } from '@heddle/core';
+import { mayAskForUnknownKey, memberOf, nextKeysMs, nextTryMs, parseKeySet, parseUniqueObject, TOKEN_METRICS } from '@heddle/core';
 import type { KeySet, TokenIssuer } from '@heddle/core';
 import type { Counter, Gauge, Timer } from '@heddle/runtime';
 import { reasonOf } from './authn.ts';
@@ -35,16 +35,8 @@ export class IssuerKeys {
     const labels = { issuer: issuer.name };
     this.deps = deps;
     this.issuer = issuer;
-    this.failed = metrics.counter(
-      'heddle_issuer_failures_total',
-      'Questions for the keys of an issuer that were not answered well.',
-      labels,
-    );
-    this.isAway = metrics.gauge(
-      'heddle_issuer_unreachable',
-      'Above 0: the keys of the issuer could not be had the last time that they were asked for; the ones of before are used, or none.',
-      labels,
-    );
+    this.failed = metrics.counter(TOKEN_METRICS.issuerFailures, labels);
+    this.isAway = metrics.gauge(TOKEN_METRICS.issuerUnreachable, labels);
     if (issuer.keys.kind === 'inline') this.take(issuer.keys.jwks);
     else if (issuer.isEager) void this.fetch();
   }

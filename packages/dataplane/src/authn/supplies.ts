@@ -1,6 +1,6 @@
 // The tokens that go out with calls, one supply for each OutboundToken: those in the caller's own name (RFC 6749 §4.4), of which there is one, and those on
 // behalf of somebody (RFC 8693), of which there is one for each token that applications pass on.
-import { checkOutboundToken, headerToken, NOT_A_TOKEN } from '@heddle/core';
+import { checkOutboundToken, headerToken, NOT_A_TOKEN, TOKEN_METRICS } from '@heddle/core';
 import type { OutboundToken, RequestView } from '@heddle/core';
 import type { Counter, Gauge } from '@heddle/runtime';
 import type { HeaderEffect, Later, SupplyAnswer, TokenSupplies, TokenSupply } from '../stack/access-gate.ts';
@@ -80,23 +80,12 @@ class Source {
     const counters = Object.fromEntries(
       (['issued', 'refused', 'failed'] as const).map((result) => [
         result,
-        deps.metrics.counter('heddle_outbound_tokens_total', 'Questions for tokens that go out with calls, by how they ended.', {
-          token: token.name,
-          result,
-        }),
+        deps.metrics.counter(TOKEN_METRICS.outbound, { token: token.name, result }),
       ]),
     );
     this.count = (result) => counters[result]!.add(1);
-    this.refusals = deps.metrics.counter(
-      'heddle_outbound_token_refusals_total',
-      'Calls with the token that the called side answered with 401, or UNAUTHENTICATED of gRPC.',
-      { token: token.name },
-    );
-    this.isMissing = deps.metrics.gauge(
-      'heddle_outbound_token_missing',
-      'Above 0: the token for calls could not be had the last time that it was asked for; the one of before is used to its end, or none.',
-      { token: token.name },
-    );
+    this.refusals = deps.metrics.counter(TOKEN_METRICS.outboundRefusals, { token: token.name });
+    this.isMissing = deps.metrics.gauge(TOKEN_METRICS.outboundMissing, { token: token.name });
     this.isMissing.set(0);
   }
 

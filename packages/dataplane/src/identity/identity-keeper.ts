@@ -1,6 +1,6 @@
 // Keeps one workload certified: joins with a token, renews over mutual TLS, also late, and tells others of every new certificate. What
 // to do when is decided in `renewal.ts`; here are the timer, the calls, the log and the metrics.
-import { formatSpiffeId, parseJoinToken, type JoinToken } from '@heddle/core';
+import { formatSpiffeId, IDENTITY_METRICS, type JoinToken, parseJoinToken } from '@heddle/core';
 import type { Clock, Gauge, GrpcClient, Logger, Metrics, Random, Timer } from '@heddle/runtime';
 import { generateKeyPair, type KeyPair } from '@heddle/runtime/node';
 import type { IdentityStore, WorkloadName } from './identity-store.ts';
@@ -82,19 +82,9 @@ export class IdentityKeeper {
     this.#options = options;
     const name = `${workload.namespace}/${workload.service}/${workload.instance}`;
     this.#logger = logger.child({ workload: name });
-    this.#expiry = metrics.gauge(
-      'heddle_identity_expiry_timestamp_seconds',
-      'Unix time at which the certificate of a workload ends; 0 without one.',
-      { workload: name },
-    );
-    this.#left = metrics.gauge(
-      'heddle_identity_seconds_left',
-      'Until the certificate of a workload ends; negative when it has ended, 0 without one.',
-      { workload: name },
-    );
-    this.#overdue = metrics.gauge('heddle_identity_overdue', '1 while the renewal of a certificate is overdue or has been missed.', {
-      workload: name,
-    });
+    this.#expiry = metrics.gauge(IDENTITY_METRICS.expiry, { workload: name });
+    this.#left = metrics.gauge(IDENTITY_METRICS.left, { workload: name });
+    this.#overdue = metrics.gauge(IDENTITY_METRICS.overdue, { workload: name });
   }
 
   get held(): HeldIdentity | undefined {

@@ -91,13 +91,10 @@ export class ConnectStream extends StreamConnection implements LongStream {
       this.handler = service.nested(this, workload);
       return;
     }
-    const target = { cluster, workload, ...tunnelOf(stack, head.authority) };
+    const target = { cluster, workload, metrics: entry.streamMetrics, ...tunnelOf(stack, head.authority) };
     const stream = new TcpStream(context, this, target, service.streamMetrics, {
       onEstablished: () => this.accept(),
-      onUnreachable: (code, detail) => {
-        entry.refused(code);
-        this.refuse(errorAnswer(code, detail));
-      },
+      onUnreachable: (code, detail) => this.refuse(errorAnswer(code, detail)),
     });
     this.handler = stream;
     this.authority = head.authority;

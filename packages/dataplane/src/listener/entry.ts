@@ -1,6 +1,6 @@
 // The way of a request from its head to its exchange: who calls, by which route, to which cluster. One object per downstream connection,
 // which keeps what nearly always is the same for the next request.
-import { hashRequest } from '@heddle/core';
+import { ERRORS, hashRequest } from '@heddle/core';
 import type { ErrorCode, HashResult, HashSource, HeaderFacts } from '@heddle/core';
 import type { Connection } from '@heddle/runtime';
 import { grpcKindOf, Http2RequestHead, RequestHead } from '@heddle/wire';
@@ -22,7 +22,8 @@ import { HeadView } from '../stack/request-view.ts';
 import type { RouteGate } from '../stack/route-gate.ts';
 import { HELD_STACK, NOWHERE } from '../stack/routes.ts';
 import type { MirrorTarget, RouteStack, RouteTable, RouteTarget } from '../stack/routes.ts';
-import type { RequestMetrics } from '../telemetry/requests.ts';
+import { NO_ROUTE } from '../telemetry/requests.ts';
+import type { PairMetrics, RequestMetrics } from '../telemetry/requests.ts';
 import type { UpstreamCluster } from '../upstream/cluster.ts';
 import type { HttpService } from './http-service.ts';
 import { isOutside } from './outside.ts';
@@ -72,7 +73,11 @@ export class Entry implements Destination, Decider {
   supplied: SuppliedToken | undefined;
   private lastCluster: UpstreamCluster | undefined;
   private lastWorkload = '';
+  private lastPair: PairMetrics | undefined;
+  private lastRoute = '';
   private lastMetrics: RequestMetrics | undefined;
+  /** The request has got as far as to `cluster`. */
+  private isLocated = false;
 
   /** @param workload on whose behalf the calls are made, where a CONNECT before has told. */
   constructor(service: HttpService, connection: Connection, version: 'http1' | 'http2', workload: string | undefined) {
@@ -124,6 +129,8 @@ export class Entry implements Destination, Decider {
   private locate(head: AnyRequestHead, known: KnownAnswers | undefined): boolean {
     const { service } = this;
     if (this.hasRules) this.forgetRules();
+    this.isLocated = false;
+    this.view.show(head);
     const isHttp1 = head instanceof RequestHead;
     const credential = isHttp1 ? head.proxyAuthorization : head.get(PROXY_AUTHORIZATION);
     const workload = this.knownWorkload ?? service.workloadOf(credential);
@@ -142,7 +149,6 @@ export class Entry implements Destination, Decider {
     if (head.contentLength > service.requestBodyBytesMax && grpcKindOf(head.get('content-type')) === undefined)
       return this.refuse('BODY_TOO_LARGE', `it is to have ${head.contentLength} bytes, more than ${service.requestBodyBytesMax}`);
     const { view } = this;
-    view.show(head);
     const host = access === undefined ? undefined : this.hostOf(access, table, isConnect);
     if (host?.inbound !== undefined && !this.isAdmitted(host, known)) return this.clearance !== undefined;
     const stack = isConnect ? table.matchConnect(head.authority) : table.match(view);
@@ -162,6 +168,7 @@ export class Entry implements Destination, Decider {
     if (cluster === undefined) return this.refuse('NO_HEALTHY_INSTANCE', `the cluster "${name}" has not arrived yet`);
     this.target = target;
     this.cluster = cluster;
+    this.isLocated = true;
     if (host !== undefined && !this.mayLeave(host, known)) return this.clearance !== undefined;
     return (
       (stack.gate === undefined || this.passes(stack.gate, target.responseChanges)) &&
@@ -259,25 +266,48 @@ export class Entry implements Destination, Decider {
 
   /** Of what `find` found. */
   get metrics(): RequestMetrics {
+    const { stack } = this;
+    if (stack === HELD_STACK) return this.service.answersTo(this.source).of(NO_ROUTE, this.version);
+    const pair = this.pair;
+    const { name } = stack.route;
+    if (this.lastMetrics === undefined || name !== this.lastRoute) {
+      this.lastRoute = name;
+      this.lastMetrics = pair.of(name, this.version);
+    }
+    return this.lastMetrics;
+  }
+
+  /** The same of a stream of bytes. */
+  get streamMetrics(): RequestMetrics {
+    return this.pair.of(this.stack.route.name, 'tcp');
+  }
+
+  private get pair(): PairMetrics {
     const { cluster, workload } = this;
-    if (this.stack === HELD_STACK) return this.service.answersTo(this.source);
     if (cluster !== this.lastCluster || workload !== this.lastWorkload) {
       this.lastCluster = cluster;
       this.lastWorkload = workload;
-      this.lastMetrics = cluster.requestsFrom(this.service.sourceName(this.source, workload), this.service.direction);
+      this.lastPair = cluster.requestsFrom(this.service.sourceName(this.source, workload), this.service.direction);
+      this.lastMetrics = undefined;
     }
-    return this.lastMetrics!;
+    return this.lastPair!;
   }
 
   /** Counts a request that was refused before there was an exchange. */
   refused(code: ErrorCode): void {
-    this.service.refused(this.source, code);
+    this.metricsAsFar(NO_ROUTE).ended(ERRORS[code].httpStatus, code, 0);
   }
 
   /** The same of one that a rule answers. */
   answered({ code, status }: LocalAnswer): void {
-    if (this.stack.answering === undefined) this.metrics.ended(status, code ?? '', 0);
-    else this.service.answered(this.source, code, status);
+    this.metricsAsFar(this.stack === HELD_STACK ? NO_ROUTE : this.stack.route.name).ended(status, code ?? '', 0);
+  }
+
+  /** @param route where no cluster was found. */
+  private metricsAsFar(route: string): RequestMetrics {
+    const metrics = this.isLocated ? this.metrics : this.service.answersTo(this.source).of(route, this.version);
+    const { head } = this.view;
+    return head?.method === 'POST' && grpcKindOf(head.get('content-type')) !== undefined ? metrics.grpc : metrics;
   }
 
   /** True: the answer is held back first. */
@@ -349,7 +379,8 @@ export class Entry implements Destination, Decider {
       const forwarding = this.createForwarding();
       this.fill(forwarding, head, requestId, bare);
       const mirror = service.mirror(forwarding);
-      const metrics = cluster.requestsFrom(service.sourceName(this.source, this.workload), 'mirror');
+      const pair = cluster.requestsFrom(service.sourceName(this.source, this.workload), 'mirror');
+      const metrics = pair.of(this.stack.route.name, this.version);
       mirror.start(head, complete, { ...NO_WISHES, stack, cluster, workload: this.workload, metrics });
       if (!complete) started.push(mirror);
     }

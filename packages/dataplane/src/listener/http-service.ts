@@ -1,6 +1,6 @@
 // What all connections of one HTTP listener share: who calls, by which routes, and which headers are added, replaced or removed.
-import { decodePem, ERRORS, formatSpiffeId, parseSpiffeId, readCertificate, serviceKey } from '@heddle/core';
-import type { ErrorCode, Listener, SocketAddress } from '@heddle/core';
+import { decodePem, DOWNSTREAM_METRICS, formatSpiffeId, parseSpiffeId, readCertificate, serviceKey } from '@heddle/core';
+import type { Listener, SocketAddress } from '@heddle/core';
 import type { Connection, ConnectionHandler } from '@heddle/runtime';
 import type { Http1Limits, Http2Limits } from '@heddle/wire';
 import { AccessRecord } from '../stack/access-record.ts';
@@ -18,7 +18,8 @@ import { Mirror } from '../stack/mirror.ts';
 import type { HeadView } from '../stack/request-view.ts';
 import type { RouteSlot } from '../stack/route-slots.ts';
 import { StreamMetrics } from '../telemetry/connections.ts';
-import { RequestMetrics } from '../telemetry/requests.ts';
+import { CallerMetrics } from '../telemetry/requests.ts';
+import type { PairMetrics } from '../telemetry/requests.ts';
 import type { Identities } from '../upstream/identities.ts';
 import type { Credentials } from './credentials.ts';
 import { admitsBytes, ListenerSide } from './listener-side.ts';
@@ -86,7 +87,7 @@ export class HttpService {
   private readonly owner: HttpServiceOwner;
   private readonly requestIds: { readonly prefix: string; next: number };
   private readonly listenerName: string;
-  private readonly refusals = new Map<string, RequestMetrics>();
+  private readonly refusals: CallerMetrics;
   private admits: AdmittingService | undefined;
   /** Of calls to each service. */
   private readonly callerRecords = new Map<string, AccessRecord>();
@@ -109,6 +110,7 @@ export class HttpService {
     this.trustDomain = listener.tls?.trustDomain ?? '';
     this.destination =
       listener.direction === 'inbound' && listener.workload !== undefined ? serviceOfWorkload(listener.workload) : 'unknown';
+    this.refusals = new CallerMetrics(context.metrics, this.destination, limits.metricSourcesMax);
     this.listenerName = listener.name;
     this.routes = routes;
     this.owner = owner;
@@ -179,12 +181,7 @@ export class HttpService {
 
   /** An HTTP/2 connection ended because the client broke this rule. */
   brokenConnection(rule: string): void {
-    this.context.metrics
-      .counter('heddle_http2_broken_connections_total', 'HTTP/2 connections that were ended because the client broke a rule.', {
-        listener: this.listenerName,
-        rule,
-      })
-      .add(1);
+    this.context.metrics.counter(DOWNSTREAM_METRICS.brokenHttp2, { listener: this.listenerName, rule }).add(1);
   }
 
   get clock(): Context['clock'] {
@@ -259,28 +256,9 @@ export class HttpService {
     return new Mirror(this.context, forwarding);
   }
 
-  /** A request that was refused before a route was found. */
-  refused(source: string, code: ErrorCode): void {
-    this.answered(source, code, ERRORS[code].httpStatus);
-  }
-
-  /** A request that is not passed on. */
-  answered(source: string, code: ErrorCode | undefined, status: number): void {
-    this.answersTo(source).ended(status, code ?? '', 0);
-  }
-
   /** Metrics of requests that are not passed on. */
-  answersTo(source: string): RequestMetrics {
-    let metrics = this.refusals.get(source);
-    if (metrics === undefined) {
-      metrics = new RequestMetrics(this.context.metrics, {
-        direction: this.direction,
-        source: source === '' ? 'unknown' : source,
-        destination: this.destination,
-      });
-      this.refusals.set(source, metrics);
-    }
-    return metrics;
+  answersTo(source: string): PairMetrics {
+    return this.refusals.from(source === '' ? 'unknown' : source, this.direction);
   }
 }
 

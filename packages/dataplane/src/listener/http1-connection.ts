@@ -530,7 +530,7 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
   /** CONNECT (RFC 9110 §9.3.6). */
   private connect(authority: string): void {
     const { cluster, stack, workload } = this.entry;
-    const target = { cluster, workload, ...tunnelOf(stack, authority) };
+    const target = { cluster, workload, metrics: this.entry.streamMetrics, ...tunnelOf(stack, authority) };
     this.phase = 'connecting';
     const stream = new TcpStream(this.context, this.connection, target, this.service.streamMetrics, {
       onEstablished: () => {
@@ -554,7 +554,8 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
         this.phase = 'exchange';
         this.stream = undefined;
         this.connection.resume();
-        this.refuseWith(code, detail);
+        this.answer(errorAnswer(code, detail));
+        this.phase = 'idle';
         this.context.turn.end();
       },
     });

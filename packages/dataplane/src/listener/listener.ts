@@ -1,6 +1,6 @@
 // A listener at run time: a bound socket, the configuration applied to it, and the connections that came in by it. A new version serves
 // new connections; open ones keep the filter they began with, while routes and clusters change under them.
-import { ALPN_HTTP1, ALPN_HTTP2 } from '@heddle/core';
+import { ALPN_HTTP1, ALPN_HTTP2, parseSpiffeId, serviceKey } from '@heddle/core';
 import type { DownstreamTls, HttpFilter, Listener, LoadSignal, TcpFilter } from '@heddle/core';
 import type {
   CertificateAndKey,
@@ -13,6 +13,7 @@ import type {
 } from '@heddle/runtime';
 import { NetworkError, NOBODY } from '@heddle/runtime';
 import type { ListenerStatus } from '../data-plane-types.ts';
+import { serviceOfWorkload } from '../stack/context.ts';
 import type { Context } from '../stack/context.ts';
 import { InstanceLoad } from '../stack/instance-load.ts';
 import type { RouteSlots } from '../stack/route-slots.ts';
@@ -46,6 +47,9 @@ interface TlsMaterial {
 const NO_TLS_HERE = { endsTls: () => false, takesPlaintext: () => true, secure: () => {} } as const;
 
 type BeginConnection = (connection: Connection) => void;
+
+/** Of bytes, which no rule tells apart. */
+const DEFAULT_ROUTE = 'default';
 
 export class ActiveListener implements HttpServiceOwner {
   config: Listener;
@@ -303,6 +307,7 @@ export class ActiveListener implements HttpServiceOwner {
   }
 
   private readonly onSecured = (connection: Connection): void => {
+    this.metrics.secured();
     const begin = this.draining ? undefined : this.beginSecured;
     if (begin !== undefined) return begin(connection);
     connection.handler = this.uncounting();
@@ -450,7 +455,8 @@ export class ActiveListener implements HttpServiceOwner {
       },
     };
     const workload = config.workload ?? this.world.credentials.anonymousWorkload ?? '';
-    const target = { cluster, tunnel: filter.tunnel, workload, idleTimeoutMs: filter.idleTimeoutMs };
+    const metrics = cluster.requestsFrom(callingService(config, workload, connection), config.direction).of(DEFAULT_ROUTE, 'tcp');
+    const target = { cluster, tunnel: filter.tunnel, workload, metrics, idleTimeoutMs: filter.idleTimeoutMs };
     return new TcpStream(context, connection, target, this.streamMetrics, owner);
   }
 
@@ -467,4 +473,11 @@ export class ActiveListener implements HttpServiceOwner {
     this.openConnections -= 1;
     this.metrics.open.add(-1);
   }
+}
+
+/** `<namespace>/<service>`, for metrics of bytes that are no HTTP. */
+function callingService({ direction }: Listener, workload: string, { peerId }: Connection): string {
+  if (direction === 'outbound') return serviceOfWorkload(workload);
+  const id = parseSpiffeId(peerId);
+  return id === undefined ? 'unknown' : serviceKey(id);
 }

@@ -6,6 +6,7 @@ import type { Connection, ConnectionHandler, NetworkError } from '@heddle/runtim
 import type { Context } from '../stack/context.ts';
 import { Timed } from '../stack/deadlines.ts';
 import type { StreamMetrics } from '../telemetry/connections.ts';
+import type { RequestMetrics } from '../telemetry/requests.ts';
 import type { StreamLoad } from '../telemetry/stream-load.ts';
 import type { ClusterCaller } from '../upstream/callers.ts';
 import type { UpstreamCluster } from '../upstream/cluster.ts';
@@ -28,6 +29,8 @@ export interface StreamTarget {
   /** Authority to ask the endpoint for by CONNECT; undefined: the bytes go to the endpoint itself. */
   readonly tunnel: string | undefined;
   readonly workload: string;
+  /** Of protocol `tcp`. */
+  readonly metrics: RequestMetrics;
   /** Without a byte in either direction; 0 or absent: the data plane's own limit. */
   readonly idleTimeoutMs?: number | undefined;
 }
@@ -39,6 +42,7 @@ export class TcpStream extends Timed implements ConnectionHandler {
   private readonly tunnel: string | undefined;
   private readonly workload: string;
   private readonly metrics: StreamMetrics;
+  private readonly requests: RequestMetrics;
   private readonly load: StreamLoad;
   private readonly owner: StreamOwner;
   private readonly caller: ClusterCaller;
@@ -74,6 +78,7 @@ export class TcpStream extends Timed implements ConnectionHandler {
     this.caller = target.cluster.caller(target.workload);
     this.idleMs = target.idleTimeoutMs !== undefined && target.idleTimeoutMs > 0 ? target.idleTimeoutMs : context.limits.tcpIdleTimeoutMs;
     this.metrics = metrics;
+    this.requests = target.metrics;
     this.load = target.cluster.streamsFrom(target.workload);
     this.owner = owner;
   }
@@ -84,6 +89,7 @@ export class TcpStream extends Timed implements ConnectionHandler {
     this.metrics.open.add(1);
     this.load.total.add(1);
     this.load.open.add(1);
+    this.requests.active.add(1);
     this.downstream.pause();
     const verdict = this.cluster.breaker.admitRequest();
     this.isAdmitted = verdict === 'admitted';
@@ -114,6 +120,7 @@ export class TcpStream extends Timed implements ConnectionHandler {
   onBytes(bytes: Buffer): void {
     this.moved = true;
     this.metrics.receivedBytes.add(bytes.length);
+    this.requests.requestBytes.add(bytes.length);
     if (!this.established) {
       this.early.push(Buffer.from(bytes));
       return;
@@ -207,7 +214,7 @@ export class TcpStream extends Timed implements ConnectionHandler {
   connected(): void {
     const { cluster, host, context } = this;
     const nowMs = context.clock.nowMs();
-    cluster.metrics.opened.add(1);
+    cluster.metrics.connected(this.tunnel === undefined && cluster.tls.isNeeded);
     cluster.metrics.open.add(1);
     this.established = true;
     this.connectedAfterMs = nowMs - this.startedMs;
@@ -240,6 +247,7 @@ export class TcpStream extends Timed implements ConnectionHandler {
     this.moved = true;
     this.hasSent = true;
     this.metrics.sentBytes.add(bytes.length);
+    this.requests.responseBytes.add(bytes.length);
     if (!this.context.turn.pass(this.downstream, bytes)) this.upstream?.pause();
   }
 
@@ -282,6 +290,7 @@ export class TcpStream extends Timed implements ConnectionHandler {
 
   private unreachable(code: ErrorCode, detail: string): void {
     this.load.failed.add(1);
+    this.requests.streamEnded(code);
     this.finish();
     this.owner.onUnreachable(code, detail);
   }
@@ -294,6 +303,8 @@ export class TcpStream extends Timed implements ConnectionHandler {
     this.context.active.count -= 1;
     this.metrics.open.add(-1);
     this.load.open.add(-1);
+    this.requests.active.add(-1);
+    if (this.established) this.requests.streamEnded('');
     this.context.deadlines.remove(this);
   }
 }

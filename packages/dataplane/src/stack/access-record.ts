@@ -1,6 +1,6 @@
 // What is told of access decisions: counters by rule, and a structured line for each request that is refused or that a rule only watches. Lines are
 // limited for the whole data plane, so that an attacker cannot fill a disk; what is left out is counted, and the next line says how much.
-import { TokenBucket } from '@heddle/core';
+import { ACCESS_METRICS, TokenBucket } from '@heddle/core';
 import type { BucketRate } from '@heddle/core';
 import type { Counter } from '@heddle/runtime';
 import type { Context } from './context.ts';
@@ -36,10 +36,7 @@ export class AccessLines {
 
   constructor({ clock, metrics }: Context) {
     this.bucket = new TokenBucket(LINES, clock.nowMs());
-    this.left = metrics.counter(
-      'heddle_access_log_suppressed_total',
-      'Access decisions that were counted and not logged, as there were too many.',
-    );
+    this.left = metrics.counter(ACCESS_METRICS.linesLeftOut);
   }
 
   /** The number of lines left out since the last one; -1: this one is left out as well. */
@@ -99,7 +96,7 @@ export class AccessRecord {
     let counter = known.get(key);
     if (counter === undefined) {
       const labels = { ...this.labels, decision, by, rule };
-      counter = this.context.metrics.counter('heddle_access_decisions_total', 'Access decisions, by what decided.', labels);
+      counter = this.context.metrics.counter(ACCESS_METRICS.decisions, labels);
       known.set(key, counter);
     }
     return counter;

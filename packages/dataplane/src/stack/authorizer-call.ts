@@ -74,7 +74,7 @@ export class AuthorizerCall extends Timed implements Downstream {
       .add('grpc-timeout', formatGrpcTimeout(stack.forward!.timeoutMs))
       .add('user-agent', 'heddle');
     this.forwarding.begin('', '', '');
-    const metrics = cluster.requestsFrom(serviceOfWorkload(workload), 'outbound');
+    const metrics = cluster.requestsFrom(serviceOfWorkload(workload), 'outbound').of(stack.route.name, 'http2');
     this.exchange.start(head, false, false, { ...NO_WISHES, stack, cluster, workload, metrics });
     const bytes = Buffer.concat([grpcPrefix(message.length), message]);
     if (this.exchange.active) this.exchange.requestBody(bytes, 0, bytes.length, true);

@@ -1,7 +1,9 @@
 // What every part of the data path shares: ports, limits, the timer wheel, the gathering of writes, and the count of work under way.
+import { PROCESS_METRICS } from '@heddle/core';
 import type { CallerZone, Limits, Locality } from '@heddle/core';
 import type { Clock, Logger, Metrics, Network, Random } from '@heddle/runtime';
 import type { ConnectFailures } from '../upstream/connect-failures.ts';
+import type { InstanceMetricsTable } from '../telemetry/instances.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Turn } from './turn.ts';
 
@@ -11,6 +13,7 @@ export interface Context {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly instances: InstanceMetricsTable;
   readonly limits: Limits;
   readonly deadlines: Deadlines;
   readonly turn: Turn;
@@ -38,5 +41,5 @@ export function serviceOfWorkload(workload: string): string {
  */
 export function reportBug(context: Context, where: string, error: unknown): void {
   context.logger.error({ where, error }, 'a fault of heddle itself: the connection is closed; please report it');
-  context.metrics.counter('heddle_internal_faults_total', 'Faults of the data plane itself.', { where }).add(1);
+  context.metrics.counter(PROCESS_METRICS.faults, { where }).add(1);
 }

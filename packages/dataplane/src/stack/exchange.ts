@@ -4,7 +4,7 @@
 import { deadlineError, deadlineOf, ERROR_HEADER, ERRORS, tryResultOf } from '@heddle/core';
 import type { ErrorCode, HeaderFacts } from '@heddle/core';
 import type { Timer } from '@heddle/runtime';
-import { GRPC_STATUS, grpcKindOf, HeaderNames, readGrpcStatus } from '@heddle/wire';
+import { GRPC_STATUS, grpcKindOf, HeaderNames, httpStatusOfGrpc, readGrpcStatus } from '@heddle/wire';
 import type { RequestMetrics } from '../telemetry/requests.ts';
 import type { UpstreamCluster } from '../upstream/cluster.ts';
 import type { SuppliedToken } from './access-gate.ts';
@@ -112,6 +112,8 @@ export class Exchange extends Tries {
   private downstreamEnded = false;
   private upstreamEnded = false;
   private status = 0;
+  /** gRPC in any of its forms. */
+  private countsAsGrpc = false;
   /** A byte moved since the idle deadline was set. */
   private moved = false;
 
@@ -129,6 +131,7 @@ export class Exchange extends Tries {
     this.active = true;
     context.active.count += 1;
     this.head = head;
+    this.countsAsGrpc = grpcKind !== undefined;
     this.direct(to);
     this.load?.begin(complete, nowMs);
     this.isTunnel = false;
@@ -151,14 +154,14 @@ export class Exchange extends Tries {
   private direct(to: Destination): void {
     this.forward = to.stack.forward!;
     this.cluster = to.cluster;
-    this.metrics = to.metrics;
+    this.metrics = this.countsAsGrpc ? to.metrics.grpc : to.metrics;
     this.cookies = to.cookies;
     this.responseChanges = to.responseChanges;
     this.responseHeaders = to.responseHeaders;
     this.facts = to.facts;
     this.mirrors = to.mirrors;
     this.supplied = to.supplied;
-    to.metrics.active.add(1);
+    this.metrics.active.add(1);
   }
 
   private proceed(to: Destination, nowMs: number): void {
@@ -423,7 +426,7 @@ export class Exchange extends Tries {
     one.end(result, nowMs);
     this.load?.end(trailers, result === 'success', nowMs);
     upstream!.release(this.requestComplete);
-    this.ended(this.status, this.peerError ?? '', nowMs);
+    this.ended(this.status, this.peerError ?? '', nowMs, grpcStatus);
     downstream.responseDone(nowMs);
   }
 
@@ -470,13 +473,13 @@ export class Exchange extends Tries {
     else downstream.answerLocally(changedAnswer(errorAnswer(code, detail), this.responseChanges, this.facts));
   }
 
-  private ended(status: number, error: ErrorCode | 'CLIENT_GONE' | '', nowMs: number): void {
+  private ended(status: number, error: ErrorCode | 'CLIENT_GONE' | '', nowMs: number, grpcStatus = 0): void {
     this.active = false;
     this.context.active.count -= 1;
     this.forgetTries();
     this.load?.end(undefined, false, nowMs);
     this.metrics.active.add(-1);
-    this.metrics.ended(status, error, nowMs - this.startedMs);
+    this.metrics.ended(grpcStatus === 0 ? status : httpStatusOfGrpc(grpcStatus), error, nowMs - this.startedMs);
     this.body.reset();
     this.requestTrailers = undefined;
     this.cookies = undefined;

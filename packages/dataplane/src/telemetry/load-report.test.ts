@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createMetrics } from '@heddle/runtime/node';
 import { LoadMeter } from './load-report.ts';
-import { RequestMetrics } from './requests.ts';
+import { CallerMetrics } from './requests.ts';
 import { StreamLoad } from './stream-load.ts';
 
 const CLUSTER = 'outbound/default/orders';
@@ -12,7 +12,7 @@ function metered() {
   const metrics = createMetrics();
   const meter = new LoadMeter();
   const requests = (source: string, direction: 'inbound' | 'outbound' = 'outbound') =>
-    new RequestMetrics(metrics, { direction, source, destination: 'default/orders' });
+    new CallerMetrics(metrics, 'default/orders', 10).from(source, direction).of('default', 'http1');
   return { metrics, requests, take: () => meter.take(metrics.families(), 10_000) };
 }
 
@@ -50,7 +50,7 @@ describe('the load of a data plane', () => {
   test('leaves out what comes in, and what leads to no service of the mesh', () => {
     const { metrics, requests, take } = metered();
     requests('default/web', 'inbound').ended(200, '', 1);
-    new RequestMetrics(metrics, { direction: 'outbound', source: 'default/web', destination: 'unknown' }).ended(404, '', 1);
+    new CallerMetrics(metrics, 'unknown', 10).from('default/web', 'outbound').of('default', 'http1').ended(404, '', 1);
     new StreamLoad(metrics, 'local/default/orders/orders-1', 'default/orders').total.add(1);
     assert.deepEqual(take(), []);
   });
@@ -72,7 +72,7 @@ describe('the load of a data plane', () => {
   test('is never below zero, though a worker took its part of it along', () => {
     const metrics = createMetrics();
     const meter = new LoadMeter();
-    const requests = new RequestMetrics(metrics, { direction: 'outbound', source: 'a/b', destination: 'default/orders' });
+    const requests = new CallerMetrics(metrics, 'default/orders', 10).from('a/b', 'outbound').of('default', 'http1');
     requests.active.add(5);
     meter.take(metrics.families(), 1_000);
     requests.active.set(0);

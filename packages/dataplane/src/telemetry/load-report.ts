@@ -43,8 +43,11 @@ function requestFields({ class: responseClass = '', error = '' }: Labels): Field
   return [error !== '' || responseClass === '5xx' ? 'failed' : 'succeeded', 'ended'];
 }
 
-function outbound({ direction, source = '', destination = '' }: Labels, fields: readonly Field[]): Place | undefined {
-  return direction === 'outbound' && destination.includes('/') ? { source, cluster: CLUSTER_PREFIX + destination, fields } : undefined;
+/** Streams of bytes have metrics of their own, which know of them before they end. */
+function outbound({ direction, source = '', destination = '', protocol }: Labels, fields: readonly Field[]): Place | undefined {
+  return direction === 'outbound' && protocol !== 'tcp' && destination.includes('/')
+    ? { source, cluster: CLUSTER_PREFIX + destination, fields }
+    : undefined;
 }
 
 function toCluster({ cluster = '', source = '' }: Labels, fields: readonly Field[]): Place | undefined {

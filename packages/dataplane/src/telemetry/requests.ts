@@ -1,11 +1,12 @@
-// Metrics of requests between one pair of services: handles are bound once per pair, so that a request costs three additions.
-import type { ErrorCode, RetryVerdict } from '@heddle/core';
+// Metrics of requests between one pair of services by one route: handles are bound once, so that a request costs a few additions.
+import { OTHER, REQUEST_METRICS } from '@heddle/core';
+import type { CounterDefinition, ErrorCode, RetryVerdict } from '@heddle/core';
 import type { Counter, Gauge, Histogram, Metrics } from '@heddle/runtime';
 
-/** Seconds; from a local cache hit to the longest timeout that people set. */
-const DURATION_BOUNDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+/** What the caller speaks. */
+export type RequestProtocol = 'http1' | 'http2' | 'grpc' | 'tcp';
 
-export interface RequestLabels {
+export interface PairLabels {
   /** `mirror`: copies that nobody waits for. */
   readonly direction: 'inbound' | 'outbound' | 'mirror';
   /** `<namespace>/<service>` of the caller; `unknown` where it was not established. */
@@ -13,96 +14,191 @@ export interface RequestLabels {
   readonly destination: string;
 }
 
+export interface RequestLabels extends PairLabels {
+  /** Name of the rule. */
+  readonly route: string;
+  readonly protocol: RequestProtocol;
+}
+
+/** Of a request that no route was found for. */
+export const NO_ROUTE = 'none';
+
+/** `none`: there is no status. */
+type ResponseClass = '1xx' | '2xx' | '3xx' | '4xx' | '5xx' | 'other' | 'none';
+
+/** By the first digit of the status. */
+const CLASSES: readonly ResponseClass[] = ['none', '1xx', '2xx', '3xx', '4xx', '5xx', 'other', 'other', 'other', 'other'];
+/** Their counters begin with zero, so that the first request of them is a difference. */
+const USUAL = new Set<ResponseClass>(['2xx', '4xx', '5xx']);
+type RequestCounter = (typeof REQUEST_METRICS)['tryTimeouts' | 'hedges' | 'hedgesWon'];
+
+/** Of one class of responses. */
+class ResponseMetrics {
+  readonly count: Counter;
+  private histogram: Histogram | undefined;
+  private readonly metrics: Metrics;
+  private readonly labels: RequestLabels & { readonly class: ResponseClass };
+
+  constructor(metrics: Metrics, labels: RequestLabels, responseClass: ResponseClass) {
+    this.metrics = metrics;
+    this.labels = { ...labels, class: responseClass };
+    this.count = metrics.counter(REQUEST_METRICS.requests, { ...this.labels, error: '' });
+  }
+
+  took(seconds: number, traceId: string | undefined): void {
+    this.histogram ??= this.metrics.histogram(REQUEST_METRICS.duration, this.labels);
+    this.histogram.observe(seconds, traceId);
+  }
+}
+
 export class RequestMetrics {
   private readonly metrics: Metrics;
   private readonly labels: RequestLabels;
-  private readonly byClass: Counter[];
+  private readonly byClass: (ResponseMetrics | undefined)[] = [];
   private readonly byError = new Map<string, Counter>();
   private readonly events = new Map<string, Counter>();
-  private readonly duration: Histogram;
   /** Requests under way. */
   readonly active: Gauge;
   readonly requestBytes: Counter;
   readonly responseBytes: Counter;
+  private readonly sibling: (protocol: RequestProtocol) => RequestMetrics;
+  private grpcMetrics: RequestMetrics | undefined;
 
-  constructor(metrics: Metrics, labels: RequestLabels) {
+  /** @param sibling the same of another protocol. */
+  constructor(metrics: Metrics, labels: RequestLabels, sibling: (protocol: RequestProtocol) => RequestMetrics) {
+    const { direction, source, destination, route, protocol } = labels;
     this.metrics = metrics;
-    this.labels = labels;
-    this.byClass = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((digit) =>
-      this.requests(digit >= 1 && digit <= 5 ? `${digit}xx` : 'other', '', digit >= 2 && digit <= 5),
-    );
-    const pair = { ...labels };
-    this.duration = metrics.histogram(
-      'heddle_request_duration_seconds',
-      'Time from the request head to the end of the response.',
-      DURATION_BOUNDS,
-      pair,
-    );
-    this.active = metrics.gauge('heddle_requests_active', 'Requests under way.', pair);
-    this.requestBytes = metrics.counter('heddle_request_bytes_total', 'Bytes of request bodies passed on.', pair);
-    this.responseBytes = metrics.counter('heddle_response_bytes_total', 'Bytes of response bodies passed on.', pair);
+    this.labels = { direction, source, destination, route, protocol };
+    this.sibling = sibling;
+    if (protocol === 'tcp') this.responses(0);
+    else for (const [digit, responseClass] of CLASSES.entries()) if (USUAL.has(responseClass)) this.responses(digit);
+    this.active = metrics.gauge(REQUEST_METRICS.active, this.labels);
+    this.requestBytes = metrics.counter(REQUEST_METRICS.requestBytes, this.labels);
+    this.responseBytes = metrics.counter(REQUEST_METRICS.responseBytes, this.labels);
   }
 
-  /** `error`: the code this data plane answered with or ended the request for; empty when the application answered. */
-  ended(status: number, error: ErrorCode | 'CLIENT_GONE' | '', elapsedMs: number): void {
-    this.duration.observe(elapsedMs / 1000);
-    if (error === '') {
-      const digit = (status / 100) | 0;
-      (this.byClass[digit] ?? this.byClass[0]!).add(1);
-      return;
-    }
-    let counter = this.byError.get(`${status} ${error}`);
-    if (counter === undefined) {
-      counter = this.requests(status === 0 ? 'none' : `${(status / 100) | 0}xx`, error, true);
-      this.byError.set(`${status} ${error}`, counter);
-    }
-    counter.add(1);
+  /** The same for a request of gRPC, which shows only in its head. */
+  get grpc(): RequestMetrics {
+    this.grpcMetrics ??= this.sibling('grpc');
+    return this.grpcMetrics;
+  }
+
+  /**
+   * @param status of HTTP; of gRPC the one that stands for its own; 0: there is none.
+   * @param error the code this data plane answered with or ended the request for; empty when the application answered.
+   * @param traceId of a trace that is recorded; undefined or empty: there is none.
+   */
+  ended(status: number, error: ErrorCode | 'CLIENT_GONE' | '', elapsedMs: number, traceId?: string): void {
+    const responses = this.responses((status / 100) | 0);
+    responses.took(elapsedMs / 1000, traceId);
+    if (error === '') responses.count.add(1);
+    else this.failed(status, error);
+  }
+
+  /** A stream of bytes has ended, of protocol `tcp`. @param error why it was never more than a wish; empty: it was. */
+  streamEnded(error: ErrorCode | ''): void {
+    if (error === '') this.responses(0).count.add(1);
+    else this.failed(0, error);
   }
 
   /** `reason`: the code of the error, or the status of the answer. */
   retried(reason: string): void {
-    this.count('heddle_retries_total', 'Tries that were repeated, by the reason of the failed one.', 'reason', reason);
+    this.eventOf(`retried ${reason}`, () => this.metrics.counter(REQUEST_METRICS.retries, { ...this.labels, reason })).add(1);
   }
 
   /** What was decided about a failed try. */
   decided(verdict: RetryVerdict): void {
-    this.count('heddle_retry_decisions_total', 'Failed tries, by what was decided: retry, or why not.', 'verdict', verdict);
+    const make = () => this.metrics.counter(REQUEST_METRICS.retryDecisions, { ...this.labels, verdict });
+    this.eventOf(`decided ${verdict}`, make).add(1);
   }
 
   tryTimedOut(): void {
-    this.count('heddle_try_timeouts_total', 'Tries that got no answer within the time of one try.');
+    this.count(REQUEST_METRICS.tryTimeouts);
   }
 
   /** A try was begun beside the one under way. */
   hedged(): void {
-    this.count('heddle_hedges_total', 'Tries that were begun beside others that were slow.');
+    this.count(REQUEST_METRICS.hedges);
   }
 
   hedgeWon(): void {
-    this.count('heddle_hedges_won_total', 'Hedges that were answered first.');
+    this.count(REQUEST_METRICS.hedgesWon);
   }
 
-  /** Of what happens seldom: the series is made when it does. */
-  private count(name: string, help: string, label = '', value = ''): void {
-    const key = `${name} ${value}`;
-    let counter = this.events.get(key);
+  private responses(digit: number): ResponseMetrics {
+    return (this.byClass[digit] ??= new ResponseMetrics(this.metrics, this.labels, CLASSES[digit] ?? 'other'));
+  }
+
+  private failed(status: number, error: string): void {
+    const responseClass = CLASSES[(status / 100) | 0] ?? 'other';
+    const key = `${responseClass} ${error}`;
+    let counter = this.byError.get(key);
     if (counter === undefined) {
-      counter = this.metrics.counter(name, help, label === '' ? { ...this.labels } : { ...this.labels, [label]: value });
-      this.events.set(key, counter);
+      counter = this.metrics.counter(REQUEST_METRICS.requests, { ...this.labels, class: responseClass, error });
+      this.byError.set(key, counter);
     }
     counter.add(1);
   }
 
-  /** Series of status classes that hardly ever occur are made when they do. */
-  private requests(responseClass: string, error: string, now: boolean): Counter {
-    const make = () =>
-      this.metrics.counter(
-        'heddle_requests_total',
-        'Requests that ended, by response class; `error` is empty when the application answered.',
-        { ...this.labels, class: responseClass, error },
-      );
-    if (now) return make();
-    let made: Counter | undefined;
-    return { add: (amount) => (made ??= make()).add(amount) };
+  private count(definition: RequestCounter): void {
+    this.eventOf(definition.name, () => this.metrics.counter(definition satisfies CounterDefinition<keyof RequestLabels>, this.labels)).add(
+      1,
+    );
+  }
+
+  /** Of what happens seldom: the series is made when it does. */
+  private eventOf(key: string, make: () => Counter): Counter {
+    let counter = this.events.get(key);
+    if (counter === undefined) this.events.set(key, (counter = make()));
+    return counter;
+  }
+}
+
+/** The routes of one pair. */
+export class PairMetrics {
+  private readonly metrics: Metrics;
+  private readonly labels: PairLabels;
+  private readonly routesMax: number;
+  private readonly byProtocol = new Map<RequestProtocol, Map<string, RequestMetrics>>();
+
+  constructor(metrics: Metrics, labels: PairLabels, routesMax: number) {
+    this.metrics = metrics;
+    this.labels = labels;
+    this.routesMax = routesMax;
+  }
+
+  of(route: string, protocol: RequestProtocol): RequestMetrics {
+    let routes = this.byProtocol.get(protocol);
+    if (routes === undefined) this.byProtocol.set(protocol, (routes = new Map()));
+    let metrics = routes.get(route);
+    if (metrics !== undefined) return metrics;
+    if (routes.size >= this.routesMax && route !== OTHER) return this.of(OTHER, protocol);
+    metrics = new RequestMetrics(this.metrics, { ...this.labels, route, protocol }, (other) => this.of(route, other));
+    routes.set(route, metrics);
+    return metrics;
+  }
+}
+
+/** All who call one destination. Those beyond `sourcesMax` count together. */
+export class CallerMetrics {
+  private readonly metrics: Metrics;
+  private readonly destination: string;
+  private readonly sourcesMax: number;
+  private readonly bySource = new Map<string, PairMetrics>();
+
+  constructor(metrics: Metrics, destination: string, sourcesMax: number) {
+    this.metrics = metrics;
+    this.destination = destination;
+    this.sourcesMax = sourcesMax;
+  }
+
+  from(source: string, direction: PairLabels['direction']): PairMetrics {
+    const key = `${direction} ${source}`;
+    let pair = this.bySource.get(key);
+    if (pair !== undefined) return pair;
+    if (this.bySource.size >= this.sourcesMax && source !== OTHER) return this.from(OTHER, direction);
+    pair = new PairMetrics(this.metrics, { direction, source, destination: this.destination }, this.sourcesMax);
+    this.bySource.set(key, pair);
+    return pair;
   }
 }

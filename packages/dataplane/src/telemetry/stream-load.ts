@@ -1,4 +1,5 @@
 // How many opaque streams each service has to each cluster: with the counts of requests they are the load that a data plane reports.
+import { STREAM_METRICS } from '@heddle/core';
 import type { Counter, Gauge, Metrics } from '@heddle/runtime';
 
 export class StreamLoad {
@@ -9,8 +10,8 @@ export class StreamLoad {
 
   constructor(metrics: Metrics, cluster: string, source: string) {
     const labels = { cluster, source };
-    this.open = metrics.gauge('heddle_upstream_streams', 'Open opaque streams to the cluster, by calling service.', labels);
-    this.total = metrics.counter('heddle_upstream_streams_total', 'Opaque streams to the cluster that were begun.', labels);
-    this.failed = metrics.counter('heddle_upstream_streams_failed_total', 'Opaque streams for which no endpoint could be reached.', labels);
+    this.open = metrics.gauge(STREAM_METRICS.clusterOpen, labels);
+    this.total = metrics.counter(STREAM_METRICS.clusterTotal, labels);
+    this.failed = metrics.counter(STREAM_METRICS.clusterFailed, labels);
   }
 }

@@ -1,4 +1,5 @@
 // Refused TLS handshakes of listeners and of clusters, in the words of each.
+import { DOWNSTREAM_METRICS, UPSTREAM_METRICS } from '@heddle/core';
 import type { Clock, Logger, Metrics } from '@heddle/runtime';
 import { TlsRefusals } from '@heddle/runtime';
 
@@ -15,11 +16,7 @@ export function refusedCallers({ clock, logger, metrics }: Around, listener: str
     logger,
     message: 'a connection was refused in its TLS handshake',
     fields: { listener },
-    counterOf: (reason) =>
-      metrics.counter('heddle_tls_refused_handshakes_total', 'TLS handshakes that ended without an accepted peer, by reason.', {
-        listener,
-        reason,
-      }),
+    counterOf: (reason) => metrics.counter(DOWNSTREAM_METRICS.refusedHandshakes, { listener, reason }),
   });
 }
 
@@ -30,11 +27,6 @@ export function refusedInstances({ clock, logger, metrics }: Around, cluster: st
     logger,
     message: 'no connection to an instance: its TLS handshake came to nothing',
     fields: { cluster },
-    counterOf: (reason) =>
-      metrics.counter(
-        'heddle_upstream_tls_failures_total',
-        'TLS handshakes with instances that ended without an accepted peer, by reason.',
-        { cluster, reason },
-      ),
+    counterOf: (reason) => metrics.counter(UPSTREAM_METRICS.tlsFailures, { cluster, reason }),
   });
 }

@@ -14,8 +14,9 @@ import type { Balancer, Cluster, Endpoint, PickRequest, TryResult } from '@heddl
 import type { NetworkError, TlsRefusals } from '@heddle/runtime';
 import type { Http1Limits, Http2Limits } from '@heddle/wire';
 import { type Context, serviceOfWorkload } from '../stack/context.ts';
-import { RequestMetrics } from '../telemetry/requests.ts';
-import type { RequestLabels } from '../telemetry/requests.ts';
+import type { InstanceMetrics } from '../telemetry/instances.ts';
+import { CallerMetrics } from '../telemetry/requests.ts';
+import type { PairLabels, PairMetrics } from '../telemetry/requests.ts';
 import { UpstreamMetrics } from '../telemetry/connections.ts';
 import { StreamLoad } from '../telemetry/stream-load.ts';
 import { refusedInstances } from '../telemetry/tls-refusals.ts';
@@ -29,6 +30,9 @@ import type { ConnectFailure, PoolCluster, PoolHost } from './pool.ts';
 import { Sessions } from './sessions.ts';
 import { ClusterTls } from './cluster-tls.ts';
 import type { Identities } from './identities.ts';
+
+/** Of clusters that lead to the application beside which this data plane stands. */
+const LOCAL_PREFIX = 'local/';
 
 export class UpstreamCluster implements PoolCluster {
   config: Cluster;
@@ -51,7 +55,7 @@ export class UpstreamCluster implements PoolCluster {
   private hosts = new Map<string, UpstreamHost>();
   private readonly callers: ClusterCallers;
   private outliers: ClusterOutliers | undefined;
-  private readonly requestMetrics = new Map<string, RequestMetrics>();
+  private readonly requestMetrics: CallerMetrics;
   private readonly streamLoads = new Map<string, StreamLoad>();
 
   constructor(context: Context, identities: Identities, config: Cluster) {
@@ -61,6 +65,7 @@ export class UpstreamCluster implements PoolCluster {
     this.name = config.name;
     this.destination = serviceKey(config.service);
     this.metrics = new UpstreamMetrics(context.metrics, config.name);
+    this.requestMetrics = new CallerMetrics(context.metrics, this.destination, context.limits.metricSourcesMax);
     this.tlsRefusals = refusedInstances(context, config.name);
     this.loadProbes = new LoadProbes(context.metrics, config.name);
     this.parserLimits = {
@@ -172,11 +177,13 @@ export class UpstreamCluster implements PoolCluster {
   /** `elapsedMs`: until the head of the answer, as the rest goes at the pace of the client; without an answer, until the end. */
   finished({ balancer }: ClusterCaller, host: UpstreamHost, result: TryResult, elapsedMs: number, nowMs: number): void {
     balancer.finished(host, result, elapsedMs, nowMs);
+    host.metrics?.ended(result, elapsedMs);
     if (this.outliers !== undefined) this.outliers.ended(host, result, elapsedMs, nowMs);
   }
 
   /** An opaque stream has a connection, or none could be made: what that says about the host is not to wait for the end of the stream. */
   streamReached(host: UpstreamHost, result: TryResult, elapsedMs: number, nowMs: number): void {
+    host.metrics?.ended(result, elapsedMs);
     this.outliers?.ended(host, result, elapsedMs, nowMs);
   }
 
@@ -232,7 +239,15 @@ export class UpstreamCluster implements PoolCluster {
 
   /** Values that are cheaper to read now than to keep current. */
   beforeExpose(): void {
-    if (this.adaptive !== undefined) this.metrics.concurrency(this.adaptive.limit);
+    const { metrics, breaker, config } = this;
+    if (this.adaptive !== undefined) metrics.concurrency(this.adaptive.limit);
+    const states = { healthy: 0, unhealthy: 0, draining: 0 };
+    for (const { health } of this.hosts.values()) states[health] += 1;
+    for (const [state, count] of Object.entries(states)) metrics.endpoints(state, count);
+    metrics.limitUsed('requests', breaker.requests, config.breaker.requests);
+    metrics.limitUsed('pending', breaker.pending, config.breaker.pending);
+    if (this.adaptive !== undefined) metrics.limitUsed('concurrency', this.adaptive.inFlight, Math.max(1, Math.floor(this.adaptive.limit)));
+    metrics.retryBudget(this.retriesLeft);
   }
 
   /** SPIFFE id by which the workload calls; empty: the cluster does not lead into the mesh. */
@@ -242,14 +257,17 @@ export class UpstreamCluster implements PoolCluster {
     return trustDomain === undefined ? '' : formatSpiffeId({ trustDomain, namespace, name });
   }
 
-  requestsFrom(source: string, direction: RequestLabels['direction']): RequestMetrics {
-    const key = `${direction} ${source}`;
-    let metrics = this.requestMetrics.get(key);
-    if (metrics === undefined) {
-      metrics = new RequestMetrics(this.context.metrics, { direction, source, destination: this.destination });
-      this.requestMetrics.set(key, metrics);
-    }
-    return metrics;
+  requestsFrom(source: string, direction: PairLabels['direction']): PairMetrics {
+    return this.requestMetrics.from(source, direction);
+  }
+
+  /** Undefined for the cluster of the instance that this data plane stands beside: the others count it. */
+  holdInstance(instance: string): InstanceMetrics | undefined {
+    return this.name.startsWith(LOCAL_PREFIX) ? undefined : this.context.instances.hold(this.destination, instance);
+  }
+
+  releaseInstance(instance: string): void {
+    if (!this.name.startsWith(LOCAL_PREFIX)) this.context.instances.release(this.destination, instance);
   }
 
   streamsFrom(workload: string): StreamLoad {
@@ -265,6 +283,11 @@ export class UpstreamCluster implements PoolCluster {
   remove(): void {
     this.setEndpoints([]);
     this.outliers?.close();
+    this.metrics.forgetState();
+  }
+
+  private get retriesLeft(): number {
+    return Math.max(0, Math.floor(this.retryBudget.left(this.context.clock.nowMs())));
   }
 
   describe(): object {
@@ -273,7 +296,7 @@ export class UpstreamCluster implements PoolCluster {
       ...this.config,
       underWay: breaker.requests,
       pending: breaker.pending,
-      retriesLeft: Math.max(0, Math.floor(this.retryBudget.left(this.context.clock.nowMs()))),
+      retriesLeft: this.retriesLeft,
       ...(adaptive && { concurrency: adaptive.describe() }),
       hosts: [...this.hosts.values()].map((host) => this.describeHost(host)),
     };

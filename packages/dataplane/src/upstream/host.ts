@@ -4,9 +4,17 @@ import type { ConnectionHandler } from '@heddle/runtime';
 import type { Context } from '../stack/context.ts';
 import { Http1Pool } from './http1-pool.ts';
 import { Http2Pool } from './http2-pool.ts';
+import type { InstanceMetrics } from '../telemetry/instances.ts';
 import type { LoadAsker } from './load-probe.ts';
 import type { Pool, PoolCluster, PoolHost } from './pool.ts';
 import type { Tunnel } from './tunnel.ts';
+
+/** What hosts ask of their cluster besides what pools do. */
+interface HostCluster extends PoolCluster {
+  /** Metrics of one of its instances, until they are released; undefined: nobody counts it. */
+  holdInstance(instance: string): InstanceMetrics | undefined;
+  releaseInstance(instance: string): void;
+}
 
 export class UpstreamHost implements BalancedHost, PoolHost {
   readonly address: string;
@@ -20,13 +28,14 @@ export class UpstreamHost implements BalancedHost, PoolHost {
   instance: string;
   /** Opaque streams that have a connection of their own to it. */
   streams = 0;
+  metrics: InstanceMetrics | undefined;
   private isEjected = false;
   private readonly context: Context;
-  private readonly cluster: PoolCluster;
+  private readonly cluster: HostCluster;
   private readonly pools = new Map<string, Pool>();
   private removed = false;
 
-  constructor(context: Context, cluster: PoolCluster, endpoint: Endpoint) {
+  constructor(context: Context, cluster: HostCluster, endpoint: Endpoint) {
     this.context = context;
     this.cluster = cluster;
     this.listed = endpoint;
@@ -36,6 +45,7 @@ export class UpstreamHost implements BalancedHost, PoolHost {
     this.weight = endpoint.weight;
     this.locality = endpoint.locality;
     this.instance = endpoint.instance;
+    this.metrics = cluster.holdInstance(endpoint.instance);
   }
 
   pool(workload: string): Pool {
@@ -65,9 +75,17 @@ export class UpstreamHost implements BalancedHost, PoolHost {
     this.health = this.isEjected && endpoint.health === 'healthy' ? 'unhealthy' : endpoint.health;
     this.weight = endpoint.weight;
     this.locality = endpoint.locality;
-    this.instance = endpoint.instance;
+    this.rename(endpoint.instance);
     // What is not picked any more need not hold connections open.
     if (this.health !== 'healthy') this.dropIdle();
+  }
+
+  /** Another instance may come at the same address. */
+  private rename(instance: string): void {
+    if (instance === this.instance) return;
+    this.cluster.releaseInstance(this.instance);
+    this.instance = instance;
+    this.metrics = this.cluster.holdInstance(instance);
   }
 
   /** True when that changes something. */
@@ -91,6 +109,8 @@ export class UpstreamHost implements BalancedHost, PoolHost {
   /** The endpoint is no longer listed: requests in flight finish, nothing else goes there. */
   remove(): void {
     this.removed = true;
+    this.cluster.releaseInstance(this.instance);
+    this.metrics = undefined;
     for (const pool of this.pools.values()) pool.retire();
   }
 

@@ -8,6 +8,7 @@ import type { Context } from '../stack/context.ts';
 import { Deadlines } from '../stack/deadlines.ts';
 import { Turn } from '../stack/turn.ts';
 import { UpstreamMetrics } from '../telemetry/connections.ts';
+import { InstanceMetricsTable } from '../telemetry/instances.ts';
 import { frame, FRAME, FrameServer, SETTING, settings, uint32 } from '../testing/frames.ts';
 import type { FramePeer } from '../testing/frames.ts';
 import { localCluster } from '../testing/mesh.ts';
@@ -39,6 +40,7 @@ describe('a question about load', () => {
       turn: new Turn(nodeNetwork),
       active: { count: 0 },
       connectFailures: new ConnectFailures(nodeClock),
+      instances: new InstanceMetricsTable(createMetrics()),
     };
     closers.push(() => context.deadlines.close());
     const shared = {

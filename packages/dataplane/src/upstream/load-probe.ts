@@ -1,5 +1,6 @@
 // Asks an endpoint how loaded it is, for the balancer of one caller, over a connection that requests use as well. One question at a time for each
 // pool, whose object is used for all of them. Endpoints that cannot be asked say so at once, and the balancer goes by what it measures itself.
+import { UPSTREAM_METRICS } from '@heddle/core';
 import type { BalancedHost, Balancer, LoadSignal } from '@heddle/core';
 import type { Counter, Metrics } from '@heddle/runtime';
 import type { LoadAnswer } from '@heddle/wire';
@@ -33,7 +34,7 @@ export class LoadProbes {
     let counter = this.counters.get(result);
     if (counter === undefined) {
       const labels = { cluster: this.cluster, result };
-      counter = this.metrics.counter('heddle_load_probes_total', 'Questions to instances about their load, by what came of them.', labels);
+      counter = this.metrics.counter(UPSTREAM_METRICS.loadProbes, labels);
       this.counters.set(result, counter);
     }
     counter.add(1);

@@ -1,6 +1,6 @@
 // Endpoints of a cluster that are left out for a while on this data plane's own evidence. The detector decides; here are its timer, its words in
 // the log, and its numbers.
-import { OutlierDetector } from '@heddle/core';
+import { OutlierDetector, UPSTREAM_METRICS } from '@heddle/core';
 import type { Endpoint, OutlierPolicy, TryResult } from '@heddle/core';
 import type { Gauge } from '@heddle/runtime';
 import type { Context } from '../stack/context.ts';
@@ -81,7 +81,7 @@ export class ClusterOutliers extends Timed {
     const { cluster } = this;
     const { instance } = host;
     if (!isEjected) return logger.info({ cluster, instance }, 'the instance gets requests again');
-    metrics.counter('heddle_outlier_ejections_total', 'Instances that were left out on own evidence.', { cluster, reason: kind }).add(1);
+    metrics.counter(UPSTREAM_METRICS.ejections, { cluster, reason: kind }).add(1);
     const { reason = '', untilMs = nowMs } = this.detector.describe(host.listed) ?? {};
     logger.warn({ cluster, instance, reason, forMs: Math.round(untilMs - nowMs) }, 'the instance gets no requests for a while');
   }
@@ -90,9 +90,7 @@ export class ClusterOutliers extends Timed {
     const { ejectedCount } = this.detector;
     if (ejectedCount > 0) {
       const { metrics } = this.context;
-      this.ejected ??= metrics.gauge('heddle_outliers', 'Instances that are left out at present on own evidence.', {
-        cluster: this.cluster,
-      });
+      this.ejected ??= metrics.gauge(UPSTREAM_METRICS.ejected, { cluster: this.cluster });
     }
     this.ejected?.set(ejectedCount);
     const atMs = this.detector.nextTimeoutMs();

@@ -7,6 +7,7 @@ import type { Context } from '../stack/context.ts';
 import { Deadlines } from '../stack/deadlines.ts';
 import { Turn } from '../stack/turn.ts';
 import { UpstreamMetrics } from '../telemetry/connections.ts';
+import { InstanceMetricsTable } from '../telemetry/instances.ts';
 import { localCluster } from '../testing/mesh.ts';
 import { RawServer, until } from '../testing/raw-http.ts';
 import { Http1Pool } from './http1-pool.ts';
@@ -31,6 +32,7 @@ function poolTo<P>(kind: Kind<P>, port: number, limits = DEFAULT_LIMITS): { read
     turn: new Turn(nodeNetwork),
     active: { count: 0 },
     connectFailures: new ConnectFailures(nodeClock),
+    instances: new InstanceMetricsTable(createMetrics()),
   };
   const cluster = {
     config: localCluster('orders', 'orders-1', port),

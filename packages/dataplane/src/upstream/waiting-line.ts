@@ -109,7 +109,7 @@ export abstract class WaitingLine<User extends Waiting> implements Pool {
 
   protected connectedOne(): void {
     this.connecting -= 1;
-    this.cluster.metrics.opened.add(1);
+    this.cluster.metrics.connected(this.cluster.tls.isNeeded);
   }
 
   /** What those who wait are told of a connection that was not made. */

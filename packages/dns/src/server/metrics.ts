@@ -1,5 +1,7 @@
 // What the DNS server counts. Handles are made once; a plane without metrics counts into nothing.
-import type { Counter, Gauge, Metrics } from '@heddle/runtime';
+import { DNS_METRICS } from '@heddle/core';
+import type { CounterDefinition, GaugeDefinition } from '@heddle/core';
+import type { Counter, Gauge, LabelValues, Metrics } from '@heddle/runtime';
 import { rcodeName, typeName } from '../wire/codes.ts';
 
 export interface DnsMetrics {
@@ -16,22 +18,20 @@ export interface DnsMetrics {
 }
 
 export function dnsMetrics(metrics: Metrics | undefined): DnsMetrics {
-  const counter = (name: string, help: string, labels?: Record<string, string>): Counter => metrics?.counter(name, help, labels) ?? nothing;
-  const gauge = (name: string, help: string): Gauge => metrics?.gauge(name, help) ?? nothing;
+  const counter = <L extends string>(definition: CounterDefinition<L>, labels?: LabelValues<L>): Counter =>
+    metrics?.counter(definition, labels) ?? nothing;
+  const gauge = (definition: GaugeDefinition<never>): Gauge => metrics?.gauge(definition) ?? nothing;
   const queries = new Map<string, Counter>();
-  const forwarded = (result: string): Counter =>
-    counter('heddle_dns_forwarded_total', 'Questions that were sent to other resolvers, by whether any of these answered.', { result });
-  const limited = (action: string): Counter =>
-    counter('heddle_dns_rate_limited_total', 'Queries of clients that ask too often, by what they got: a cut answer, or none.', { action });
-  const ignored = (reason: string): Counter =>
-    counter('heddle_dns_ignored_total', 'Messages that are no query: too short for one, or a response.', { reason });
+  const forwarded = (result: string): Counter => counter(DNS_METRICS.forwarded, { result });
+  const limited = (action: string): Counter => counter(DNS_METRICS.rateLimited, { action });
+  const ignored = (reason: string): Counter => counter(DNS_METRICS.ignored, { reason });
   return {
     answered(type, rcode) {
       const name = `${type === undefined ? 'none' : typeName(type)} ${rcodeName(rcode)}`;
       let handle = queries.get(name);
       if (handle === undefined) {
         const [label = '', code = ''] = name.split(' ');
-        handle = counter('heddle_dns_queries_total', 'Queries that were answered, by type and response code.', {
+        handle = counter(DNS_METRICS.queries, {
           type: label,
           rcode: code,
         });
@@ -40,13 +40,13 @@ export function dnsMetrics(metrics: Metrics | undefined): DnsMetrics {
       handle.add(1);
     },
     forwarded: { answered: forwarded('answered'), failed: forwarded('failed') },
-    cacheHits: counter('heddle_dns_cache_hits_total', 'Forwarded queries that were answered from the cache.'),
-    cacheMisses: counter('heddle_dns_cache_misses_total', 'Forwarded queries that were not in the cache.'),
-    cacheEntries: gauge('heddle_dns_cache_entries', 'Answers of other resolvers that are kept.'),
+    cacheHits: counter(DNS_METRICS.cacheHits),
+    cacheMisses: counter(DNS_METRICS.cacheMisses),
+    cacheEntries: gauge(DNS_METRICS.cacheEntries),
     rateLimited: { cut: limited('cut'), dropped: limited('dropped') },
     ignored: { short: ignored('short'), response: ignored('response') },
-    loops: counter('heddle_dns_loops_total', 'Questions that were forwarded and came back to this server.'),
-    connections: gauge('heddle_dns_connections', 'Open TCP connections to the DNS server.'),
+    loops: counter(DNS_METRICS.loops),
+    connections: gauge(DNS_METRICS.connections),
     onExpose: (update) => metrics?.onExpose(update),
   };
 }

@@ -37,11 +37,16 @@ interface Answer {
   readonly error: string;
 }
 
-async function ask(proxy: RunningProxy, method: string, path: string, init: { token?: string; body?: string } = {}): Promise<Answer> {
-  const { token = TOKEN, body } = init;
+async function ask(
+  proxy: RunningProxy,
+  method: string,
+  path: string,
+  init: { token?: string; body?: string; accept?: string } = {},
+): Promise<Answer> {
+  const { token = TOKEN, body, accept } = init;
   const response = await fetch(`http://127.0.0.1:${proxy.admin.port}${path}`, {
     method,
-    headers: token === '' ? {} : { authorization: `Bearer ${token}` },
+    headers: { ...(token !== '' && { authorization: `Bearer ${token}` }), ...(accept !== undefined && { accept }) },
     body,
   });
   const text = await response.text();
@@ -139,6 +144,12 @@ describe('the admin API', () => {
     socket.resetAndDestroy();
     assert.equal((await ask(proxy, 'GET', '/healthz')).status, 200);
     assert.equal(lines.filter(({ level }) => level === 'error').length, before);
+  });
+
+  it('exposes OpenMetrics to who asks for it', async () => {
+    const { text, headers } = await ask(proxy, 'GET', '/metrics', { accept: 'application/openmetrics-text; version=1.0.0' });
+    assert.match(headers.get('content-type') ?? '', /^application\/openmetrics-text; version=1\.0\.0/);
+    assert.match(text, /# TYPE heddle_active_requests gauge\n[^]*\n# EOF\n$/);
   });
 
   it('exposes metrics in the text format of Prometheus', async () => {

@@ -1,5 +1,5 @@
 // Who carries the connections: this process, or several workers. The rest of the proxy sees one data plane either way.
-import type { Clock, Logger, Network, Random } from '@heddle/runtime';
+import type { Clock, Logger, MetricsFormat, Network, Random } from '@heddle/runtime';
 import { bindSockets, type FamilyValues, type LogLevel, MetricsSum, type ReportingMetrics } from '@heddle/runtime/node';
 import { createDataPlane, type DataPlane } from '@heddle/dataplane';
 import { SocketNetwork } from './socket-network.ts';
@@ -33,7 +33,7 @@ export interface CarrierOptions {
 export interface Carrier {
   readonly dataPlane: DataPlane;
   /** Of all processes. */
-  readonly metrics: { expose(): string; families(): Iterable<FamilyValues> };
+  readonly metrics: { expose(format?: MetricsFormat): string; families(): Iterable<FamilyValues> };
   /** Brings status, metrics and, if it is wanted, the dump of the configuration up to date. */
   readonly refresh: (withConfig: boolean) => Promise<void>;
   /** After a takeover: accepts connections from now on. */

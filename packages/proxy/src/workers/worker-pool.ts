@@ -1,5 +1,6 @@
 // Several workers as one data plane. The primary's own data plane has no connections: it checks every update, keeps the ports, and answers
 // for the configuration; the workers are told what it has taken.
+import { PROCESS_METRICS } from '@heddle/core';
 import type { Cluster } from '@heddle/core';
 import type { Clock, Logger, Metrics, Network, Random } from '@heddle/runtime';
 import { createMetrics, type LogLevel, type MetricsSum } from '@heddle/runtime/node';
@@ -59,8 +60,8 @@ export class WorkerPool implements DataPlane {
     this.hasBegun = options.beginsAtOnce;
     this.network = new PrimaryNetwork({ network, workers, onOpen: (port) => this.shareOut(port) });
     this.template = createDataPlane({ network: this.network, clock, random, logger, metrics: createMetrics(), node });
-    const up = metrics.gauge('heddle_workers', 'Worker processes that serve.');
-    const restarts = metrics.counter('heddle_worker_restarts_total', 'Worker processes that were started in place of one that ended.');
+    const up = metrics.gauge(PROCESS_METRICS.workers);
+    const restarts = metrics.counter(PROCESS_METRICS.workerRestarts);
     metrics.onExpose(() => up.set(this.up.length));
     this.workers = Array.from({ length: workers }, (_, index) => {
       return new WorkerProcess({

@@ -8,7 +8,7 @@ export { deferHelperThreads } from './helper-threads.ts';
 export { createLogger } from './logger.ts';
 export type { LoggerOptions, LogLevel } from './logger.ts';
 export { MetricsSum } from './metrics-sum.ts';
-export type { FamilyValues, MetricsReport } from './metrics-text.ts';
+export { type FamilyValues, METRICS_CONTENT_TYPE, metricsFormatFor, type MetricsReport } from './metrics-text.ts';
 export { createMetrics, type ReportingMetrics } from './metrics.ts';
 export { backgroundNetwork, listenOn, nodeNetwork } from './network.ts';
 export { chainRefusal, handshakeRefusal } from './network-errors.ts';

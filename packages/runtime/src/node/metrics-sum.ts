@@ -1,22 +1,33 @@
 // The metrics of several processes as one: values of the same series are added. What a process that has ended counted stays in the sum,
-// so that counters never go back; its gauges go with it.
-import { exposeFamilies, type FamilyDescription, type FamilyValues, type MetricsReport } from './metrics-text.ts';
+// so that counters never go back; its gauges go with it. A series that all have forgotten is gone.
+import type { MetricsFormat } from '../ports/metrics.ts';
+import { type Exemplar, exposeFamilies, type FamilyDescription, type FamilyValues, type MetricsReport } from './metrics-text.ts';
 import type { ReportingMetrics } from './metrics.ts';
+
+interface ReportedSeries {
+  readonly family: FamilyDescription;
+  readonly labels: string;
+  values: Float64Array;
+}
 
 interface Reporter {
   readonly families: FamilyDescription[];
-  readonly series: { readonly family: number; readonly labels: string }[];
-  values: Float64Array;
+  /** By number, ascending. */
+  readonly series: Map<number, ReportedSeries>;
 }
 
 interface SummedFamily extends FamilyDescription {
   readonly series: Map<string, Float64Array>;
+  readonly exemplars: Map<string, Map<number, Exemplar>>;
 }
 
 export class MetricsSum {
   private readonly own: Pick<ReportingMetrics, 'families'>;
   private readonly reporters = new Map<string, Reporter>();
+  /** What processes counted that have ended, or that have forgotten the series while others have not. */
   private readonly ended = new Map<string, SummedFamily>();
+  /** The latest ones, by family. */
+  private readonly exemplars = new Map<string, Map<string, Map<number, Exemplar>>>();
 
   /** @param own of this process. */
   constructor(own: Pick<ReportingMetrics, 'families'>) {
@@ -25,66 +36,89 @@ export class MetricsSum {
 
   /** Reports of one process come in order, the first one first. */
   take(reporter: string, report: MetricsReport): void {
-    let known = this.reporters.get(reporter);
-    if (known === undefined) {
-      known = { families: [], series: [], values: report.values };
-      this.reporters.set(reporter, known);
-    }
+    const known = getOr(this.reporters, reporter, () => ({ families: [], series: new Map() }));
     known.families.push(...report.families);
-    known.series.push(...report.series);
-    known.values = report.values;
+    for (const { index, family, labels } of report.series)
+      known.series.set(index, { family: known.families[family]!, labels, values: EMPTY });
+    for (const index of report.forgotten) this.forget(known, index);
+    let at = 0;
+    for (const series of known.series.values()) {
+      const { type, bounds } = series.family;
+      const length = type === 'histogram' ? bounds.length + 2 : 1;
+      series.values = report.values.subarray(at, at + length);
+      at += length;
+    }
+    for (const { series: index, bucket, exemplar } of report.exemplars) {
+      const series = known.series.get(index);
+      if (series === undefined) continue;
+      const ofFamily = getOr(this.exemplars, series.family.name, () => new Map<string, Map<number, Exemplar>>());
+      getOr(ofFamily, series.labels, () => new Map<number, Exemplar>()).set(bucket, exemplar);
+    }
   }
 
   /** The process is gone; what it last reported counts on. */
   end(reporter: string): void {
     const gone = this.reporters.get(reporter);
     this.reporters.delete(reporter);
-    if (gone !== undefined) add(this.ended, familiesOf(gone), ({ type }) => type !== 'gauge');
+    if (gone !== undefined) for (const series of gone.series.values()) this.keep(series);
   }
 
-  expose(): string {
-    return exposeFamilies(this.families());
+  expose(format: MetricsFormat = 'text'): string {
+    return exposeFamilies(this.families(), format);
   }
 
   /** Up to date with what was reported. */
   families(): Iterable<FamilyValues> {
     const sum = new Map<string, SummedFamily>();
-    add(sum, this.own.families());
-    for (const reporter of this.reporters.values()) add(sum, familiesOf(reporter));
-    add(sum, this.ended.values());
+    for (const family of this.own.families()) {
+      for (const [labels, values] of family.series) add(sum, family, labels, values);
+      for (const [labels, exemplars] of family.exemplars ?? []) sum.get(family.name)?.exemplars.set(labels, new Map(exemplars));
+    }
+    for (const { series } of this.reporters.values())
+      for (const { family, labels, values } of series.values()) add(sum, family, labels, values);
+    for (const family of this.ended.values()) for (const [labels, values] of family.series) add(sum, family, labels, values);
+    for (const [name, family] of sum) {
+      for (const [labels, exemplars] of this.exemplars.get(name) ?? []) {
+        const all = getOr(family.exemplars, labels, () => new Map<number, Exemplar>());
+        for (const [bucket, exemplar] of exemplars) if (exemplar.wallMs >= (all.get(bucket)?.wallMs ?? 0)) all.set(bucket, exemplar);
+      }
+    }
     return sum.values();
   }
+
+  /** While others have the series, what this one counted stays in their sum. */
+  private forget(from: Reporter, index: number): void {
+    const series = from.series.get(index);
+    if (series === undefined) return;
+    from.series.delete(index);
+    this.keep(series);
+    const { family, labels } = series;
+    const isLeft = [...this.reporters.values()].some((other) =>
+      [...other.series.values()].some((one) => one.family.name === family.name && one.labels === labels),
+    );
+    if (isLeft) return;
+    this.ended.get(family.name)?.series.delete(labels);
+    this.exemplars.get(family.name)?.delete(labels);
+  }
+
+  private keep({ family, labels, values }: ReportedSeries): void {
+    if (family.type !== 'gauge' && values.length > 0) add(this.ended, family, labels, values);
+  }
 }
 
-function* familiesOf({ families, series, values }: Reporter): Iterable<FamilyValues> {
-  const bySeries = families.map((family) => ({ ...family, series: new Map<string, Float64Array>() }));
-  let at = 0;
-  for (const { family, labels } of series) {
-    const owner = bySeries[family];
-    if (owner === undefined) continue;
-    const length = owner.type === 'histogram' ? owner.bounds.length + 2 : 1;
-    owner.series.set(labels, values.subarray(at, at + length));
-    at += length;
-  }
-  yield* bySeries;
+const EMPTY = new Float64Array(0);
+
+function add(sum: Map<string, SummedFamily>, family: FamilyDescription, labels: string, values: Float64Array): void {
+  const { name, type, help, bounds, shownBounds, across } = family;
+  const total = getOr(sum, name, () => ({ name, type, help, bounds, shownBounds, across, series: new Map(), exemplars: new Map() }));
+  const known = total.series.get(labels);
+  if (known === undefined) total.series.set(labels, Float64Array.from(values));
+  else if (across === 'max') known[0] = Math.max(known[0]!, values[0] ?? 0);
+  else for (let i = 0; i < known.length; i++) known[i]! += values[i] ?? 0;
 }
 
-function add(
-  sum: Map<string, SummedFamily>,
-  families: Iterable<FamilyValues>,
-  isWanted: (family: FamilyValues) => boolean = () => true,
-): void {
-  for (const family of families) {
-    if (!isWanted(family)) continue;
-    let total = sum.get(family.name);
-    if (total === undefined) {
-      total = { name: family.name, type: family.type, help: family.help, bounds: family.bounds, series: new Map() };
-      sum.set(family.name, total);
-    }
-    for (const [labels, values] of family.series) {
-      const known = total.series.get(labels);
-      if (known === undefined) total.series.set(labels, Float64Array.from(values));
-      else for (let i = 0; i < known.length; i++) known[i]! += values[i] ?? 0;
-    }
-  }
+function getOr<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) map.set(key, (value = make()));
+  return value;
 }

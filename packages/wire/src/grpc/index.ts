@@ -3,6 +3,6 @@
 export { grpcKindOf, type GrpcKind } from './content-type.ts';
 export { GrpcReader, GRPC_MESSAGE_BYTES_MAX, GRPC_PREFIX_BYTES, grpcPrefix, writeGrpcMessage, type GrpcHandler } from './framing.ts';
 export { decodeGrpcMessage, encodeGrpcMessage } from './message.ts';
-export { GRPC_STATUS, grpcStatusName, grpcStatusOfHttp, readGrpcStatus, type GrpcStatusName } from './status.ts';
+export { GRPC_STATUS, grpcStatusName, grpcStatusOfHttp, httpStatusOfGrpc, readGrpcStatus, type GrpcStatusName } from './status.ts';
 export { formatGrpcTimeout, parseGrpcTimeout } from './timeout.ts';
 export { GRPC_VIOLATIONS, type GrpcViolationCode } from './violations.ts';

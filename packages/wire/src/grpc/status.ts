@@ -57,3 +57,11 @@ export function grpcStatusOfHttp(httpStatus: number): number {
       return GRPC_STATUS.UNKNOWN;
   }
 }
+
+/** By status: what google/rpc/code.proto says stands for it in HTTP. */
+const HTTP_STATUSES = [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401] as const;
+
+/** For those who know only HTTP: metrics, people. */
+export function httpStatusOfGrpc(status: number): number {
+  return HTTP_STATUSES[status] ?? HTTP_STATUSES[GRPC_STATUS.UNKNOWN];
+}

@@ -1,0 +1,5 @@
+export * from './bounds.ts';
+export * from './definition.ts';
+export * from './labels.ts';
+export * from './traffic.ts';
+export * from './upkeep.ts';
