@@ -5,6 +5,7 @@ import { InsideServers, insideNetwork, memoryLink, type MemoryStream } from '@he
 import { createLogger, createMetrics, nodeClock, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
 import { endpoint, type InboundOptions, type RouteOptions, TestMesh } from '../../../dataplane/src/testing/mesh.ts';
 import type { Mesh } from '../plane/mesh.ts';
+import { isMeshName } from '../plane/names.ts';
 
 const LOOPBACK = '127.0.0.1';
 const CALLER = 'default/web/web-1';
@@ -79,7 +80,7 @@ export class CallerMesh implements Mesh {
   }
 
   serves(authority: string): boolean {
-    return /(^|\.)mesh\.internal(:\d+)?$/.test(authority);
+    return isMeshName(authority);
   }
 
   async ready(): Promise<void> {
