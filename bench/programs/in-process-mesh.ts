@@ -2,8 +2,9 @@
 import { readFileSync } from 'node:fs';
 import type { Mesh } from '@heddle/client';
 import { createInsideDataPlane } from '@heddle/dataplane/direct';
-import { InsideServers, InsideSocket, insideNetwork, memoryLink } from '@heddle/runtime/inside';
+import { InsideServers, InsideSocket, insideNetwork } from '@heddle/runtime/inside';
 import { backgroundNetwork, createMetrics, nodeClock, nodeRandom } from '@heddle/runtime/node';
+import { PlaneMesh } from '../../packages/client/src/testing/plane-mesh.ts';
 import type { PlaneSpec } from './heddle-plane.ts';
 
 const LOOPBACK = '127.0.0.1';
@@ -27,21 +28,6 @@ export async function startInside(specFile: string, wayOut: number | undefined):
     const reason = await plane.apply(update);
     if (reason !== undefined) throw new Error(`rejected: ${reason}`);
   }
-  const bind = { address: LOOPBACK, port: wayOut ?? 0 };
   const [workload = ''] = Object.keys(identities);
-  return {
-    workload,
-    serves: (authority) => authority.startsWith('orders.'),
-    isReady: true,
-    ready: () => Promise.resolve(),
-    calls: plane.callsThrough(bind, workload),
-    connect() {
-      const { connection, stream } = memoryLink({ remoteAddress: LOOPBACK, remotePort: bind.port, localAddress: LOOPBACK, localPort: 0 });
-      plane.enter(bind, connection, workload);
-      return stream;
-    },
-    servers,
-    hold() {},
-    release() {},
-  };
+  return new PlaneMesh({ plane, workload, out: { address: LOOPBACK, port: wayOut ?? 0 }, servers });
 }
