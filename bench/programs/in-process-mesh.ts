@@ -1,18 +1,16 @@
 // A data plane inside this process, configured by a file in place of a control plane: what `createMesh` makes, without joining.
-import { readFileSync } from 'node:fs';
 import type { Mesh } from '@heddle/client';
 import { createInsideDataPlane } from '@heddle/dataplane/direct';
 import { InsideServers, InsideSocket, insideNetwork } from '@heddle/runtime/inside';
 import { backgroundNetwork, createMetrics, nodeClock, nodeRandom } from '@heddle/runtime/node';
 import { PlaneMesh } from '../../packages/client/src/testing/plane-mesh.ts';
-import type { PlaneSpec } from './heddle-plane.ts';
+import { configure } from './plane-spec.ts';
 
 const LOOPBACK = '127.0.0.1';
 const QUIET = { debug() {}, info() {}, warn: console.error, error: console.error, child: () => QUIET };
 
 /** @param wayOut port of the listener for calls out, which needs no socket; undefined: there is none */
 export async function startInside(specFile: string, wayOut: number | undefined): Promise<Mesh> {
-  const { identities, updates } = JSON.parse(readFileSync(specFile, 'utf8')) as PlaneSpec;
   const servers = new InsideServers();
   const sockets = wayOut === undefined ? [] : [new InsideSocket(LOOPBACK, wayOut)];
   const plane = createInsideDataPlane({
@@ -23,11 +21,6 @@ export async function startInside(specFile: string, wayOut: number | undefined):
     metrics: createMetrics(),
     node: 'bench',
   });
-  for (const [workload, identity] of Object.entries(identities)) plane.setIdentity(workload, identity);
-  for (const update of updates) {
-    const reason = await plane.apply(update);
-    if (reason !== undefined) throw new Error(`rejected: ${reason}`);
-  }
-  const [workload = ''] = Object.keys(identities);
+  const [workload = ''] = await configure(plane, specFile);
   return new PlaneMesh({ plane, workload, out: { address: LOOPBACK, port: wayOut ?? 0 }, servers });
 }

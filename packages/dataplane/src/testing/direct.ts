@@ -1,4 +1,5 @@
 // Calls from inside the process, with their answers in one piece. Tests only.
+import { nextTick } from 'node:process';
 import type { DirectCall, DirectCallError, DirectCalls, DirectUser, FlatHeaders } from '../direct/index.ts';
 
 export interface DirectAnswer {
@@ -73,7 +74,7 @@ export function beginDirect(
   { method = 'GET', authority, path = '/', headers = [], body }: DirectAsked,
 ): { readonly call: DirectCall; readonly listener: AnswerListener } {
   const listener = new AnswerListener();
-  const call = calls.begin({ method, authority, path, headers }, body === undefined, listener, process.nextTick);
+  const call = calls.begin({ method, authority, path, headers }, body === undefined, listener, nextTick);
   if (body !== undefined) call.write(Buffer.from(body), true);
   return { call, listener };
 }
