@@ -6,7 +6,7 @@ import { DEFAULT_BALANCE, DEFAULT_RETRY_BUDGET, forwardTo, ANY_REQUEST, NO_BREAK
 import type { BalanceAlgorithm, Cluster, Endpoint, Listener, RouteConfig } from '@heddle/core';
 import { TestAuthority } from '../../packages/dataplane/src/testing/certificates.ts';
 import type { ResourceUpdate } from '../../packages/dataplane/src/data-plane.ts';
-import type { PlaneSpec } from '../programs/heddle-plane.ts';
+import type { PlaneSpec } from '../programs/plane-spec.ts';
 import { freePorts } from '../../tests/support/ports.ts';
 import { output, Process } from '../support/processes.ts';
 import type { Figures } from './figures.ts';
@@ -25,7 +25,7 @@ const CALLERS = 2;
 const TRUST_DOMAIN = 'shop.test';
 const SERVICE = { namespace: 'default', name: 'orders' };
 const PROGRAMS = join(import.meta.dirname, 'programs');
-const PLANE = join(import.meta.dirname, '../programs/heddle-plane.ts');
+const PLANE = join(import.meta.dirname, '../programs/plane-spec.ts');
 const COMMON = { connectTimeoutMs: 1_000, breaker: NO_BREAKER, retryBudget: DEFAULT_RETRY_BUDGET } as const;
 
 export async function runReal(scenario: BalanceScenario, algorithm: BalanceAlgorithm, options: RealOptions): Promise<Figures> {

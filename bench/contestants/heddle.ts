@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { ANY_REQUEST, forwardTo, NO_BREAKER, NO_RETRY, SINGLE_BALANCE, DEFAULT_RETRY_BUDGET } from '@heddle/core';
 import type { Cluster, Endpoint, Listener, RouteConfig } from '@heddle/core';
 import type { ResourceUpdate } from '../../packages/dataplane/src/data-plane.ts';
-import type { PlaneSpec } from '../programs/heddle-plane.ts';
+import type { PlaneSpec } from '../programs/plane-spec.ts';
 import { type Contestant, type Hop, identityOf, type Setting } from './contestant.ts';
 
 export const heddle: Contestant = {
@@ -29,7 +29,7 @@ export const heddle: Contestant = {
       ...run,
       '--max-semi-space-size=1',
       '--no-maglev',
-      join(import.meta.dirname, '../programs/heddle-plane.ts'),
+      join(import.meta.dirname, '../programs/plane-spec.ts'),
       heddleRoot,
       built ? 'dist' : 'src',
       file,

@@ -1,15 +1,10 @@
 // A process with one Heddle data plane and nothing else: no agent, no control plane. Arguments: the checkout, `src` or `dist`, and a
 // file that says whose identities it has and what is applied to it.
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type * as Runtime from '@heddle/runtime/node';
 import type * as DataPlanes from '../../packages/dataplane/src/data-plane.ts';
-
-export interface PlaneSpec {
-  readonly identities: Readonly<Record<string, DataPlanes.WorkloadIdentity>>;
-  readonly updates: readonly DataPlanes.ResourceUpdate[];
-}
+import { configure } from './plane-spec.ts';
 
 const [, , root = '', code = '', specFile = ''] = process.argv;
 const load = (file: string) => import(pathToFileURL(join(root, 'packages', `${file}.${code === 'src' ? 'ts' : 'js'}`)).href);
@@ -19,7 +14,6 @@ const { createLogger, createMetrics, deferHelperThreads, nodeClock, nodeNetwork,
 )) as typeof Runtime;
 // As `heddle proxy` does.
 deferHelperThreads();
-const { identities, updates } = JSON.parse(readFileSync(specFile, 'utf8')) as PlaneSpec;
 const plane = createDataPlane({
   network: nodeNetwork,
   clock: nodeClock,
@@ -28,8 +22,4 @@ const plane = createDataPlane({
   metrics: createMetrics(),
   node: 'bench',
 });
-for (const [workload, identity] of Object.entries(identities)) plane.setIdentity(workload, identity);
-for (const update of updates) {
-  const reason = await plane.apply(update);
-  if (reason !== undefined) throw new Error(`rejected: ${reason}`);
-}
+await configure(plane, specFile);

@@ -7,9 +7,9 @@ import grpc from '@grpc/grpc-js';
 import { joinFetch } from '@heddle/client/fetch';
 import { joinGrpc } from '@heddle/client/grpc';
 import { joinHttp } from '@heddle/client/http';
+import { echoClient } from '../../tests/support/grpc-echo.ts';
 import { percentiles } from '../support/figures.ts';
 import { startInside } from './in-process-mesh.ts';
-import { ECHO } from './in-process-service.ts';
 
 const [, , api = '', target = '', specFile, wayOut] = process.argv;
 if (specFile !== undefined) {
@@ -40,10 +40,8 @@ async function overFetch(): Promise<void> {
 }
 
 function overGrpc(): () => Promise<void> {
-  const Echo = grpc.makeGenericClientConstructor(ECHO, 'Echo');
-  const client = new Echo(target, grpc.credentials.createInsecure());
-  const echo = (client as unknown as Record<'echo', (request: Buffer, done: (error: Error | null) => void) => void>).echo.bind(client);
-  return () => new Promise((resolve, reject) => echo(message, (error) => (error === null ? resolve() : reject(error))));
+  const client = echoClient(target);
+  return () => client.echo(message);
 }
 
 const call = api === 'http' ? overHttp : api === 'fetch' ? overFetch : overGrpc();

@@ -1,17 +1,16 @@
 // A data plane inside this process, configured by a file in place of a control plane: what `createMesh` makes, without joining.
-import { readFileSync } from 'node:fs';
 import type { Mesh } from '@heddle/client';
 import { createInsideDataPlane } from '@heddle/dataplane/direct';
-import { InsideServers, InsideSocket, insideNetwork, memoryLink } from '@heddle/runtime/inside';
+import { InsideServers, InsideSocket, insideNetwork } from '@heddle/runtime/inside';
 import { backgroundNetwork, createMetrics, nodeClock, nodeRandom } from '@heddle/runtime/node';
-import type { PlaneSpec } from './heddle-plane.ts';
+import { PlaneMesh } from '../../packages/client/src/testing/plane-mesh.ts';
+import { configure } from './plane-spec.ts';
 
 const LOOPBACK = '127.0.0.1';
 const QUIET = { debug() {}, info() {}, warn: console.error, error: console.error, child: () => QUIET };
 
 /** @param wayOut port of the listener for calls out, which needs no socket; undefined: there is none */
 export async function startInside(specFile: string, wayOut: number | undefined): Promise<Mesh> {
-  const { identities, updates } = JSON.parse(readFileSync(specFile, 'utf8')) as PlaneSpec;
   const servers = new InsideServers();
   const sockets = wayOut === undefined ? [] : [new InsideSocket(LOOPBACK, wayOut)];
   const plane = createInsideDataPlane({
@@ -22,26 +21,6 @@ export async function startInside(specFile: string, wayOut: number | undefined):
     metrics: createMetrics(),
     node: 'bench',
   });
-  for (const [workload, identity] of Object.entries(identities)) plane.setIdentity(workload, identity);
-  for (const update of updates) {
-    const reason = await plane.apply(update);
-    if (reason !== undefined) throw new Error(`rejected: ${reason}`);
-  }
-  const bind = { address: LOOPBACK, port: wayOut ?? 0 };
-  const [workload = ''] = Object.keys(identities);
-  return {
-    workload,
-    serves: (authority) => authority.startsWith('orders.'),
-    isReady: true,
-    ready: () => Promise.resolve(),
-    calls: plane.callsThrough(bind, workload),
-    connect() {
-      const { connection, stream } = memoryLink({ remoteAddress: LOOPBACK, remotePort: bind.port, localAddress: LOOPBACK, localPort: 0 });
-      plane.enter(bind, connection, workload);
-      return stream;
-    },
-    servers,
-    hold() {},
-    release() {},
-  };
+  const [workload = ''] = await configure(plane, specFile);
+  return new PlaneMesh({ plane, workload, out: { address: LOOPBACK, port: wayOut ?? 0 }, servers });
 }

@@ -3,7 +3,7 @@
 import { createServer } from 'node:http';
 import grpc from '@grpc/grpc-js';
 import { joinServers } from '@heddle/client/server';
-import { ECHO } from './in-process-service.ts';
+import { ECHO } from '../../tests/support/grpc-echo.ts';
 import { startInside } from './in-process-mesh.ts';
 
 const [, , portText = '', kind = '', bytes = '', specFile] = process.argv;

@@ -1,6 +1,5 @@
 // The mesh's root is replaced while it works: step by step, each refused before its time, and over a restart of the control plane.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -10,6 +9,7 @@ import { controlChannelCredentials, controlChannelOptions, IdentityClient } from
 import { decodePem } from '@heddle/core';
 import type { ProxyOptions } from '@heddle/proxy';
 import { createCsr, generateKeyPair, nodeRandom, presentedChain, spkiPin, verifyLeaf } from '@heddle/runtime/node';
+import { authority, OPENSSL, openssl } from '../../packages/control/src/ca/testing/openssl.ts';
 import { adminCall, authorityOf, identitiesOf, rotate, withRootsOf } from '../support/authority.ts';
 import { ControlProcess } from '../support/control-process.ts';
 import { startLoad, summarize } from '../support/load.ts';
@@ -178,9 +178,6 @@ test('an identity that is denied loses its connections to the control plane, its
   await waitFor('it to be back', async () => (await connected()).length === 2);
 });
 
-const OPENSSL =
-  process.env.HEDDLE_REQUIRE_INTEROP === '1' || spawnSync('openssl', ['version']).status === 0 ? false : 'openssl is not on PATH';
-
 /** As docs/guides/certificates.md has it. */
 const SIGN = `set -e; d=$(mktemp -d); trap 'rm -rf "$d"' EXIT; cat > "$d/csr"
 names=URI:$HEDDLE_CA_SPIFFE_ID
@@ -194,28 +191,8 @@ test('an authority that is elsewhere signs for the control plane and for workloa
   skip: OPENSSL,
 }, async () => {
   const directory = await temporaryDirectory(cleanup);
-  const openssl = (...args: string[]): void => {
-    const { status, stderr } = spawnSync('openssl', args, { cwd: directory, encoding: 'utf8' });
-    assert.equal(status, 0, stderr);
-  };
-  const authority = (name: string, ...by: string[]): void => {
-    const made = [
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-noenc',
-      '-keyout',
-      `${name}.key`,
-      '-out',
-      `${name}.pem`,
-    ];
-    const may = ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign'].flatMap((line) => ['-addext', line]);
-    openssl('req', ...made, '-subj', `/CN=${name}`, '-days', '90', ...may, ...by);
-  };
-  authority('top');
-  authority('middle', '-CA', 'top.pem', '-CAkey', 'top.key');
+  authority(directory, 'top', undefined, '');
+  authority(directory, 'middle', 'top', '');
   const path = (name: string): string => join(directory, name);
   const rootsFile = path('top.pem');
   for (const ca of [
@@ -226,7 +203,7 @@ test('an authority that is elsewhere signs for the control plane and for workloa
     assert.equal(decodePem('CERTIFICATE', plane.rootsPem).length, 1);
     const { certificatePem } = await certificateOf(plane, 'web');
     writeFileSync(path('leaf.pem'), certificatePem);
-    openssl('verify', '-purpose', 'sslserver', '-CAfile', 'top.pem', '-untrusted', 'leaf.pem', 'leaf.pem');
+    openssl(directory, 'verify', '-purpose', 'sslserver', '-CAfile', 'top.pem', '-untrusted', 'leaf.pem', 'leaf.pem');
     // What a joiner sees: it knows nothing but the pin of the root.
     const shown = await presentedChain({ address: plane.address, port: plane.port, timeoutMs: 10_000, alpn: ['h2'] });
     assert.equal(shown.length, 3);

@@ -1,10 +1,12 @@
 // `node --import @heddle/client/register`: which processes it makes part of the mesh, how those of one instance share it, and how they end.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { createMesh, type RunningMesh } from '@heddle/client';
+import type { RunningMesh } from '@heddle/client';
+import { askDirect, type DirectAnswer } from '../../packages/dataplane/src/testing/direct.ts';
 import { DEAD_PORTS } from '../../packages/dataplane/src/testing/raw-http.ts';
 import { type InsideApp, insideEnvironment, programFile, startInside, startNode } from '../support/inside-app.ts';
-import { Cleanup, control, instances, joinToken, LOOPBACK } from '../support/planes.ts';
+import { member } from '../support/member.ts';
+import { Cleanup, control, instances, LOOPBACK } from '../support/planes.ts';
 import { freePort } from '../support/ports.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -17,14 +19,7 @@ let web: RunningMesh;
 
 before(async () => {
   running = await control(cleanup);
-  web = createMesh({
-    service: 'web',
-    instance: 'caller',
-    control: `${running.address}:${running.port}`,
-    joinToken: await joinToken(running, 'web'),
-    logLevel: 'silent',
-  });
-  cleanup.add(() => web.stop());
+  web = await member(cleanup, running, 'web', { instance: 'caller' });
   await web.ready();
 });
 after(() => cleanup.run());
@@ -36,33 +31,14 @@ afterEach(() => own.run());
 /** Starting some programs from sources, on a machine that has other work. */
 const DEADLINE_MS = 30_000;
 
-interface Answer {
-  readonly status: number;
-  readonly body: string;
-}
+const ask = (path = '/', method = 'GET'): Promise<DirectAnswer> => askDirect(web.calls, { method, authority: 'echo.mesh.internal', path });
 
-function ask(path = '/', method = 'GET'): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    let status = 0;
-    let body = '';
-    const user = {
-      onInterim() {},
-      onHead: (code: number) => void (status = code),
-      onBody: (bytes: Buffer) => void (body += bytes.toString()),
-      onEnd: () => resolve({ status, body }),
-      onError: reject,
-      onDrained() {},
-    };
-    web.calls.begin({ method, authority: 'echo.mesh.internal', path, headers: [] }, true, user, process.nextTick);
-  });
-}
-
-const answered = (): Promise<Answer> =>
+const answered = (): Promise<DirectAnswer> =>
   waitFor(
     'an answer',
     async () => {
       const answer = await ask();
-      if (answer.status !== 200) throw new Error(answer.body);
+      if (answer.status !== 200) throw new Error(answer.text);
       return answer;
     },
     DEADLINE_MS,
@@ -138,7 +114,7 @@ require('node:http').createServer((request, response) => {
 `;
     const file = await programFile(own, 'server.cjs', text);
     const app = await startInside(own, running, file, { service: 'echo', flag: '--require' });
-    assert.equal((await answered()).body, 'undefined\n');
+    assert.equal((await answered()).text, 'undefined\n');
     app.child.kill('SIGTERM');
     assert.equal(await app.ended, 'SIGTERM');
     await gone('echo-1');
@@ -165,7 +141,7 @@ if (process.argv[2] === 'child') {
 `;
     const file = await programFile(own, 'parent.mjs', text);
     const app = await startInside(own, running, file, { service: 'echo', environment: { HEDDLE_LOG_LEVEL: 'info' } });
-    const { body } = await answered();
+    const { text: body } = await answered();
     const { parent, pid, first, second } = JSON.parse(body) as Record<string, string>;
     assert.notEqual(parent, pid);
     const self = 'spiffe://test/ns/default/svc/echo';
@@ -197,14 +173,14 @@ if (cluster.isPrimary) {
     const seen = new Set<string>();
     await waitFor('both workers', async () => {
       // Connections are shared out, and one carries one request at a time.
-      for (const { status, body } of await Promise.all([1, 2, 3, 4].map(() => ask('/via')))) if (status === 200) seen.add(body);
+      for (const { status, text } of await Promise.all([1, 2, 3, 4].map(() => ask('/via')))) if (status === 200) seen.add(text);
       return seen.size === 2;
     }).catch((error: Error) => {
       throw new Error(`${error.message}; ${[...seen].join()}\n${app.output()}`);
     });
     assert.deepEqual([...(await instances(running)).keys()], ['echo-1']);
     await startInside(own, running, await programFile(own, 'server.mjs', SERVER), { service: 'echo', instance: 'echo-2' });
-    await waitFor('the other instance', async () => (await ask()).body.startsWith('pid'));
+    await waitFor('the other instance', async () => (await ask()).text.startsWith('pid'));
     const load = startLoad();
     await waitFor('load', () => load.answers.length > 20);
     app.child.kill('SIGTERM');
@@ -240,14 +216,14 @@ if (isMainThread) {
 });
 
 interface Load {
-  readonly answers: readonly Answer[];
+  readonly answers: readonly DirectAnswer[];
   /** Ends it. */
   failures(): Promise<string[]>;
 }
 
 /** Requests that may not be sent twice, from several at once. */
 function startLoad(): Load {
-  const answers: Answer[] = [];
+  const answers: DirectAnswer[] = [];
   let goesOn = true;
   const one = async (): Promise<void> => {
     while (goesOn) {
@@ -264,7 +240,7 @@ function startLoad(): Load {
       await waitFor('more answers', () => answers.length > before + 20);
       goesOn = false;
       await all;
-      return [...new Set(answers.filter(({ status }) => status !== 200).map(({ body }) => body))];
+      return [...new Set(answers.filter(({ status }) => status !== 200).map(({ text }) => text))];
     },
   };
 }
@@ -275,7 +251,7 @@ describe('SIGTERM', () => {
       service: 'echo',
       instance: 'echo-b',
     });
-    await waitFor('the other instance', async () => (await ask()).body === `pid ${other.child.pid}`);
+    await waitFor('the other instance', async () => (await ask()).text === `pid ${other.child.pid}`);
     for (const [ending, code] of [
       ['', 'SIGTERM'],
       [
@@ -285,9 +261,9 @@ describe('SIGTERM', () => {
     ] as const) {
       const file = await programFile(own, 'ends.mjs', `${SERVER}${ending}`);
       const app = await startInside(own, running, file, { service: 'echo', instance: 'echo-a' });
-      await waitFor('the instance', async () => (await ask()).body === `pid ${app.child.pid}`);
+      await waitFor('the instance', async () => (await ask()).text === `pid ${app.child.pid}`);
       const load = startLoad();
-      await waitFor('load on it', () => load.answers.filter(({ body }) => body === `pid ${app.child.pid}`).length > 10);
+      await waitFor('load on it', () => load.answers.filter(({ text }) => text === `pid ${app.child.pid}`).length > 10);
       app.child.kill('SIGTERM');
       // The same wish, passed on by somebody else.
       app.child.kill('SIGTERM');

@@ -24,6 +24,7 @@ import { Hono } from 'hono';
 import Koa from 'koa';
 import { WebSocket, WebSocketServer } from 'ws';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { memberOptions } from '../support/member.ts';
 import { ADMIN_TOKEN, Cleanup, control, joinToken, LOOPBACK, meshOf as meshFile, temporaryDirectory } from '../support/planes.ts';
 import { freePort } from '../support/ports.ts';
 import { waitFor } from '../support/wait.ts';
@@ -55,20 +56,10 @@ const stops: (() => Promise<unknown>)[] = [];
 let running: RunningControl;
 let web: RunningMesh;
 
-async function member(service: string, more: MeshOptions = {}): Promise<MeshOptions> {
-  return {
-    service,
-    control: `${running.address}:${running.port}`,
-    joinToken: await joinToken(running, service),
-    logLevel: 'silent',
-    ...more,
-  };
-}
-
 /** Becomes part of the mesh as soon as something listens on its port. */
 async function instance(service: string, more: MeshOptions = {}): Promise<{ readonly mesh: RunningMesh; readonly port: number }> {
   const port = await freePort();
-  const mesh = createMesh(await member(service, { port, ...more }));
+  const mesh = createMesh(await memberOptions(running, service, { port, ...more }));
   cleanup.add(joinServers(mesh, { port }));
   stops.push(() => mesh.stop());
   return { mesh, port };
@@ -125,7 +116,7 @@ before(async () => {
   cleanup.add(() => issuer.close());
   running = await control(cleanup, { mesh: meshFile(meshYaml(`http://${LOOPBACK}:${(issuer.address() as AddressInfo).port}/jwks`)) });
   cleanup.add(() => Promise.all(stops.map((stop) => stop())));
-  web = createMesh(await member('web'));
+  web = createMesh(await memberOptions(running, 'web'));
   stops.push(() => web.stop());
   await web.ready();
 });
@@ -192,7 +183,7 @@ describe('servers in the process of a data plane know who calls', () => {
     }));
 
   test('hono by serve, without a port of its own', async () => {
-    const { mesh, close } = await serve(honoApp(), await member('hono'));
+    const { mesh, close } = await serve(honoApp(), await memberOptions(running, 'hono'));
     stops.push(close);
     assert.equal(mesh.workload.startsWith('default/hono/'), true);
     const { peer } = await known('hono');
@@ -306,7 +297,7 @@ describe('servers of HTTP/2', () => {
   test('grpc-js by serve, without a port', async () => {
     const server = grpcServer();
     const credentials = grpc.ServerCredentials.createInsecure();
-    const { close } = await serve(server, { ...(await member('rpc-inside')), credentials });
+    const { close } = await serve(server, { ...(await memberOptions(running, 'rpc-inside')), credentials });
     stops.push(close);
     await provesGrpcIdentity('rpc-inside');
     await close();
@@ -437,7 +428,7 @@ describe('what the data plane does before the application', () => {
         paths.push(request.url!);
         response.end('open');
       },
-      { ...(await member('closed')), liveness: '/.heddle/live' },
+      { ...(await memberOptions(running, 'closed')), liveness: '/.heddle/live' },
     );
     stops.push(close);
     const authority = 'closed.mesh.internal';
@@ -455,7 +446,7 @@ describe('what the data plane does before the application', () => {
     const { close } = await serve(
       (request: http.IncomingMessage, response: http.ServerResponse) =>
         response.end(JSON.stringify(meshOf(request, response).claims ?? null)),
-      await member('claims'),
+      await memberOptions(running, 'claims'),
     );
     stops.push(close);
     const authority = 'claims.mesh.internal';
@@ -482,7 +473,7 @@ describe('what the data plane does before the application', () => {
     const start = async (name: string): Promise<() => Promise<void>> => {
       const app = express();
       app.get('/', (_request, response) => void setImmediate(() => response.end(name)));
-      const { close } = await serve(app, { ...(await member('leaving')), instance: name });
+      const { close } = await serve(app, { ...(await memberOptions(running, 'leaving')), instance: name });
       stops.push(close);
       return close;
     };

@@ -14,6 +14,7 @@ import { nodeClock, nodeRandom } from '@heddle/runtime/node';
 import { PROBLEMS } from '../../packages/control/src/rest/problems.ts';
 import { Cleanup, LOOPBACK, meshOf, silent, SMALL_MESH, temporaryDirectory } from '../support/planes.ts';
 import { heddle } from '../support/up.ts';
+import { reason } from '../interop/support/programs.ts';
 
 const cleanup = new Cleanup();
 after(() => cleanup.run());
@@ -23,7 +24,7 @@ describe('the guide to the REST API', () => {
   const SHOP = fileURLToPath(new URL('../../examples/shop/heddle.yaml', import.meta.url));
   const missing = ['bash', 'curl', 'sed', 'tee'].find((program) => spawnSync(program, ['--version']).error !== undefined);
 
-  it('shows commands that do what it says', { skip: missing === undefined ? false : `${missing} is not here` }, async () => {
+  it('shows commands that do what it says', { skip: missing === undefined ? false : reason(missing) }, async () => {
     const folder = await temporaryDirectory(cleanup);
     const yaml = await readFile(SHOP, 'utf8');
     await writeFile(join(folder, 'heddle.yaml'), yaml);

@@ -20,7 +20,6 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { after, before, describe, it } from 'node:test';
 import { build, buildOrder, type Manifest, readManifests } from '../../tools/build.ts';
-import { canBundle } from '../../tools/bundle.ts';
 import { run, runProgram } from '../../tools/run.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -217,9 +216,7 @@ describe('the built packages', { skip }, () => {
     assert.match(output, /the proxy is up/);
   });
 
-  it('have a client that is small, and whose first half loads little of the engine', {
-    skip: canBundle(ROOT) ? false : 'esbuild is not installed',
-  }, async () => {
+  it('have a client that is small, and whose first half loads little of the engine', async () => {
     const files = readdirSync(installed('client'), { recursive: true, encoding: 'utf8' }).map((name) => join(installed('client'), name));
     const bytes = files.reduce((sum, file) => sum + (statSync(file).isFile() ? statSync(file).size : 0), 0);
     assert.ok(bytes > 50_000 && bytes <= CLIENT_BYTES_MAX, `${bytes} bytes unpacked`);
@@ -253,9 +250,7 @@ describe('the built packages', { skip }, () => {
     assert.ok(size <= FIRST_BYTES_MAX, `${size} bytes: ${first.join('\n')}`);
   });
 
-  it('have a client that runs an application as it is, without the repository', {
-    skip: canBundle(ROOT) ? false : 'esbuild is not installed',
-  }, async () => {
+  it('have a client that runs an application as it is, without the repository', async () => {
     writeFileSync(join(user, 'server.cjs'), EXPRESS_APP);
     const environment = { NODE_OPTIONS: '', NODE_COMPILE_CACHE: undefined, HEDDLE_SERVICE: 'web', HEDDLE_CONTROL: '127.0.0.1:1' };
     for (const flag of ['--import', '--require']) {
@@ -268,9 +263,7 @@ describe('the built packages', { skip }, () => {
     }
   });
 
-  it('have a command that is bundled with the licences of what is in it', {
-    skip: canBundle(ROOT) ? false : 'esbuild is not installed',
-  }, () => {
+  it('have a command that is bundled with the licences of what is in it', () => {
     const place = join(installed('cli'), 'dist');
     const notices = readFileSync(join(place, 'THIRD-PARTY.txt'), 'utf8');
     for (const name of ['commander', 'pino', 'yaml', 'zod']) assert.match(notices, new RegExp(`^${name} [0-9.]+ \\(`, 'm'));

@@ -1,7 +1,10 @@
 // Instances with the data plane inside, each a process of its own that knows nothing of the mesh, and a caller that has it inside as well.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { createMesh, type RunningMesh } from '@heddle/client';
+import type { RunningMesh } from '@heddle/client';
+import type { DirectCallError } from '@heddle/dataplane/direct';
+import { askDirect } from '../../../packages/dataplane/src/testing/direct.ts';
+import { member } from '../../support/member.ts';
 import { type Cleanup, type ControlRef, joinToken, LOOPBACK, temporaryDirectory } from '../../support/planes.ts';
 import { freePort } from '../../support/ports.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -43,10 +46,7 @@ export class InsideMesh {
   }
 
   async caller(name: string): Promise<RunningMesh> {
-    const { address, port } = this.ref;
-    const token = await joinToken(this.ref, 'web');
-    const mesh = createMesh({ service: 'web', instance: name, control: `${address}:${port}`, joinToken: token, logLevel: 'silent' });
-    this.cleanup.add(() => mesh.stop());
+    const mesh = await member(this.cleanup, this.ref, 'web', { instance: name });
     await mesh.ready();
     return mesh;
   }
@@ -110,27 +110,11 @@ export interface Answered {
 }
 
 /** A GET by the caller's own data plane. */
-export function ask(mesh: RunningMesh): Promise<Answered> {
-  return new Promise((resolve) => {
-    const answered = { status: 0, error: '', body: '' };
-    mesh.calls.begin(
-      { method: 'GET', authority: 'echo.mesh.internal', path: '/', headers: [] },
-      true,
-      {
-        onInterim() {},
-        onHead(status, headers) {
-          answered.status = status;
-          const at = headers.indexOf('x-heddle-error');
-          if (at !== -1) answered.error = headers[at + 1]!;
-        },
-        onBody: (bytes) => void (answered.body += bytes.toString()),
-        onEnd: () => resolve(answered),
-        onError: (error) => resolve({ ...answered, status: 0, error: error.code }),
-        onDrained() {},
-      },
-      process.nextTick,
-    );
-  });
+export function ask({ calls }: RunningMesh): Promise<Answered> {
+  return askDirect(calls, { authority: 'echo.mesh.internal' }).then(
+    ({ status, headers, text }) => ({ status, error: headers['x-heddle-error'] ?? '', body: text }),
+    ({ code }: DirectCallError) => ({ status: 0, error: code, body: '' }),
+  );
 }
 
 /** A steady load; ends with all answers. */

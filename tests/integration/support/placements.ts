@@ -3,11 +3,13 @@ import { createServer, request, type RequestListener, type Server } from 'node:h
 import { writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { createMesh, type RunningMesh } from '@heddle/client';
+import type { MeshOptions, RunningMesh } from '@heddle/client';
 import type { RunningControl } from '@heddle/control';
 import type { MeshConfig } from '@heddle/core';
 import { loadMesh } from '../../../packages/cli/src/mesh-file.ts';
-import { type Cleanup, control, host, joinToken, LOOPBACK, proxy, temporaryDirectory } from '../../support/planes.ts';
+import { askDirect } from '../../../packages/dataplane/src/testing/direct.ts';
+import { member } from '../../support/member.ts';
+import { type Cleanup, control, host, LOOPBACK, proxy, temporaryDirectory } from '../../support/planes.ts';
 
 export type Place = 'inside' | 'beside';
 
@@ -79,7 +81,7 @@ const serviceOf = (instance: string): string => instance.replace(/-\d+$/, '');
 
 async function startInside(cleanup: Cleanup, running: RunningControl, { instance, version, handler }: Application): Promise<void> {
   const { server, port } = await listening(cleanup, handler);
-  const mesh = await member(cleanup, running, instance, { port, ...(version !== undefined && { describe: { version } }) });
+  const mesh = await memberOf(cleanup, running, instance, { port, ...(version !== undefined && { describe: { version } }) });
   mesh.servers.add(port, server);
   await mesh.ready();
 }
@@ -90,53 +92,19 @@ async function startBeside(cleanup: Cleanup, running: RunningControl, { instance
   await host(plane, running, instance, port, version === undefined ? {} : { version });
 }
 
-async function member(cleanup: Cleanup, running: RunningControl, instance: string, more: object): Promise<RunningMesh> {
-  const service = serviceOf(instance);
-  const token = await joinToken(running, service);
-  const mesh = createMesh({
-    service,
-    instance,
-    control: `${running.address}:${running.port}`,
-    joinToken: token,
-    logLevel: 'silent',
-    drainMs: 500,
-    ...more,
-  });
-  cleanup.add(() => mesh.stop());
-  return mesh;
-}
+const memberOf = (cleanup: Cleanup, running: RunningControl, instance: string, more: MeshOptions = {}): Promise<RunningMesh> =>
+  member(cleanup, running, serviceOf(instance), { instance, drainMs: 500, ...more });
 
 async function callerInside(cleanup: Cleanup, running: RunningControl): Promise<Ask> {
-  const mesh = await member(cleanup, running, 'web-1', {});
+  const mesh = await memberOf(cleanup, running, 'web-1');
   await mesh.ready();
-  return (url, { method = 'GET', headers = {}, body } = {}) =>
-    new Promise((resolve, reject) => {
-      const { host: authority, pathname, search } = new URL(url);
-      const told = { status: 0, error: '', headers: {} as Record<string, string>, body: '' };
-      const flat = Object.entries(headers).flat();
-      const call = mesh.calls.begin(
-        {
-          method,
-          authority,
-          path: pathname + search,
-          headers: body === undefined ? flat : [...flat, 'content-length', String(body.length)],
-        },
-        body === undefined,
-        {
-          onInterim() {},
-          onHead(status, fields) {
-            told.status = status;
-            for (let at = 0; at < fields.length; at += 2) told.headers[fields[at]!] = fields[at + 1]!;
-          },
-          onBody: (bytes) => void (told.body += bytes.toString()),
-          onEnd: () => resolve({ ...told, error: told.headers['x-heddle-error'] ?? '' }),
-          onError: reject,
-          onDrained() {},
-        },
-        process.nextTick,
-      );
-      if (body !== undefined) call.write(Buffer.from(body), true);
-    });
+  return async (url, { method = 'GET', headers = {}, body } = {}) => {
+    const { host: authority, pathname, search } = new URL(url);
+    const length = body === undefined ? {} : { 'content-length': String(body.length) };
+    const fields = Object.entries({ ...headers, ...length }).flat();
+    const told = await askDirect(mesh.calls, { method, authority, path: pathname + search, headers: fields, body });
+    return { status: told.status, error: told.headers['x-heddle-error'] ?? '', headers: told.headers, body: told.text };
+  };
 }
 
 async function callerBeside(cleanup: Cleanup, running: RunningControl): Promise<Ask> {

@@ -3,14 +3,13 @@
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import grpc from '@grpc/grpc-js';
-import type { Mesh } from '@heddle/client';
 import { joinFetch } from '@heddle/client/fetch';
 import { joinGrpc } from '@heddle/client/grpc';
 import { joinHttp } from '@heddle/client/http';
-import { createInsideDataPlane, type InsideDataPlane } from '@heddle/dataplane/direct';
-import { InsideServers, insideNetwork, memoryLink } from '@heddle/runtime/inside';
-import { createMetrics, nodeClock, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
-import { endpoint, mustApply, TestMesh } from '../../../packages/dataplane/src/testing/mesh.ts';
+import { nodeNetwork } from '@heddle/runtime/node';
+import { clusterOf, TwoPlanes } from '../../../packages/client/src/testing/two-planes.ts';
+import { endpoint, mustApply } from '../../../packages/dataplane/src/testing/mesh.ts';
+import { ECHO, echoClient } from '../../support/grpc-echo.ts';
 
 const [, , callsText = '', changesText = ''] = process.argv;
 const [calls, changes] = [Number(callsText), Number(changesText)];
@@ -19,31 +18,17 @@ const AT_ONCE = 16;
 const REPORTS = 10;
 const QUIET = { debug() {}, info() {}, warn() {}, error: console.error, child: () => QUIET };
 const LOOPBACK = '127.0.0.1';
-const WEB = 'default/web/web-1';
 
 const collect = (globalThis as unknown as { gc?: () => void }).gc;
 if (collect === undefined) throw new Error('run with --expose-gc');
 
-const test = new TestMesh();
-const servers = new InsideServers();
-
-function plane(node: string): InsideDataPlane {
-  const made = createInsideDataPlane({
-    network: insideNetwork(nodeNetwork, servers),
-    clock: nodeClock,
-    random: nodeRandom,
-    logger: QUIET,
-    metrics: createMetrics(),
-    node,
-  });
-  test.onClose(() => made.close());
-  return made;
-}
+const planes = new TwoPlanes(nodeNetwork, QUIET);
+const { mesh: test, servers } = planes;
 
 /** An instance: its server is reached inside the process. Returns its mTLS port. */
 async function startInstance(service: string, instance: string, listen: () => Promise<{ port: number }>, isGrpc: boolean): Promise<number> {
   const { port } = await listen();
-  return test.inbound(plane(instance), service, instance, port, isGrpc ? { local: { http: 'http2' } } : {});
+  return test.inbound(planes.plane(instance), service, instance, port, isGrpc ? { local: { http: 'http2' } } : {});
 }
 
 async function httpServer(): Promise<{ port: number }> {
@@ -54,19 +39,6 @@ async function httpServer(): Promise<{ port: number }> {
   test.onClose(() => void server.close());
   return { port };
 }
-
-const asIs = (bytes: Buffer): Buffer => bytes;
-const ECHO = {
-  echo: {
-    path: '/soak.Echo/Echo',
-    requestStream: false,
-    responseStream: false,
-    requestSerialize: asIs,
-    requestDeserialize: asIs,
-    responseSerialize: asIs,
-    responseDeserialize: asIs,
-  },
-} as const satisfies grpc.ServiceDefinition;
 
 async function grpcServer(): Promise<{ port: number }> {
   const server = new grpc.Server();
@@ -82,50 +54,21 @@ async function grpcServer(): Promise<{ port: number }> {
   return { port };
 }
 
-const web = plane('web');
 const ports: Record<'orders' | 'greeter', number[]> = { orders: [], greeter: [] };
 for (let at = 1; at <= INSTANCES; at++) {
   ports.orders.push(await startInstance('orders', `orders-${at}`, httpServer, false));
   ports.greeter.push(await startInstance('greeter', `greeter-${at}`, grpcServer, true));
 }
 
-type Service = keyof typeof ports;
-const endpointsOf = (service: Service, without: number) =>
+const endpointsOf = (service: keyof typeof ports, without: number) =>
   ports[service].map((port, at) => endpoint(port, `${service}-${at + 1}`)).filter((_, at) => at !== without);
-const ways = new Map<string, { readonly address: string; readonly port: number }>();
-for (const service of ['orders', 'greeter'] as const)
-  ways.set(`${service}.mesh.internal`, { address: LOOPBACK, port: await test.outbound(web, service, endpointsOf(service, -1)) });
-
-function wayTo(authority: string): { readonly address: string; readonly port: number } {
-  return ways.get(authority.replace(/:\d+$/, ''))!;
-}
-const callsTo = new Map([...ways].map(([authority, bind]) => [authority, web.callsThrough(bind, WEB)]));
-/** Two listeners for calls out stand for the one that a control plane configures. */
-const mesh: Mesh = {
-  workload: WEB,
-  serves: (authority) => ways.has(authority.replace(/:\d+$/, '')),
-  isReady: true,
-  ready: () => Promise.resolve(),
-  calls: {
-    begin: (request, isComplete, user, soon) => callsTo.get(request.authority.replace(/:\d+$/, ''))!.begin(request, isComplete, user, soon),
-  },
-  connect() {
-    const bind = wayTo('orders.mesh.internal');
-    const { connection, stream } = memoryLink({ remoteAddress: LOOPBACK, remotePort: bind.port, localAddress: LOOPBACK, localPort: 0 });
-    web.enter(bind, connection, WEB);
-    return stream;
-  },
-  servers,
-  hold() {},
-  release() {},
-};
+const SERVICES = ['orders', 'greeter'] as const;
+const mesh = await planes.caller(SERVICES.map((service) => ({ service, endpoints: endpointsOf(service, -1) })));
 joinFetch(mesh);
 joinHttp(mesh);
 joinGrpc(mesh, grpc);
 
-const Echo = grpc.makeGenericClientConstructor(ECHO, 'Echo');
-const client = new Echo('greeter.mesh.internal', grpc.credentials.createInsecure()) as unknown as grpc.Client &
-  Record<'echo', (request: Buffer, done: (error: Error | null) => void) => void>;
+const client = echoClient('greeter.mesh.internal');
 const message = Buffer.alloc(100, 'x');
 
 const KINDS: readonly (() => Promise<void>)[] = [
@@ -142,7 +85,7 @@ const KINDS: readonly (() => Promise<void>)[] = [
       });
       call.on('error', reject);
     }),
-  () => new Promise((resolve, reject) => client.echo(message, (error) => (error === null ? resolve() : reject(error)))),
+  () => client.echo(message),
 ];
 
 function held(): object {
@@ -160,10 +103,10 @@ let told = 0;
 
 async function change(): Promise<void> {
   const at = changed++;
-  for (const service of ['orders', 'greeter'] as const)
-    await mustApply(web, {
+  for (const service of SERVICES)
+    await mustApply(mesh.plane, {
       kind: 'endpoints',
-      upserts: [{ cluster: `outbound/default/${service}`, endpoints: endpointsOf(service, at % (INSTANCES + 1)) }],
+      upserts: [{ cluster: clusterOf(service), endpoints: endpointsOf(service, at % (INSTANCES + 1)) }],
       removed: [],
     });
 }
@@ -188,5 +131,5 @@ async function caller(): Promise<void> {
 await Promise.all(Array.from({ length: AT_ONCE }, caller));
 console.log(JSON.stringify({ calls: begun, changes: changed, failed, lastFailure, ...held() }));
 client.close();
-await test.close();
+await planes.close();
 process.exit(0);

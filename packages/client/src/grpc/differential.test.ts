@@ -1,18 +1,11 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import * as grpc from '@grpc/grpc-js';
-import {
-  metadataOf,
-  type Pair,
-  startWishes,
-  type Answer,
-  Wishes,
-  type WishesClient,
-  type WishesServer,
-  type Wish,
-} from '../testing/grpc-service.ts';
-import { type CallerMesh, TwoPlanes } from '../testing/two-planes.ts';
+import { metadataOf, type Pair, type Answer, Wishes, type WishesClient, type Wish } from '../testing/grpc-service.ts';
+import { wishesMesh } from '../testing/wishes-mesh.ts';
 import { meshOptions } from './index.ts';
+
+const { wishes, mesh } = await wishesMesh();
 
 // One table of calls, by grpc-js's own channel and by the mesh's, to the same server: what the application hears is the same.
 
@@ -236,19 +229,6 @@ function withoutDetails(heard: unknown[], form: RegExp): unknown[] {
 }
 
 describe('a call by the mesh, next to one by grpc-js’s own connection,', () => {
-  const planes = new TwoPlanes();
-  let wishes: WishesServer;
-  let mesh: CallerMesh;
-  before(async () => {
-    wishes = await startWishes();
-    mesh = await planes.callerOf(wishes.port);
-  });
-  after(async () => {
-    wishes.server.forceShutdown();
-    await planes.close();
-    assert.equal(mesh.held, 0);
-  });
-
   for (const scenario of SCENARIOS)
     it(`is heard the same: ${scenario.name}`, async () => {
       const insecure = grpc.credentials.createInsecure();

@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import * as grpc from '@grpc/grpc-js';
 import type { Logger } from '@heddle/runtime';
 import { MeshError } from '../errors.ts';
-import { type Answer, metadataOf, startWishes, type Wish, Wishes, type WishesClient, type WishesServer } from '../testing/grpc-service.ts';
-import { type CallerMesh, TwoPlanes } from '../testing/two-planes.ts';
+import { type Answer, metadataOf, type Wish, Wishes, type WishesClient } from '../testing/grpc-service.ts';
+import { wishesMesh } from '../testing/wishes-mesh.ts';
 import { type GrpcJs, joinGrpc, meshOptions } from './index.ts';
 
 const grpcJs = grpc as unknown as GrpcJs;
 const insecure = grpc.credentials.createInsecure();
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
+const { planes, wishes, mesh } = await wishesMesh();
 
 const ask = (client: WishesClient, wish: Wish = { text: 'a' }, options: grpc.CallOptions = {}, metadata = metadataOf()): Promise<Answer> =>
   new Promise((resolve, reject) => {
@@ -26,19 +27,6 @@ async function until(what: string, isTrue: () => boolean): Promise<void> {
 }
 
 describe('grpc-js in the mesh', () => {
-  const planes = new TwoPlanes();
-  let wishes: WishesServer;
-  let mesh: CallerMesh;
-  before(async () => {
-    wishes = await startWishes();
-    mesh = await planes.callerOf(wishes.port);
-  });
-  after(async () => {
-    wishes.server.forceShutdown();
-    await planes.close();
-    assert.equal(mesh.held, 0);
-  });
-
   it('takes clients made before and after, by every form of the name, until it is undone', async () => {
     const early = new Wishes('orders.mesh.internal:8080', insecure);
     const undo = joinGrpc(mesh, grpcJs, { logger: silent });

@@ -16,6 +16,7 @@ it('a target names a host of the mesh in all the forms that grpc-js knows', () =
   ])
     assert.equal(authorityOf(target), 'orders.mesh.internal:8080', target);
   assert.equal(authorityOf('heddle:///orders.shop'), 'orders.shop.mesh.internal');
+  assert.equal(authorityOf('heddle:///Orders.Mesh.Internal:80'), 'Orders.Mesh.Internal:80');
   assert.equal(authorityOf('orders'), 'orders');
 });
 

@@ -1,5 +1,6 @@
 // What a channel's target means to the mesh. Names are the mesh's to resolve, whatever resolver they were written for; addresses and files are not.
 import { MESH_DOMAIN } from '@heddle/core';
+import { isMeshName } from '../plane/names.ts';
 
 /** As `Channel.getTarget` gives it back, `dns:` may stand before schemes that have no resolver. */
 const SCHEME = /^(?:dns:)?(heddle|xds|dns):(?:\/\/[^/]*\/)?(.+)$/;
@@ -20,8 +21,8 @@ export function authorityOf(target: string): string | undefined {
 }
 
 function inMesh(authority: string): string {
+  if (isMeshName(authority)) return authority;
   const colon = authority.indexOf(':');
   const host = colon < 0 ? authority : authority.slice(0, colon);
-  if (host === MESH_DOMAIN || host.endsWith(`.${MESH_DOMAIN}`)) return authority;
   return `${host}.${MESH_DOMAIN}${authority.slice(host.length)}`;
 }

@@ -3,19 +3,19 @@
 import type { LogFields, Logger } from '@heddle/runtime';
 import { nodeClock } from '@heddle/runtime/process';
 
-const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
-export type ClientLogLevel = (typeof LEVELS)[number];
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type ClientLogLevel = (typeof LOG_LEVELS)[number];
 
 export function isLogLevel(text: string): text is ClientLogLevel {
-  return (LEVELS as readonly string[]).includes(text);
+  return (LOG_LEVELS as readonly string[]).includes(text);
 }
 
 export function stderrLogger(level: ClientLogLevel, fields: LogFields = {}): Logger {
-  const from = LEVELS.indexOf(level);
+  const from = LOG_LEVELS.indexOf(level);
   const at =
     (name: ClientLogLevel) =>
     (more: LogFields, message: string): void => {
-      if (LEVELS.indexOf(name) < from) return;
+      if (LOG_LEVELS.indexOf(name) < from) return;
       const time = new Date(nodeClock.wallMs()).toISOString();
       process.stderr.write(`${JSON.stringify({ level: name, time, name: 'heddle', ...fields, ...more, msg: message }, asText)}\n`);
     };

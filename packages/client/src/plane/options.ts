@@ -5,7 +5,8 @@ import type { Logger } from '@heddle/runtime';
 import { MeshError } from '../errors.ts';
 import type { AdminPlace } from './admin.ts';
 import { type Environment, given } from './environment.ts';
-import { type ClientLogLevel, isLogLevel } from './logger.ts';
+import type { ClientLogLevel } from './logger.ts';
+import { applicationPort, logLevelOf, numberOf, portOf, readyTimeoutMs } from './variables.ts';
 
 export interface MeshOptions {
   /** Name of the service that this process is an instance of. Environment: HEDDLE_SERVICE. */
@@ -52,7 +53,6 @@ export interface MeshSettings {
 }
 
 const LOOPBACK = '127.0.0.1';
-const READY_TIMEOUT_MS = 10_000;
 const DRAIN_MS = 10_000;
 const HOST_PORT = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]+)):(\d{1,5})$/;
 /** Stands for the port of an application that nobody calls; it is told to nobody. */
@@ -65,10 +65,8 @@ export function readSettings(options: MeshOptions, environment: Environment, uni
   const instance = options.instance ?? given(environment['HEDDLE_INSTANCE']) ?? `${service}-${unique}`;
   const control = options.control ?? given(environment['HEDDLE_CONTROL']) ?? missing('control', 'HEDDLE_CONTROL');
   const joinToken = options.joinToken ?? given(environment['HEDDLE_JOIN_TOKEN']);
-  const port = options.port ?? numberOf(environment, 'HEDDLE_PORT') ?? numberOf(environment, 'PORT');
+  const port = options.port ?? applicationPort(environment);
   const inbound = hostPort('inbound', 'HEDDLE_INBOUND', options.inbound ?? given(environment['HEDDLE_INBOUND']) ?? `${LOOPBACK}:0`, 0);
-  const logLevel = options.logLevel ?? given(environment['HEDDLE_LOG_LEVEL']) ?? 'warn';
-  if (!isLogLevel(logLevel)) throw bad(`HEDDLE_LOG_LEVEL is ${JSON.stringify(logLevel)}; use debug, info, warn, error or silent`);
   const body = {
     ...(options.describe ?? describedIn(environment)),
     ...(joinToken === undefined ? {} : { joinToken: joinToken.trim() }),
@@ -82,9 +80,9 @@ export function readSettings(options: MeshOptions, environment: Environment, uni
     isCalled: port !== undefined,
     identityDirectory: options.identityDirectory ?? given(environment['HEDDLE_IDENTITY_DIR']),
     admin: adminIn(environment),
-    readyTimeoutMs: options.readyTimeoutMs ?? numberOf(environment, 'HEDDLE_READY_TIMEOUT_MS') ?? READY_TIMEOUT_MS,
+    readyTimeoutMs: options.readyTimeoutMs ?? readyTimeoutMs(environment),
     drainMs: options.drainMs ?? numberOf(environment, 'HEDDLE_DRAIN_MS') ?? DRAIN_MS,
-    logLevel,
+    logLevel: logLevelOf(environment, options.logLevel) ?? 'warn',
     logger: options.logger,
   };
 }
@@ -105,7 +103,7 @@ function workloadOf(path: readonly string[], body: object): WorkloadSpec {
 }
 
 function adminIn(environment: Environment): AdminPlace | undefined {
-  const port = numberOf(environment, 'HEDDLE_ADMIN_PORT');
+  const port = portOf(environment, 'HEDDLE_ADMIN_PORT', 0);
   const tokenFile = given(environment['HEDDLE_ADMIN_TOKEN_FILE']);
   if (port === undefined) return undefined;
   if (tokenFile === undefined) throw bad('HEDDLE_ADMIN_PORT is set, and HEDDLE_ADMIN_TOKEN_FILE, the file with the token for it, is not');
@@ -130,14 +128,6 @@ function hostPort(option: string, variable: string, text: string, portMin: numbe
   if (digits === undefined || port < portMin || port > 65_535)
     throw bad(`${option} (${variable}) is ${JSON.stringify(text)}; write host:port, for example ${LOOPBACK}:15010`);
   return { address: bracketed ?? plain!, port };
-}
-
-function numberOf(environment: Environment, variable: string): number | undefined {
-  const text = given(environment[variable]);
-  if (text === undefined) return undefined;
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 0) throw bad(`${variable} is ${JSON.stringify(text)}; it is a whole number`);
-  return value;
 }
 
 function missing(option: string, variable: string): never {

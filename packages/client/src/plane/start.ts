@@ -13,11 +13,10 @@ import { watchProcess } from '../signals/process-signals.ts';
 import { KeepAlive } from '@heddle/runtime/process';
 import { stderrLogger } from './logger.ts';
 import type { RunningMesh } from './mesh.ts';
+import { isMeshName } from './names.ts';
 import { type MeshSettings, nameOf } from './options.ts';
 import { outside } from './outside.ts';
 
-/** Where a name begins to be the mesh's business, whatever is configured. */
-const MESH_NAME = /(^|\.)mesh\.internal(:\d+)?$/i;
 /** How often it is looked whether everything has come. */
 const LOOK_MS = 10;
 const LOOPBACK = '127.0.0.1';
@@ -84,7 +83,7 @@ export class ProcessMesh implements RunningMesh {
   }
 
   serves(authority: string): boolean {
-    if (MESH_NAME.test(authority)) return true;
+    if (isMeshName(authority)) return true;
     const { parts } = this;
     return parts?.dataPlane.knowsHost(WAY_OUT, authority) === true;
   }

@@ -1,6 +1,7 @@
 // `node --import @heddle/client/register app.js` (or `--require`): the application as it is becomes part of the mesh. Where the environment names no
 // mesh this file is all that is loaded. It is loaded by every Node process that inherits NODE_OPTIONS, also by old ones: nothing here needs a new Node.
 import { createRequire } from 'node:module';
+import type { MeshError } from '../errors.ts';
 import { isInMesh } from '../plane/environment.ts';
 import type * as JoinDoor from './join.ts';
 
@@ -34,7 +35,13 @@ function whyNot(): string | undefined {
 function begin(): void {
   const load = createRequire(import.meta.url);
   const { join } = load(import.meta.url.endsWith('.ts') ? './join.ts' : './join.js') as typeof JoinDoor;
-  join();
+  try {
+    join();
+  } catch (error) {
+    // Without its stack, which leads nowhere that a reader can mend.
+    if ((error as Partial<MeshError>).code !== 'BAD_OPTIONS') throw error;
+    end((error as MeshError).message);
+  }
 }
 
 function end(reason: string): never {

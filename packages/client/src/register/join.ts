@@ -10,7 +10,8 @@ import type * as GrpcDoor from '../grpc/index.ts';
 import { joinHttp } from '../http/index.ts';
 import { given } from '../plane/environment.ts';
 import { setCurrentMesh } from '../plane/current.ts';
-import { isLogLevel, stderrLogger } from '../plane/logger.ts';
+import { stderrLogger } from '../plane/logger.ts';
+import { applicationPort, logLevelOf, readyTimeoutMs } from '../plane/variables.ts';
 import { joinServers } from '../server/join-servers.ts';
 import { isWorker, tellMainThread, watchFamily } from './family.ts';
 import { hookGrpc } from './grpc-hook.ts';
@@ -21,23 +22,22 @@ import { holdTermination, watchSignals } from './termination.ts';
 const LISTENS = 'tracing:net.server.listen:asyncEnd';
 /** Of a program that has not asked for it: nothing that comes again and again while a control plane is away. */
 const LOG_LEVEL = 'error';
-const READY_TIMEOUT_MS = 10_000;
 
+/** @throws MeshError `BAD_OPTIONS`, before anything is joined */
 export function join(): void {
   const { env } = process;
   const service = given(env['HEDDLE_SERVICE'])!;
   // Processes that this one starts are the same instance.
   env['HEDDLE_INSTANCE'] = given(env['HEDDLE_INSTANCE']) ?? `${service}-${hostname()}-${process.pid}`;
-  const level = given(env['HEDDLE_LOG_LEVEL']) ?? LOG_LEVEL;
-  const port = portOf(env);
+  const port = applicationPort(env);
   const worker = isWorker();
   const mesh = new SharedMesh({
     workload: `${given(env['HEDDLE_NAMESPACE']) ?? 'default'}/${service}/${env['HEDDLE_INSTANCE']}`,
     port,
-    logger: stderrLogger(isLogLevel(level) ? level : LOG_LEVEL),
+    logger: stderrLogger(logLevelOf(env) ?? LOG_LEVEL),
     place: meetingPlace(env),
     mayOwn: !worker,
-    readyTimeoutMs: numberOf(env['HEDDLE_READY_TIMEOUT_MS']) ?? READY_TIMEOUT_MS,
+    readyTimeoutMs: readyTimeoutMs(env),
     askForOwner: () => tellMainThread('needs'),
   });
   setCurrentMesh(mesh);
@@ -81,13 +81,4 @@ function sayOnce({ logger }: SharedMesh, error: unknown): void {
   if (hasSaid) return;
   hasSaid = true;
   logger.error({ reason: (error as Error).message }, 'the workers of this process have no way into the mesh yet; see `heddle check`');
-}
-
-function portOf(env: NodeJS.ProcessEnv): number | undefined {
-  return numberOf(env['HEDDLE_PORT']) ?? numberOf(env['PORT']);
-}
-
-function numberOf(text: string | undefined): number | undefined {
-  const value = Number(given(text));
-  return Number.isInteger(value) && value >= 0 ? value : undefined;
 }

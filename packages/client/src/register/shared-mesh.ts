@@ -7,10 +7,10 @@ import { InsideServers, type MemoryStream } from '@heddle/runtime/inside';
 import { MeshError } from '../errors.ts';
 import { KeepAlive, nodeClock } from '@heddle/runtime/process';
 import type { Mesh, RunningMesh } from '../plane/mesh.ts';
+import { isMeshName } from '../plane/names.ts';
 import { type DoorOwner, receive } from './door.ts';
 import type { Guest } from './guest.ts';
 
-const MESH_NAME = /(^|\.)mesh\.internal(:\d+)?$/i;
 /** How often a process that may not have the instance looks whether another one has taken it. */
 const LOOK_MS = 20;
 
@@ -55,7 +55,7 @@ export class SharedMesh implements Mesh {
   }
 
   serves(authority: string): boolean {
-    return MESH_NAME.test(authority) || this.own?.serves(authority) === true;
+    return isMeshName(authority) || this.own?.serves(authority) === true;
   }
 
   get isReady(): boolean {

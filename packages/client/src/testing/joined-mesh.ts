@@ -3,15 +3,13 @@
 import type http from 'node:http';
 import net from 'node:net';
 import { after } from 'node:test';
-import type { Listener } from '@heddle/core';
 import type { InsideDataPlane } from '@heddle/dataplane/direct';
 import { backgroundNetwork } from '@heddle/runtime/node';
 import type { TestAuthority } from '../../../dataplane/src/testing/certificates.ts';
-import { endpoint, meshCluster, mustApply, type RouteOptions, routeOf } from '../../../dataplane/src/testing/mesh.ts';
+import { endpoint, type RouteOptions } from '../../../dataplane/src/testing/mesh.ts';
 import { KeepAlive } from '@heddle/runtime/process';
-import { CallerMesh, TwoPlanes } from './two-planes.ts';
+import { type CallerMesh, TwoPlanes } from './two-planes.ts';
 
-const WORKLOAD = 'default/web/web-1';
 const LOOPBACK = '127.0.0.1';
 
 export interface JoinedMesh {
@@ -60,37 +58,9 @@ async function meshOf(planes: TwoPlanes, handler: http.RequestListener, route: R
   const { port: cachePort } = cache.address() as net.AddressInfo;
   const cacheIn = await test.inbound(planes.plane('cache'), 'cache', 'cache-1', cachePort, { tcp: true });
 
-  const web = planes.plane('web');
-  const bind = await web.reserve({ address: LOOPBACK, port: 0 });
-  web.setIdentity(WORKLOAD, test.authority.service('web'));
-  await test.trust(web);
-  await mustApply(web, { kind: 'cluster', upserts: [meshCluster('orders'), meshCluster('cache')], removed: [] });
-  const places = [
-    { cluster: 'outbound/default/orders', endpoints: [endpoint(ordersIn, 'orders-1')] },
-    { cluster: 'outbound/default/cache', endpoints: [endpoint(cacheIn, 'cache-1')] },
-  ];
-  await mustApply(web, { kind: 'endpoints', upserts: places, removed: [] });
-  const virtualHosts = [
-    { name: 'orders', domains: ['orders.mesh.internal'], routes: [routeOf('outbound/default/orders', route)] },
-    { name: 'cache', domains: ['cache.mesh.internal:6379'], routes: [routeOf('outbound/default/cache', { connect: 'forward' })] },
-  ];
-  await mustApply(web, { kind: 'route', upserts: [{ name: 'mesh', virtualHosts }], removed: [] });
-  const listener: Listener = {
-    name: 'outbound/proxy',
-    direction: 'outbound',
-    ...bind,
-    workload: WORKLOAD,
-    filter: { kind: 'http', routeConfigName: 'mesh' },
-  };
-  await mustApply(web, { kind: 'listener', upserts: [listener], removed: [] });
-  return {
-    mesh: new CallerMesh(web, bind.port, planes.servers),
-    orders,
-    ordersPort,
-    cache,
-    cachePort,
-    web,
-    inbound,
-    authority: test.authority,
-  };
+  const mesh = await planes.caller([
+    { service: 'orders', endpoints: [endpoint(ordersIn, 'orders-1')], route },
+    { service: 'cache', endpoints: [endpoint(cacheIn, 'cache-1')], domain: 'cache.mesh.internal:6379', route: { connect: 'forward' } },
+  ]);
+  return { mesh, orders, ordersPort, cache, cachePort, web: mesh.plane, inbound, authority: test.authority };
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,6 +12,7 @@ import { silent } from '../testing/mesh.ts';
 import { openAuthority } from './authority.ts';
 import { AuthorityError, type AuthorityOptions } from './authority-options.ts';
 import type { Authority } from './authority-types.ts';
+import { OPENSSL } from './testing/openssl.ts';
 
 const ORDERS: SpiffeId = { trustDomain: 'shop', namespace: 'default', name: 'orders' };
 
@@ -39,10 +40,6 @@ async function refused(opening: Promise<Authority>, ...reasons: RegExp[]): Promi
     return true;
   });
 }
-
-/** Why tests against it are skipped; with HEDDLE_REQUIRE_INTEROP=1 they fail instead. */
-const OPENSSL =
-  process.env.HEDDLE_REQUIRE_INTEROP === '1' || spawnSync('openssl', ['version']).status === 0 ? false : 'openssl is not on PATH';
 
 test('the first start makes a root that later starts read', async (t) => {
   const dir = join(stateDir(t), '.heddle');

@@ -4,16 +4,10 @@ import http from 'node:http';
 import { after, describe, it } from 'node:test';
 import { InsideServers, insideNetwork, memoryLink } from '@heddle/runtime/inside';
 import { createLogger, createMetrics, nodeClock, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
+import { AnswerListener, beginDirect, type DirectAnswer, type DirectAsked } from '../testing/direct.ts';
 import { DEAD_PORTS } from '../testing/raw-http.ts';
 import { endpoint, TestMesh } from '../testing/mesh.ts';
-import {
-  createInsideDataPlane,
-  type DirectCall,
-  type DirectCallError,
-  type DirectCalls,
-  type DirectUser,
-  type InsideDataPlane,
-} from './index.ts';
+import { createInsideDataPlane, type DirectCalls, type InsideDataPlane } from './index.ts';
 
 const mesh = new TestMesh();
 after(() => mesh.close());
@@ -34,74 +28,11 @@ function insidePlane(node: string): InsideDataPlane {
   return plane;
 }
 
-interface Answer {
-  readonly status: number;
-  readonly headers: Record<string, string>;
-  readonly body: Buffer;
-  readonly trailers: readonly string[] | undefined;
-}
+type Call = Partial<DirectAsked>;
 
-/** Hears a whole answer. */
-class Listener implements DirectUser {
-  readonly answer: Promise<Answer>;
-  interims: number[] = [];
-  bodyBytes = 0;
-  onDrained = (): void => {};
-  onBytes = (): void => {};
-  private readonly chunks: Buffer[] = [];
-  private status = 0;
-  private headers: Record<string, string> = {};
-  private readonly settle: { resolve: (answer: Answer) => void; reject: (error: Error) => void };
-
-  constructor() {
-    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-    this.answer = promise;
-    this.settle = { resolve, reject };
-    promise.catch(() => {});
-  }
-
-  onInterim(status: number): void {
-    this.interims.push(status);
-  }
-
-  onHead(status: number, headers: readonly string[]): void {
-    this.status = status;
-    for (let at = 0; at < headers.length; at += 2) this.headers[headers[at]!] = headers[at + 1]!;
-  }
-
-  onBody(bytes: Buffer): void {
-    this.chunks.push(bytes);
-    this.bodyBytes += bytes.length;
-    this.onBytes();
-  }
-
-  onEnd(trailers: readonly string[] | undefined): void {
-    this.settle.resolve({ status: this.status, headers: this.headers, body: Buffer.concat(this.chunks), trailers });
-  }
-
-  onError(error: DirectCallError): void {
-    this.settle.reject(error);
-  }
-}
-
-interface Call {
-  readonly method?: string;
-  readonly path?: string;
-  readonly headers?: readonly string[];
-  readonly body?: Buffer | string;
-}
-
-function begin(
-  calls: DirectCalls,
-  { method = 'GET', path = '/', headers = [], body }: Call = {},
-): { call: DirectCall; listener: Listener } {
-  const listener = new Listener();
-  const call = calls.begin({ method, authority: 'orders.mesh.internal', path, headers }, body === undefined, listener, process.nextTick);
-  if (body !== undefined) call.write(Buffer.from(body), true);
-  return { call, listener };
-}
-
-const ask = (calls: DirectCalls, call?: Call): Promise<Answer> => begin(calls, call).listener.answer;
+const begin = (calls: DirectCalls, call: Call = {}): ReturnType<typeof beginDirect> =>
+  beginDirect(calls, { authority: 'orders.mesh.internal', ...call });
+const ask = (calls: DirectCalls, call?: Call): Promise<DirectAnswer> => begin(calls, call).listener.answer;
 
 /** An application that no socket leads to, behind a data plane that calls it inside the process. */
 async function inside(
@@ -143,7 +74,7 @@ describe('a call from inside the process', () => {
     const { call, listener } = begin(calls, { method: 'POST', body: undefined });
     // Not complete without a body after all: a call of its own.
     call.cancel();
-    const slow = new Listener();
+    const slow = new AnswerListener();
     const upload = calls.begin(
       { method: 'POST', authority: 'orders.mesh.internal', path: '/', headers: [] },
       false,
@@ -176,7 +107,7 @@ describe('a call from inside the process', () => {
       response.write(Buffer.alloc(2_000_000, 1));
       response.end();
     });
-    const listener = new Listener();
+    const listener = new AnswerListener();
     const call = calls.begin(
       { method: 'GET', authority: 'orders.mesh.internal', path: '/', headers: [] },
       true,

@@ -1,29 +1,13 @@
 // `POST /explain` of the admin API of a real data plane, whose control plane is not there.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { createMetrics, nodeClock, nodeGrpc, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
-import { recordingLogger } from '../../../dataplane/src/identity/testing/control.ts';
 import { type RunningProxy, startProxy } from '../start.ts';
-
-const TOKEN = 'the-admin-token';
+import { lonelyProxy, TOKEN } from './testing/lonely-proxy.ts';
 
 describe('POST /explain', () => {
   let proxy: RunningProxy;
   before(async () => {
-    proxy = await startProxy({
-      node: 'n1',
-      control: { address: '127.0.0.1', port: 1 },
-      admin: { address: '127.0.0.1', port: 0 },
-      adminToken: TOKEN,
-      anonymousCalls: false,
-      drainMs: 100,
-      network: nodeNetwork,
-      grpc: nodeGrpc,
-      clock: nodeClock,
-      random: nodeRandom,
-      logger: recordingLogger([]),
-      metrics: createMetrics(),
-    });
+    proxy = await startProxy(lonelyProxy());
   });
   after(() => proxy.stop());
 

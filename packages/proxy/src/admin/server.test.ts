@@ -4,31 +4,14 @@ import { createServer, request } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { NetworkError } from '@heddle/runtime';
-import { createMetrics, nodeClock, nodeGrpc, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
 import { type LogLine, recordingLogger, TestRoot, testToken, until } from '../../../dataplane/src/identity/testing/control.ts';
 import { type ProxyOptions, ProxyOptionsError, type RunningProxy, startProxy } from '../start.ts';
+import { lonelyProxy, TOKEN } from './testing/lonely-proxy.ts';
 
-const TOKEN = 'the-admin-token';
 const ADDRESSES = { application: { address: '127.0.0.1', port: 8081 }, inbound: { address: '127.0.0.1', port: 0 } };
 const lines: LogLine[] = [];
 
-function options(over: Partial<ProxyOptions> = {}): ProxyOptions {
-  return {
-    node: 'n1',
-    control: { address: '127.0.0.1', port: 1 },
-    admin: { address: '127.0.0.1', port: 0 },
-    adminToken: TOKEN,
-    anonymousCalls: false,
-    drainMs: 100,
-    network: nodeNetwork,
-    grpc: nodeGrpc,
-    clock: nodeClock,
-    random: nodeRandom,
-    logger: recordingLogger(lines),
-    metrics: createMetrics(),
-    ...over,
-  };
-}
+const options = (over: Partial<ProxyOptions> = {}): ProxyOptions => lonelyProxy({ logger: recordingLogger(lines), ...over });
 
 interface Answer {
   readonly status: number;
