@@ -25,6 +25,7 @@ import type { AccessTable } from './stack/access-table.ts';
 import { serviceOfWorkload } from './stack/context.ts';
 import type { Context } from './stack/context.ts';
 import { Deadlines } from './stack/deadlines.ts';
+import type { RequestWatch } from './stack/ended-request.ts';
 import { RouteSlots } from './stack/route-slots.ts';
 import { ClusterSlots, RouteTable } from './stack/routes.ts';
 import { Turn } from './stack/turn.ts';
@@ -58,6 +59,8 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
   private readonly sockets: Sockets;
   private readonly listeners = new Map<string, ActiveListener>();
   private readonly retired = new Set<ActiveListener>();
+  /** Of hosted workloads, by their inbound listeners. */
+  private readonly watches = new Map<string, RequestWatch>();
   private readonly routeConfigs = new Map<string, RouteConfig>();
   private readonly endpointSets = new Map<string, EndpointSet>();
   private readonly trustBundles = new Map<string, TrustBundle>();
@@ -82,6 +85,7 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
       turn: new Turn(network),
       active: { count: 0 },
       connectFailures: new ConnectFailures(clock),
+      onlookers: { list: [] },
       ...(locality && { locality }),
       ...(tellsClaims && { tellsClaims }),
       zonesOf: (workload) => this.zonesOf(workload),
@@ -172,6 +176,8 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
     const nowMs = this.context.clock.nowMs();
     for (const listener of this.listeners.values()) if (listener.config.workload === workload) listener.load?.processSays(load, nowMs);
   }
+
+  readonly watchOf = (workload: string): RequestWatch | undefined => this.watches.get(workload);
 
   private listenerAt({ address, port }: SocketBind): ActiveListener | undefined {
     for (const listener of this.listeners.values())
@@ -350,13 +356,16 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
     }
     const { socket } = await this.sockets.use(config);
     this.sockets.markUsed(config);
-    this.listeners.set(config.name, new ActiveListener(this.context, this, config, socket));
+    const listener = new ActiveListener(this.context, this, config, socket);
+    this.listeners.set(config.name, listener);
+    if (config.direction === 'inbound') this.watches.set(config.workload!, listener.watch);
   }
 
   /** The listener's connections end by and by; its socket is closed unless it is reserved or another listener takes it over. */
   private async retire(listener: ActiveListener, after: Iterable<Listener>): Promise<void> {
     const { config } = listener;
     this.listeners.delete(config.name);
+    if (this.watches.get(config.workload ?? '') === listener.watch) this.watches.delete(config.workload!);
     listener.retire();
     for (const old of this.retired) if (old.connectionCount === 0) this.retired.delete(old);
     if (listener.connectionCount > 0) this.retired.add(listener);

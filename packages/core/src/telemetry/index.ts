@@ -2,3 +2,4 @@ export * from './latency-sketch.ts';
 export * from './load.ts';
 export * from './load-meter.ts';
 export * from './orca.ts';
+export * from './trace-context.ts';

@@ -14,6 +14,7 @@ import type {
 import { NetworkError, NOBODY } from '@heddle/runtime';
 import type { ListenerStatus } from '../data-plane-types.ts';
 import type { Context } from '../stack/context.ts';
+import { RequestWatch } from '../stack/ended-request.ts';
 import { InstanceLoad } from '../stack/instance-load.ts';
 import type { RouteSlots } from '../stack/route-slots.ts';
 import type { ClusterSlots } from '../stack/routes.ts';
@@ -51,6 +52,7 @@ export class ActiveListener implements HttpServiceOwner {
   config: Listener;
   readonly socket: ListeningSocket;
   readonly load: InstanceLoad | undefined;
+  readonly watch: RequestWatch;
   private readonly context: Context;
   private readonly world: ListenerWorld;
   private readonly metrics: DownstreamMetrics;
@@ -81,6 +83,7 @@ export class ActiveListener implements HttpServiceOwner {
     this.config = config;
     this.socket = socket;
     this.load = config.direction === 'inbound' ? new InstanceLoad() : undefined;
+    this.watch = new RequestWatch(context.onlookers);
     this.metrics = new DownstreamMetrics(context.metrics, config.name);
     this.streamMetrics = new StreamMetrics(context.metrics, config.name);
     this.refusals = refusedCallers(context, config.name);

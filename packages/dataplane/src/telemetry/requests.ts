@@ -15,7 +15,7 @@ export interface RequestLabels {
 
 export class RequestMetrics {
   private readonly metrics: Metrics;
-  private readonly labels: RequestLabels;
+  readonly labels: RequestLabels;
   private readonly byClass: Counter[];
   private readonly byError = new Map<string, Counter>();
   private readonly events = new Map<string, Counter>();

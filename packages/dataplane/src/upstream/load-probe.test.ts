@@ -39,6 +39,7 @@ describe('a question about load', () => {
       turn: new Turn(nodeNetwork),
       active: { count: 0 },
       connectFailures: new ConnectFailures(nodeClock),
+      onlookers: { list: [] },
     };
     closers.push(() => context.deadlines.close());
     const shared = {

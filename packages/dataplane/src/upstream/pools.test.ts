@@ -31,6 +31,7 @@ function poolTo<P>(kind: Kind<P>, port: number, limits = DEFAULT_LIMITS): { read
     turn: new Turn(nodeNetwork),
     active: { count: 0 },
     connectFailures: new ConnectFailures(nodeClock),
+    onlookers: { list: [] },
   };
   const cluster = {
     config: localCluster('orders', 'orders-1', port),
