@@ -1,6 +1,6 @@
 // Applied configuration and what runs by it. Updates are taken one after the other; each is checked whole before anything changes, and what
 // is wrong with it becomes the reason of the NACK.
-import { DEFAULT_LIMITS, RouteConfigError, SYSTEM_ROOTS } from '@heddle/core';
+import { DEFAULT_LIMITS, NO_TELEMETRY, RouteConfigError, SYSTEM_ROOTS } from '@heddle/core';
 import type { CallerZone, Cluster, EndpointSet, Listener, Resource, ResourceKind, RouteConfig, TrustBundle } from '@heddle/core';
 import { type Connection, NetworkError } from '@heddle/runtime';
 import { checkCluster, checkConflicts, checkCount, checkEndpointSet, checkListener, checkTrustBundle } from './data-plane-resources.ts';
@@ -29,6 +29,8 @@ import type { RequestWatch } from './stack/ended-request.ts';
 import { RouteSlots } from './stack/route-slots.ts';
 import { ClusterSlots, RouteTable } from './stack/routes.ts';
 import { Turn } from './stack/turn.ts';
+import type * as TelemetryDoor from './telemetry/export/index.ts';
+import type { TelemetryOutlets } from './telemetry/export/index.ts';
 import { UpstreamCluster } from './upstream/cluster.ts';
 import { ConnectFailures } from './upstream/connect-failures.ts';
 import type { LostConnections } from './upstream/denied-peers.ts';
@@ -40,7 +42,8 @@ const DRAIN_POLL_MS = 10;
 const DRAIN_IDLE_MS = 1_000;
 
 /** What only some policies need, and some megabytes of memory each. */
-const DOORS: AccessDoors = {
+const DOORS: AccessDoors & { readonly telemetry: () => Promise<typeof TelemetryDoor> } = {
+  telemetry: () => import('./telemetry/export/index.ts'),
   authn: () => import('./authn/index.ts'),
   authorizer: () => import('@heddle/api/authorizer'),
   conditions: async () => (await import('@heddle/core/cel')).compileCondition,
@@ -66,6 +69,8 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
   private readonly trustBundles = new Map<string, TrustBundle>();
   private queue: Promise<unknown> = Promise.resolve();
   private readonly knowsCertificate = (name: string): boolean => this.identities.certificate(name) !== undefined;
+  /** Where spans and lines go; undefined: nothing is told yet. */
+  private outlets: TelemetryOutlets | undefined;
   private draining = false;
   private closed = false;
   private lastWanted = '';
@@ -264,6 +269,7 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
     // Callers that have heard of the departure close their idle connections; those that have not may still send a request on one.
     await this.waitWhile(() => active.count > 0 || this.status().openConnections > 0, Math.min(endMs, clock.nowMs() + idleMs));
     await this.waitWhile(() => active.count > 0, endMs);
+    await this.outlets?.end(Math.max(0, endMs - clock.nowMs()));
     await this.close();
   }
 
@@ -282,6 +288,7 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
     this.context.connectFailures.close();
     this.context.deadlines.close();
     this.access.close();
+    await this.outlets?.end(0);
   }
 
   // --- updates
@@ -334,6 +341,7 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
     for (const listener of upserts) after.set(listener.name, listener);
     const reason = firstReason(upserts, (listener) => checkListener(listener, this.knowsCertificate)) ?? checkConflicts(after.values());
     if (reason !== undefined) return reason;
+    if (upserts.some(isTold)) this.outlets ??= new (await DOORS.telemetry()).TelemetryOutlets(this.context, this.node);
     const opened: SocketBind[] = [];
     try {
       for (const listener of upserts) if ((await this.sockets.use(listener)).isNew) opened.push(listener);
@@ -345,6 +353,8 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
     const gone = [...this.listeners.values()].filter(({ config }) => isElsewhere(config, after.get(config.name)));
     for (const listener of gone) await this.retire(listener, after.values());
     for (const listener of upserts) await this.applyListener(listener);
+    const filters = [...this.listeners.values()].map(({ config: { filter } }) => (filter.kind === 'http' ? filter : NO_TELEMETRY));
+    this.outlets?.retain(filters);
     return undefined;
   }
 
@@ -352,12 +362,14 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
     const known = this.listeners.get(config.name);
     if (known !== undefined) {
       known.update(config);
+      known.watchBy(this.outlets);
       return;
     }
     const { socket } = await this.sockets.use(config);
     this.sockets.markUsed(config);
     const listener = new ActiveListener(this.context, this, config, socket);
     this.listeners.set(config.name, listener);
+    listener.watchBy(this.outlets);
     if (config.direction === 'inbound') this.watches.set(config.workload!, listener.watch);
   }
 
@@ -489,4 +501,8 @@ function firstReason<R extends Resource>(resources: readonly R[], check: (resour
 
 function isElsewhere(before: Listener, after: Listener | undefined): boolean {
   return after === undefined || after.address !== before.address || after.port !== before.port;
+}
+
+function isTold({ filter }: Listener): boolean {
+  return filter.kind === 'http' && (filter.tracing ?? filter.accessLog) !== undefined;
 }

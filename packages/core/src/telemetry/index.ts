@@ -3,3 +3,4 @@ export * from './load.ts';
 export * from './load-meter.ts';
 export * from './orca.ts';
 export * from './trace-context.ts';
+export * from './log-choice.ts';

@@ -57,11 +57,16 @@ export interface Onlookers {
 /** Of one listener; what belongs to it changes with its configuration, while connections go on. */
 export class RequestWatch {
   tracer: Tracer | undefined;
-  observers: readonly RequestObserver[] = [];
+  private observers: readonly RequestObserver[] = [];
   private readonly onlookers: Onlookers;
 
   constructor(onlookers: Onlookers) {
     this.onlookers = onlookers;
+  }
+
+  set(tracer: Tracer | undefined, log: RequestObserver | undefined): void {
+    this.tracer = tracer;
+    this.observers = [tracer, log].filter((one) => one !== undefined);
   }
 
   get isOn(): boolean {

@@ -32,7 +32,7 @@ export interface TraceCarrier {
 }
 
 export interface SpanExporter {
-  add(request: EndedRequest, span: RequestSpan, policy: TracingPolicy): void;
+  add(request: EndedRequest, span: RequestSpan): void;
 }
 
 export interface TracerDeps {
@@ -82,7 +82,7 @@ export class Tracer implements RequestObserver {
   }
 
   ended(request: EndedRequest): void {
-    if (request.span !== undefined) this.deps.exporter.add(request, request.span, this.policy);
+    if (request.span !== undefined) this.deps.exporter.add(request, request.span);
   }
 }
 
