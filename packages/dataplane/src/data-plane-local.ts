@@ -1,6 +1,6 @@
 // Applied configuration and what runs by it. Updates are taken one after the other; each is checked whole before anything changes, and what
 // is wrong with it becomes the reason of the NACK.
-import { DEFAULT_LIMITS, DOWNSTREAM_METRICS, REQUEST_METRICS, RouteConfigError, SYSTEM_ROOTS } from '@heddle/core';
+import { DEFAULT_LIMITS, DOWNSTREAM_METRICS, NO_TELEMETRY, REQUEST_METRICS, RouteConfigError, SYSTEM_ROOTS } from '@heddle/core';
 import type { CallerZone, Cluster, EndpointSet, Listener, Resource, ResourceKind, RouteConfig, TrustBundle } from '@heddle/core';
 import { type Connection, NetworkError } from '@heddle/runtime';
 import { checkCluster, checkConflicts, checkCount, checkEndpointSet, checkListener, checkTrustBundle } from './data-plane-resources.ts';
@@ -26,9 +26,12 @@ import type { AccessTable } from './stack/access-table.ts';
 import { serviceOfWorkload } from './stack/context.ts';
 import type { Context } from './stack/context.ts';
 import { Deadlines } from './stack/deadlines.ts';
+import type { RequestWatch } from './stack/ended-request.ts';
 import { RouteSlots } from './stack/route-slots.ts';
 import { ClusterSlots, RouteTable } from './stack/routes.ts';
 import { Turn } from './stack/turn.ts';
+import type * as TelemetryDoor from './telemetry/export/index.ts';
+import type { TelemetryOutlets } from './telemetry/export/index.ts';
 import { UpstreamCluster } from './upstream/cluster.ts';
 import { ConnectFailures } from './upstream/connect-failures.ts';
 import type { LostConnections } from './upstream/denied-peers.ts';
@@ -40,7 +43,8 @@ const DRAIN_POLL_MS = 10;
 const DRAIN_IDLE_MS = 1_000;
 
 /** What only some policies need, and some megabytes of memory each. */
-const DOORS: AccessDoors = {
+const DOORS: AccessDoors & { readonly telemetry: () => Promise<typeof TelemetryDoor> } = {
+  telemetry: () => import('./telemetry/export/index.ts'),
   authn: () => import('./authn/index.ts'),
   authorizer: () => import('@heddle/api/authorizer'),
   conditions: async () => (await import('@heddle/core/cel')).compileCondition,
@@ -59,11 +63,15 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
   private readonly sockets: Sockets;
   private readonly listeners = new Map<string, ActiveListener>();
   private readonly retired = new Set<ActiveListener>();
+  /** Of hosted workloads, by their inbound listeners. */
+  private readonly watches = new Map<string, RequestWatch>();
   private readonly routeConfigs = new Map<string, RouteConfig>();
   private readonly endpointSets = new Map<string, EndpointSet>();
   private readonly trustBundles = new Map<string, TrustBundle>();
   private queue: Promise<unknown> = Promise.resolve();
   private readonly knowsCertificate = (name: string): boolean => this.identities.certificate(name) !== undefined;
+  /** Where spans and lines go; undefined: nothing is told yet. */
+  private outlets: TelemetryOutlets | undefined;
   private draining = false;
   private closed = false;
   private lastWanted = '';
@@ -84,6 +92,7 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
       active: { count: 0 },
       connectFailures: new ConnectFailures(clock),
       instances: new InstanceMetricsTable(metrics),
+      onlookers: { list: [] },
       ...(locality && { locality }),
       ...(tellsClaims && { tellsClaims }),
       zonesOf: (workload) => this.zonesOf(workload),
@@ -175,6 +184,8 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
     for (const listener of this.listeners.values()) if (listener.config.workload === workload) listener.load?.processSays(load, nowMs);
   }
 
+  readonly watchOf = (workload: string): RequestWatch | undefined => this.watches.get(workload);
+
   private listenerAt({ address, port }: SocketBind): ActiveListener | undefined {
     for (const listener of this.listeners.values())
       if (listener.config.port === port && listener.config.address === address) return listener;
@@ -260,6 +271,7 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
     // Callers that have heard of the departure close their idle connections; those that have not may still send a request on one.
     await this.waitWhile(() => active.count > 0 || this.status().openConnections > 0, Math.min(endMs, clock.nowMs() + idleMs));
     await this.waitWhile(() => active.count > 0, endMs);
+    await this.outlets?.end(Math.max(0, endMs - clock.nowMs()));
     await this.close();
   }
 
@@ -278,6 +290,7 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
     this.context.connectFailures.close();
     this.context.deadlines.close();
     this.access.close();
+    await this.outlets?.end(0);
   }
 
   // --- updates
@@ -330,6 +343,7 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
     for (const listener of upserts) after.set(listener.name, listener);
     const reason = firstReason(upserts, (listener) => checkListener(listener, this.knowsCertificate)) ?? checkConflicts(after.values());
     if (reason !== undefined) return reason;
+    if (upserts.some(isTold)) this.outlets ??= new (await DOORS.telemetry()).TelemetryOutlets(this.context, this.node);
     const opened: SocketBind[] = [];
     try {
       for (const listener of upserts) if ((await this.sockets.use(listener)).isNew) opened.push(listener);
@@ -341,6 +355,8 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
     const gone = [...this.listeners.values()].filter(({ config }) => isElsewhere(config, after.get(config.name)));
     for (const listener of gone) await this.retire(listener, after.values());
     for (const listener of upserts) await this.applyListener(listener);
+    const filters = [...this.listeners.values()].map(({ config: { filter } }) => (filter.kind === 'http' ? filter : NO_TELEMETRY));
+    this.outlets?.retain(filters);
     return undefined;
   }
 
@@ -348,17 +364,22 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
     const known = this.listeners.get(config.name);
     if (known !== undefined) {
       known.update(config);
+      known.watchBy(this.outlets);
       return;
     }
     const { socket } = await this.sockets.use(config);
     this.sockets.markUsed(config);
-    this.listeners.set(config.name, new ActiveListener(this.context, this, config, socket));
+    const listener = new ActiveListener(this.context, this, config, socket);
+    this.listeners.set(config.name, listener);
+    listener.watchBy(this.outlets);
+    if (config.direction === 'inbound') this.watches.set(config.workload!, listener.watch);
   }
 
   /** The listener's connections end by and by; its socket is closed unless it is reserved or another listener takes it over. */
   private async retire(listener: ActiveListener, after: Iterable<Listener>): Promise<void> {
     const { config } = listener;
     this.listeners.delete(config.name);
+    if (this.watches.get(config.workload ?? '') === listener.watch) this.watches.delete(config.workload!);
     listener.retire();
     for (const old of this.retired) if (old.connectionCount === 0) this.retired.delete(old);
     if (listener.connectionCount > 0) this.retired.add(listener);
@@ -480,4 +501,8 @@ function firstReason<R extends Resource>(resources: readonly R[], check: (resour
 
 function isElsewhere(before: Listener, after: Listener | undefined): boolean {
   return after === undefined || after.address !== before.address || after.port !== before.port;
+}
+
+function isTold({ filter }: Listener): boolean {
+  return filter.kind === 'http' && (filter.tracing ?? filter.accessLog) !== undefined;
 }

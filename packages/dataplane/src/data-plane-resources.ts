@@ -1,9 +1,11 @@
 // Checks of resources before any of them is applied: each gives the reason of the rejection, with the name of the resource, or nothing.
 import {
   BALANCE_ALGORITHMS,
+  COLLECTOR_VARIABLE,
   decodePem,
   ipBytes,
   isServerName,
+  LOG_FILE_PATTERN,
   parseSpiffeId,
   readCertificate,
   SYSTEM_ROOTS,
@@ -31,7 +33,12 @@ export function checkListener(listener: Listener, hasCertificate = NO_CERTIFICAT
   if (filter.kind === 'tcp' && workload === undefined) return `${at}: a tcp listener must name its workload, since its bytes cannot`;
   if (filter.kind === 'http' && filter.otherwise !== undefined && workload === undefined)
     return `${at}: a listener that carries other bytes than HTTP must name its workload, since they cannot`;
-  return checkServerNames(at, listener) ?? checkTunnels(at, listener) ?? checkListenerTls(at, listener, hasCertificate);
+  return (
+    checkServerNames(at, listener) ??
+    checkTunnels(at, listener) ??
+    checkTelemetry(at, filter) ??
+    checkListenerTls(at, listener, hasCertificate)
+  );
 }
 
 function checkListenerTls(at: string, listener: Listener, hasCertificate: HasCertificate): string | undefined {
@@ -75,6 +82,19 @@ function checkServerNames(at: string, { serverNames = [] }: Listener): string | 
     }
   }
   return undefined;
+}
+
+/** Whoever writes the configuration may not choose any file, nor any secret, of this machine. */
+function checkTelemetry(at: string, filter: Listener['filter']): string | undefined {
+  if (filter.kind !== 'http') return undefined;
+  const { tracing, accessLog } = filter;
+  if (accessLog !== undefined && accessLog.to !== 'stdout' && !LOG_FILE_PATTERN.test(accessLog.to))
+    return `${at}: "${accessLog.to}" is no place for an access log: stdout is, and absolute paths that end in .log or .jsonl`;
+  if (tracing === undefined) return undefined;
+  const { url, headers } = tracing.collector;
+  if (!/^https?:\/\//.test(url) || !URL.canParse(url)) return `${at}: "${url}" is no URL of a collector`;
+  const other = headers.find(({ from, text }) => from === 'env' && !COLLECTOR_VARIABLE.test(text));
+  return other && `${at}: the variable ${other.text} is not sent to a collector: only those are with OTLP or OTEL in their names`;
 }
 
 function checkTunnels(at: string, { filter, serverNames = [] }: Listener): string | undefined {

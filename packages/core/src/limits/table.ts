@@ -184,6 +184,18 @@ export const LIMITS = {
     unit: 'ms',
     reason: 'For an issuer to give its keys, to answer about a token or to issue one: requests wait for it.',
   },
+  spanQueueBytesMax: {
+    value: 4_194_304,
+    unit: 'bytes',
+    reason:
+      'Spans that wait for the collector, encoded: some 7,000. A collector that is away for a minute costs no more memory than this; what does not fit is counted and lost.',
+  },
+  accessLogQueueBytesMax: {
+    value: 1_048_576,
+    unit: 'bytes',
+    reason:
+      'Lines of the access log that wait for a disk or a reader: some 2,500. Traffic does not wait for them; what does not fit is counted and lost.',
+  },
   accessWaitsMax: {
     value: 1_024,
     unit: 'count',

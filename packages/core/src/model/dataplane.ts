@@ -5,6 +5,7 @@ import type { AdaptiveConcurrencyPolicy, BreakerPolicy, RetryBudget } from './re
 import type { Route } from './route.ts';
 import type { AccessPolicy, IdentityMatch, OutboundToken, TokenPolicy } from './security.ts';
 import type { HealthCheckPolicy, Locality, ServiceRef } from './service.ts';
+import type { AccessLogPolicy, TracingPolicy } from './telemetry.ts';
 
 /** The secret name that stands for "the certificate of the workload that makes the call": a data plane hosts several. */
 export const WORKLOAD_CERTIFICATE = 'workload';
@@ -56,6 +57,10 @@ export interface HttpFilter {
   readonly useRemoteAddress?: true;
   /** For connections whose first bytes are no HTTP, or on which the server speaks first. Absent: they are refused. */
   readonly otherwise?: TcpFilter;
+  /** Absent: traces pass through as they come. On the shared outbound proxy, for callers that have no inbound listener here; so is the next. */
+  readonly tracing?: TracingPolicy;
+  /** Absent: no line for any request. */
+  readonly accessLog?: AccessLogPolicy;
 }
 
 /** Opaque bytes to one cluster. */

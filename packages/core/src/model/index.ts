@@ -6,5 +6,6 @@ export * from './resilience.ts';
 export * from './route.ts';
 export * from './security.ts';
 export * from './service.ts';
+export * from './telemetry.ts';
 export * from './traffic.ts';
 export * from './virtual-address.ts';

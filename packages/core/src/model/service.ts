@@ -5,6 +5,7 @@ import type { AdaptiveConcurrencyPolicy, BreakerPolicy, HedgePolicy, RetryBudget
 import type { MtlsMode } from './security.ts';
 import type { ServiceRef } from './service-ref.ts';
 import type { ServiceRateLimit, TrafficRule } from './traffic.ts';
+import type { ServiceTelemetry } from './telemetry.ts';
 
 export type { ServiceRef } from './service-ref.ts';
 
@@ -62,6 +63,8 @@ export interface Service extends ServiceRef {
   /** Absent: as the mesh has it. */
   readonly mtls?: MtlsMode;
   readonly rateLimits: readonly ServiceRateLimit[];
+  /** Absent: as the mesh has it. */
+  readonly telemetry?: ServiceTelemetry;
   /** In order; the first that fits counts. */
   readonly rules: readonly TrafficRule[];
   /** Stands for the service on every machine (see virtual-address.ts). Given by the registry; absent before it has one. */

@@ -1,7 +1,7 @@
 // What everything here shares: the ports of the data plane, and the way to issuers.
 import type { Limits } from '@heddle/core';
 import type { Clock, Logger, Metrics, Random } from '@heddle/runtime';
-import type { HttpsClient } from './https-client.ts';
+import type { HttpsClient } from '../asking/https-client.ts';
 
 export interface AuthnDeps {
   readonly clock: Clock;

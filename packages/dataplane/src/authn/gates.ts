@@ -4,7 +4,7 @@ import type { TokenIssuer, TokenPolicy } from '@heddle/core';
 import type { TokenGate, TokenGates } from '../stack/access-gate.ts';
 import type { Context } from '../stack/context.ts';
 import type { AuthnDeps } from './authn.ts';
-import { HttpsClient } from './https-client.ts';
+import { HttpsClient } from '../asking/https-client.ts';
 import { IssuerKeys } from './issuer-keys.ts';
 import type { KeysOfIssuer } from './issuer-keys.ts';
 import { PolicyGate } from './token-gate.ts';

@@ -4,7 +4,7 @@ import { mayRenewRefused, memberOf, nextTryMs, tokenTimes } from '@heddle/core';
 import type { JsonObject, TokenTimes } from '@heddle/core';
 import type { HeaderEffect, Later, SuppliedToken, SupplyAnswer } from '../stack/access-gate.ts';
 import type { AuthnDeps } from './authn.ts';
-import { NoAnswerError } from './https-client.ts';
+import { NoAnswerError } from '../asking/https-client.ts';
 import { LaterAnswer } from './later.ts';
 
 export interface IssuedTokenOptions {

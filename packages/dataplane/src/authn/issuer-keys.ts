@@ -5,8 +5,8 @@ import type { KeySet, TokenIssuer } from '@heddle/core';
 import type { Counter, Gauge, Timer } from '@heddle/runtime';
 import { reasonOf } from './authn.ts';
 import type { AuthnDeps } from './authn.ts';
-import { isLoopback, NoAnswerError } from './https-client.ts';
-import type { HttpAnswer } from './https-client.ts';
+import { isLoopback, NoAnswerError } from '../asking/https-client.ts';
+import type { HttpAnswer } from '../asking/https-client.ts';
 
 /** Issuers that are the same in these have the same keys. `isEager`: they are asked for before a token asks for them. */
 export type KeysOfIssuer = Pick<TokenIssuer, 'name' | 'issuer' | 'keys' | 'keysMaxAgeMs' | 'rootsPem'> & { readonly isEager: boolean };

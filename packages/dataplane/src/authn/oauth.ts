@@ -4,7 +4,7 @@ import { memberOf, parseUniqueObject } from '@heddle/core';
 import type { JsonObject } from '@heddle/core';
 import { readSmallFile } from '@heddle/runtime/node';
 import type { AuthnDeps } from './authn.ts';
-import { NoAnswerError } from './https-client.ts';
+import { NoAnswerError } from '../asking/https-client.ts';
 
 export interface OAuthClient {
   readonly url: string;

@@ -6,7 +6,7 @@ import type { Counter, Gauge } from '@heddle/runtime';
 import type { HeaderEffect, Later, SupplyAnswer, TokenSupplies, TokenSupply } from '../stack/access-gate.ts';
 import type { Context } from '../stack/context.ts';
 import type { AuthnDeps } from './authn.ts';
-import { HttpsClient } from './https-client.ts';
+import { HttpsClient } from '../asking/https-client.ts';
 import { IssuedToken } from './issued-token.ts';
 import { askAsClient, OAuthError } from './oauth.ts';
 import { digestOf, TokenCache } from './token-cache.ts';

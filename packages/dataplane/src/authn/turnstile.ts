@@ -1,7 +1,7 @@
 // How many questions are under way to one issuer at once, so that a flood of tokens does not become one of connections. Some of the others wait in line; the
 // rest is told at once that it is too much.
 import type { Limits } from '@heddle/core';
-import { NoAnswerError } from './https-client.ts';
+import { NoAnswerError } from '../asking/https-client.ts';
 
 export class Turnstile {
   private readonly limits: Pick<Limits, 'introspectionsMax' | 'tokenChecksMax'>;

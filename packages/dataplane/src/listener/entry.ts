@@ -1,6 +1,6 @@
 // The way of a request from its head to its exchange: who calls, by which route, to which cluster. One object per downstream connection,
 // which keeps what nearly always is the same for the next request.
-import { ERRORS, hashRequest } from '@heddle/core';
+import { ERRORS, hashRequest, TRACEPARENT } from '@heddle/core';
 import type { ErrorCode, HashResult, HashSource, HeaderFacts } from '@heddle/core';
 import type { Connection } from '@heddle/runtime';
 import { grpcKindOf, Http2RequestHead, RequestHead } from '@heddle/wire';
@@ -9,6 +9,8 @@ import type { AccessTable, HostAccess } from '../stack/access-table.ts';
 import type { AccessQuestion, AccessWait, Decider, KnownAnswers } from '../stack/access-wait.ts';
 import { Admission } from '../stack/admission.ts';
 import { serviceOfWorkload } from '../stack/context.ts';
+import { RefusedRequest } from '../stack/ended-request.ts';
+import type { EndedRequest, RequestPeer, RequestWatch } from '../stack/ended-request.ts';
 import type { RequestSink } from '../stack/ends.ts';
 import { NO_WISHES } from '../stack/exchange.ts';
 import type { Destination } from '../stack/exchange.ts';
@@ -22,8 +24,11 @@ import { HeadView } from '../stack/request-view.ts';
 import type { RouteGate } from '../stack/route-gate.ts';
 import { HELD_STACK, NOWHERE } from '../stack/routes.ts';
 import type { MirrorTarget, RouteStack, RouteTable, RouteTarget } from '../stack/routes.ts';
+import type { RequestSpan } from '../telemetry/request-span.ts';
 import { NO_ROUTE } from '../telemetry/requests.ts';
 import type { PairMetrics, RequestMetrics } from '../telemetry/requests.ts';
+import { traceIdIn } from '../telemetry/tracer.ts';
+import type { TraceCarrier } from '../telemetry/tracer.ts';
 import type { UpstreamCluster } from '../upstream/cluster.ts';
 import type { HttpService } from './http-service.ts';
 import { isOutside } from './outside.ts';
@@ -47,6 +52,7 @@ export class Entry implements Destination, Decider {
   abort: LocalAnswer | undefined;
   mirrors: readonly RequestSink[] | undefined;
   responseHeaders: readonly OwnHeader[] | undefined;
+  watch: RequestWatch;
   /** Whether the request may go on is not known yet. */
   clearance: AccessWait | undefined;
   /** What the request is answered in place of being passed on, where `find` found nothing because of a rule. */
@@ -71,6 +77,8 @@ export class Entry implements Destination, Decider {
   private admission: Admission | undefined;
   /** What the token that a call gets comes to. */
   supplied: SuppliedToken | undefined;
+  /** What is being decided on; undefined: nothing that was understood. */
+  private head: AnyRequestHead | undefined;
   private lastCluster: UpstreamCluster | undefined;
   private lastWorkload = '';
   private lastPair: PairMetrics | undefined;
@@ -87,7 +95,12 @@ export class Entry implements Destination, Decider {
     this.peerId = connection.peerId;
     this.source = service.sourceOf(connection.peerId);
     this.version = version;
+    this.watch = service.watch;
     this.view = new HeadView(service.clock, connection, service.useRemoteAddress);
+  }
+
+  get peer(): RequestPeer {
+    return this.view;
   }
 
   /** One for each request that can be under way at the same time. */
@@ -103,8 +116,10 @@ export class Entry implements Destination, Decider {
   }
 
   decideAgain(head: AnyRequestHead, known: KnownAnswers, forwarding: Forwarding, complete: boolean): Destination | LocalAnswer {
-    if (!this.locate(head, known)) return this.answer ?? errorAnswer(this.code, this.detail);
-    this.mark(head, forwarding, complete);
+    const isFound = this.locate(head, known);
+    this.head = undefined;
+    if (!isFound) return this.answer ?? errorAnswer(this.code, this.detail);
+    this.pass(head, forwarding, complete);
     return this;
   }
 
@@ -128,18 +143,20 @@ export class Entry implements Destination, Decider {
 
   private locate(head: AnyRequestHead, known: KnownAnswers | undefined): boolean {
     const { service } = this;
+    this.head = head;
     if (this.hasRules) this.forgetRules();
     this.isLocated = false;
     this.view.show(head);
     const isHttp1 = head instanceof RequestHead;
     const credential = isHttp1 ? head.proxyAuthorization : head.get(PROXY_AUTHORIZATION);
     const workload = this.knownWorkload ?? service.workloadOf(credential);
+    this.workload = workload ?? '';
     if (workload === undefined)
       return this.refuse(
         'UNKNOWN_WORKLOAD',
         credential === undefined ? 'no Proxy-Authorization was sent' : 'the credential is not known here',
       );
-    this.workload = workload;
+    if (service.isShared) this.watch = service.watchOf(workload);
     const { table, access } = service.routes;
     if (table === undefined)
       return this.refuse('NO_HEALTHY_INSTANCE', `the route configuration "${service.routes.name}" has not arrived yet`);
@@ -241,13 +258,21 @@ export class Entry implements Destination, Decider {
 
   /** Fills what the passed-on request gets besides what was received, and sends its copies on their way. `complete`: it has no body. */
   mark(head: AnyRequestHead, forwarding: Forwarding, complete: boolean): void {
+    const { tracer } = this.watch;
+    if (forwarding.traceparent !== '') forwarding.forgetTrace();
+    this.head = undefined;
+    if (tracer !== undefined) tracer.begin(head, forwarding);
+    this.pass(head, forwarding, complete);
+  }
+
+  private pass(head: AnyRequestHead, forwarding: Forwarding, complete: boolean): void {
     const { service, target, stack } = this;
     const isOutbound = service.direction === 'outbound';
     const requestId = isOutbound && !head.has(REQUEST_ID_HEADER) ? service.nextRequestId() : '';
     this.responseChanges = target.responseChanges;
     if (target.requestChanges?.isFixed === false || target.responseChanges?.isFixed === false) this.facts = this.factsOf(head, requestId);
     this.fill(forwarding, head, requestId, this.supplied?.headers);
-    if (stack.mirrors !== undefined) this.mirror(stack.mirrors, head, requestId, complete);
+    if (stack.mirrors !== undefined) this.mirror(stack.mirrors, head, requestId, complete, forwarding.traceparent);
   }
 
   private fill(forwarding: Forwarding, head: AnyRequestHead, requestId: string, supplied: HeaderEffect | undefined): void {
@@ -257,6 +282,7 @@ export class Entry implements Destination, Decider {
       const forwardedFor = before === '' ? this.remoteAddress : `${before}, ${this.remoteAddress}`;
       forwarding.begin(requestId, forwardedFor, head.has(FORWARDED_PROTO) ? '' : service.scheme);
     } else forwarding.begin(requestId, '', '');
+    if (forwarding.traceparent !== '') forwarding.dropForTrace();
     if (this.admission !== undefined) for (const effect of this.admission.effects) forwarding.take(effect);
     if (supplied !== undefined) forwarding.take(supplied);
     if (target.requestChanges !== undefined) forwarding.rewrite(target.requestChanges, this.facts);
@@ -295,19 +321,39 @@ export class Entry implements Destination, Decider {
 
   /** Counts a request that was refused before there was an exchange. */
   refused(code: ErrorCode): void {
-    this.metricsAsFar(NO_ROUTE).ended(ERRORS[code].httpStatus, code, 0);
+    const metrics = this.metricsAsFar(NO_ROUTE);
+    metrics.ended(ERRORS[code].httpStatus, code, 0);
+    if (this.watch.isOn) this.tellRefused(metrics, ERRORS[code].httpStatus, code, '');
+    this.head = undefined;
   }
 
   /** The same of one that a rule answers. */
   answered({ code, status }: LocalAnswer): void {
-    this.metricsAsFar(this.stack === HELD_STACK ? NO_ROUTE : this.stack.route.name).ended(status, code ?? '', 0);
+    const route = this.stack === HELD_STACK ? NO_ROUTE : this.stack.route.name;
+    const metrics = this.metricsAsFar(route);
+    metrics.ended(status, code ?? '', 0);
+    if (this.watch.isOn) this.tellRefused(metrics, status, code ?? '', route);
+    this.head = undefined;
   }
 
   /** @param route where no cluster was found. */
   private metricsAsFar(route: string): RequestMetrics {
-    const metrics = this.isLocated ? this.metrics : this.service.answersTo(this.source).of(route, this.version);
+    const { service, workload, source } = this;
+    const caller = workload === '' ? source : service.sourceName(source, workload);
+    const metrics = this.isLocated ? this.metrics : service.answersTo(caller).of(route, this.version);
     const { head } = this.view;
     return head?.method === 'POST' && grpcKindOf(head.get('content-type')) !== undefined ? metrics.grpc : metrics;
+  }
+
+  /** Nothing of it is passed on, so there is nobody to tell which trace it belongs to. */
+  private tellRefused({ labels }: RequestMetrics, status: number, error: ErrorCode | '', route: string): void {
+    const { watch, head, view: peer } = this;
+    const carrier = new LostTrace();
+    if (head !== undefined) watch.tracer?.begin(head, carrier);
+    const traceId = carrier.traceparent === '' ? (head === undefined ? '' : traceIdIn(head)) : carrier.traceparent.slice(3, 35);
+    const isGrpc = head !== undefined && grpcKindOf(head.get('content-type')) === 'grpc';
+    const grpcStatus = isGrpc && error !== '' ? ERRORS[error].grpcStatus : undefined;
+    watch.tell(new RefusedRequest({ labels, route, peer, status, grpcStatus, error, span: carrier.span, traceId }, head));
   }
 
   /** True: the answer is held back first. */
@@ -368,7 +414,7 @@ export class Entry implements Destination, Decider {
     };
   }
 
-  private mirror(mirrors: readonly MirrorTarget[], head: AnyRequestHead, requestId: string, complete: boolean): void {
+  private mirror(mirrors: readonly MirrorTarget[], head: AnyRequestHead, requestId: string, complete: boolean, traceparent: string): void {
     const { service } = this;
     const started: Mirror[] = [];
     // A token is for the service that is called, and not for who gets a copy.
@@ -377,6 +423,7 @@ export class Entry implements Destination, Decider {
       const { cluster } = slot;
       if (cluster === undefined || service.random() >= share) continue;
       const forwarding = this.createForwarding();
+      if (traceparent !== '') forwarding.carryTrace(traceparent, undefined, [TRACEPARENT]);
       this.fill(forwarding, head, requestId, bare);
       const mirror = service.mirror(forwarding);
       const pair = cluster.requestsFrom(service.sourceName(this.source, this.workload), 'mirror');
@@ -425,6 +472,16 @@ export class Entry implements Destination, Decider {
     this.code = code;
     this.detail = detail;
     return false;
+  }
+}
+
+class LostTrace implements TraceCarrier {
+  span: RequestSpan | undefined;
+  traceparent = '';
+
+  carryTrace(traceparent: string, span: RequestSpan | undefined): void {
+    this.traceparent = traceparent;
+    this.span = span;
   }
 }
 

@@ -12,6 +12,7 @@ import type { AdmittingService } from '../stack/admission.ts';
 import { serviceOfWorkload } from '../stack/context.ts';
 import type { Context } from '../stack/context.ts';
 import { DroppedHeaders, FORWARDED_FOR, OUR_HEADERS } from '../stack/forwarding.ts';
+import type { RequestWatch } from '../stack/ended-request.ts';
 import type { Forwarding } from '../stack/forwarding.ts';
 import type { InstanceLoad } from '../stack/instance-load.ts';
 import { Mirror } from '../stack/mirror.ts';
@@ -37,6 +38,8 @@ export interface HttpServiceWorld {
   readonly credentials: Credentials;
   readonly access: AccessWorld;
   readonly identities: Pick<Identities, 'of'>;
+  /** Of what its own listener is told; undefined: it has none here. */
+  readonly watchOf: (workload: string) => RequestWatch | undefined;
 }
 
 /** What the listener asks of the connections that it has admitted. */
@@ -55,6 +58,7 @@ export interface AdmittedConnection {
 export interface HttpServiceOwner {
   /** Of the instance that it leads to; undefined: it leads to others. */
   readonly load: InstanceLoad | undefined;
+  readonly watch: RequestWatch;
   connectionOpened(): void;
   connectionClosed(service: HttpService): void;
   /** A connection inside another one, made by CONNECT: HTTP of either version on behalf of this workload. */
@@ -76,6 +80,7 @@ export class HttpService {
   readonly droppedRequestHeaders: DroppedHeaders;
   readonly streamMetrics: StreamMetrics;
   readonly load: InstanceLoad | undefined;
+  readonly watch: RequestWatch;
   readonly connections = new Set<AdmittedConnection>();
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -115,6 +120,7 @@ export class HttpService {
     this.routes = routes;
     this.owner = owner;
     this.load = owner.load;
+    this.watch = owner.watch;
     this.parserLimits = {
       requestLineBytesMax: limits.requestLineBytesMax,
       headBytesMax: limits.headerBytesMax,
@@ -161,6 +167,11 @@ export class HttpService {
   /** The workload whose identity the call carries. Undefined: the caller did not prove to be one. */
   workloadOf(credential: string | undefined): string | undefined {
     return this.workload ?? this.world.credentials.workloadOf(credential);
+  }
+
+  /** Of calls that a workload makes by the shared proxy. */
+  watchOf(workload: string): RequestWatch {
+    return this.world.watchOf(workload) ?? this.watch;
   }
 
   /** `<namespace>/<service>` of the peer; empty on outbound listeners. */

@@ -1,6 +1,6 @@
 // A listener at run time: a bound socket, the configuration applied to it, and the connections that came in by it. A new version serves
 // new connections; open ones keep the filter they began with, while routes and clusters change under them.
-import { ALPN_HTTP1, ALPN_HTTP2, parseSpiffeId, serviceKey } from '@heddle/core';
+import { ALPN_HTTP1, ALPN_HTTP2, NO_TELEMETRY, parseSpiffeId, serviceKey } from '@heddle/core';
 import type { DownstreamTls, HttpFilter, Listener, LoadSignal, TcpFilter } from '@heddle/core';
 import type {
   CertificateAndKey,
@@ -15,10 +15,12 @@ import { NetworkError, NOBODY } from '@heddle/runtime';
 import type { ListenerStatus } from '../data-plane-types.ts';
 import { serviceOfWorkload } from '../stack/context.ts';
 import type { Context } from '../stack/context.ts';
+import { RequestWatch } from '../stack/ended-request.ts';
 import { InstanceLoad } from '../stack/instance-load.ts';
 import type { RouteSlots } from '../stack/route-slots.ts';
 import type { ClusterSlots } from '../stack/routes.ts';
 import { DownstreamMetrics, StreamMetrics } from '../telemetry/connections.ts';
+import type { TelemetryOutlets } from '../telemetry/export/index.ts';
 import { refusedCallers } from '../telemetry/tls-refusals.ts';
 import type { Identities } from '../upstream/identities.ts';
 import { FirstBytes } from './first-bytes.ts';
@@ -55,6 +57,7 @@ export class ActiveListener implements HttpServiceOwner {
   config: Listener;
   readonly socket: ListeningSocket;
   readonly load: InstanceLoad | undefined;
+  readonly watch: RequestWatch;
   private readonly context: Context;
   private readonly world: ListenerWorld;
   private readonly metrics: DownstreamMetrics;
@@ -77,6 +80,7 @@ export class ActiveListener implements HttpServiceOwner {
   private reason = '';
   private openConnections = 0;
   private admittedWith = '';
+  private watchedWith = '[null,null]';
   private draining = false;
 
   constructor(context: Context, world: ListenerWorld, config: Listener, socket: ListeningSocket) {
@@ -85,10 +89,21 @@ export class ActiveListener implements HttpServiceOwner {
     this.config = config;
     this.socket = socket;
     this.load = config.direction === 'inbound' ? new InstanceLoad() : undefined;
+    this.watch = new RequestWatch(context.onlookers);
     this.metrics = new DownstreamMetrics(context.metrics, config.name);
     this.streamMetrics = new StreamMetrics(context.metrics, config.name);
     this.refusals = refusedCallers(context, config.name);
     this.refresh();
+  }
+
+  /** Open connections follow it at once in what is told of their requests. */
+  watchBy(outlets: TelemetryOutlets | undefined): void {
+    const { filter, workload } = this.config;
+    const { tracing, accessLog } = filter.kind === 'http' ? filter : NO_TELEMETRY;
+    const key = JSON.stringify([tracing, accessLog]);
+    if (key === this.watchedWith) return;
+    this.watchedWith = key;
+    this.watch.set(tracing && outlets?.tracer(tracing, workload), accessLog && outlets?.log(accessLog));
   }
 
   update(config: Listener): void {
@@ -101,7 +116,7 @@ export class ActiveListener implements HttpServiceOwner {
     if (this.draining) return;
     const { config } = this;
     let tls: TlsContext | undefined;
-    let key = JSON.stringify(config);
+    let key = JSON.stringify({ ...config, filter: withoutTelemetry(config.filter) });
     if (config.tls !== undefined) {
       const material = this.tlsMaterial(config, config.tls);
       if (typeof material === 'string') return this.wait(material);
@@ -480,4 +495,11 @@ function callingService({ direction }: Listener, workload: string, { peerId }: C
   if (direction === 'outbound') return serviceOfWorkload(workload);
   const id = parseSpiffeId(peerId);
   return id === undefined ? 'unknown' : serviceKey(id);
+}
+
+/** What of a filter only new connections can follow. */
+function withoutTelemetry(filter: Listener['filter']): Listener['filter'] {
+  if (filter.kind !== 'http') return filter;
+  const { tracing: _tracing, accessLog: _log, ...rest } = filter;
+  return rest;
 }

@@ -5,6 +5,7 @@ import type { Clock, Logger, Metrics, Network, Random } from '@heddle/runtime';
 import type { ConnectFailures } from '../upstream/connect-failures.ts';
 import type { InstanceMetricsTable } from '../telemetry/instances.ts';
 import type { Deadlines } from './deadlines.ts';
+import type { Onlookers } from './ended-request.ts';
 import type { Turn } from './turn.ts';
 
 export interface Context {
@@ -19,6 +20,8 @@ export interface Context {
   readonly turn: Turn;
   /** Requests and streams under way; the drain waits for them. */
   readonly active: { count: number };
+  /** Who looks at requests for a while. */
+  readonly onlookers: Onlookers;
   /** Connections to endpoints that should be healthy. */
   readonly connectFailures: ConnectFailures;
   /** The application is in this process, and gets the claims of checked tokens whole. */

@@ -9,6 +9,8 @@ import type { RequestMetrics } from '../telemetry/requests.ts';
 import type { UpstreamCluster } from '../upstream/cluster.ts';
 import type { SuppliedToken } from './access-gate.ts';
 import type { Context } from './context.ts';
+import { NO_PEER, protocolOf, UNWATCHED } from './ended-request.ts';
+import type { EndedRequest, RequestPeer, RequestProtocol, RequestWatch } from './ended-request.ts';
 import type { Downstream, RequestSink } from './ends.ts';
 import type { Forwarding } from './forwarding.ts';
 import type { HeaderRewrite, OwnHeader } from './header-rewrite.ts';
@@ -20,6 +22,8 @@ import { keptTrailers, withoutDropped } from './messages.ts';
 import type { AnyRequestHead, AnyResponseHead, AnyTrailers } from './messages.ts';
 import type { ReplayBody } from './replay.ts';
 import type { RouteStack } from './routes.ts';
+import { traceIdIn } from '../telemetry/tracer.ts';
+import type { RequestSpan } from '../telemetry/request-span.ts';
 import { Tries } from './tries.ts';
 import type { Try } from './try.ts';
 
@@ -40,6 +44,9 @@ export interface Destination {
   readonly cluster: UpstreamCluster;
   readonly workload: string;
   readonly metrics: RequestMetrics;
+  /** Who is told of its end. */
+  readonly watch: RequestWatch;
+  readonly peer: RequestPeer;
   /** Of what consistent hashing looks at; undefined: the request has nothing of it, or nobody asks. */
   readonly hash: number | undefined;
   /** Values of `set-cookie` that the response gets. */
@@ -62,6 +69,8 @@ export interface Destination {
 
 /** Of a request that nobody waits for, or that has nothing but its way. */
 export const NO_WISHES = {
+  watch: UNWATCHED,
+  peer: NO_PEER,
   hash: undefined,
   cookies: undefined,
   responseChanges: undefined,
@@ -88,7 +97,7 @@ export interface Clearance {
   settle(head: AnyRequestHead, forwarding: Forwarding, complete: boolean): Destination | LocalAnswer;
 }
 
-export class Exchange extends Tries {
+export class Exchange extends Tries implements EndedRequest {
   /** From `start` until the response is done or given up. */
   active = false;
   /** Bytes pass unchanged after the switch to another protocol. */
@@ -103,6 +112,14 @@ export class Exchange extends Tries {
   /** What it waits for before it may go on. */
   private clearance: Clearance | undefined;
   private startedMs = 0;
+  private stack!: RouteStack;
+  private watch!: RequestWatch;
+  /** Of EndedRequest. */
+  peer!: RequestPeer;
+  durationMs = 0;
+  requestBytes = 0;
+  responseBytes = 0;
+  error: EndedRequest['error'] = '';
   private readonly load: RequestLoad | undefined;
   /** How much of a body may still come; Infinity for what has no end by its nature. */
   private bodyLeft = Infinity;
@@ -111,7 +128,7 @@ export class Exchange extends Tries {
   /** Of a tunnel: the directions that have ended. */
   private downstreamEnded = false;
   private upstreamEnded = false;
-  private status = 0;
+  status = 0;
   /** gRPC in any of its forms. */
   private countsAsGrpc = false;
   /** A byte moved since the idle deadline was set. */
@@ -146,12 +163,21 @@ export class Exchange extends Tries {
     this.downstreamEnded = false;
     this.upstreamEnded = false;
     this.status = 0;
+    this.requestBytes = 0;
+    this.responseBytes = 0;
+    this.triesMade = 0;
+    this.grpcStatus = undefined;
+    this.instance = '';
+    this.span = this.downstream.forwarding.span;
     this.body.reset();
     this.readCallerTime(head);
     this.proceed(to, nowMs);
   }
 
   private direct(to: Destination): void {
+    this.stack = to.stack;
+    this.watch = to.watch;
+    this.peer = to.peer;
     this.forward = to.stack.forward!;
     this.cluster = to.cluster;
     this.metrics = this.countsAsGrpc ? to.metrics.grpc : to.metrics;
@@ -236,6 +262,7 @@ export class Exchange extends Tries {
     this.moved = true;
     const { upstream } = this.current;
     this.metrics.requestBytes.add(end - start);
+    this.requestBytes += end - start;
     this.bodyLeft -= end - start;
     if (this.bodyLeft < 0) return this.refuseBody();
     if (this.mirrors !== undefined) for (const mirror of this.mirrors) mirror.requestBody(bytes, start, end, isLast);
@@ -410,6 +437,7 @@ export class Exchange extends Tries {
     this.moved = true;
     const { downstream } = this;
     this.metrics.responseBytes.add(end - start);
+    this.responseBytes += end - start;
     downstream.body(bytes, start, end, isLast && !this.isTunnel);
     if (downstream.isBlocked) one.upstream?.pauseReading();
   }
@@ -422,6 +450,7 @@ export class Exchange extends Tries {
     const nowMs = this.context.clock.nowMs();
     const grpcStatus = this.isGrpc && trailers?.has('grpc-status') === true ? readGrpcStatus(trailers.get('grpc-status')) : this.grpcStatus;
     if (grpcStatus === GRPC_STATUS.UNAUTHENTICATED && trailers !== undefined) this.supplied?.refused();
+    this.grpcStatus = grpcStatus;
     const result = tryResultOf(this.peerError, this.status, grpcStatus);
     one.end(result, nowMs);
     this.load?.end(trailers, result === 'success', nowMs);
@@ -475,11 +504,17 @@ export class Exchange extends Tries {
 
   private ended(status: number, error: ErrorCode | 'CLIENT_GONE' | '', nowMs: number, grpcStatus = 0): void {
     this.active = false;
+    this.status = status;
+    this.error = error;
+    this.durationMs = nowMs - this.startedMs;
     this.context.active.count -= 1;
     this.forgetTries();
     this.load?.end(undefined, false, nowMs);
     this.metrics.active.add(-1);
-    this.metrics.ended(grpcStatus === 0 ? status : httpStatusOfGrpc(grpcStatus), error, nowMs - this.startedMs);
+    const counted = grpcStatus === 0 ? status : httpStatusOfGrpc(grpcStatus);
+    this.metrics.ended(counted, error, this.durationMs, this.span?.traceId);
+    if (this.watch.isOn) this.watch.tell(this);
+    this.span = undefined;
     this.body.reset();
     this.requestTrailers = undefined;
     this.cookies = undefined;
@@ -492,6 +527,27 @@ export class Exchange extends Tries {
     // A copy of half a request is no use.
     if (this.mirrors !== undefined && !this.requestComplete) for (const mirror of this.mirrors) mirror.cancel();
     this.mirrors = undefined;
+  }
+
+  get labels(): EndedRequest['labels'] {
+    return this.metrics.labels;
+  }
+
+  get route(): string {
+    return this.stack.route.name;
+  }
+
+  get protocol(): RequestProtocol {
+    return protocolOf(this.head, this.isGrpc);
+  }
+
+  get tries(): number {
+    return this.triesMade;
+  }
+
+  get traceId(): string {
+    const { traceparent } = this.downstream.forwarding;
+    return traceparent === '' ? traceIdIn(this.head) : traceparent.slice(3, 35);
   }
 
   private setDeadline(nowMs: number): void {

@@ -1,8 +1,9 @@
 // What a request gets on its way besides what was received: its id, who sent it, and that it passed here. Worked out once for each request,
 // whatever the number of tries, and written in the form of the version that the upstream speaks.
-import { REQUEST_TIMEOUT_HEADER } from '@heddle/core';
+import { REQUEST_TIMEOUT_HEADER, TRACEPARENT } from '@heddle/core';
 import type { HeaderFacts } from '@heddle/core';
 import { headerLine, headerLines, HeaderField, HeaderNames, http2Field, RequestHead } from '@heddle/wire';
+import type { RequestSpan } from '../telemetry/request-span.ts';
 import { lookalikes } from './access-gate.ts';
 import type { HeaderEffect } from './access-gate.ts';
 import type { HeaderRewrite, OwnHeader } from './header-rewrite.ts';
@@ -81,6 +82,11 @@ export class Forwarding {
   /** In place of what was received; undefined: as received. */
   path: string | undefined = undefined;
   authority: string | undefined = undefined;
+  /** Of a request that is traced. */
+  span: RequestSpan | undefined = undefined;
+  /** What a trace goes on with; empty: as received, or not at all. */
+  traceparent = '';
+  private traceDrop: readonly string[] | undefined = undefined;
   private readonly usuallyDropped: DroppedHeaders;
   private dropped: DroppedHeaders;
   /** What the route writes behind the other headers. */
@@ -122,6 +128,27 @@ export class Forwarding {
     this.fields = undefined;
   }
 
+  /** A new request, of whose trace nothing is known. */
+  forgetTrace(): void {
+    this.traceparent = '';
+    this.span = undefined;
+    this.traceDrop = undefined;
+  }
+
+  /** Before `begin`, which leaves it as it is. */
+  carryTrace(traceparent: string, span: RequestSpan | undefined, drop: readonly string[] | undefined): void {
+    this.traceparent = traceparent;
+    this.span = span;
+    this.traceDrop = drop;
+  }
+
+  /** After each `begin` of a request whose trace is known. */
+  dropForTrace(): void {
+    if (this.traceDrop === undefined) return;
+    this.dropped = this.dropped.plus(this.traceDrop);
+    this.limitTime('', '');
+  }
+
   /** After `begin`, perhaps several times: what the decision about access does to the headers. */
   take({ drop, set }: HeaderEffect): void {
     if (drop.length > 0) this.dropped = this.dropped.plus(drop);
@@ -155,11 +182,12 @@ export class Forwarding {
 
   /** As lines of HTTP/1.1. */
   lines(): string {
-    const { requestId, forwardedFor, proto } = this;
+    const { requestId, forwardedFor, proto, traceparent } = this;
     const scheme = proto === '' ? '' : `${FORWARDED_PROTO}: ${proto}\r\n`;
     const id = requestId === '' ? '' : `${REQUEST_ID_HEADER}: ${requestId}\r\n`;
     const addresses = forwardedFor === '' ? '' : `${FORWARDED_FOR}: ${forwardedFor}\r\n`;
-    const lines = this.peerLine + id + addresses + scheme + this.timeLines() + VIA_LINES[this.via];
+    const trace = traceparent === '' ? '' : `${TRACEPARENT}: ${traceparent}\r\n`;
+    const lines = this.peerLine + id + addresses + scheme + trace + this.timeLines() + VIA_LINES[this.via];
     return this.own === undefined ? lines : lines + headerLines(this.own);
   }
 
@@ -172,13 +200,14 @@ export class Forwarding {
   /** As fields of HTTP/2. */
   http2Fields(): readonly HeaderField[] {
     if (this.fields !== undefined) return this.fields;
-    const { requestId, forwardedFor, proto, peerField, requestTimeout, grpcTimeout } = this;
+    const { requestId, forwardedFor, proto, peerField, requestTimeout, grpcTimeout, traceparent } = this;
     const fields: HeaderField[] = [VIA_FIELDS[this.via]];
     if (peerField !== undefined) fields.push(peerField);
     if (requestId !== '') fields.push(new HeaderField(REQUEST_ID_HEADER, requestId, false));
     if (forwardedFor !== '') fields.push(new HeaderField(FORWARDED_FOR, forwardedFor, false));
     if (proto !== '') fields.push(PROTO_FIELDS[proto]);
     // Other values with each request: they would only push others out of the peer's table.
+    if (traceparent !== '') fields.push(new HeaderField(TRACEPARENT, traceparent, false));
     if (requestTimeout !== '') fields.push(new HeaderField(REQUEST_TIMEOUT_HEADER, requestTimeout, false));
     if (grpcTimeout !== '') fields.push(new HeaderField(GRPC_TIMEOUT_HEADER, grpcTimeout, false));
     if (this.own !== undefined) for (const [name, value] of this.own) fields.push(http2Field(name, value));

@@ -82,10 +82,15 @@ export function rateLimited(limit: RateLimit, retryAfterMs: number): LocalAnswer
   return refusal('RATE_LIMITED', httpStatus, grpcStatus, describeRateLimit(limit), headers);
 }
 
+/** @param code from 1 on. */
+export function httpStatusOfGrpc(code: number): number {
+  return HTTP_OF_GRPC[code - 1] ?? 500;
+}
+
 export function injectedFault(status: FaultStatus): LocalAnswer {
   const { kind, code } = status;
   if (kind === 'http') return refusal('FAULT_INJECTED', code, grpcStatusOfHttp(code), `HTTP status ${code}`);
-  return refusal('FAULT_INJECTED', HTTP_OF_GRPC[code - 1] ?? 500, code, `gRPC status ${code}`);
+  return refusal('FAULT_INJECTED', httpStatusOfGrpc(code), code, `gRPC status ${code}`);
 }
 
 /** Of routes that answer by themselves. */

@@ -23,6 +23,7 @@ import type { ErrorCode, ForwardAction, RetryInput, RetryVerdict, TryEnd, TryRes
 import type { Timer } from '@heddle/runtime';
 import { formatGrpcTimeout, parseGrpcTimeout, readGrpcStatus } from '@heddle/wire';
 import type { Http2Trailers } from '@heddle/wire';
+import type { RequestSpan } from '../telemetry/request-span.ts';
 import type { RequestMetrics } from '../telemetry/requests.ts';
 import type { ClusterCaller } from '../upstream/callers.ts';
 import type { UpstreamCluster } from '../upstream/cluster.ts';
@@ -44,7 +45,7 @@ export abstract class Tries implements TryOwner {
   protected readonly context: Context;
   protected readonly downstream: Downstream;
   protected readonly body: ReplayBody;
-  protected head!: AnyRequestHead;
+  head!: AnyRequestHead;
   protected forward!: ForwardAction;
   protected cluster!: UpstreamCluster;
   protected metrics!: RequestMetrics;
@@ -63,7 +64,11 @@ export abstract class Tries implements TryOwner {
   /** What the called data plane answered with in place of its application. */
   protected peerError: ErrorCode | undefined;
   /** Of the answer that is passed on. */
-  protected grpcStatus: number | undefined;
+  grpcStatus: number | undefined;
+  /** Of a request that is traced. */
+  span: RequestSpan | undefined;
+  /** That answered, or was tried last; empty: none was. */
+  instance = '';
   /** The token of ours that it goes out with. */
   protected supplied: SuppliedToken | undefined;
   /** Where the session cookie of the request leads; undefined: it has none that leads anywhere. */
@@ -140,7 +145,9 @@ export abstract class Tries implements TryOwner {
   protected settleOn(one: Try): void {
     this.hedgeTimer?.cancel();
     this.hedgeTimer = undefined;
+    if (this.span !== undefined) one.traced(this.context.clock.nowMs(), '');
     if (this.rivals.length === 0) return;
+    this.instance = one.host?.instance ?? '';
     this.makeCurrent(one);
     this.dropRivals(this.context.clock.nowMs());
     if (one.isHedge) this.metrics.hedgeWon();
@@ -185,6 +192,8 @@ export abstract class Tries implements TryOwner {
   private send(one: Try, host: UpstreamHost, nowMs: number): void {
     const { perTryMs } = this.forward.retry;
     if (perTryMs > 0) this.context.deadlines.set(one, nowMs + perTryMs);
+    this.instance = host.instance;
+    one.trace = this.span?.tryBegan(host, one.isHedge, nowMs);
     one.begin(this, this.cluster, this.caller, host, nowMs);
   }
 
@@ -233,6 +242,7 @@ export abstract class Tries implements TryOwner {
   tryTimedOut(one: Try, nowMs: number): void {
     const { host } = one;
     const { perTryMs } = this.forward.retry;
+    one.traced(nowMs, 'TRY_TIMEOUT');
     one.drop('local-error', nowMs);
     this.metrics.tryTimedOut();
     this.afterFailure(one, host, 'TRY_TIMEOUT', `${host?.instance ?? ''}: no answer within ${perTryMs} ms`, nowMs);
@@ -255,6 +265,7 @@ export abstract class Tries implements TryOwner {
 
   private tryFailed(one: Try, code: ErrorCode, detail: string, nowMs: number): void {
     const { host } = one;
+    one.traced(nowMs, code);
     one.end(tryResultOf(code, 0, undefined), nowMs);
     this.afterFailure(one, host, code, detail, nowMs);
   }
@@ -290,6 +301,7 @@ export abstract class Tries implements TryOwner {
     const result = tryResultOf(this.peerError, status, grpcStatus);
     this.peerError = undefined;
     this.grpcStatus = undefined;
+    one.traced(nowMs, reason);
     this.avoid(host);
     if (isLeft) this.isLeftToRivals(one);
     else this.current = new Try(this.context);

@@ -1,6 +1,7 @@
 // One try of a request at one instance: from the wait for a connection to the end of the answer. It may outlive the request: the rest of an
 // answer that nobody wants is read, as far as it is short, so that its connection can be used again.
 import type { AdaptiveLimit, ErrorCode, TryResult } from '@heddle/core';
+import type { SpanTry } from '../telemetry/request-span.ts';
 import type { ClusterCaller } from '../upstream/callers.ts';
 import type { UpstreamCluster } from '../upstream/cluster.ts';
 import type { UpstreamHost } from '../upstream/host.ts';
@@ -42,6 +43,8 @@ export class Try extends Timed implements UpstreamUser, PoolUser {
   isSurplus = false;
   /** It was begun beside another one. */
   isHedge = false;
+  /** Of a request that is traced. */
+  trace: SpanTry | undefined;
   private readonly context: Context;
   private owner: TryOwner | undefined;
   private cluster!: UpstreamCluster;
@@ -94,6 +97,15 @@ export class Try extends Timed implements UpstreamUser, PoolUser {
     if (this.deadlineMs !== Infinity) this.context.deadlines.set(this, Infinity);
   }
 
+  /** How it ends, as a trace tells it; the first word counts. @param outcome see SpanTry. */
+  traced(nowMs: number, outcome: string): void {
+    const { trace } = this;
+    if (trace === undefined) return;
+    this.trace = undefined;
+    trace.endMs = nowMs;
+    trace.outcome = outcome;
+  }
+
   /** It is over; how it ended is told once. */
   end(result: TryResult, nowMs: number): void {
     const { host } = this;
@@ -101,6 +113,7 @@ export class Try extends Timed implements UpstreamUser, PoolUser {
     this.host = undefined;
     this.upstream = undefined;
     this.isHedge = false;
+    if (this.trace !== undefined) this.traced(nowMs, 'cancelled');
     if (host === undefined) return;
     const elapsedMs = this.headAfterMs < 0 ? nowMs - this.startedMs : this.headAfterMs;
     if (this.adaptive !== undefined) this.adaptive.ended(result, elapsedMs, nowMs);

@@ -53,7 +53,7 @@ class ResponseMetrics {
 
 export class RequestMetrics {
   private readonly metrics: Metrics;
-  private readonly labels: RequestLabels;
+  readonly labels: RequestLabels;
   private readonly byClass: (ResponseMetrics | undefined)[] = [];
   private readonly byError = new Map<string, Counter>();
   private readonly events = new Map<string, Counter>();

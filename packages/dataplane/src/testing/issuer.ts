@@ -10,7 +10,7 @@ import type { Timer } from '@heddle/runtime';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import type { CryptoKey, JWK } from 'jose';
 import type { AuthnDeps } from '../authn/authn.ts';
-import { HttpsClient } from '../authn/https-client.ts';
+import { HttpsClient } from '../asking/https-client.ts';
 
 export interface SigningKey {
   readonly kid: string;

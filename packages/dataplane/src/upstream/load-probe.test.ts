@@ -41,6 +41,7 @@ describe('a question about load', () => {
       active: { count: 0 },
       connectFailures: new ConnectFailures(nodeClock),
       instances: new InstanceMetricsTable(createMetrics()),
+      onlookers: { list: [] },
     };
     closers.push(() => context.deadlines.close());
     const shared = {

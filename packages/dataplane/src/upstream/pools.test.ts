@@ -33,6 +33,7 @@ function poolTo<P>(kind: Kind<P>, port: number, limits = DEFAULT_LIMITS): { read
     active: { count: 0 },
     connectFailures: new ConnectFailures(nodeClock),
     instances: new InstanceMetricsTable(createMetrics()),
+    onlookers: { list: [] },
   };
   const cluster = {
     config: localCluster('orders', 'orders-1', port),

@@ -5,6 +5,7 @@ export { nodeClock } from './clock.ts';
 export { nodeDatagrams } from './datagram.ts';
 export { backgroundGrpc, nodeGrpc } from './grpc-client/index.ts';
 export { deferHelperThreads } from './helper-threads.ts';
+export { openLines, variable } from './lines.ts';
 export { createLogger } from './logger.ts';
 export type { LoggerOptions, LogLevel } from './logger.ts';
 export { MetricsSum } from './metrics-sum.ts';

@@ -54,6 +54,21 @@ export const ACCESS_METRICS = {
   linesLeftOut: counter('heddle_access_log_suppressed_total', 'Access decisions that were counted and not logged, as there were too many.'),
 } as const;
 
+export const EXPORT_METRICS = {
+  accessLogLines: counter('heddle_access_log_lines_total', 'Lines of the access log that were written.'),
+  accessLogDropped: counter(
+    'heddle_access_log_dropped_total',
+    'Lines of the access log that were lost: full, too many waited; failed, they could not be written.',
+    'reason',
+  ),
+  spansExported: counter('heddle_spans_exported_total', 'Spans that a collector has taken.'),
+  spansDropped: counter(
+    'heddle_spans_dropped_total',
+    'Spans that were lost: full, too many waited; refused, the collector did not want them; unreachable, it was away for too long.',
+    'reason',
+  ),
+} as const;
+
 export const TOKEN_METRICS = {
   checks: counter(
     'heddle_token_checks_total',

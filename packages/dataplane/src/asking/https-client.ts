@@ -1,5 +1,6 @@
-// Requests of the data plane itself to issuers of tokens: few, small and with limits on time and size. One connection each, over TLS unless the
-// server is on this machine. Nothing of the environment changes the way, and redirects are not followed: an issuer is where the configuration says.
+// Requests of the data plane itself, to issuers of tokens and to collectors of traces: few, small and with limits on time and size. One connection
+// each, over TLS unless the server is on this machine or holds no secrets. Nothing of the environment changes the way, and redirects are not followed:
+// the server is where the configuration says.
 import { ipBytes } from '@heddle/core';
 import type { Limits } from '@heddle/core';
 import type { Clock, Connection, ConnectionHandler, Network, NetworkError, Timer, TlsContext } from '@heddle/runtime';
@@ -12,10 +13,21 @@ export interface HttpQuestion {
   readonly rootsPem: string | undefined;
   /** Sent as `application/x-www-form-urlencoded` by POST. Absent: GET. */
   readonly form?: URLSearchParams;
+  /** Sent by POST in place of a form. */
+  readonly post?: HttpContent;
   /** Value of `authorization`. */
   readonly authorization?: string;
   /** Default: the limit `issuerTimeoutMs`. */
   readonly timeoutMs?: number;
+}
+
+export interface HttpContent {
+  readonly contentType: string;
+  readonly bytes: Uint8Array;
+  /** Names in lower case. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** Without TLS to other machines, too. */
+  readonly mayBeRead: boolean;
 }
 
 export interface HttpAnswer {
@@ -23,6 +35,8 @@ export interface HttpAnswer {
   readonly body: string;
   /** How long it holds, as the server says (RFC 9111 §5.2.2.1); undefined: it does not say. */
   readonly maxAgeMs: number | undefined;
+  /** Value of `retry-after`. */
+  readonly retryAfter: string | undefined;
 }
 
 /** There was no answer, or none that could be taken. The message completes "<url> ". */
@@ -48,14 +62,14 @@ export class HttpsClient {
   /** Throws NoAnswerError. An answer of any status is one, but for redirects. */
   async ask(question: HttpQuestion): Promise<HttpAnswer> {
     const { network, clock, limits } = this.deps;
-    const url = parseUrl(question.url);
+    const url = parseUrl(question.url, question.post?.mayBeRead === true);
     const host = url.hostname.replace(/^\[|\]$/g, '');
     const tls = url.protocol === 'https:' ? this.contextFor(host, question.rootsPem) : undefined;
     const timeoutMs = question.timeoutMs ?? limits.issuerTimeoutMs;
     const port = url.port === '' ? (tls === undefined ? 80 : 443) : Number(url.port);
     const request = requestOf(url, question);
     return new Promise((resolve, reject) => {
-      const exchange = new OneExchange(question.form === undefined ? 'GET' : 'POST', request, limits.issuerAnswerBytesMax, (end) => {
+      const exchange = new OneExchange(methodOf(question), request, limits.issuerAnswerBytesMax, (end) => {
         timer.cancel();
         if (end instanceof Error) reject(end);
         else resolve(end);
@@ -79,11 +93,11 @@ export class HttpsClient {
 }
 
 /** Throws NoAnswerError for what must not be asked. */
-function parseUrl(text: string): URL {
+function parseUrl(text: string, mayBeRead: boolean): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined) throw new NoAnswerError('is no URL');
   if (url.username !== '' || url.password !== '') throw new NoAnswerError('holds credentials, which would end up in logs');
-  if (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url))) return url;
+  if (url.protocol === 'https:' || (url.protocol === 'http:' && (mayBeRead || isLoopback(url)))) return url;
   throw new NoAnswerError('is not asked: only https is, and http on this machine');
 }
 
@@ -93,20 +107,27 @@ export function isLoopback({ hostname }: Pick<URL, 'hostname'>): boolean {
   return ipBytes(hostname)?.[0] === 127 && ipBytes(hostname)?.length === 4;
 }
 
-function requestOf(url: URL, { form, authorization }: HttpQuestion): Buffer {
+function methodOf({ form, post }: HttpQuestion): 'GET' | 'POST' {
+  return form === undefined && post === undefined ? 'GET' : 'POST';
+}
+
+function requestOf(url: URL, question: HttpQuestion): Buffer {
+  const { form, post, authorization } = question;
   const headers: (readonly [string, string])[] = [
-    ['accept', 'application/json'],
+    ['accept', post?.contentType ?? 'application/json'],
     ['user-agent', 'heddle'],
   ];
   if (authorization !== undefined) headers.push(['authorization', authorization]);
   if (form !== undefined) headers.push(['content-type', 'application/x-www-form-urlencoded']);
+  if (post !== undefined) headers.push(['content-type', post.contentType], ...post.headers);
   return renderRequest({
-    method: form === undefined ? 'GET' : 'POST',
+    method: methodOf(question),
     target: `${url.pathname}${url.search}`,
     host: url.host,
     headers,
     close: true,
     ...(form !== undefined && { body: form.toString() }),
+    ...(post !== undefined && { body: post.bytes }),
   });
 }
 
@@ -121,6 +142,7 @@ class OneExchange implements ConnectionHandler {
   private receivedBytes = 0;
   private status = 0;
   private maxAgeMs: number | undefined;
+  private retryAfter: string | undefined;
 
   constructor(method: string, request: Buffer, bytesMax: number, done: (end: HttpAnswer | NoAnswerError) => void) {
     this.request = request;
@@ -159,7 +181,7 @@ class OneExchange implements ConnectionHandler {
       onInterim: () => {},
       onHead: (head) => this.takeHead(head),
       onBody: (bytes, start, end) => this.takeBody(bytes, start, end),
-      onEnd: () => this.end({ status: this.status, body: Buffer.concat(this.chunks).toString('utf8'), maxAgeMs: this.maxAgeMs }),
+      onEnd: () => this.end(this.answer()),
       onError: (error: RemoteProtocolError) =>
         this.fail(
           error.code === 'INCOMPLETE_MESSAGE'
@@ -169,9 +191,15 @@ class OneExchange implements ConnectionHandler {
     };
   }
 
+  private answer(): HttpAnswer {
+    const { status, chunks, maxAgeMs, retryAfter } = this;
+    return { status, body: Buffer.concat(chunks).toString('utf8'), maxAgeMs, retryAfter };
+  }
+
   private takeHead(head: ResponseHead): void {
     const { status } = head;
     this.status = status;
+    this.retryAfter = head.get('retry-after');
     this.maxAgeMs = maxAgeOf(head.list('cache-control') ?? '');
     if (status >= 300 && status < 400) this.fail(`answered with a redirect (${status}); write the address that it leads to`);
     else if (head.has('content-encoding')) this.fail('answered in an encoding that was not asked for');

@@ -1,0 +1,2 @@
+// OTLP, as far as data planes speak it: spans, as protobuf.
+export * from './spans.ts';

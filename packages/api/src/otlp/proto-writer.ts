@@ -1,0 +1,110 @@
+// Protobuf as it is written: fields one after the other, and messages inside of messages, whose length stands in front of them. Only what OTLP needs.
+
+const VARINT = 0;
+const FIXED64 = 1;
+const LENGTH = 2;
+const FIXED32 = 5;
+
+export class ProtoWriter {
+  private buffer: Buffer;
+  private end = 0;
+
+  /** @param size bytes that it begins with; it grows. */
+  constructor(size: number) {
+    this.buffer = Buffer.allocUnsafe(size);
+  }
+
+  /** Everything that was written, in memory of its own; what comes next is written anew. */
+  take(): Buffer {
+    const taken = Buffer.from(this.buffer.subarray(0, this.end));
+    this.end = 0;
+    return taken;
+  }
+
+  /** At least 0. */
+  varint(field: number, value: number): void {
+    this.tag(field, VARINT);
+    this.number(value);
+  }
+
+  fixed64(field: number, value: bigint): void {
+    this.tag(field, FIXED64);
+    this.room(8);
+    this.end = this.buffer.writeBigUInt64LE(value, this.end);
+  }
+
+  fixed32(field: number, value: number): void {
+    this.tag(field, FIXED32);
+    this.room(4);
+    this.end = this.buffer.writeUInt32LE(value, this.end);
+  }
+
+  double(field: number, value: number): void {
+    this.tag(field, FIXED64);
+    this.room(8);
+    this.end = this.buffer.writeDoubleLE(value, this.end);
+  }
+
+  bytes(field: number, bytes: Uint8Array): void {
+    this.tag(field, LENGTH);
+    this.number(bytes.length);
+    this.room(bytes.length);
+    this.buffer.set(bytes, this.end);
+    this.end += bytes.length;
+  }
+
+  text(field: number, text: string): void {
+    const length = Buffer.byteLength(text);
+    this.tag(field, LENGTH);
+    this.number(length);
+    this.room(length);
+    this.end += this.buffer.write(text, this.end);
+  }
+
+  /** A message begins, which ends with `close` of the result. */
+  open(field: number): number {
+    this.tag(field, LENGTH);
+    this.room(1);
+    return ++this.end;
+  }
+
+  close(start: number): void {
+    const length = this.end - start;
+    const extra = sizeOf(length) - 1;
+    if (extra > 0) {
+      this.room(extra);
+      this.buffer.copyWithin(start + extra, start, this.end);
+    }
+    this.end = start - 1;
+    this.number(length);
+    this.end += length;
+  }
+
+  private tag(field: number, type: number): void {
+    this.number((field << 3) | type);
+  }
+
+  private number(value: number): void {
+    this.room(10);
+    let rest = value;
+    while (rest > 127) {
+      this.buffer[this.end++] = (rest % 128) | 128;
+      rest = Math.floor(rest / 128);
+    }
+    this.buffer[this.end++] = rest;
+  }
+
+  private room(bytes: number): void {
+    if (this.end + bytes <= this.buffer.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(this.buffer.length * 2, this.end + bytes));
+    this.buffer.copy(larger, 0, 0, this.end);
+    this.buffer = larger;
+  }
+}
+
+/** As a varint. */
+function sizeOf(length: number): number {
+  let size = 1;
+  for (let rest = length; rest > 127; rest = Math.floor(rest / 128)) size += 1;
+  return size;
+}

@@ -1,0 +1,208 @@
+// Sends spans to a collector, by OTLP over HTTP: in batches, one at a time, again for a while when the collector is busy or away. What waits is bounded, and
+// what does not fit is counted and gone: traffic never waits for a collector.
+import { encodeBatch } from '@heddle/api/otlp';
+import type { Attributes } from '@heddle/api/otlp';
+import { EXPORT_METRICS, parseRetryAfter } from '@heddle/core';
+import type { TraceCollector } from '@heddle/core';
+import type { Counter, Timer } from '@heddle/runtime';
+import { HttpsClient, NoAnswerError } from '../../asking/https-client.ts';
+import type { HttpAnswer } from '../../asking/https-client.ts';
+import type { Context } from '../../stack/context.ts';
+import { collectorHeaders, isSecret } from './collector-headers.ts';
+import type { ReadSecrets } from './collector-headers.ts';
+
+/** Spans are sent so long after the first of a batch: a person who looks for a trace has hardly switched windows. */
+const BATCH_MS = 1_000;
+/** Spans of one batch: some 300 KiB, which every collector takes. */
+const BATCH_SPANS = 512;
+const BACKOFF_MS = 1_000;
+const BACKOFF_MAX_MS = 30_000;
+/** A collector that is away longer loses spans anyway, as more come. */
+const TRIES_MAX = 6;
+/** OTLP/HTTP, "Retryable Response Codes". */
+const RETRYABLE: readonly number[] = [429, 502, 503, 504];
+const PROTOBUF = 'application/x-protobuf';
+
+export interface ExporterDeps extends Pick<Context, 'network' | 'clock' | 'random' | 'logger' | 'metrics' | 'limits'> {
+  readonly secrets: ReadSecrets;
+  readonly compress: (bytes: Buffer) => Promise<Buffer>;
+}
+
+interface Waiting {
+  readonly resource: Attributes;
+  readonly spans: Buffer[];
+}
+
+type Outcome =
+  | { readonly kind: 'taken' }
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'later'; readonly reason: string; readonly afterMs: number | undefined };
+
+export class OtlpExporter {
+  private readonly collector: TraceCollector;
+  private readonly deps: ExporterDeps;
+  private readonly client: HttpsClient;
+  private readonly sent: Counter;
+  private readonly dropped: Readonly<Record<'full' | 'refused' | 'unreachable', Counter>>;
+  /** By the resource that the spans are of. */
+  private waiting = new Map<string, Waiting>();
+  private waitingSpans = 0;
+  private waitingBytes = 0;
+  private timer: Timer | undefined;
+  /** Ends the pause before a batch is sent again. */
+  private hurry: (() => void) | undefined;
+  private sending: Promise<void> | undefined;
+  private isEnding = false;
+  private isFailing = false;
+
+  constructor(collector: TraceCollector, deps: ExporterDeps) {
+    const { metrics, network, clock, limits } = deps;
+    this.collector = collector;
+    this.deps = deps;
+    this.client = new HttpsClient({ network, clock, limits });
+    this.sent = metrics.counter(EXPORT_METRICS.spansExported);
+    const dropped = (reason: string): Counter => metrics.counter(EXPORT_METRICS.spansDropped, { reason });
+    this.dropped = { full: dropped('full'), refused: dropped('refused'), unreachable: dropped('unreachable') };
+  }
+
+  /** @param key of the resource. @param resource is asked for with the first span of a batch. */
+  add(key: string, resource: () => Attributes, span: Buffer): void {
+    if (this.isEnding || this.waitingBytes + span.length > this.deps.limits.spanQueueBytesMax) return this.dropped.full.add(1);
+    let waiting = this.waiting.get(key);
+    if (waiting === undefined) this.waiting.set(key, (waiting = { resource: resource(), spans: [] }));
+    waiting.spans.push(span);
+    this.waitingSpans += 1;
+    this.waitingBytes += span.length;
+    if (this.sending !== undefined) return;
+    if (this.waitingSpans >= BATCH_SPANS) this.begin();
+    else this.timer ??= this.deps.clock.after(BATCH_MS, () => this.begin());
+  }
+
+  /** Sends what waits, as long as there is time: pauses are cut short. Spans that come later are dropped. */
+  async end(timeoutMs: number): Promise<void> {
+    this.isEnding = true;
+    this.hurry?.();
+    const isOver = Promise.withResolvers<void>();
+    const timer = this.deps.clock.after(timeoutMs, () => isOver.resolve());
+    if (this.sending === undefined) this.begin();
+    await Promise.race([this.sending, isOver.promise]);
+    timer.cancel();
+    this.close();
+  }
+
+  /** What waits is lost. */
+  close(): void {
+    this.isEnding = true;
+    this.timer?.cancel();
+    this.timer = undefined;
+    if (this.waitingSpans > 0) this.dropped.unreachable.add(this.waitingSpans);
+    this.waiting = new Map();
+    this.waitingSpans = 0;
+    this.hurry?.();
+  }
+
+  private begin(): void {
+    this.timer?.cancel();
+    this.timer = undefined;
+    if (this.sending !== undefined || this.waitingSpans === 0) return;
+    this.sending = this.sendAll().finally(() => {
+      this.sending = undefined;
+      // They came while the last batch was under way.
+      if (this.waitingSpans > 0 && !this.isEnding) this.timer ??= this.deps.clock.after(BATCH_MS, () => this.begin());
+    });
+  }
+
+  private async sendAll(): Promise<void> {
+    do {
+      const groups = this.takeBatch();
+      const spans = groups.reduce((count, group) => count + group.spans.length, 0);
+      await this.send(encodeBatch(groups), spans);
+    } while (this.waitingSpans >= BATCH_SPANS || (this.isEnding && this.waitingSpans > 0));
+  }
+
+  private takeBatch(): Waiting[] {
+    const groups: Waiting[] = [];
+    let room = BATCH_SPANS;
+    for (const [key, { resource, spans }] of this.waiting) {
+      if (room === 0) break;
+      const taken = spans.splice(0, room);
+      if (spans.length === 0) this.waiting.delete(key);
+      room -= taken.length;
+      groups.push({ resource, spans: taken });
+      for (const span of taken) this.waitingBytes -= span.length;
+    }
+    this.waitingSpans -= BATCH_SPANS - room;
+    return groups;
+  }
+
+  /** Never rejects. */
+  private async send(batch: Buffer, spans: number): Promise<void> {
+    for (let made = 1; ; made++) {
+      const outcome = await this.post(batch);
+      if (outcome.kind === 'taken') {
+        this.sent.add(spans);
+        return this.works();
+      }
+      this.fails(outcome.reason);
+      if (outcome.kind === 'refused') return this.dropped.refused.add(spans);
+      if (made >= TRIES_MAX || this.isEnding) return this.dropped.unreachable.add(spans);
+      await this.pause(outcome.afterMs ?? this.backoffMs(made));
+    }
+  }
+
+  private backoffMs(made: number): number {
+    const fullMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** (made - 1));
+    return fullMs * (0.5 + this.deps.random.next() / 2);
+  }
+
+  private async pause(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = this.deps.clock.after(Math.min(ms, BACKOFF_MAX_MS), resolve);
+      this.hurry = () => {
+        timer.cancel();
+        resolve();
+      };
+      if (this.isEnding) this.hurry();
+    });
+    this.hurry = undefined;
+  }
+
+  private async post(batch: Buffer): Promise<Outcome> {
+    const { url, timeoutMs, gzip, headers } = this.collector;
+    const { secrets, compress } = this.deps;
+    try {
+      const own = await collectorHeaders(headers, secrets);
+      const bytes = gzip === true ? await compress(batch) : batch;
+      const encoding = gzip === true ? [['content-encoding', 'gzip'] as const] : [];
+      const mayBeRead = !headers.some(isSecret);
+      const post = { contentType: PROTOBUF, bytes, headers: [...encoding, ...own], mayBeRead };
+      return this.outcomeOf(await this.client.ask({ url, rootsPem: undefined, timeoutMs, post }));
+    } catch (error) {
+      if (!(error instanceof NoAnswerError)) return { kind: 'refused', reason: (error as Error).message };
+      return { kind: 'later', reason: error.message, afterMs: undefined };
+    }
+  }
+
+  private outcomeOf({ status, retryAfter }: HttpAnswer): Outcome {
+    if (status >= 200 && status < 300) return { kind: 'taken' };
+    const reason = `answered with status ${status}`;
+    if (!RETRYABLE.includes(status)) return { kind: 'refused', reason };
+    return { kind: 'later', reason, afterMs: retryAfter === undefined ? undefined : parseRetryAfter(retryAfter, this.deps.clock.wallMs()) };
+  }
+
+  /** Told once, until it works again. */
+  private fails(reason: string): void {
+    if (this.isFailing) return;
+    this.isFailing = true;
+    this.deps.logger.warn(
+      { collector: this.collector.url, reason },
+      'the collector takes no spans; they wait for a while, and then they are lost',
+    );
+  }
+
+  private works(): void {
+    if (!this.isFailing) return;
+    this.isFailing = false;
+    this.deps.logger.info({ collector: this.collector.url }, 'the collector takes spans again');
+  }
+}
