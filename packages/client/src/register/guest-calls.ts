@@ -22,7 +22,7 @@ export class GuestCalls implements DirectCalls {
 
   begin(request: DirectRequest, isComplete: boolean, user: DirectUser, soon: (run: () => void) => void): DirectCall {
     const stream = this.connected().request(headersOf(request), { endStream: isComplete, waitForTrailers: !isComplete });
-    return new GuestCall(stream, user, soon);
+    return new GuestCall(stream, isComplete, user, soon);
   }
 
   close(): void {
@@ -51,12 +51,17 @@ class GuestCall implements DirectCall {
   private readonly user: DirectUser;
   private readonly soon: (run: () => void) => void;
   private hasHead = false;
+  /** Of the request. */
+  private hasEnded: boolean;
   private isOver = false;
   private trailers: FlatHeaders | undefined;
   private error: Error | undefined;
+  /** After the body. */
+  private sent: Record<string, string | string[]> = {};
 
-  constructor(stream: ClientHttp2Stream, user: DirectUser, soon: (run: () => void) => void) {
+  constructor(stream: ClientHttp2Stream, isComplete: boolean, user: DirectUser, soon: (run: () => void) => void) {
     this.stream = stream;
+    this.hasEnded = isComplete;
     this.user = user;
     this.soon = soon;
     stream.on('headers', (headers) => this.tell(() => user.onInterim(statusOf(headers), flat(headers))));
@@ -79,16 +84,16 @@ class GuestCall implements DirectCall {
     stream.on('wantTrailers', () => stream.sendTrailers(this.sent));
   }
 
-  private sent: Record<string, string | string[]> = {};
-
   write(bytes: Uint8Array, isLast: boolean): boolean {
-    if (this.stream.destroyed) return true;
+    if (this.hasEnded || this.stream.destroyed) return true;
     const hasRoom = this.stream.write(bytes);
     if (isLast) this.end();
     return hasRoom;
   }
 
   end(trailers?: FlatHeaders): void {
+    if (this.hasEnded) return;
+    this.hasEnded = true;
     if (trailers !== undefined) this.sent = folded(trailers);
     this.stream.end();
   }
