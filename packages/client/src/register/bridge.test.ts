@@ -82,6 +82,15 @@ describe('a bridged connection', { timeout: 30_000 }, () => {
     assert.equal(stream.errored, null);
   });
 
+  it('goes on in one direction when the other end has nothing more to say', async () => {
+    const { stream, other } = begin();
+    const socket = await other;
+    socket.end('all');
+    assert.equal((await received(stream)).toString(), 'all');
+    stream.end('more');
+    assert.equal((await received(socket)).toString(), 'more');
+  });
+
   it('takes what it is given as a copy', async () => {
     const { stream, other } = begin();
     const bytes = Buffer.from('as it was');

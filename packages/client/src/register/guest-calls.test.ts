@@ -108,6 +108,21 @@ describe('calls of a guest', { timeout: 30_000 }, () => {
     assert.ok(stops > 1);
   });
 
+  it('bring no more of an answer than is taken', async () => {
+    handler = (stream) => {
+      stream.respond();
+      stream.end(Buffer.alloc(4_000_000));
+    };
+    const { call, listener } = beginDirect(calls, { authority });
+    listener.onBytes = () => call.pause();
+    while (listener.bodyBytes === 0) await new Promise(setImmediate);
+    for (let turns = 0; turns < 200; turns++) await new Promise(setImmediate);
+    assert.ok(listener.bodyBytes < 500_000, `${listener.bodyBytes} bytes came`);
+    listener.onBytes = () => {};
+    call.resume();
+    assert.equal((await listener.answer).body.length, 4_000_000);
+  });
+
   it('are answered as by a data plane when that process cannot be reached, or breaks off before the head', async () => {
     const nobody = new GuestCalls(() => net.connect(1, LOOPBACK));
     handler = (stream) => stream.session?.destroy();

@@ -35,11 +35,8 @@ export class GuestCalls implements DirectCalls {
     if (present !== undefined && !present.closed && !present.destroyed) return present;
     const session = connect(AUTHORITY, { createConnection: () => this.open(), settings: { initialWindowSize: WINDOW_BYTES } });
     session.once('connect', () => session.setLocalWindowSize(CALLS_AT_FULL_SPEED * WINDOW_BYTES));
-    // What went wrong is told to each of its calls.
+    // What went wrong is told to each of its calls. One that is to be used no more (GOAWAY) is closed by Node.
     session.on('error', () => {});
-    session.on('goaway', () => {
-      if (this.session === session) this.session = undefined;
-    });
     session.unref();
     this.session = session;
     return session;

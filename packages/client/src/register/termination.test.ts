@@ -20,13 +20,10 @@ let end;
 const left = new Promise((resolve) => (end = resolve));
 let laterMs = 0;
 performance.now = () => laterMs;
-const t = { end, later: (ms) => (laterMs += ms), say };
 const logger = { info: (fields) => say('held ' + fields.signal) };
-const undo = holdTermination({
-  logger,
-  leave: () => (say('leaves'), left),
-  stop: async () => say('stops'),
-});
+const leaver = { logger, leave: () => (say('leaves'), left), stop: async () => say('stops') };
+const undo = holdTermination(leaver);
+const t = { end, later: (ms) => (laterMs += ms), say, again: () => holdTermination(leaver) };
 process.stdin.setEncoding('utf8').on('data', (text) => (0, eval)('(t, undo) => {' + text + '}')(t, undo));
 `;
 
@@ -120,7 +117,10 @@ describe('a signal to a process whose instance is in the mesh', { concurrency: t
     await said(...held, 'undone');
     child.kill('SIGINT');
     await said(...held, 'undone', 'came', 'told');
+    run("t.again(); t.say('again');");
+    await said(...held, 'undone', 'came', 'told', 'again');
     child.kill('SIGTERM');
     assert.equal(await ended, 'SIGTERM');
+    await said(...held, 'undone', 'came', 'told', 'again', 'came', 'held SIGTERM', 'leaves', 'stops');
   });
 });
