@@ -59,7 +59,10 @@ interface Quote {
 }
 
 async function quoteOf(port: number): Promise<Quote> {
-  return (await (await fetch(`http://127.0.0.1:${port}/quote/apple`)).json()) as Quote;
+  const response = await fetch(`http://127.0.0.1:${port}/quote/apple`);
+  // Applications that start together do not know one another at once.
+  if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
+  return (await response.json()) as Quote;
 }
 
 const QUOTE = {
