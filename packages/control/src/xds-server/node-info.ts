@@ -41,7 +41,7 @@ export function readNodeInfo(node: XdsNode | undefined): NodeInfo {
       flavour: reader.has('flavour') ? reader.oneOf('flavour', FLAVOURS) : byAgent,
       outboundProxy: reader.has('outboundProxy') ? reader.socketAddress('outboundProxy') : undefined,
       identityDir: reader.has('identityDir') ? readDirectory(reader) : undefined,
-      admin: reader.has('admin') ? reader.socketAddress('admin') : undefined,
+      ...(reader.has('admin') && { admin: reader.socketAddress('admin') }),
       instance: (heddle as Record<string, unknown>)['instance'],
     };
   } catch (error) {
