@@ -18,12 +18,12 @@ export const METRIC_LABELS = {
   code: { meaning: 'Status of the answer.', isClosed: true },
   decision: { meaning: '`allowed`, `denied`, `would-allow`, `would-deny` or `unavailable`.', isClosed: true },
   destination: { meaning: '`<namespace>/<service>` that is called; `unknown` where none was found.' },
+  destination_instance: { meaning: 'Name of the called instance. (`instance` is what Prometheus calls the target that it reads.)' },
   direction: {
     meaning: '`outbound`: at the caller; `inbound`: at the called side; `mirror`: copies that nobody waits for.',
     isClosed: true,
   },
   error: { meaning: '[Code](errors.md) of the error that a data plane made; `CLIENT_GONE`; empty when the application answered.' },
-  instance: { meaning: 'Name of the instance.' },
   issuer: { meaning: 'Name of the issuer of tokens.' },
   kind: { meaning: 'Which kind of it.', isClosed: true },
   limit: { meaning: 'Which limit was reached.', isClosed: true },
