@@ -2,11 +2,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { LIMITS } from '@heddle/core';
+import { LIMITS, METRIC_GROUPS, METRIC_LABELS } from '@heddle/core';
 import { jsonSchema, jsonSchemaText } from '@heddle/core/config';
 import { errorsMarkdown } from '../packages/core/src/errors/markdown.ts';
 import { commandPage } from './docs/commands.ts';
 import { limitsPage } from './docs/limits.ts';
+import { metricsPage } from './docs/metrics.ts';
 import { meshFilePage, type Schema } from './docs/mesh-file.ts';
 import { openApiText } from './docs/openapi.ts';
 
@@ -22,6 +23,10 @@ export async function documents(root: string): Promise<Document[]> {
     { path: 'docs/reference/errors.md', text: errorsMarkdown() },
     { path: 'docs/reference/limits.md', text: limitsPage(LIMITS) },
     { path: 'docs/reference/mesh-file.md', text: meshFilePage(jsonSchema() as Schema) },
+    {
+      path: 'docs/reference/metrics.md',
+      text: metricsPage(METRIC_GROUPS, METRIC_LABELS, LIMITS.metricSeriesMax.value),
+    },
     { path: 'docs/reference/openapi.json', text: openApiText(root) },
     { path: 'packages/core/schema/heddle.schema.json', text: jsonSchemaText() },
   ];

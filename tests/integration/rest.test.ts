@@ -74,9 +74,13 @@ async function call(id: OperationId, options: CallOptions = {}): Promise<Answer>
     ...(body === undefined && text === undefined ? {} : { body: text ?? JSON.stringify(body) }),
   });
   const content = await response.text();
-  const answer = { status: response.status, headers: response.headers, body: (content === '' ? {} : JSON.parse(content)) as Body };
+  const answer = { status: response.status, headers: response.headers, body: (content === '' ? {} : readBody(response, content)) as Body };
   hold(id, operation, answer, content);
   return answer;
+}
+
+function readBody(response: Response, content: string): unknown {
+  return /^application\/(problem\+)?json/.test(response.headers.get('content-type') ?? '') ? JSON.parse(content) : content;
 }
 
 function hold(id: OperationId, operation: Operation, { status, headers, body }: Answer, content: string): void {
@@ -274,6 +278,26 @@ describe('the REST API', () => {
     assert.equal((await call('listProxies', { query: '?node=n2' })).body['items'].length, 0);
     assert.equal((await call('listProxies', { query: '?cursor=n0%401' })).status, 400);
     assert.ok(Array.isArray((await call('listLoad', { query: '?node=n1' })).body['items']));
+  });
+
+  it('shows metrics of its own, in both formats, and where data planes show theirs', async () => {
+    const text = await call('getMetrics');
+    assert.match(text.headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/);
+    const shown = String(text.body);
+    for (const line of [
+      'heddle_control_data_planes{kind="heddle"} 1',
+      'heddle_control_services 3',
+      'heddle_control_rest_requests_total{action="getMesh",code="200"} 1',
+    ])
+      assert.ok(shown.includes(`\n${line}\n`), line);
+    assert.match(shown, /\nheddle_control_authority_seconds_left \d{7,}\n/);
+    assert.match(shown, /\nheddle_control_events_total\{kind="data-plane-connected"\} 1\n/);
+    const open = await call('getMetrics', { headers: { accept: 'application/openmetrics-text;version=1.0.0' } });
+    assert.match(open.headers.get('content-type') ?? '', /^application\/openmetrics-text; version=1\.0\.0/);
+    assert.ok(String(open.body).endsWith('\n# EOF\n'));
+    const [target] = (await call('listScrapeTargets')).body as unknown as [{ targets: [string]; labels: Body }];
+    assert.deepEqual(target.labels, { node: 'n1' });
+    assert.match(await (await fetch(`http://${target.targets[0]}/metrics`)).text(), /heddle_control_connected 1\n/);
   });
 
   it('tells what has happened', async () => {

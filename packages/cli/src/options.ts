@@ -97,6 +97,14 @@ export function tokenTime(text: string): number {
   return ms;
 }
 
+/** How often something is read, in milliseconds. */
+export function interval(text: string): number {
+  const match = /^(\d{1,9})(s|m|h|d)$/.exec(text);
+  const ms = match === null ? 0 : Number(match[1]) * UNIT_MS[match[2]!]!;
+  if (ms < 1_000 || ms > UNIT_MS['h']!) throw new InvalidArgumentError('expected a time from 1s to 1h, for example 15s.');
+  return ms;
+}
+
 /** How long ago, in milliseconds. */
 export function ago(text: string): number {
   const match = /^(\d{1,9})(s|m|h|d)$/.exec(text);

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MeshConfig } from '@heddle/core';
-import { removeFile, writeFileAtomic } from '@heddle/runtime/node';
+import { createMetrics, removeFile, writeFileAtomic } from '@heddle/runtime/node';
 import { startControlDns } from './dns-server/server.ts';
 import { Logins } from './login/logins.ts';
 import type { ControlOptions } from './options.ts';
@@ -14,6 +14,7 @@ import { ServerCertificates } from './server/certificates.ts';
 import { openGrpcServer } from './server/grpc.ts';
 import { limitedLogger } from './server/limited-logger.ts';
 import { addServices } from './services.ts';
+import { watchControl } from './telemetry/control-metrics.ts';
 import { openState, takeIn } from './state.ts';
 import type { ControlState } from './state.ts';
 
@@ -62,6 +63,7 @@ async function start(options: ControlOptions, undo: (() => Promise<void> | void)
   const { authority, operatorToken, events, audit, registry, tokens, adminTokens, denials } = state;
   const { rootsPem } = authority;
   const certificates = new ServerCertificates(authority, [options.listen.address, options.rest?.address], clock, logger);
+  const metrics = createMetrics();
   const identity = await certificates.issue();
   undo.push(() => certificates.close());
   let served: ReturnType<typeof addServices> | undefined;
@@ -93,10 +95,11 @@ async function start(options: ControlOptions, undo: (() => Promise<void> | void)
   const rest =
     options.rest === undefined || served === undefined
       ? undefined
-      : await startRest({ ...facts, ...served, authority, denials, listen: options.rest, identity, authenticator });
+      : await startRest({ ...facts, ...served, metrics, authority, denials, listen: options.rest, identity, authenticator });
   undo.push(() => rest?.close(CLOSE_GRACE_MS));
+  if (served !== undefined) undo.push(watchControl({ ...state, metrics, proxies: served.proxies, certificates, clock }));
   certificates.renewFor(rest === undefined ? [server] : [server, rest]);
-  const dns = options.dns === undefined ? undefined : await startControlDns({ ...options.dns, registry, clock, random, logger });
+  const dns = options.dns === undefined ? undefined : await startControlDns({ ...options.dns, registry, clock, random, logger, metrics });
   undo.push(() => dns?.close());
 
   const address: ControlAddress = {

@@ -1,4 +1,5 @@
 // Puts a data plane together that has no control plane: data path, what a file says, admin API. The CLI calls it.
+import { watchProcessMetrics } from '@heddle/runtime/process';
 import type { SocketAddress, StaticConfig } from '@heddle/core';
 import type { Clock, Logger, Network, Random } from '@heddle/runtime';
 import type { ReportingMetrics } from '@heddle/runtime/node';
@@ -52,6 +53,7 @@ export async function startStaticProxy(options: StaticProxyOptions): Promise<Run
   const carrier = await createCarrier(options);
   const { dataPlane } = carrier;
   const plane = new StaticPlane({ dataPlane, node, network, clock, random, logger, bound: takeover?.names });
+  const unwatch = watchProcessMetrics(options.metrics);
   const { promise: drainRequested, resolve: requestDrain } = Promise.withResolvers<void>();
   try {
     await plane.load(options.config);
@@ -74,6 +76,7 @@ export async function startStaticProxy(options: StaticProxyOptions): Promise<Run
     const succession = new Succession({ clock, logger, processes, carrier, admin, names: () => dataPlane.status().listeners });
     let stopping: Promise<void> | undefined;
     const stop = async (): Promise<void> => {
+      unwatch();
       succession.end();
       await plane.drain(drainMs);
       await admin.close();
@@ -89,6 +92,7 @@ export async function startStaticProxy(options: StaticProxyOptions): Promise<Run
       stop: () => (stopping ??= stop()),
     };
   } catch (error) {
+    unwatch();
     await plane.close();
     throw error;
   }

@@ -1,4 +1,5 @@
 // Puts a data plane together: data path, agent, admin API. The composition root of this package; the CLI calls it.
+import { watchProcessMetrics } from '@heddle/runtime/process';
 import { createHmac } from 'node:crypto';
 import { formatSpiffeId, parseJoinToken, type SocketAddress } from '@heddle/core';
 import type { Clock, GrpcClient, Logger, Network, Random } from '@heddle/runtime';
@@ -77,17 +78,23 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   let agent: Agent | undefined;
   let keeper: IdentityKeeper | undefined;
   let dns: ProxyDns | undefined;
+  const unwatch = watchProcessMetrics(options.metrics);
   try {
     const outboundProxy = await reserveOutboundProxy(options, dataPlane);
     dns = options.dns === undefined ? undefined : new ProxyDns({ ...options, settings: options.dns, processes });
     await dns?.begin(false);
     const hosting = hostingOf(options, dataPlane);
+    // Where the admin API is comes last, but before the first stream.
+    const said: { outboundProxy?: SocketAddress; admin?: SocketAddress } = {
+      ...(outboundProxy && { outboundProxy: { ...outboundProxy } }),
+      ...(takeover?.admin && { admin: { address: takeover.admin.address, port: takeover.admin.port } }),
+    };
     const hostingAgent = new Agent({
       ...hosting,
       ownIdentity: options.joinToken !== undefined,
       nodeProblem: () => keeper?.status.reason ?? '',
       ownSockets: outboundProxy === undefined ? [] : [outboundProxy],
-      nodeMetadata: outboundProxy === undefined ? {} : { heddle: { outboundProxy: { ...outboundProxy } } },
+      nodeMetadata: { heddle: said },
       sendProbe: (cluster, onEnd) => sendProbe({ network, clock }, cluster, onEnd),
       load: { refresh: () => carrier.refresh(false), families: () => carrier.metrics.families() },
       ...(dns === undefined ? {} : { follower: dns.zone }),
@@ -119,6 +126,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       logger,
       onDrain: requestDrain,
     });
+    said.admin = { ...admin.address };
     // Last: from here on nothing can fail, so a one-time token is not spent on a start that does not succeed.
     if (takeover === undefined) void keeper?.start();
     logger.info({ admin: admin.address, outboundProxy }, 'data plane is up');
@@ -127,7 +135,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       ...(dns?.address === undefined ? [] : [{ name: DNS_PORT_NAME, ...dns.address }]),
     ];
     const succession = new Succession({ clock, logger, processes, carrier, admin, names: () => own });
-    const running = { keeper, agent, admin, dns, dataPlane, workloads, succession, ...drainTimes(options) };
+    const running = { keeper, agent, admin, dns, dataPlane, workloads, succession, unwatch, ...drainTimes(options) };
     let stopping: Promise<void> | undefined;
     return {
       admin: admin.address,
@@ -139,6 +147,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       stop: () => (stopping ??= stop(running)),
     };
   } catch (error) {
+    unwatch();
     keeper?.close();
     await agent?.close();
     await dns?.close();
@@ -179,6 +188,8 @@ interface Parts {
   readonly dataPlane: DataPlane;
   readonly workloads: HostedWorkloads;
   readonly succession: Succession;
+  /** Ends the measuring of this process. */
+  readonly unwatch: () => void;
   readonly drainMs: number;
   readonly drainTellMs: number | undefined;
 }
@@ -187,7 +198,8 @@ function drainTimes({ drainMs, drainTellMs }: ProxyOptions): Pick<Parts, 'drainM
   return { drainMs, drainTellMs };
 }
 
-async function stop({ keeper, agent, admin, dns, dataPlane, succession, drainMs, drainTellMs }: Parts): Promise<void> {
+async function stop({ keeper, agent, admin, dns, dataPlane, succession, unwatch, drainMs, drainTellMs }: Parts): Promise<void> {
+  unwatch();
   succession.end();
   keeper?.close();
   await agent.drain(drainMs, drainTellMs);

@@ -22,6 +22,8 @@ export const PACKAGES = {
   python3: 'python3',
   openssl: 'openssl',
   chromium: 'chromium',
+  prometheus: 'prometheus',
+  promtool: 'prometheus',
   'redis-server': 'redis-server',
   'redis-cli': 'redis-tools',
   socat: 'socat',

@@ -1,7 +1,5 @@
 // The commands by which workloads and foreign data planes get an identity and their configuration.
 import { type Command, Option } from 'commander';
-import type { ExportEnvoyOptions } from '../commands/export-envoy.ts';
-import type { ExportGrpcOptions } from '../commands/export-grpc.ts';
 import type { DenyOptions } from '../commands/identity-deny.ts';
 import type { IdentityListOptions } from '../commands/identity-list.ts';
 import type { IdentityShowOptions } from '../commands/identity-show.ts';
@@ -166,92 +164,4 @@ function addIdentityAdministration(identity: Command): void {
         (await import('../commands/identity-deny.ts')).allowIdentity(name, options),
       ),
     );
-}
-
-export function addExport(program: Command): void {
-  const command = program
-    .command('export')
-    .summary('write the configuration of other data planes')
-    .description('Writes the configuration by which a data plane of others joins the mesh.')
-    .addHelpText(
-      'after',
-      examples(
-        'heddle export envoy --service orders --instance orders-1 --port 8081 --inbound 10.0.0.7:15006',
-        'heddle export grpc --service shop -o xds.json',
-      ),
-    );
-  addExportEnvoy(command);
-  addExportGrpc(command);
-}
-
-function addExportEnvoy(parent: Command): void {
-  addInstanceOptions(parent.command('envoy'))
-    .summary('write the bootstrap of an Envoy')
-    .description(
-      'Writes the bootstrap of an Envoy that carries one instance of a service: its calls in and out, with the identity of the service.',
-    )
-    .requiredOption('--service <name>', 'the service that the application is an instance of', name)
-    .option('--namespace <name>', 'namespace of the service', name, 'default')
-    .requiredOption('--instance <id>', 'name of the instance, for example orders-1', instanceName)
-    .requiredOption('--port <port>', 'port on which the application listens, on 127.0.0.1', port(1))
-    .requiredOption('--inbound <ip:port>', 'where Envoy takes the calls of other instances, as they reach it', reachable)
-    .addOption(
-      new Option('--uses <name=port>', 'service that the application calls, and the local port for it; several times, or with commas')
-        .argParser(usedServices)
-        .default([], 'none'),
-    )
-    .option('--outbound-port <port>', 'local port of an HTTP proxy for all services (default: none)', port(1))
-    .option('--identity-dir <dir>', 'directory of `heddle identity watch`, as Envoy sees it', 'identity')
-    .option('--admin-port <port>', "port of Envoy's admin interface, on 127.0.0.1", port(1), 9_901)
-    .option('--control <host:port>', 'address of the control plane (default: that of the state directory)', hostPort)
-    .option('--trust-domain <domain>', 'trust domain of the mesh; needed with --control')
-    .option('-o, --output <file>', 'file to write (default: standard output)')
-    .addOption(stateDirectory())
-    .addHelpText(
-      'after',
-      `${examples(
-        'heddle identity watch --service orders --out identity &',
-        'heddle export envoy --service orders --instance orders-1 --port 8081 --inbound 127.0.0.1:15006 --uses inventory=20001 -o envoy.yaml',
-        'envoy -c envoy.yaml',
-      )}
-The instance is registered while its Envoy is connected to the control plane. See
-docs/guides/envoy.md.
-`,
-    )
-    .action(result(async (options: ExportEnvoyOptions) => (await import('../commands/export-envoy.ts')).exportEnvoy(options)));
-}
-
-function addExportGrpc(parent: Command): void {
-  addInstanceOptions(parent.command('grpc'))
-    .summary('write the bootstrap of gRPC libraries')
-    .description(
-      'Writes the file by which a program with a gRPC library calls services as `xds:///orders.mesh.internal` without a proxy, or serves without one.',
-    )
-    .requiredOption('--service <name>', 'the service that the program is of', name)
-    .option('--namespace <name>', 'namespace of the service', name, 'default')
-    .option('--identity-dir <dir>', 'directory of `heddle identity watch`, as the program sees it', 'identity')
-    .option('--xds-socket <file>', 'reach the control plane through this socket of `heddle identity watch`')
-    .addOption(
-      new Option('--control <host:port>', 'address of the control plane (default: that of the state directory)')
-        .argParser(hostPort)
-        .conflicts('xdsSocket'),
-    )
-    .option('--node <name>', 'name of the program in the mesh (default: the instance, or service and machine)', instanceName)
-    .option('--instance <id>', 'the program serves as this instance; needs --inbound', instanceName)
-    .option('--inbound <ip:port>', 'where its server listens, as others reach it', reachable)
-    .option('-o, --output <file>', 'file to write (default: standard output)')
-    .addOption(stateDirectory())
-    .addHelpText(
-      'after',
-      `${examples(
-        'heddle identity watch --service shop --out identity &',
-        'heddle export grpc --service shop -o xds.json',
-        'GRPC_XDS_BOOTSTRAP=xds.json ./shop',
-        'heddle export grpc --service orders --instance orders-1 --inbound 10.0.0.7:50051 -o xds.json',
-      )}
-Libraries that cannot show a certificate to the control plane, as grpc-js, need
---xds-socket, here and at \`heddle identity watch\`. See docs/guides/grpc.md.
-`,
-    )
-    .action(result(async (options: ExportGrpcOptions) => (await import('../commands/export-grpc.ts')).exportGrpc(options)));
 }

@@ -1,6 +1,6 @@
 // The API of the data plane for whoever looks after it, `heddle explain` for example: only where the environment asks for it.
 import { readFileSync } from 'node:fs';
-import { startAdminServer, type AdminServerOptions } from '@heddle/dataplane/admin';
+import { type AdminServer, startAdminServer, type AdminServerOptions } from '@heddle/dataplane/admin';
 import { MeshError } from '../errors.ts';
 
 export interface AdminPlace {
@@ -12,14 +12,13 @@ export interface AdminPlace {
 
 const LOOPBACK = '127.0.0.1';
 
-/** Resolves to its closing. Rejects with MeshError `BAD_OPTIONS`, or NetworkError when the port cannot be had. */
+/** Rejects with MeshError `BAD_OPTIONS`, or NetworkError when the port cannot be had. */
 export async function openAdmin(
   { port, tokenFile }: AdminPlace,
   options: Omit<AdminServerOptions, 'listen' | 'token' | 'isBackground'>,
-): Promise<() => Promise<void>> {
+): Promise<AdminServer> {
   const listen = { address: LOOPBACK, port };
-  const server = await startAdminServer({ ...options, listen, token: tokenOf(tokenFile), isBackground: true });
-  return () => server.close();
+  return await startAdminServer({ ...options, listen, token: tokenOf(tokenFile), isBackground: true });
 }
 
 function tokenOf(file: string): string {

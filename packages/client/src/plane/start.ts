@@ -1,5 +1,6 @@
 // A data plane in this process: the same engine as a proxy's, with its own identity, registration and configuration. It starts when it is first
 // needed, and nothing of it keeps the process alive.
+import type { SocketAddress } from '@heddle/core';
 import { createHmac } from 'node:crypto';
 import { sendProbe } from '@heddle/dataplane';
 import { Agent, ConfigurationKeeper, type HostingDeps } from '@heddle/dataplane/agent';
@@ -168,20 +169,22 @@ export class ProcessMesh implements RunningMesh {
     try {
       await dataPlane.reserve(WAY_OUT);
       let keeper: IdentityKeeper | undefined;
+      const said: { outboundProxy: SocketAddress; admin?: SocketAddress | undefined } = { outboundProxy: { ...WAY_OUT } };
       const hosting = this.hosting(dataPlane, node);
       const agent: Agent = new Agent({
         ...hosting,
         ownIdentity: !isCalled,
         nodeProblem: () => keeper?.status.reason ?? '',
         ownSockets: [WAY_OUT],
-        nodeMetadata: { heddle: { outboundProxy: { ...WAY_OUT } } },
+        nodeMetadata: { heddle: said },
         sendProbe: (cluster, onEnd) => sendProbe({ network, clock: nodeClock }, cluster, onEnd),
         load: { refresh: async () => {}, families: () => metrics.families() },
         ...(identityDirectory !== undefined && {
           kept: new ConfigurationKeeper({ directory: identityDirectory, node, syncedMs: () => agent.syncedMs, clock: nodeClock, logger }),
         }),
       });
-      await this.openAdmin(dataPlane, agent);
+      // Before the first stream.
+      said.admin = await this.openAdmin(dataPlane, agent);
       if (isCalled) await agent.put(workload);
       else {
         keeper = this.keeperOf(hosting, dataPlane, agent);
@@ -250,22 +253,25 @@ export class ProcessMesh implements RunningMesh {
     return keeper;
   }
 
-  private async openAdmin(dataPlane: InsideDataPlane, agent: Agent): Promise<void> {
+  private async openAdmin(dataPlane: InsideDataPlane, agent: Agent): Promise<SocketAddress | undefined> {
     const { logger, metrics } = this;
     const { admin } = this.settings;
-    if (admin === undefined) return;
+    if (admin === undefined) return undefined;
     try {
       const { openAdmin } = await import('./admin.ts');
-      this.closeAdmin = await openAdmin(admin, {
+      const server = await openAdmin(admin, {
         missing: () => this.missing(),
         workloads: agent,
         sync: () => agent.sync(),
         ...{ dataPlane, metrics, clock: nodeClock, logger },
         onDrain: () => void this.leave(),
       });
+      this.closeAdmin = () => server.close();
+      return { ...server.address };
     } catch (error) {
       // The application is not the worse for it.
       logger.error({ reason: (error as Error).message }, 'nobody can look into this data plane: its admin API is not open');
+      return undefined;
     }
   }
 

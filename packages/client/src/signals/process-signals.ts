@@ -3,7 +3,7 @@
 import { PROCESS_METRICS } from '@heddle/core';
 import type { ProcessLoad } from '@heddle/dataplane/direct';
 import type { Histogram, Metrics } from '@heddle/runtime';
-import { type GcKind, type LoopSignals, watchGcPauses, watchLoop } from '@heddle/runtime/process';
+import { type GcKind, type LoopSignals, watchGcPauses, watchLoop, watchProcessMetrics } from '@heddle/runtime/process';
 
 export interface ProcessSignalsOptions {
   readonly metrics: Metrics;
@@ -17,21 +17,18 @@ const MS_PER_SECOND = 1_000;
 
 /** Until what is returned is called. Does not keep the process alive. */
 export function watchProcess({ metrics, tellLoad, requestsInFlight }: ProcessSignalsOptions): () => void {
-  const delay = metrics.gauge(PROCESS_METRICS.loopDelay);
-  const utilization = metrics.gauge(PROCESS_METRICS.loopUtilization);
+  const endProcess = watchProcessMetrics(metrics);
   const inFlight = metrics.gauge(PROCESS_METRICS.inFlight);
   const onSample = (signals: LoopSignals): void =>
     tellLoad?.({ eventLoopDelayMs: signals.delayMs, utilization: signals.utilization, requestsInFlight: undefined });
   const loop = watchLoop(onSample);
   const endCollections = watchCollections(metrics);
   metrics.onExpose(() => {
-    const signals = loop.signals();
-    delay.set(signals.delayMs / MS_PER_SECOND);
-    utilization.set(signals.utilization);
     inFlight.set(requestsInFlight());
   });
   return () => {
     loop.close();
+    endProcess();
     endCollections();
   };
 }

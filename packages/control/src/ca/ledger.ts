@@ -63,6 +63,11 @@ export class IssuedLedger {
   }
 
   /** Whether the log cannot be written at present. */
+  /** Certificates that have not ended. */
+  get validCount(): number {
+    return this.#valid.size;
+  }
+
   get failing(): boolean {
     return this.#isFailing;
   }

@@ -2,7 +2,7 @@
 import { request as plainRequest } from 'node:http';
 import { request as tlsRequest } from 'node:https';
 import type { Clock } from '@heddle/runtime';
-import { isLoopback } from '../rest/guard.ts';
+import { isLoopback } from '../server/listening.ts';
 
 export interface FetchOptions {
   readonly clock: Clock;

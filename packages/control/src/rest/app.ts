@@ -3,6 +3,7 @@
 import { Hono } from 'hono';
 import type { Context } from 'hono';
 import type { HttpBindings } from '@hono/node-server';
+import { CONTROL_METRICS } from '@heddle/core';
 import type { Logger } from '@heddle/runtime';
 import type { Doer } from '../audit/entry.ts';
 import type { Authenticator } from '../server/authenticator.ts';
@@ -88,6 +89,7 @@ async function answer(request: RestRequest, options: AppOptions, run: (audit: Au
     response = failure(error, request, options.logger);
     reason = error instanceof Error ? error.message : String(error);
   }
+  options.context.metrics.counter(CONTROL_METRICS.calls, { action: audit.id ?? 'none', code: String(response.status) }).add(1);
   log(request, response.status, reason, audit, options);
   // Who is still sending would not hear a word of the answer if the connection were closed under it.
   const isRead = !hasBody(request.req.raw.headers) || (await discardRest({ stream: request.env.incoming }));
@@ -144,6 +146,7 @@ async function serve(id: OperationId, operation: Operation, request: RestRequest
   const conditions: Conditions = {
     ...readConditions(operation, header('if-match'), header('if-none-match')),
     ...lastEventId(header('last-event-id')),
+    accept: header('accept') ?? '',
   };
   const handle = HANDLERS[id] as (input: unknown, context: RestContext, conditions: Conditions, by: Doer) => Reply | Promise<Reply>;
   return await handle(input, context, conditions, doerOf(request, audit));
@@ -171,7 +174,11 @@ async function readBody(operation: Operation, request: Incoming): Promise<{ body
 }
 
 /** RFC 9110 §13.1.1, §13.1.2. An entity tag of an instance is its revision. */
-function readConditions({ conditional, method }: Operation, match: string | undefined, noneMatch: string | undefined): Conditions {
+function readConditions(
+  { conditional, method }: Operation,
+  match: string | undefined,
+  noneMatch: string | undefined,
+): Pick<Conditions, 'expectedRevision'> {
   if (conditional !== true) return {};
   if (noneMatch !== undefined) {
     if (noneMatch.trim() === '*' && method === 'PUT' && match === undefined) return { expectedRevision: 0 };
@@ -184,7 +191,7 @@ function readConditions({ conditional, method }: Operation, match: string | unde
   return { expectedRevision: Number(revision) };
 }
 
-function lastEventId(value: string | undefined): Conditions {
+function lastEventId(value: string | undefined): Pick<Conditions, 'lastEventId'> {
   return value === undefined || value === '' ? {} : { lastEventId: value.slice(0, 200) };
 }
 

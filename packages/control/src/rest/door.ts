@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import type { Clock, Logger } from '@heddle/runtime';
 import { ListenError, listenOn } from '../server/listening.ts';
 import type { ServerIdentity } from '../server/tls-door.ts';
-import { isLoopback } from './guard.ts';
+import { isLoopback } from '../server/listening.ts';
 
 export interface RestDoorLimits {
   readonly connectionsMax: number;

@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import { Authenticator } from '../server/authenticator.ts';
 import type { Caller } from '../server/caller.ts';
 import { ManualClock } from '../testing/clock.ts';
-import { authenticate, checkHost, checkOrigin, isLoopback, requireRole } from './guard.ts';
+import { authenticate, checkHost, checkOrigin, requireRole } from './guard.ts';
+import { isLoopback } from '../server/listening.ts';
 import type { GuardRules } from './guard.ts';
 import { ProblemError } from './problems.ts';
 

@@ -2,16 +2,13 @@
 import type { Authenticator } from '../server/authenticator.ts';
 import { hasRole } from '../server/caller.ts';
 import type { Caller, Role } from '../server/caller.ts';
+import { isLoopback } from '../server/listening.ts';
 import { ProblemError } from './problems.ts';
 
 export interface GuardRules {
   /** Where the server listens. */
   readonly address: string;
   readonly tls: boolean;
-}
-
-export function isLoopback(address: string): boolean {
-  return address === 'localhost' || address === '::1' || /^127(?:\.\d{1,3}){3}$/.test(address);
 }
 
 /**

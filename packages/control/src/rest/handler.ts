@@ -1,5 +1,5 @@
 // What every handler of the REST API is given, and what it gives back.
-import type { Logger } from '@heddle/runtime';
+import type { Logger, Metrics } from '@heddle/runtime';
 import type { AdminTokens } from '../admin/admin-tokens.ts';
 import type { Doer } from '../audit/entry.ts';
 import type { AuditLog } from '../audit/log.ts';
@@ -22,6 +22,7 @@ export interface RestContext {
   readonly adminTokens: AdminTokens;
   readonly audit: AuditLog;
   readonly proxies: ProxySource;
+  readonly metrics: Pick<Metrics, 'counter' | 'expose'>;
   readonly events: EventLog;
   readonly watches: Watches;
   readonly logger: Logger;
@@ -37,6 +38,8 @@ export interface Conditions {
   /** From `if-match`: the revision that the resource must be at; from `if-none-match: *`: 0. */
   readonly expectedRevision?: number;
   readonly lastEventId?: string;
+  /** The header; empty without one. */
+  readonly accept: string;
 }
 
 export interface Reply {

@@ -1,4 +1,5 @@
 // What each operation of the table does. Answers are made from the registry's own objects; lists are JSON text already.
+import { METRICS_CONTENT_TYPE, metricsFormatFor } from '@heddle/runtime/node';
 import { mayHaveConditions, parseMeshFile } from '@heddle/core/config';
 import { selectInstances, selectServices } from '../admin/selection.ts';
 import { routeRows } from '../admin/routes.ts';
@@ -9,7 +10,7 @@ import type { Handlers } from './handler.ts';
 import { identityHandlers } from './identity-handlers.ts';
 import { instanceHandlers } from './instance-handlers.ts';
 import { instanceAfter, instanceCursor, itemsAfter, pageJson, serviceAfter } from './listing.ts';
-import { countHealth, eventText, instanceText, presentProxies, presentServiceDetail, serviceText, time } from './present.ts';
+import { countHealth, eventText, instanceText, presentProxies, presentServiceDetail, scrapeTargets, serviceText, time } from './present.ts';
 import { ProblemError } from './problems.ts';
 
 export const HANDLERS: Handlers = {
@@ -80,6 +81,11 @@ export const HANDLERS: Handlers = {
     const text = pageJson({ revision: view.revision }, instances, query.limit, instanceText, instanceCursor);
     return { status: 200, text, tag: listTag(epoch, view.revision) };
   },
+  getMetrics: (_, { metrics }, { accept }) => {
+    const format = metricsFormatFor(accept);
+    return { status: 200, text: metrics.expose(format), headers: { 'content-type': METRICS_CONTENT_TYPE[format] } };
+  },
+  listScrapeTargets: (_, { proxies }) => ({ status: 200, value: scrapeTargets(proxies.proxies()) }),
   listProxies: ({ query }, { proxies }) => {
     const all = presentProxies(proxies).filter(({ node }) => query.node === undefined || node === query.node);
     return {

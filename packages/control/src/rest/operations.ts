@@ -42,7 +42,7 @@ import {
 } from './schema/instances.ts';
 import { cursor, limit, namespaceName } from './schema/common.ts';
 import { Mesh, NewToken, Serving, Token, Validation } from './schema/mesh.ts';
-import { LoadList, PROXIES_PAGE_MAX, Proxy, ProxyList, ProxyPath, nodeName } from './schema/proxies.ts';
+import { LoadList, PROXIES_PAGE_MAX, Proxy, ProxyList, ProxyPath, ScrapeTargets, nodeName } from './schema/proxies.ts';
 import { AddressList, RouteList, RouteQuery, ServiceDetail, ServiceList, ServicePath, ServiceQuery } from './schema/services.ts';
 import { WatchQuery } from './schema/watch.ts';
 
@@ -112,6 +112,26 @@ export const OPERATIONS = {
     tag: 'mesh',
     summary: 'This document',
     answers: { 200: { description: 'OpenAPI 3.1.', schema: z.record(z.string(), z.unknown()) } },
+  },
+  getMetrics: {
+    method: 'GET',
+    url: '/metrics',
+    tag: 'mesh',
+    summary: 'Metrics of the control plane, for Prometheus',
+    description:
+      'As text in the exposition format 0.0.4, or as OpenMetrics 1.0 to who accepts that. Those of data planes are at their own admin APIs.',
+    role: 'viewer',
+    answers: { 200: { description: 'All metrics, as the reference lists them.', schema: z.string(), mediaType: 'text/plain' } },
+  },
+  listScrapeTargets: {
+    method: 'GET',
+    url: '/api/v1/prometheus/targets',
+    tag: 'proxies',
+    summary: 'Where data planes show their metrics',
+    description:
+      'In the form in which Prometheus discovers targets by HTTP (`http_sd_configs`). Data planes show metrics on the loopback of their machine: those on other machines than that of the control plane are not listed.',
+    role: 'viewer',
+    answers: { 200: { description: 'One group for each data plane, sorted by node.', schema: ScrapeTargets } },
   },
   getMesh: {
     method: 'GET',

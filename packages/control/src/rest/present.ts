@@ -2,7 +2,7 @@
 import type { LoggedEvent } from '../events/log.ts';
 import { stateHash } from '@heddle/api';
 import { serviceHostnames } from '@heddle/core';
-import type { Instance, Service as ModelService } from '@heddle/core';
+import type { Instance, Service as ModelService, SocketAddress } from '@heddle/core';
 import type { DrainProgress } from '../drain/barrier.ts';
 import type { ServiceView } from '../registry/view.ts';
 import { POLICIES } from '../schema/service.ts';
@@ -11,7 +11,7 @@ import type { ConnectedProxy, ReportedState } from '../xds-server/applied.ts';
 import type { Event } from './schema/events.ts';
 import type { ProxySource } from './sources.ts';
 import type { DrainProgress as RestDrainProgress, Instance as RestInstance } from './schema/instances.ts';
-import type { Proxy } from './schema/proxies.ts';
+import type { Proxy, ScrapeTargets } from './schema/proxies.ts';
 import type { Service, ServiceDetail } from './schema/services.ts';
 
 export type Counts = Service['instances'];
@@ -110,6 +110,17 @@ function textOf<T extends object>(item: T, present: (item: T) => unknown): strin
 }
 
 /** Data planes as they are listed; `id` tells connections of the same node apart. */
+/** A data plane with several streams is one target, and so are several that say they are at the same place: the one that came last is. */
+export function scrapeTargets(connected: readonly Pick<ConnectedProxy, 'node' | 'admin'>[]): ScrapeTargets {
+  const nodes = new Map<string, string>();
+  for (const { node, admin } of connected) if (admin !== undefined) nodes.set(authorityOf(admin), node);
+  return [...nodes].map(([target, node]) => ({ targets: [target], labels: { node } }));
+}
+
+function authorityOf({ address, port }: SocketAddress): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
 export function presentProxies(source: Pick<ProxySource, 'proxies' | 'reported'>): Proxy[] {
   const seen = new Map<string, number>();
   return source.proxies().map((connected) => {

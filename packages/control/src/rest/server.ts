@@ -24,6 +24,7 @@ export interface RestServerOptions
     | 'adminTokens'
     | 'audit'
     | 'proxies'
+    | 'metrics'
     | 'events'
     | 'logger'
   > {
@@ -67,6 +68,7 @@ export async function openRestServer(options: RestServerOptions): Promise<RestSe
       adminTokens: options.adminTokens,
       audit: options.audit,
       proxies,
+      metrics: options.metrics,
       events,
       watches,
       logger,

@@ -19,6 +19,8 @@ export class ServerCertificates {
   readonly #logger: Logger;
   #timer: Timer | undefined;
   #renewAtMs = 0;
+  /** Of the one that was issued last, Unix time. */
+  notAfterMs = 0;
   /** Of issued ones; an earlier one that comes later is not shown. */
   #count = 0;
   #closed = false;
@@ -40,6 +42,7 @@ export class ServerCertificates {
       ips: [...ips],
     });
     this.#renewAtMs = issued.renewAtMs;
+    this.notAfterMs = issued.notAfterMs;
     return { chainPem: issued.chainPem, keyPem: issued.key.keyPem, rootsPem: this.#authority.rootsPem };
   }
 

@@ -48,3 +48,7 @@ export function listenError(code: string | undefined, address: string, port: num
       return new ListenError(`${who} cannot listen on ${place}: ${cause.message}`, cause);
   }
 }
+
+export function isLoopback(address: string): boolean {
+  return address === 'localhost' || address === '::1' || /^127(?:\.\d{1,3}){3}$/.test(address);
+}

@@ -1,7 +1,7 @@
 // What each data plane has applied, as people and other programs see it: in `ListProxies`, and as events.
 import { kindOfTypeUrl, stateHash } from '@heddle/api';
 import type { KindSync, SessionResource, admin } from '@heddle/api';
-import type { DataPlaneFlavour } from '@heddle/core';
+import type { DataPlaneFlavour, SocketAddress } from '@heddle/core';
 import type { EventKind, EventSink } from '../events/sink.ts';
 
 /** A data plane on one stream. */
@@ -15,6 +15,8 @@ export interface ConnectedProxy {
   /** The service and the variant it uses: `ADS delta`. */
   readonly service: string;
   readonly connectedMs: number;
+  /** Where its admin API is, as it says; absent: it has none that could be reached from the machine of the control plane. */
+  readonly admin?: SocketAddress | undefined;
   readonly sync: readonly KindSync[];
   resources(): Iterable<SessionResource>;
 }

@@ -26,6 +26,8 @@ describe('what a data plane says about itself', () => {
 
   test('where it has what', () => {
     const heddle = { outboundProxy: { address: '127.0.0.1', port: 15_001 }, identityDir: '/run/heddle/orders', instance: { id: 'a' } };
+    const admin = { address: '127.0.0.1', port: 15_020 };
+    assert.deepEqual(read({ heddle: { admin } }).admin, admin);
     assert.deepEqual(read({ heddle }, 'envoy'), { id: 'node-1', flavour: 'envoy', ...heddle });
     assert.deepEqual(read(undefined), {
       id: 'node-1',
@@ -42,6 +44,7 @@ describe('what a data plane says about itself', () => {
       [{ heddle: { identityDir: 'certs' } }, /node\.metadata\.heddle\.identityDir "certs" is not an absolute path/],
       [{ heddle: { identityDir: 7 } }, /node\.metadata\.heddle\.identityDir must be a string/],
       [{ heddle: { outboundProxy: { address: 'x', port: 1 } } }, /node\.metadata\.heddle\.outboundProxy\.address/],
+      [{ heddle: { admin: { address: '127.0.0.1', port: 0 } } }, /node\.metadata\.heddle\.admin\.port/],
       [{ heddle: 'envoy' }, /node\.metadata\.heddle must be an object/],
     ];
     for (const [metadata, message] of cases)

@@ -17,6 +17,8 @@ export interface NodeInfo {
   readonly outboundProxy: SocketAddress | undefined;
   /** The directory of its machine in which `heddle identity watch` keeps its certificate; undefined: it has none there. */
   readonly identityDir: string | undefined;
+  /** Where it serves its admin API; absent: it has none. */
+  readonly admin?: SocketAddress | undefined;
   /** `node.metadata.heddle.instance`, unread: the instance that registers by this stream. */
   readonly instance: unknown;
 }
@@ -39,6 +41,7 @@ export function readNodeInfo(node: XdsNode | undefined): NodeInfo {
       flavour: reader.has('flavour') ? reader.oneOf('flavour', FLAVOURS) : byAgent,
       outboundProxy: reader.has('outboundProxy') ? reader.socketAddress('outboundProxy') : undefined,
       identityDir: reader.has('identityDir') ? readDirectory(reader) : undefined,
+      ...(reader.has('admin') && { admin: reader.socketAddress('admin') }),
       instance: (heddle as Record<string, unknown>)['instance'],
     };
   } catch (error) {

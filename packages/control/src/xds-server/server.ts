@@ -4,7 +4,7 @@ import type { Server, ServerDuplexStream } from '@grpc/grpc-js';
 import { AdsService, DeltaAdsSession, SotwAdsSession } from '@heddle/api';
 import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse } from '@heddle/api';
 import { TRUST_BUNDLE } from '@heddle/core';
-import type { DataPlaneFlavour, Instance, ServiceRef } from '@heddle/core';
+import type { DataPlaneFlavour, Instance, ServiceRef, SocketAddress } from '@heddle/core';
 import type { Clock, Logger, Timer } from '@heddle/runtime';
 import { Compiler } from '../compiler/compiler.ts';
 import type { CompiledChange } from '../compiler/compiler.ts';
@@ -26,6 +26,7 @@ import { Publisher } from './publisher.ts';
 import { RefusedRoutes } from './refused-routes.ts';
 import { ScopedSource } from './scoped-source.ts';
 import { DELTA, STATE_OF_THE_WORLD, addSingleTypeServices } from './single-type.ts';
+import { isLoopback } from '../server/listening.ts';
 import { AdsStream } from './stream.ts';
 import type { Session } from './stream.ts';
 import { TrustFollowers } from './trust-followers.ts';
@@ -59,6 +60,7 @@ interface Open {
   readonly identity: string;
   readonly connectedMs: number;
   flavour: DataPlaneFlavour;
+  admin: SocketAddress | undefined;
   scoped: ScopedSource | undefined;
   attached: AttachedStream | undefined;
 }
@@ -181,6 +183,7 @@ export class AdsServer {
       refused: (typeUrl, reason) => events.rejected(session.node?.id ?? '', typeUrl, reason, Math.floor(clock.wallMs())),
       open: (node) => {
         open.flavour = node.flavour;
+        open.admin = isWithinReach(node.admin, call.getPeer()) ? node.admin : undefined;
         // Before anything else: who may not have the instance gets nothing of it.
         if (service.startsWith('ADS')) open.attached = this.#options.attached.attach(node, caller);
         open.scoped = this.#scope(open, caller, node, this.#foreign(call, caller, node.id));
@@ -196,7 +199,7 @@ export class AdsServer {
     const identity = caller.kind === 'anonymous' ? '' : caller.uri;
     const open: Open = {
       ...{ stream, session, service, identity, connectedMs, node: '' },
-      ...{ flavour: 'heddle', scoped: undefined, attached: undefined },
+      ...{ flavour: 'heddle', admin: undefined, scoped: undefined, attached: undefined },
     };
     let reason = '';
     streams.add(call, stream);
@@ -295,9 +298,16 @@ export class AdsServer {
 }
 
 function describe(
-  { service, identity, connectedMs, flavour }: Pick<Open, 'service' | 'identity' | 'connectedMs' | 'flavour'>,
+  { service, identity, connectedMs, flavour, admin }: Pick<Open, 'service' | 'identity' | 'connectedMs' | 'flavour' | 'admin'>,
   { node }: ScopedSource,
   session: Open['session'],
 ): Omit<ConnectedProxy, 'sync' | 'resources'> {
-  return { node, identity, connectedMs, flavour, service, userAgent: session.node?.userAgent ?? '' };
+  return { node, identity, connectedMs, flavour, admin, service, userAgent: session.node?.userAgent ?? '' };
+}
+
+/** The loopback of another machine is not ours. @param peer `address:port` of the stream. */
+function isWithinReach(admin: SocketAddress | undefined, peer: string): boolean {
+  return (
+    admin !== undefined && (!isLoopback(admin.address) || isLoopback(peer.replace(/^ipv[46]:/, '').replace(/^\[?(.*?)\]?:\d+$/, '$1')))
+  );
 }

@@ -277,7 +277,11 @@ export class ActiveListener implements HttpServiceOwner {
     const { tls } = config;
     this.beginSecured = undefined;
     if (tls === undefined) return this.plainHandler(config);
-    const secured = this.securedHandler(config);
+    const begin = this.securedHandler(config);
+    const secured: BeginConnection = (connection) => {
+      this.metrics.secured();
+      begin(connection);
+    };
     this.beginSecured = secured;
     if (tls.plaintext !== true) return secured;
     const { tls: _tls, ...plain } = config;
@@ -322,7 +326,6 @@ export class ActiveListener implements HttpServiceOwner {
   }
 
   private readonly onSecured = (connection: Connection): void => {
-    this.metrics.secured();
     const begin = this.draining ? undefined : this.beginSecured;
     if (begin !== undefined) return begin(connection);
     connection.handler = this.uncounting();

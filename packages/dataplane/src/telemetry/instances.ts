@@ -10,13 +10,13 @@ export class InstanceMetrics {
   /** How many hold it. */
   holders = 0;
   private readonly metrics: Metrics;
-  private readonly labels: { readonly destination: string; readonly instance: string };
+  private readonly labels: { readonly destination: string; readonly destination_instance: string };
   private readonly byResult = new Map<TryResult, Counter>();
   private duration: Histogram | undefined;
 
   constructor(metrics: Metrics, destination: string, instance: string) {
     this.metrics = metrics;
-    this.labels = { destination, instance };
+    this.labels = { destination, destination_instance: instance };
     // Begins with zero, so that the first try is a difference.
     this.counterOf('success');
   }

@@ -59,7 +59,7 @@ describe('metrics of requests', () => {
     const metrics = createMetrics();
     const table = new InstanceMetricsTable(metrics);
     const shown = () => counted(metrics.expose(), 'heddle_upstream_requests_total');
-    const labels = 'destination="default/orders",instance="orders-1",result="success"';
+    const labels = 'destination="default/orders",destination_instance="orders-1",result="success"';
     const [first, second] = [table.hold('default/orders', 'orders-1'), table.hold('default/orders', 'orders-1')];
     assert.equal(first, second);
     first.ended('success', 10);

@@ -1,6 +1,7 @@
 // A worker: a data plane of its own in a process of its own, which does what the primary says. It decides nothing.
 import type { Clock, Logger, Network, Random } from '@heddle/runtime';
 import { type BoundSocket, createMetrics } from '@heddle/runtime/node';
+import { watchProcessMetrics } from '@heddle/runtime/process';
 import { createDataPlane, type DataPlane } from '@heddle/dataplane';
 import { BEAT_MS, type FromWorker, type ToWorker, type WorkerReport, type WorkerSettings } from './messages.ts';
 import { SocketNetwork } from './socket-network.ts';
@@ -32,6 +33,7 @@ export class Worker {
   }
 
   start(): void {
+    watchProcessMetrics(this.#metrics);
     this.#deps.send({ type: 'started' });
   }
 

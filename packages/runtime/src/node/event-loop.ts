@@ -5,6 +5,8 @@ import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 export interface LoopSignals {
   /** Mean time that something which comes at a random moment of the last second waited for the event loop. */
   readonly delayMs: number;
+  /** Longest time between two ticks in the last 15 s, beyond what was due. */
+  readonly longestMs: number;
   /** Share of the last interval in which the event loop was busy, from 0 to 1. */
   readonly utilization: number;
 }
@@ -14,6 +16,8 @@ const TICK_MS = 20;
 export const SAMPLE_MS = 200;
 /** Samples that count: a second of them. */
 const SAMPLES = 5;
+/** For the longest: metrics are read every 15 s. */
+const LONGEST_SAMPLES = 75;
 const NS_PER_MS = 1_000_000;
 
 /** Of the times between ticks in one sample. */
@@ -56,7 +60,9 @@ class SharedWatch {
   private readonly timer: NodeJS.Timeout;
   private samples: Ticks[] = [];
   private last = performance.eventLoopUtilization();
-  private current: LoopSignals = { delayMs: 0, utilization: 0 };
+  private current: LoopSignals = { delayMs: 0, longestMs: 0, utilization: 0 };
+  private readonly longest = new Float64Array(LONGEST_SAMPLES);
+  private sampled = 0;
 
   constructor() {
     this.histogram.enable();
@@ -83,11 +89,16 @@ class SharedWatch {
       this.samples.push({ sumMs: histogram.count * meanMs, squareSum: histogram.count * (meanMs ** 2 + deviationMs ** 2) });
       if (this.samples.length > SAMPLES) this.samples.shift();
     }
+    this.longest[this.sampled++ % LONGEST_SAMPLES] = histogram.count > 0 ? Math.max(0, histogram.max / NS_PER_MS - TICK_MS) : 0;
     histogram.reset();
     const now = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(now, this.last);
     this.last = now;
-    this.current = { delayMs: delayOf(this.samples, TICK_MS), utilization: Number.isFinite(utilization) ? utilization : 0 };
+    this.current = {
+      delayMs: delayOf(this.samples, TICK_MS),
+      longestMs: Math.max(...this.longest),
+      utilization: Number.isFinite(utilization) ? utilization : 0,
+    };
     for (const { onSample } of this.watchers) onSample?.(this.current);
   }
 

@@ -2,4 +2,5 @@
 export { nodeClock } from './clock.ts';
 export { type LoopSignals, type LoopWatch, watchLoop } from './event-loop.ts';
 export { type GcKind, watchGcPauses } from './gc-pauses.ts';
+export { watchProcessMetrics } from './process-metrics.ts';
 export { KeepAlive } from './keep-alive.ts';

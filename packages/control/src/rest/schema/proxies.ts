@@ -71,6 +71,16 @@ export const Proxy = z
   });
 export type Proxy = z.infer<typeof Proxy>;
 
+export const ScrapeTargets = z
+  .array(
+    z.strictObject({
+      targets: z.array(z.string()).meta({ examples: [['127.0.0.1:15020']] }),
+      labels: z.record(z.string(), z.string()).meta({ examples: [{ node: 'laptop' }] }),
+    }),
+  )
+  .meta({ id: 'ScrapeTargets', examples: [[{ targets: ['127.0.0.1:15020'], labels: { node: 'laptop' } }]] });
+export type ScrapeTargets = z.infer<typeof ScrapeTargets>;
+
 export const PROXIES_PAGE_MAX = 1_000;
 export const ProxyList = z
   .strictObject({

@@ -7,7 +7,7 @@ interface LabelMeaning {
 }
 
 export const METRIC_LABELS = {
-  action: { meaning: 'What was done.', isClosed: true },
+  action: { meaning: 'What was done; of the REST API the operation.', isClosed: true },
   by: { meaning: 'What decided: `rule`, `default`, `token`, `authorizer`, `form` or `caller`.', isClosed: true },
   class: {
     meaning:
@@ -15,22 +15,20 @@ export const METRIC_LABELS = {
     isClosed: true,
   },
   cluster: { meaning: 'Name of the xDS cluster; `outbound/<namespace>/<service>` for services of the mesh.' },
-  code: { meaning: 'Status of the answer: of HTTP, or the name of gRPC’s.' },
+  code: { meaning: 'Status of the answer.', isClosed: true },
   decision: { meaning: '`allowed`, `denied`, `would-allow`, `would-deny` or `unavailable`.', isClosed: true },
   destination: { meaning: '`<namespace>/<service>` that is called; `unknown` where none was found.' },
+  destination_instance: { meaning: 'Name of the called instance. (`instance` is what Prometheus calls the target that it reads.)' },
   direction: {
     meaning: '`outbound`: at the caller; `inbound`: at the called side; `mirror`: copies that nobody waits for.',
     isClosed: true,
   },
   error: { meaning: '[Code](errors.md) of the error that a data plane made; `CLIENT_GONE`; empty when the application answered.' },
-  instance: { meaning: 'Name of the instance.' },
   issuer: { meaning: 'Name of the issuer of tokens.' },
   kind: { meaning: 'Which kind of it.', isClosed: true },
   limit: { meaning: 'Which limit was reached.', isClosed: true },
   listener: { meaning: 'Name of the xDS listener.' },
-  method: { meaning: 'Method of HTTP or gRPC.' },
   metric: { meaning: 'Name of a metric.', isClosed: true },
-  node: { meaning: 'Name of the data plane.' },
   protocol: {
     meaning: 'What the caller speaks to this data plane: `http1`, `http2`, `grpc`, or `tcp` for bytes of any other kind.',
     isClosed: true,
@@ -47,7 +45,6 @@ export const METRIC_LABELS = {
   token: { meaning: 'Name of the token for outgoing calls.' },
   type: { meaning: 'Type of DNS record.' },
   verdict: { meaning: '`retry`, or why not.', isClosed: true },
-  version: { meaning: 'Version of Heddle.' },
   where: { meaning: 'Part of the code.', isClosed: true },
   workload: { meaning: '`<namespace>/<service>/<instance>`.' },
 } as const satisfies Record<string, LabelMeaning>;

@@ -40,7 +40,7 @@ export const INSTANCE_METRICS = {
     'heddle_upstream_requests_total',
     'Tries at one instance, by what came of them: `success`, `server-error`, `gateway-error` (502, 503, 504 and the like), `local-error` (no answer), `cancelled`.',
     'destination',
-    'instance',
+    'destination_instance',
     'result',
   ),
   duration: histogram(
@@ -48,7 +48,7 @@ export const INSTANCE_METRICS = {
     'Time until the head of the answer of one instance. Not of tries that were cancelled.',
     durations,
     'destination',
-    'instance',
+    'destination_instance',
   ),
 } as const;
 

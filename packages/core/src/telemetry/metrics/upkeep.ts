@@ -96,7 +96,6 @@ export const TOKEN_METRICS = {
 } as const;
 
 export const PROCESS_METRICS = {
-  build: anyProcess.highest('heddle_build_info', 'Always 1; the version is in the label.', 'version'),
   startTime: anyProcess.highest('heddle_process_start_time_seconds', 'Unix time at which the process began; the latest of several.'),
   cpu: anyProcess.counter('heddle_process_cpu_seconds_total', 'Processor time used, of user and system.'),
   memory: anyProcess.gauge('heddle_process_resident_memory_bytes', 'Memory in use as the system counts it.'),
@@ -105,9 +104,9 @@ export const PROCESS_METRICS = {
     'heddle_process_event_loop_delay_seconds',
     'Mean time that something which came in the last second waited for the event loop; the highest of several processes.',
   ),
-  loopDelayP99: anyProcess.highest(
-    'heddle_process_event_loop_delay_p99_seconds',
-    '99 of 100 samples of the last second waited no longer for the event loop; the highest of several processes.',
+  loopDelayMax: anyProcess.highest(
+    'heddle_process_event_loop_delay_max_seconds',
+    'Longest time in the last 15 s for which the event loop was held up; the highest of several processes.',
   ),
   loopUtilization: anyProcess.highest(
     'heddle_process_event_loop_utilization',
