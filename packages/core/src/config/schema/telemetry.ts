@@ -36,7 +36,7 @@ const secretHeader = z
       examples: ['secrets/otlp'],
     }).optional(),
   })
-  .meta({ examples: [{ env: 'OTLP_TOKEN' }] })
+  .meta({ description: 'Where a secret is.', examples: [{ env: 'OTLP_TOKEN' }] })
   .register(EXPECTED, { expected: 'a map such as { env: OTLP_TOKEN }' });
 
 const collectorHeaders = field(
@@ -143,7 +143,7 @@ export const serviceTelemetry = z
   .strictObject({
     tracing: z
       .strictObject({ sample: sample('In place of that of the mesh.') })
-      .meta({ examples: [{ sample: '100%' }] })
+      .meta({ description: 'How its requests are traced.', examples: [{ sample: '100%' }] })
       .register(EXPECTED, { expected: 'a map such as { sample: 100% }' })
       .optional(),
     accessLog: z
