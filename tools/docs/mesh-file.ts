@@ -58,6 +58,12 @@ ${section('security', schema, ['security'])}
 
 ${SECURITY_SECTIONS.map(([title, path]) => section(title, schema, ['security', ...path], '###')).join('\n\n')}
 
+${section('telemetry', schema, ['telemetry'])}
+
+${section('telemetry.tracing', schema, ['telemetry', 'tracing'], '###')}
+
+${section('telemetry.accessLog', schema, ['telemetry', 'accessLog'], '###')}
+
 ${section('discovery', schema, ['discovery'])}
 `;
 }
@@ -74,6 +80,9 @@ const SERVICE_SECTIONS = [
   ['breaker'],
   ['concurrency'],
   ['rateLimit'],
+  ['telemetry'],
+  ['telemetry', 'tracing'],
+  ['telemetry', 'accessLog'],
 ];
 const RULE = ['routes', 'rules'];
 const RULE_SECTIONS = [

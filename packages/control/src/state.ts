@@ -74,11 +74,12 @@ export async function openState(options: ControlOptions, undo: (() => Promise<vo
 
 /** The mesh file's part of the registry, noted if it changes anything. */
 export async function takeIn(mesh: MeshConfig, registry: Registry, audit: AuditLog): Promise<void> {
-  const { services, egress, security, discovery, name } = mesh;
+  const { services, egress, security, telemetry, discovery, name } = mesh;
   const before = {
     services: Array.from(registry.snapshot().services.values(), (view) => view.service),
     egress: registry.egress,
     security: registry.security,
+    telemetry: registry.telemetry,
   };
   const changes = declaredChanges(before, declaredBy(mesh));
   const take = async (): Promise<void> => {
@@ -87,6 +88,7 @@ export async function takeIn(mesh: MeshConfig, registry: Registry, audit: AuditL
       services.map((declared) => declared.service),
       egress,
       security,
+      telemetry,
     );
   };
   if (changes.length === 0) return await take();

@@ -25,6 +25,7 @@ import type {
 import fc from 'fast-check';
 import { routeConfig } from './arbitrary-routes.ts';
 import { spiffeId } from './arbitrary-security.ts';
+import { accessLog, tracing } from './arbitrary-telemetry.ts';
 import { count, durationMs, name, partly, percent, port, rate, record, text, token } from './arbitrary-values.ts';
 
 const address = fc.oneof(fc.ipV4(), fc.ipV6());
@@ -172,8 +173,10 @@ const tcpFilter: fc.Arbitrary<TcpFilter> = partly<TcpFilter>(
   'idleTimeoutMs',
 );
 const httpFilter: fc.Arbitrary<HttpFilter> = partly<HttpFilter>(
-  { kind: fc.constant('http'), routeConfigName: text, useRemoteAddress: fc.constant(true) },
+  { kind: fc.constant('http'), routeConfigName: text, useRemoteAddress: fc.constant(true), tracing, accessLog },
   'useRemoteAddress',
+  'tracing',
+  'accessLog',
 );
 const trustDomain = fc.stringMatching(/^[a-z0-9._-]{1,30}$/);
 

@@ -20,7 +20,7 @@ process.once('message', (task) => {
 
 function read({ path, text }: ReadingTask): ReadingResult {
   const files = { read: (name: string) => readPlainText(resolve(dirname(path), name)), nowMs: Date.now() };
-  const { config, problems } = parseStaticFile(text, path, files);
+  const { config, problems } = parseStaticFile(text, path, files, dirname(resolve(path)));
   let warnings = '';
   try {
     const accepted = accept(path, text, config, problems, (listed) => {

@@ -1,21 +1,22 @@
 // What reading a mesh file changed, for the audit log: one line each, with what it was and what it is.
 import { serviceKey } from '@heddle/core';
-import type { EgressHost, MeshConfig, SecurityConfig, Service } from '@heddle/core';
+import type { EgressHost, MeshConfig, SecurityConfig, Service, TelemetryConfig } from '@heddle/core';
 import { egressStoreKey } from '../registry/keys.ts';
-import { tellEgress, tellSecurity, tellService } from '../registry/story.ts';
+import { tellEgress, tellSecurity, tellService, tellTelemetry } from '../registry/story.ts';
 
 /** The part of the registry that a mesh file declares. */
 export interface Declared {
   readonly services: Iterable<Service>;
   readonly egress: readonly EgressHost[];
   readonly security: SecurityConfig;
+  readonly telemetry: TelemetryConfig;
 }
 
 /** More lines than anybody reads; the rest is counted. */
 const LINES_MAX = 200;
 
-export function declaredBy({ services, egress, security }: MeshConfig): Declared {
-  return { services: services.map(({ service }) => service), egress, security };
+export function declaredBy({ services, egress, security, telemetry }: MeshConfig): Declared {
+  return { services: services.map(({ service }) => service), egress, security, telemetry };
 }
 
 /** Empty: nothing changed. */
@@ -25,6 +26,7 @@ export function declaredChanges(before: Declared, after: Declared): string[] {
     if (told !== undefined) lines.push(`${what}: ${told.message}`);
   };
   note('security', tellSecurity(before.security, after.security));
+  note('telemetry', tellTelemetry(before.telemetry, after.telemetry));
   const [was, is] = [byKey(before.services), byKey(after.services)];
   // The virtual address is the registry's own.
   for (const [key, service] of is) note(`service ${key}`, tellService(plain(was.get(key)), plain(service)));

@@ -1,7 +1,7 @@
 // The registry as resources for data planes, kept up to date change by change: only what a change touches is computed anew,
 // and what comes out equal keeps its identity, so that it is neither encoded nor sent again.
 import { isDeepStrictEqual } from 'node:util';
-import { EGRESS_NAMESPACE, TRUST_BUNDLE, WORKLOAD_CERTIFICATE, resourceName, serviceKey } from '@heddle/core';
+import { EGRESS_NAMESPACE, NO_TELEMETRY, TRUST_BUNDLE, WORKLOAD_CERTIFICATE, resourceName, serviceKey } from '@heddle/core';
 import type {
   ClientListener,
   DataPlaneFlavour,
@@ -17,6 +17,7 @@ import type {
   Service,
   ServiceRef,
   SocketAddress,
+  TelemetryConfig,
 } from '@heddle/core';
 import type { RegistryChange, RegistryView, ServiceView } from '../registry/view.ts';
 import { compileEgressCluster, egressName } from './egress-resources.ts';
@@ -30,6 +31,7 @@ import { compileRequestRoutes } from './request-routes.ts';
 import { compileCluster, compileEndpoints, compileMeshRoute, compileServerNames, compileServiceRoute } from './service-resources.ts';
 import { SecurityCompiler } from './service-security.ts';
 import type { CallerSide } from './service-security.ts';
+import { listenerTelemetry } from './telemetry.ts';
 
 type CompiledTypes = Omit<PublishedTypes, 'listener'> & Pick<ResourceTypes, 'listener'>;
 export type ResourceMaps = { readonly [K in ResourceKind]: ReadonlyMap<string, CompiledTypes[K]> };
@@ -42,6 +44,8 @@ export interface CompilerSource {
   instancesOfNode(node: string): readonly Instance[];
   readonly egress: readonly EgressHost[];
   readonly security: SecurityConfig;
+  /** Absent: nothing is told of requests. */
+  readonly telemetry?: TelemetryConfig;
 }
 
 export interface CompilerOptions {
@@ -161,11 +165,12 @@ export class Compiler {
     }
     if (change.egress) this.#compileEgress(changed);
     if (declared.size > 0 || change.egress || change.security) this.#compileRoutes(declared, secured, changed);
-    if (declared.size === 0) return { shared: changed, clientListeners: NONE, nodes: isDeniedAnew ? 'all' : nodes };
+    const isForAll = isDeniedAnew || change.telemetry === true;
+    if (declared.size === 0) return { shared: changed, clientListeners: NONE, nodes: isForAll ? 'all' : nodes };
     const serverNames = compileServerNames(this.#services.values());
     const isSame = isDeepStrictEqual(serverNames, this.#serverNames);
     if (!isSame) this.#serverNames = serverNames;
-    return { shared: changed, clientListeners: this.#compileClientListeners(), nodes: isSame && !isDeniedAnew ? nodes : 'all' };
+    return { shared: changed, clientListeners: this.#compileClientListeners(), nodes: isSame && !isForAll ? nodes : 'all' };
   }
 
   /** Data planes that host the service or have a port for it. */
@@ -203,7 +208,11 @@ export class Compiler {
       for (const cluster of clusters) maps.cluster.set(cluster.name, cluster);
     }
     if (scope.outboundProxy !== undefined) {
-      const listener = compileProxyListener(scope.outboundProxy, this.#serverNames);
+      const listener = compileProxyListener(
+        scope.outboundProxy,
+        this.#serverNames,
+        listenerTelemetry(this.#source.telemetry ?? NO_TELEMETRY),
+      );
       maps.listener.set(listener.name, listener);
     }
     if (scope.flavour === 'envoy' && scope.identityDir !== undefined)
@@ -315,11 +324,19 @@ export class Compiler {
     const targets = instance.outbounds.map((outbound) => this.#services.get(serviceKey(outbound.service)));
     // All that the result depends on. The registry keeps these objects while only health changes.
     const security = this.#security.of(service);
-    const from = [service, security, instance.node, instance.inbound, instance.application, instance.outbounds, ...targets];
+    const { telemetry } = this.#source;
+    const from = [service, security, telemetry, instance.node, instance.inbound, instance.application, instance.outbounds, ...targets];
     const known = ofService.get(instance.id);
     if (known !== undefined && isSameList(known.from, from)) return known.result;
     const find = (ref: ServiceRef): Service | undefined => this.#services.get(serviceKey(ref));
-    const result = compileInstance(instance, service, find, this.#trustDomain, security);
+    const result = compileInstance(
+      instance,
+      service,
+      find,
+      this.#trustDomain,
+      security,
+      listenerTelemetry(telemetry ?? NO_TELEMETRY, service),
+    );
     ofService.set(instance.id, { node: instance.node, from, result });
     for (const { service: target } of instance.outbounds) this.#noteCaller(serviceKey(target), instance.node);
     return result;

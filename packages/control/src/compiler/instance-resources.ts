@@ -30,6 +30,7 @@ import { carriesBytes, carriesHttp } from './protocols.ts';
 import { tunnelFilter } from './service-resources.ts';
 import { DEFAULT_SERVICE_SECURITY } from './service-security.ts';
 import type { ServiceSecurity } from './service-security.ts';
+import type { ListenerTelemetry } from './telemetry.ts';
 
 export interface InstanceResources {
   readonly listeners: readonly Listener[];
@@ -44,6 +45,7 @@ export function compileInstance(
   target: (ref: ServiceRef) => Service | undefined,
   trustDomain: string,
   security: ServiceSecurity = DEFAULT_SERVICE_SECURITY,
+  telemetry: ListenerTelemetry = {},
 ): InstanceResources {
   const workload = instanceName(instance);
   const inbound: Listener = {
@@ -52,25 +54,29 @@ export function compileInstance(
     ...instance.inbound,
     workload,
     ...(security.mtls !== 'off' && { tls: inboundTls(trustDomain, security) }),
-    filter: inboundFilter(instance, service, security),
+    filter: { ...inboundFilter(instance, service, security), ...telemetry },
   };
   const outbounds = instance.outbounds.flatMap(({ service: ref, listen }): Listener[] => {
     const called = target(ref);
-    return called === undefined ? [] : [outboundListener(instance, called, listen)];
+    return called === undefined ? [] : [outboundListener(instance, called, listen, telemetry)];
   });
   const route = inboundRoute(instance, service, security);
   return { listeners: [inbound, ...outbounds], routes: [route], clusters: [localCluster(instance, service)] };
 }
 
 /** `serverNames` as `compileServerNames` gives them. */
-export function compileProxyListener(listen: SocketAddress, serverNames: readonly ServerNameRoute[]): Listener {
+export function compileProxyListener(
+  listen: SocketAddress,
+  serverNames: readonly ServerNameRoute[],
+  telemetry: ListenerTelemetry = {},
+): Listener {
   return {
     name: PROXY_LISTENER,
     direction: 'outbound',
     address: listen.address,
     port: listen.port,
     ...(serverNames.length > 0 && { serverNames }),
-    filter: { kind: 'http', routeConfigName: MESH_ROUTE },
+    filter: { kind: 'http', routeConfigName: MESH_ROUTE, ...telemetry },
   };
 }
 
@@ -95,20 +101,21 @@ function inboundTls(trustDomain: string, { mtls, minVersion }: ServiceSecurity):
   };
 }
 
-function outboundListener(instance: Instance, called: Service, listen: SocketAddress): Listener {
+function outboundListener(instance: Instance, called: Service, listen: SocketAddress, telemetry: ListenerTelemetry): Listener {
   return {
     name: outboundListenerName(instance, called),
     direction: 'outbound',
     address: listen.address,
     port: listen.port,
     workload: instanceName(instance),
-    filter: outboundFilter(called),
+    filter: outboundFilter(called, telemetry),
   };
 }
 
-function outboundFilter(called: Service): HttpFilter | TcpFilter {
+function outboundFilter(called: Service, telemetry: ListenerTelemetry): HttpFilter | TcpFilter {
   if (!carriesHttp(called)) return tunnelFilter(called);
-  return { kind: 'http', routeConfigName: outboundName(called), ...(carriesBytes(called) && { otherwise: tunnelFilter(called) }) };
+  const otherwise = carriesBytes(called) ? { otherwise: tunnelFilter(called) } : {};
+  return { kind: 'http', routeConfigName: outboundName(called), ...otherwise, ...telemetry };
 }
 
 /** Limits that hold only for some requests say so themselves, so that those which overlap all count. */

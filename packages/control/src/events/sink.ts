@@ -6,6 +6,7 @@ export type EventKind =
   | 'service-removed'
   | 'egress-changed'
   | 'security-changed'
+  | 'telemetry-changed'
   | 'instance-registered'
   | 'instance-deregistered'
   | 'instance-expired'

@@ -68,8 +68,7 @@ export function servicesOf(events: readonly StoreEvent[]): Set<string> {
   const services = new Set<string>();
   for (const event of events) {
     const parsed = parseStoreKey(event.kind === 'put' ? event.entry.key : event.key);
-    if (parsed !== undefined && parsed.kind !== 'egress' && parsed.kind !== 'security')
-      services.add(serviceKey(parsed.kind === 'service' ? parsed.ref : parsed.ref.service));
+    if (parsed !== undefined && 'ref' in parsed) services.add(serviceKey(parsed.kind === 'service' ? parsed.ref : parsed.ref.service));
   }
   return services;
 }

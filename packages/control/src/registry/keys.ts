@@ -7,6 +7,7 @@ const INSTANCES = '/heddle/instances/';
 const EGRESS = '/heddle/egress/';
 /** The parts of one record. */
 const SECURITY = '/heddle/security/';
+export const TELEMETRY_KEY = '/heddle/telemetry';
 /** Instances whose leases have ended together with most others of their service. */
 const KEPT = '/heddle/kept/';
 export const HISTORIES_KEY = '/heddle/histories';
@@ -48,6 +49,7 @@ export type ParsedKey =
   | { readonly kind: 'service'; readonly ref: ServiceRef }
   | { readonly kind: 'egress' }
   | { readonly kind: 'security' }
+  | { readonly kind: 'telemetry' }
   | { readonly kind: 'instance' | 'kept'; readonly ref: InstanceRef };
 
 /** Undefined for keys of others (tokens, later additions). */
@@ -59,6 +61,7 @@ export function parseStoreKey(key: string): ParsedKey | undefined {
   }
   if (key.startsWith(EGRESS)) return { kind: 'egress' };
   if (key.startsWith(SECURITY)) return { kind: 'security' };
+  if (key === TELEMETRY_KEY) return { kind: 'telemetry' };
   const kind = key.startsWith(INSTANCES) ? 'instance' : key.startsWith(KEPT) ? 'kept' : undefined;
   if (kind === undefined) return undefined;
   const [namespace, name, id, ...rest] = key.slice((kind === 'kept' ? KEPT : INSTANCES).length).split('/');

@@ -1,7 +1,7 @@
 // The typed registry over the Store: services of the mesh file, instances with leases, health merged from all who report.
 // Every write is a compare-and-set, so several control planes may share one store. Reads come from the view in memory.
-import { DEFAULT_SECURITY, assignVirtualAddresses, serviceKey } from '@heddle/core';
-import type { EgressHost, Instance, SecurityConfig, Service, VerdictReason } from '@heddle/core';
+import { DEFAULT_SECURITY, NO_TELEMETRY, assignVirtualAddresses, serviceKey } from '@heddle/core';
+import type { EgressHost, Instance, SecurityConfig, Service, TelemetryConfig, VerdictReason } from '@heddle/core';
 import type { Clock, Logger, Random } from '@heddle/runtime';
 import { nodeClock, nodeRandom } from '@heddle/runtime/node';
 import type { EventSink } from '../events/sink.ts';
@@ -10,7 +10,16 @@ import { RegistryError } from './errors.ts';
 import { isPast, readHistories, withHistory } from './history.ts';
 import type { History } from './history.ts';
 import { Keeper } from './keeper.ts';
-import { HISTORIES_KEY, ROOT, egressStoreKey, instanceName, instanceStoreKey, keptStoreKey, serviceStoreKey } from './keys.ts';
+import {
+  HISTORIES_KEY,
+  ROOT,
+  TELEMETRY_KEY,
+  egressStoreKey,
+  instanceName,
+  instanceStoreKey,
+  keptStoreKey,
+  serviceStoreKey,
+} from './keys.ts';
 import type { InstanceRef } from './keys.ts';
 import { checkExpected, contended, expired, notFound, superseded } from './lease.ts';
 import type { Lease } from './lease.ts';
@@ -20,8 +29,8 @@ import { cleanReason, readInstanceRecord, readRegistration } from './records.ts'
 import type { HealthReport, InstanceRecord, Registration } from './records.ts';
 import { checkDeclaration, conditionsOf, declarationOf } from './declaration.ts';
 import { securityParts } from './security-record.ts';
-import { heldAddresses } from './service-record.ts';
-import { tellEgress, tellInstance, tellSecurity, tellService } from './story.ts';
+import { heldAddresses, telemetryText } from './service-record.ts';
+import { tellEgress, tellInstance, tellSecurity, tellService, tellTelemetry } from './story.ts';
 import { StoreError } from './store.ts';
 import type { Store, StoreEntry, StoreEvent, StoreOperation, StoreWatch } from './store.ts';
 import { TRANSACTION_LIMITS } from './transaction.ts';
@@ -104,6 +113,10 @@ export class Registry {
       },
       security: (before, after) => {
         const told = this.#watch === undefined ? undefined : tellSecurity(before, after);
+        if (told !== undefined) events.record(told.kind, 'mesh', told.message);
+      },
+      telemetry: (before, after) => {
+        const told = this.#watch === undefined ? undefined : tellTelemetry(before, after);
         if (told !== undefined) events.record(told.kind, 'mesh', told.message);
       },
       instance: (ref, before, after, hasExpired) => {
@@ -236,6 +249,11 @@ export class Registry {
     return this.#view.security;
   }
 
+  /** What is told of requests, and to whom. */
+  get telemetry(): TelemetryConfig {
+    return this.#view.telemetry;
+  }
+
   instancesOfNode(node: string): readonly Instance[] {
     return this.#view.instancesOfNode(node);
   }
@@ -254,6 +272,7 @@ export class Registry {
     services: readonly Service[],
     egress: readonly EgressHost[] = [],
     security: SecurityConfig = DEFAULT_SECURITY,
+    telemetry: TelemetryConfig = NO_TELEMETRY,
   ): Promise<void> {
     checkDeclaration(services, egress, security, await conditionsOf(security));
     const wanted = new Map(services.map((service) => [serviceStoreKey(service), service]));
@@ -265,10 +284,12 @@ export class Registry {
     for (const [key, service] of wanted)
       values.set(key, JSON.stringify({ ...service, virtualAddress: addresses.get(serviceKey(service)) }));
     for (const host of egress) values.set(egressStoreKey(host), JSON.stringify(host));
+    const told = await this.#call(() => this.#store.list(TELEMETRY_KEY));
+    if (Object.keys(telemetry).length > 0) values.set(TELEMETRY_KEY, telemetryText(telemetry));
     const operations = [
       // First, in one piece: a service that is new is never without them.
       ...declarationOf(rules.entries, securityParts(security)),
-      ...declarationOf([...entries, ...hosts.entries], values),
+      ...declarationOf([...entries, ...hosts.entries, ...told.entries], values),
     ];
     const leases: string[] = [];
     for (const { instance, lease, isKept } of this.#view.allHeld()) {
@@ -577,7 +598,8 @@ export class Registry {
       this.#waiting.delete(waiting);
       waiting.resolve();
     }
-    if (change.services.size === 0 && change.nodes.size === 0 && !change.egress && !change.security) return;
+    if (change.services.size === 0 && change.nodes.size === 0 && !change.egress && !change.security && change.telemetry === undefined)
+      return;
     for (const listener of [...this.#listeners]) listener(change);
   }
 }

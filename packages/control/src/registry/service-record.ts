@@ -9,10 +9,11 @@ import {
   isVirtualAddress,
   serviceKey,
 } from '@heddle/core';
-import type { EgressHost, Service } from '@heddle/core';
+import type { EgressHost, Service, TelemetryConfig } from '@heddle/core';
 import type { z } from 'zod';
 import { faultsOf } from '../schema/faults.ts';
 import { EgressRecord, ServiceRecord } from '../schema/service.ts';
+import { TelemetryRecord } from '../schema/telemetry.ts';
 import { invalid, parseJson } from './reader.ts';
 import type { StoreEntry } from './store.ts';
 
@@ -24,6 +25,18 @@ export function readService(text: string): Service {
 /** Throws RegistryError INVALID that names the field. */
 export function readEgress(text: string): EgressHost {
   return readRecord(EgressRecord, parseJson(text), 'egress');
+}
+
+/** Throws RegistryError INVALID that names the field. */
+export function readTelemetry(text: string): TelemetryConfig {
+  return readRecord(TelemetryRecord, parseJson(text), 'telemetry');
+}
+
+/** What cannot be read back must not be written. Throws RegistryError INVALID that names the field. */
+export function telemetryText(telemetry: TelemetryConfig): string {
+  const text = JSON.stringify(telemetry);
+  readTelemetry(text);
+  return text;
 }
 
 /** Virtual addresses that services have, by `<namespace>/<name>`. Records that cannot be read hold none. */

@@ -1,6 +1,6 @@
 // What changes of the registry are to people: one event each, with what it was and what it is.
 import { formatLocality } from '@heddle/core';
-import type { EgressHost, SecurityConfig, Service, SocketAddress } from '@heddle/core';
+import type { EgressHost, SecurityConfig, Service, SocketAddress, TelemetryConfig } from '@heddle/core';
 import type { EventKind } from '../events/sink.ts';
 import type { HeldInstance } from './view.ts';
 
@@ -25,6 +25,14 @@ export function tellEgress(before: EgressHost | undefined, after: EgressHost | u
 export function tellSecurity(before: SecurityConfig, after: SecurityConfig): Told | undefined {
   const changes = securityDifferences(before, after);
   return changes.length === 0 ? undefined : { kind: 'security-changed', message: changes.join('; ') };
+}
+
+export function tellTelemetry(before: TelemetryConfig, after: TelemetryConfig): Told | undefined {
+  const changes = (['tracing', 'accessLog', 'prometheus'] as const).flatMap((key) => {
+    const [was, is] = [JSON.stringify(before[key]), JSON.stringify(after[key])];
+    return was === is ? [] : [`${key} ${was ?? 'none'} → ${is ?? 'none'}`];
+  });
+  return changes.length === 0 ? undefined : { kind: 'telemetry-changed', message: changes.join('; ') };
 }
 
 export function tellInstance(before: HeldInstance | undefined, after: HeldInstance | undefined, hasExpired: boolean): Told | undefined {

@@ -2,15 +2,15 @@
 // that did not change keep their identity, so that whoever derives something from them can keep the result. A change costs in
 // proportion to the instances of its service, never to all there are.
 import { isDeepStrictEqual } from 'node:util';
-import { DEFAULT_SECURITY, serviceKey } from '@heddle/core';
-import type { EgressHost, Instance, SecurityConfig, Service } from '@heddle/core';
-import { egressStoreKey, instanceStoreKey, keptStoreKey, parseStoreKey, serviceStoreKey } from './keys.ts';
+import { DEFAULT_SECURITY, NO_TELEMETRY, serviceKey } from '@heddle/core';
+import type { EgressHost, Instance, SecurityConfig, Service, TelemetryConfig } from '@heddle/core';
+import { egressStoreKey, instanceStoreKey, keptStoreKey, parseStoreKey, serviceStoreKey, TELEMETRY_KEY } from './keys.ts';
 import type { InstanceRef } from './keys.ts';
 import type { RegistryLimits } from './limits.ts';
 import { readInstanceRecord } from './records.ts';
 import type { InstanceRecord, ReadRecord } from './records.ts';
 import { UNREADABLE_SECURITY, readSecurity } from './security-record.ts';
-import { readEgress, readService } from './service-record.ts';
+import { readEgress, readService, readTelemetry } from './service-record.ts';
 import { changedAt, withoutAt } from './sorted.ts';
 import type { StoreEntry, StoreEvent } from './store.ts';
 import { verdictOf } from './verdict.ts';
@@ -38,6 +38,8 @@ export interface RegistryChange {
   readonly egress: boolean;
   /** Whether what is said about security changed. */
   readonly security: boolean;
+  /** What is said about traces and access logs changed. */
+  readonly telemetry?: true;
 }
 
 export interface HeldInstance extends ReadRecord {
@@ -55,6 +57,7 @@ export interface ViewObserver {
   service(key: string, before: Service | undefined, after: Service | undefined): void;
   egress(before: EgressHost | undefined, after: EgressHost | undefined): void;
   security(before: SecurityConfig, after: SecurityConfig): void;
+  telemetry(before: TelemetryConfig, after: TelemetryConfig): void;
   /** `hasExpired`: it went because its lease ended. */
   instance(ref: InstanceRef, before: HeldInstance | undefined, after: HeldInstance | undefined, hasExpired: boolean): void;
 }
@@ -74,6 +77,8 @@ export class ViewBuilder {
   #security: SecurityConfig = DEFAULT_SECURITY;
   #hasSecurity = false;
   #securityTaken = false;
+  #telemetry: TelemetryConfig = NO_TELEMETRY;
+  #telemetryChanged = false;
   readonly #instances = new Map<string, Map<string, HeldInstance>>();
   readonly #byNode = new Map<string, Map<string, Instance>>();
   /** Lists made from `#byNode`, while they hold. */
@@ -114,6 +119,11 @@ export class ViewBuilder {
   /** Of the mesh; the default while nothing is said. */
   get security(): SecurityConfig {
     return this.#security;
+  }
+
+  /** Of the mesh. */
+  get telemetry(): TelemetryConfig {
+    return this.#telemetry;
   }
 
   held(ref: InstanceRef): HeldInstance | undefined {
@@ -162,6 +172,7 @@ export class ViewBuilder {
     for (const service of this.#services.values()) drop(serviceStoreKey(service));
     for (const host of this.#egress.values()) drop(egressStoreKey(host));
     for (const key of this.#securityParts.keys()) drop(key);
+    if (this.#telemetry !== NO_TELEMETRY) drop(TELEMETRY_KEY);
     for (const { instance, isKept } of this.allHeld()) drop(isKept ? keptStoreKey(instance) : instanceStoreKey(instance));
     this.take([...gone, ...entries.map((entry): StoreEvent => ({ kind: 'put', entry }))]);
     return this.commit(revision);
@@ -175,6 +186,7 @@ export class ViewBuilder {
       if (parsed === undefined) continue;
       try {
         if (parsed.kind === 'security') this.#setSecurityPart(key, event.kind === 'put' ? event.entry.value : undefined);
+        else if (parsed.kind === 'telemetry') this.#setTelemetry(event.kind === 'put' ? readTelemetry(event.entry.value) : NO_TELEMETRY);
         else if (parsed.kind === 'egress') this.#setEgress(key, event.kind === 'put' ? readEgress(event.entry.value) : undefined);
         else if (parsed.kind === 'service')
           this.#setService(serviceKey(parsed.ref), event.kind === 'put' ? readService(event.entry.value) : undefined);
@@ -198,7 +210,11 @@ export class ViewBuilder {
     const changed = this.#changed;
     const services = new Set(changed.keys());
     const security = this.#takeSecurity();
-    const change: RegistryChange = { revision, services, nodes: this.#changedNodes, egress: this.#egressChanged, security };
+    const change: RegistryChange = {
+      ...{ revision, services, nodes: this.#changedNodes, egress: this.#egressChanged, security },
+      ...(this.#telemetryChanged && { telemetry: true }),
+    };
+    this.#telemetryChanged = false;
     this.#changed = new Map();
     this.#changedNodes = new Set();
     if (this.#egressChanged) this.#egressList = [...this.#egress].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, host]) => host);
@@ -223,6 +239,14 @@ export class ViewBuilder {
     else this.#egress.set(key, host);
     this.#egressChanged = true;
     this.#observer.egress(before, host);
+  }
+
+  #setTelemetry(telemetry: TelemetryConfig): void {
+    const before = this.#telemetry;
+    if (isDeepStrictEqual(before, telemetry)) return;
+    this.#telemetry = telemetry;
+    this.#telemetryChanged = true;
+    this.#observer.telemetry(before, telemetry);
   }
 
   #setSecurityPart(key: string, text: string | undefined): void {

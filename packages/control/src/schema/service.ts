@@ -18,6 +18,7 @@ import {
 } from './policies.ts';
 import { RateLimits, TrafficRules } from './rules.ts';
 import { MtlsMode } from './security.ts';
+import { ServiceTelemetryRecord } from './telemetry.ts';
 
 const NAME_RULE = 'is not a name: 1 to 63 letters, digits, dots, dashes and underscores, a letter or digit at both ends';
 const name = () => z.string().regex(NAME_FORM, NAME_RULE);
@@ -54,6 +55,7 @@ export const ServiceRecord: z.ZodType<Service> = z.strictObject({
   metadata: z.record(z.string(), z.string()).superRefine(attributes(metadataProblem)),
   ports: z.record(z.string(), z.number()).superRefine(attributes(portsProblem)),
   mtls: MtlsMode.optional(),
+  telemetry: ServiceTelemetryRecord.optional(),
   ...POLICIES,
   virtualAddress: z.string().refine(isVirtualAddress, `is not one of ${VIRTUAL_NETWORK}`).optional(),
 });

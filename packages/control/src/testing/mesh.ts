@@ -70,5 +70,6 @@ export function mesh(
     services: services.map((declared) => ({ service: declared, uses: [] })),
     egress,
     security,
+    telemetry: {},
   };
 }

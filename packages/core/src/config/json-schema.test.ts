@@ -36,7 +36,8 @@ describe('the JSON Schema', () => {
     const { properties } = (jsonSchema() as unknown as Inner).properties.services.additionalProperties;
     for (const [key, { examples }] of Object.entries(properties)) {
       for (const example of examples) {
-        const file = { mesh: 'shop', services: { a: { port: 1, run: 'x', [key]: example }, orders: { port: 2 } } };
+        const telemetry = { tracing: { otlp: 'http://127.0.0.1:4318' }, accessLog: {} };
+        const file = { mesh: 'shop', telemetry, services: { a: { port: 1, run: 'x', [key]: example }, orders: { port: 2 } } };
         assert.deepEqual(parseMeshFile(JSON.stringify(file), { path: '/heddle.yaml' }).problems, [], `${key}: ${JSON.stringify(example)}`);
       }
     }
@@ -77,6 +78,31 @@ describe('the JSON Schema', () => {
       }
     }
     assert.ok(count > 60, `${count}`);
+  });
+
+  it('gives examples for telemetry that the parser takes', () => {
+    const { telemetry } = jsonSchema()['properties'] as { telemetry: Part };
+    const tracing = { otlp: 'https://traces.example' };
+    const places: readonly (readonly [Part, (settings: object) => object])[] = [
+      [telemetry, (settings) => settings],
+      [partAt(telemetry, 'tracing'), (settings) => ({ tracing: { ...tracing, ...settings } })],
+      [partAt(telemetry, 'accessLog'), (settings) => ({ accessLog: { errors: true, ...settings } })],
+    ];
+    let count = 0;
+    for (const [part, around] of places) {
+      for (const [key, { examples = [] }] of Object.entries(part.properties ?? {})) {
+        for (const example of examples) {
+          const file = { mesh: 'shop', services: { a: { port: 1 } }, telemetry: around({ [key]: example }) };
+          assert.deepEqual(
+            parseMeshFile(JSON.stringify(file), { path: '/heddle.yaml' }).problems,
+            [],
+            `${key}: ${JSON.stringify(example)}`,
+          );
+          count++;
+        }
+      }
+    }
+    assert.ok(count > 15, `${count}`);
   });
 
   it('accepts the golden files that the parser accepts, and refuses those with faults of form', () => {

@@ -1,6 +1,7 @@
 // What a mesh file means once it has been read: complete, immutable, with every default filled in.
 import type { SecurityConfig } from '../model/security.ts';
 import type { Service, ServiceRef } from '../model/service.ts';
+import type { TelemetryConfig } from '../model/telemetry.ts';
 import type { EgressHost } from '../model/traffic.ts';
 
 export interface MeshConfig {
@@ -13,6 +14,7 @@ export interface MeshConfig {
   /** Hosts outside the mesh that workloads may call through it. */
   readonly egress: readonly EgressHost[];
   readonly security: SecurityConfig;
+  readonly telemetry: TelemetryConfig;
 }
 
 export interface DiscoveryConfig {

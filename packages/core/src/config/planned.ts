@@ -91,6 +91,8 @@ const NOT_ALGORITHMS: readonly RefusedValues[] = [
   },
 ];
 
+const IN_TRACING = 'write it in "tracing", for example "tracing: { otlp: http://127.0.0.1:4318, sample: 1% }"';
+
 export const MESH_PLANNED: Planned = {
   keys: {},
   values: { 'security.issuers.*.algorithms.*': NOT_ALGORITHMS },
@@ -101,6 +103,17 @@ export const MESH_PLANNED: Planned = {
     'services.*.routes': AS_ROUTES,
     'services.*.rules': AS_ROUTES,
     'services.*.egress': 'write it at the top of the file; it is for the whole mesh',
+    tracing: 'write it in "telemetry"',
+    accessLog: 'write it in "telemetry"',
+    'telemetry.otlp': IN_TRACING,
+    'telemetry.sample': IN_TRACING,
+    'services.*.accessLog': 'write it in "telemetry" of the service, and where it goes in "telemetry" at the top',
+    'services.*.tracing': 'write it in "telemetry" of the service',
+    'services.*.telemetry.tracing.otlp': 'write it in "telemetry" at the top of the file; it is for the whole mesh',
+    'services.*.telemetry.accessLog.to': 'write it in "telemetry" at the top of the file; it is for the whole mesh',
+    'services.*.telemetry.accessLog.format': 'write it in "telemetry" at the top of the file; it is for the whole mesh',
+    'services.*.telemetry.accessLog.headers': 'write it in "telemetry" at the top of the file; it is for the whole mesh',
+    'services.*.telemetry.prometheus': 'write it in "telemetry" at the top of the file; it is for the whole mesh',
   },
 };
 

@@ -53,7 +53,7 @@ function sourceExcerpt(text: string, line: number, column: number): string[] {
 function withoutSecrets(line: string): string {
   const cover = (_: string, before: string, secret: string): string => before + '*'.repeat(secret.length);
   return line
-    .replace(/((?:secret|password|passphrase)["']?[ \t]*:[ \t]+)("[^"]*"?|'[^']*'?|[^\s,}\]]+)/gi, cover)
+    .replace(/((?:secret|password|passphrase|authorization|token|api-?key)["']?[ \t]*:[ \t]+)("[^"]*"?|'[^']*'?|[^\s,}\]{]+)/gi, cover)
     .replace(/(:\/\/)([^\s/@"',]+)(?=@)/g, cover);
 }
 

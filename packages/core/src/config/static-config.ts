@@ -1,9 +1,12 @@
 // What the file of a static proxy means once it has been read: complete, immutable, with every default filled in.
 import type { HealthCheckPolicy, Protocol, Service, SocketAddress } from '../model/service.ts';
+import type { TelemetryConfig } from '../model/telemetry.ts';
 
 export interface StaticConfig {
   readonly listeners: readonly StaticListener[];
   readonly services: readonly StaticService[];
+  /** Absent: nothing is told. */
+  readonly telemetry?: Pick<TelemetryConfig, 'tracing' | 'accessLog'>;
 }
 
 export interface StaticListener {

@@ -1,5 +1,7 @@
 // The file of `heddle proxy --static`, with the PEM files it names, from text to configuration: complete, or every problem at once. What is
 // read comes from the caller. Never throws.
+import { dirname } from 'node:path';
+import { buildTelemetry, type TelemetryScope } from './build/telemetry.ts';
 import { buildHealth, buildTraffic } from './build/traffic.ts';
 import { deepFreeze } from './build/values.ts';
 import { STATIC_PLANNED } from './planned.ts';
@@ -31,18 +33,20 @@ const STATIC_FILE: Omit<FileKind<typeof StaticFile>, 'checkMeaning'> = {
  * @param text the content of the file.
  * @param path its name, for messages.
  * @param files gives certificates, keys and roots. Default: there are none, so that every one is a problem.
+ * @param directory absolute, from which relative names start. Default: that of `path`.
  */
-export function parseStaticFile(text: string, path: string, files: ConfigFiles = NO_FILES): ParsedStaticFile {
+export function parseStaticFile(text: string, path: string, files: ConfigFiles = NO_FILES, directory = dirname(path)): ParsedStaticFile {
   const texts: FileTexts = new Map();
   const checkMeaning = (root: unknown) => [...checkStaticMeaning(root), ...checkTlsFiles(root, files, texts)];
-  const { output, problems } = readConfigFile({ ...STATIC_FILE, checkMeaning }, text, path);
-  return output === undefined ? { problems } : { config: build(output, texts), problems };
+  const { output, source, problems } = readConfigFile({ ...STATIC_FILE, checkMeaning }, text, path);
+  return output === undefined ? { problems } : { config: build(output, texts, { directory, textOf: source.textOf }), problems };
 }
 
-function build({ listeners, services }: StaticFileOutput, texts: FileTexts): StaticConfig {
+function build({ listeners, services, telemetry }: StaticFileOutput, texts: FileTexts, scope: TelemetryScope): StaticConfig {
   const pem = (name: string): string => texts.get(name) as string;
   const certificate = (cert: string, key: string): StaticCertificate => ({ certificatePem: pem(cert), keyPem: pem(key) });
   return deepFreeze({
+    ...((telemetry.tracing ?? telemetry.accessLog) && { telemetry: buildTelemetry(telemetry, scope, ['telemetry']) }),
     listeners: listeners.map(
       ({ address, port, protocol, service, tls, sni }): StaticListener => ({
         address,

@@ -5,6 +5,7 @@ import { WEIGHT_MAX } from '../routing/split.ts';
 import { choice, EXPECTED, field, NO_NUL, PROTOCOLS, text, whole } from './schema/fields.ts';
 import { health } from './schema/health.ts';
 import { trafficFields } from './schema/service.ts';
+import { outletFields } from './schema/telemetry.ts';
 import { LISTENER_ADDRESS } from './static-semantics.ts';
 
 const ENDPOINTS_MAX = DEFAULT_LIMITS.endpointsPerClusterMax;
@@ -98,6 +99,11 @@ export const StaticFile = z
       .record(z.string(), service)
       .meta({ examples: [{ echo: { endpoints: ['127.0.0.1:9000'] } }] })
       .register(EXPECTED, { expected: 'a map of services by name' }),
+    telemetry: z
+      .strictObject(outletFields)
+      .meta({ description: 'What is told of requests, and to whom.', examples: [{ tracing: { otlp: 'http://127.0.0.1:4318' } }] })
+      .register(EXPECTED, { expected: 'a map of settings' })
+      .default({}),
   })
   .register(EXPECTED, { expected: 'a map with "listeners" and "services"' });
 

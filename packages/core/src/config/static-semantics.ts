@@ -7,6 +7,7 @@ import { isRecord, shown } from './fault.ts';
 import { checkHealth } from './semantics/health.ts';
 import { noEffect, recordOf } from './semantics/raw.ts';
 import { checkNameForm, unknownService } from './semantics/service.ts';
+import { checkTelemetry } from './semantics/telemetry.ts';
 import { checkTraffic } from './semantics/traffic.ts';
 
 type Raw = Record<string, unknown>;
@@ -40,6 +41,7 @@ export function checkStaticMeaning(root: unknown): Fault[] {
   // Where a listener leads nowhere, its service is not unused but misspelled there.
   const allLead = targets.every((target) => typeof target === 'string' && Object.hasOwn(services, target));
   return [
+    ...checkTelemetry(file['telemetry'], ['telemetry']),
     ...checkListeners(listeners, services),
     ...Object.entries(services).flatMap(([name, service]) => checkService(name, service, allLead && !targets.includes(name))),
   ];

@@ -28,7 +28,7 @@ const listener = (change: Partial<StaticListener>): StaticListener => ({
   service: 'a',
   ...change,
 });
-const compiled = (change: Partial<StaticListener>) => listenerOf(nameListeners([listener(change)])[0]!, 9_100, 'node', []);
+const compiled = (change: Partial<StaticListener>) => listenerOf(nameListeners([listener(change)])[0]!, 9_100, 'node', { services: [] });
 
 describe('listeners of a static proxy', () => {
   test('carry requests, bytes, or what they find', () => {
@@ -113,7 +113,7 @@ describe('services of a static proxy', () => {
     assert.ok(cluster.endpoints.kind === 'static' && cluster.endpoints.endpoints[0]?.weight === 3);
     const action = routesOf({ listeners: [], services: [all] })[0]?.virtualHosts[0]?.routes[0]?.action;
     assert.deepEqual(action, { ...forwardTo('static/a'), ...perRoute, retry: all.retry });
-    const bytes = listenerOf(nameListeners([listener({ protocol: 'tcp' })])[0]!, 9_100, 'node', [all]);
+    const bytes = listenerOf(nameListeners([listener({ protocol: 'tcp' })])[0]!, 9_100, 'node', { services: [all] });
     assert.deepEqual(bytes.filter, { kind: 'tcp', cluster: 'static/a', idleTimeoutMs: 7_000 });
   });
 

@@ -53,7 +53,12 @@ export function nameListeners(listeners: readonly StaticListener[]): NamedListen
 }
 
 /** @param port the real one. */
-export function listenerOf(listener: NamedListener, port: number, node: string, services: readonly StaticService[]): Listener {
+export function listenerOf(
+  listener: NamedListener,
+  port: number,
+  node: string,
+  { services, telemetry = {} }: Pick<StaticConfig, 'services' | 'telemetry'>,
+): Listener {
   const { name, address, tls, serverNames } = listener;
   const bytesTo = (service: string) => tcpFilter(service, services);
   return {
@@ -64,8 +69,12 @@ export function listenerOf(listener: NamedListener, port: number, node: string, 
     workload: `${SYSTEM_NAMESPACE}/proxy/${node}`,
     ...(tls && { tls: downstreamTls(tls) }),
     ...(serverNames && { serverNames: serverNames.map((route) => ({ names: [route.name], filter: bytesTo(route.service) })) }),
-    filter: filterOf(listener, bytesTo),
+    filter: { ...filterOf(listener, bytesTo), ...(carriesRequests(listener) && telemetry) },
   };
+}
+
+function carriesRequests({ protocol, service }: StaticListener): boolean {
+  return service !== undefined && protocol !== 'tcp' && protocol !== 'tls';
 }
 
 function filterOf({ protocol, service }: StaticListener, bytesTo: (service: string) => TcpFilter): Listener['filter'] {

@@ -105,7 +105,7 @@ export class StaticPlane {
         const wanted = port === 0 ? (this.#bound.get(name) ?? { address, port }) : { address, port };
         reserved.set(name, await dataPlane.reserve(wanted));
       }
-      const listeners = named.map((listener) => listenerOf(listener, reserved.get(listener.name)?.port ?? 0, node, config.services));
+      const listeners = named.map((listener) => listenerOf(listener, reserved.get(listener.name)?.port ?? 0, node, config));
       // Where the file names a port that the system chose for another of its listeners.
       const conflict = checkConflicts(listeners);
       if (conflict !== undefined) throw new NetworkError('address-in-use', conflict);

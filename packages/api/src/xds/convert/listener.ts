@@ -8,10 +8,13 @@ import type { Listener as ListenerMessage } from '../../gen/envoy/envoy/config/l
 import type { FilterChain, FilterChainMatch, ListenerFilter } from '../../gen/envoy/envoy/config/listener/v3/listener_components.ts';
 import { HttpInspector } from '../../gen/envoy/envoy/extensions/filters/listener/http_inspector/v3/http_inspector.ts';
 import { TlsInspector } from '../../gen/envoy/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.ts';
+import { ListenerExtension } from '../../gen/own/heddle/config/v1/telemetry.ts';
 import { KIND_TITLES } from '../kinds.ts';
+import { decodeExtension, extensionAt, withExtension } from './extension.ts';
 import { decodeFilter, decodeTcp, encodeFilter } from './filter.ts';
 import { At } from './rejection.ts';
 import { type MessageType, pack, unpack } from './strict.ts';
+import { decodeListenerExtension, encodeListenerExtension } from './telemetry.ts';
 import { decodeDownstreamTls, encodeDownstreamTls } from './tls.ts';
 import {
   decodeAddress,
@@ -58,7 +61,11 @@ export function encodeListener(listener: Listener): ListenerMessage {
       continueOnListenerFiltersTimeout: true,
     }),
     listenerFilters: inspectorsOf({ ...listener, plaintext: tls?.plaintext }).map(encodeInspector),
-    ...(listener.workload !== undefined && { metadata: encodeMetadata({ workload: listener.workload }) }),
+    ...withExtension(
+      ListenerExtension,
+      telemetryOf(listener),
+      listener.workload === undefined ? {} : encodeMetadata({ workload: listener.workload }),
+    ),
     trafficDirection: listener.direction === 'inbound' ? TrafficDirection.INBOUND : TrafficDirection.OUTBOUND,
   };
 }
@@ -116,7 +123,9 @@ export function decodeListener(message: ListenerMessage, at: At): Listener {
   const passing = decodePassing(chains.slice(0, beside === undefined ? -1 : -2), name, at);
   const shape = { filter, plaintext, ...(passing.length > 0 && { serverNames: passing }) };
   const serverNames = decodeInspectors(message, shape, at);
-  const metadata = decodeMetadata(message.metadata, ['workload'], at.field('metadata'));
+  const metadata = decodeMetadata(message.metadata, ['workload'], at.field('metadata'), true);
+  const said = decodeExtension(ListenerExtension, message.metadata, extensionAt(at));
+  if (said !== undefined && filter.kind !== 'http') extensionAt(at).reject('is for listeners that carry HTTP');
   const workload = metadataText(metadata, 'workload', at.field('metadata'));
   const socket = inside.field('transport_socket');
   return {
@@ -127,8 +136,13 @@ export function decodeListener(message: ListenerMessage, at: At): Listener {
     ...(main.transportSocket !== undefined && { tls: decodeDownstreamTls(main.transportSocket, filter.kind, socket) }),
     ...(beside !== undefined && { tls: { ...beside, plaintext: true as const } }),
     ...(serverNames !== undefined && { serverNames }),
-    filter,
+    filter: said === undefined ? filter : { ...filter, ...decodeListenerExtension(said, extensionAt(at)) },
   };
+}
+
+function telemetryOf({ name, filter }: Listener): ListenerExtension {
+  if (filter.kind !== 'http') return {};
+  return encodeListenerExtension(filter, extensionAt(new At(`${KIND_TITLES.listener} '${name}'`)));
 }
 
 /** The chain before the last, where it ends TLS: what comes in by it must go the same way as by the last. */

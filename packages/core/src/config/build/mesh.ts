@@ -9,6 +9,7 @@ import type { MeshFileOutput, ServiceOutput } from '../schema/mesh.ts';
 import { buildMatch } from './match.ts';
 import { buildRules } from './rules.ts';
 import { buildSecurity } from './security.ts';
+import { buildServiceTelemetry, buildTelemetry } from './telemetry.ts';
 import { buildHealth, buildRateLimit, buildTraffic } from './traffic.ts';
 import { deepFreeze, listAt, milliseconds, textsAt, type TextOf } from './values.ts';
 
@@ -39,6 +40,7 @@ export function buildMesh(file: MeshFileOutput, directory: string, textOf: TextO
     services,
     security: buildSecurity(file.security, { trustDomain, egress, directory, contentOf, textOf }),
     egress,
+    telemetry: buildTelemetry(file.telemetry, { directory, textOf }, ['telemetry']),
   });
 }
 
@@ -55,6 +57,7 @@ function buildService(name: string, input: ServiceOutput, textOf: TextOf): Servi
     health: buildHealth(input.health),
     ...buildTraffic(input),
     ...(input.mtls !== undefined && { mtls: input.mtls }),
+    ...(input.telemetry && { telemetry: buildServiceTelemetry(input.telemetry) }),
     rateLimits: listAt(input.rateLimit, [...path, 'rateLimit']).map(
       ({ item, path: inside }): ServiceRateLimit => ({
         ...buildRateLimit(item),

@@ -5,6 +5,7 @@ import { choice, EXPECTED, field, flag, LABEL_PATTERN, LABEL_WORDS, port, text }
 import { routes } from './rule.ts';
 import { security } from './security.ts';
 import { service } from './service.ts';
+import { telemetry } from './telemetry.ts';
 
 const EGRESS_MAX = 10_000;
 
@@ -58,6 +59,7 @@ export const MeshFile = z
     routes: routes.default([]),
     egress: egress.default([]),
     security: security.prefault({}),
+    telemetry: telemetry.default({}),
     discovery: discovery.prefault({}),
   })
   .register(EXPECTED, { expected: 'a map with "mesh" and "services"' });

@@ -20,6 +20,7 @@ import {
 import { health } from './health.ts';
 import { breaker, concurrency, hedge, idleTimeout, retry, serviceRateLimits, timeout } from './resilience.ts';
 import { mtls } from './security.ts';
+import { serviceTelemetry } from './telemetry.ts';
 
 const word = field(z.string().regex(NO_NUL), 'a text', { description: 'One argument.', examples: ['node'] });
 const command = field(
@@ -135,6 +136,7 @@ export const service = z
     ...trafficFields,
     rateLimit: serviceRateLimits.optional(),
     mtls: mtls.optional(),
+    telemetry: serviceTelemetry.optional(),
   })
   .meta({ description: 'One service: a name that others call, and the instances behind it.', examples: [{ port: 8081 }] })
   .register(EXPECTED, { expected: 'a map of settings, at least a port' });

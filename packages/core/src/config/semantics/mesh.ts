@@ -9,6 +9,7 @@ import { checkRoutes, rulesOf } from './rules.ts';
 import { checkSecurity } from './security.ts';
 import type { SecurityFiles } from './security-files.ts';
 import { checkName, checkService } from './service.ts';
+import { checkServiceTelemetry, checkTelemetry } from './telemetry.ts';
 import { checkTraffic } from './traffic.ts';
 
 /** @param root the file as it was written. @param conditions reads those of rules. */
@@ -26,11 +27,13 @@ export function checkMeaning(root: unknown, files: SecurityFiles, conditions?: C
         ...faults,
         ...checkHealth(service, path),
         ...checkService(service, name, names, path),
+        ...checkServiceTelemetry(service, file['telemetry'], path),
         ...checkTraffic(service, path, rulesOf(file['routes'], name)),
       ];
     }),
     ...checkRoutes(file['routes'], services),
     ...checkEgress(file['egress'], names),
     ...checkSecurity(file, files, conditions),
+    ...checkTelemetry(file['telemetry'], ['telemetry']),
   ];
 }

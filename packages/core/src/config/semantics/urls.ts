@@ -29,7 +29,8 @@ export function parseUrl(text: string): URL | undefined {
   return url !== null && (url.protocol === 'https:' || url.protocol === 'http:') && url.hostname !== '' ? url : undefined;
 }
 
-function isLoopback(host: string): boolean {
+/** A name of this machine, or an address of it; with brackets or without. */
+export function isLoopback(host: string): boolean {
   const name = host.replace(/^\[|\]$/g, '');
   return name === 'localhost' || name === '::1' || (ipBytes(name)?.length === 4 && name.startsWith('127.'));
 }

@@ -56,9 +56,10 @@ export interface HostFilters {
 export const NO_FILTERS: HostFilters = { tokens: [], authorizer: [], readsPaths: false };
 
 export function encodeEnvoyHttp(
-  { routeConfigName, useRemoteAddress }: HttpFilter,
+  { routeConfigName, useRemoteAddress }: Pick<HttpFilter, 'routeConfigName' | 'useRemoteAddress'>,
   { name, direction, tls }: Listener,
   { tokens, authorizer, readsPaths }: HostFilters = NO_FILTERS,
+  telemetry: Pick<HttpConnectionManager, 'tracing' | 'accessLog'> = {},
 ): Filter {
   const isInbound = direction === 'inbound';
   const limits = DEFAULT_LIMITS;
@@ -88,6 +89,7 @@ export function encodeEnvoyHttp(
       // Rules refuse them as our own data planes do: where it matters what a path means.
       pathWithEscapedSlashesAction: HttpConnectionManager_PathWithEscapedSlashesAction.KEEP_UNCHANGED,
     }),
+    ...telemetry,
     localReplyConfig: localReplies(direction),
     earlyHeaderMutationExtensions: [
       {

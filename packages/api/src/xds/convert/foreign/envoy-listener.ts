@@ -12,7 +12,8 @@ import { encodeDuration } from '../values.ts';
 import { authorizerFilter } from './envoy-authorizer.ts';
 import { encodeEnvoyHttp, type HostFilters } from './envoy-http.ts';
 import { tokenFilters } from './envoy-tokens.ts';
-import type { EncodeOptions } from './options.ts';
+import { type EnvoyTelemetry, envoyTelemetry, untoldTelemetry } from './envoy-telemetry.ts';
+import { type EncodeOptions, tellPolicy } from './options.ts';
 
 /** As often our own data planes try to reach an instance for one connection. */
 const TCP_TRIES_MAX = 3;
@@ -26,7 +27,10 @@ export interface EnvoyListener {
 export function encodeEnvoyListener(listener: Listener, options: EncodeOptions, at: At): EnvoyListener {
   const { name, filter, serverNames = [] } = listener;
   checkNames(listener, at);
-  const base = encodeListener(listener);
+  const told = envoyTelemetry(listener);
+  const untold = untoldTelemetry(listener);
+  if (untold !== undefined) tellPolicy(options, name, 'tracing', at.field('tracing'), untold);
+  const base = encodeListener(withoutTelemetry(listener));
   const filters = [...serverNames.map((route) => route.filter), filter];
   const otherwise = filter.kind === 'http' ? filter.otherwise : undefined;
   const { hostFilters, clusters } = encodeHostFilters(listener, options, at);
@@ -35,7 +39,7 @@ export function encodeEnvoyListener(listener: Listener, options: EncodeOptions, 
     filterChains: (base.filterChains ?? []).map(
       (chain, index): FilterChain => ({
         ...chain,
-        filters: [encodeFilter(filters[index] ?? filter, listener, hostFilters)],
+        filters: [encodeFilter(filters[index] ?? filter, listener, hostFilters, told)],
         ...(chain.transportSocket !== undefined && {
           transportSocketConnectTimeout: encodeDuration(DEFAULT_LIMITS.tlsHandshakeTimeoutMs),
         }),
@@ -46,7 +50,14 @@ export function encodeEnvoyListener(listener: Listener, options: EncodeOptions, 
     enableReusePort: false,
     perConnectionBufferLimitBytes: DEFAULT_LIMITS.connectionBufferBytesMax,
   };
-  return { listener: message, clusters };
+  return { listener: message, clusters: [...clusters, ...told.clusters] };
+}
+
+function withoutTelemetry(listener: Listener): Listener {
+  const { filter } = listener;
+  if (filter.kind !== 'http') return listener;
+  const { tracing: _tracing, accessLog: _log, ...rest } = filter;
+  return { ...listener, filter: rest };
 }
 
 /** Envoy has one list of issuers and one authorizer for a listener. */
@@ -89,8 +100,8 @@ function checkNames({ tls }: Listener, at: At): void {
     at.field('tls').reject('clients of any name would be taken: a trust domain is needed');
 }
 
-function encodeFilter(filter: HttpFilter | TcpFilter, listener: Listener, hostFilters: HostFilters): Filter {
-  return filter.kind === 'http' ? encodeEnvoyHttp(filter, listener, hostFilters) : encodeTcp(filter, listener.name);
+function encodeFilter(filter: HttpFilter | TcpFilter, listener: Listener, hostFilters: HostFilters, { manager }: EnvoyTelemetry): Filter {
+  return filter.kind === 'http' ? encodeEnvoyHttp(filter, listener, hostFilters, manager) : encodeTcp(filter, listener.name);
 }
 
 function encodeTcp({ cluster, tunnel, idleTimeoutMs }: TcpFilter, statPrefix: string): Filter {

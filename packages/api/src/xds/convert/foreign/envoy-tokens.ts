@@ -156,12 +156,15 @@ function keysCluster({ keys, rootsPem }: TokenIssuer, listener: string): Cluster
     connectTimeout: encodeDuration(KEYS_TIMEOUT_MS),
     loadAssignment: encodeHost(name, host, port === '' ? (isSecure ? 443 : 80) : Number(port)),
     perConnectionBufferLimitBytes: DEFAULT_LIMITS.connectionBufferBytesMax,
-    ...(isSecure && {
-      transportSocket: {
-        name: 'envoy.transport_sockets.tls',
-        configType: { $case: 'typedConfig', value: pack(UpstreamTlsContext, serverTls(host, rootsPem)) },
-      },
-    }),
+    ...(isSecure && { transportSocket: serverTransport(host, rootsPem) }),
+  };
+}
+
+/** TLS to a server outside the mesh. */
+export function serverTransport(host: string, rootsPem: string | undefined): NonNullable<Cluster['transportSocket']> {
+  return {
+    name: 'envoy.transport_sockets.tls',
+    configType: { $case: 'typedConfig', value: pack(UpstreamTlsContext, serverTls(host, rootsPem)) },
   };
 }
 
