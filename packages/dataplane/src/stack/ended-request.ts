@@ -2,7 +2,7 @@
 // they look at, so that nothing is put together for a request that nobody looks at. All of it holds during the call alone.
 import type { ErrorCode } from '@heddle/core';
 import { Http2RequestHead, RequestHead } from '@heddle/wire';
-import type { RequestLabels } from '../telemetry/requests.ts';
+import type { PairLabels } from '../telemetry/requests.ts';
 import type { RequestSpan } from '../telemetry/request-span.ts';
 import type { Tracer } from '../telemetry/tracer.ts';
 import type { AnyRequestHead } from './messages.ts';
@@ -18,7 +18,7 @@ export interface RequestPeer {
 
 export interface EndedRequest {
   /** Direction, source and destination, as in metrics. */
-  readonly labels: RequestLabels;
+  readonly labels: PairLabels;
   /** Name of the route; empty: none was found. */
   readonly route: string;
   readonly protocol: RequestProtocol;
@@ -91,7 +91,7 @@ export function protocolOf(head: AnyRequestHead, isGrpc: boolean): RequestProtoc
 
 /** Answered before there was an exchange. */
 export class RefusedRequest implements EndedRequest {
-  readonly labels: RequestLabels;
+  readonly labels: PairLabels;
   readonly route: string;
   readonly protocol: RequestProtocol;
   readonly head: AnyRequestHead;
