@@ -24,7 +24,7 @@ owner.on('session', (session) => {
   connections += 1;
   sessions.add(session.on('close', () => sessions.delete(session)));
 });
-owner.on('stream', (stream, headers) => {
+owner.on('stream', (stream: ServerHttp2Stream, headers) => {
   stream.on('error', () => {});
   handler(stream, headers);
 });
