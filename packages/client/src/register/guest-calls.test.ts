@@ -24,12 +24,10 @@ owner.on('session', (session) => {
   connections += 1;
   sessions.add(session.on('close', () => sessions.delete(session)));
 });
-owner.on('stream', (stream, headers) =>
-  handler(
-    stream.on('error', () => {}),
-    headers,
-  ),
-);
+owner.on('stream', (stream: ServerHttp2Stream, headers) => {
+  stream.on('error', () => {});
+  handler(stream, headers);
+});
 await new Promise<void>((resolve) => void owner.listen(0, LOOPBACK, resolve));
 const { port } = owner.address() as AddressInfo;
 const calls = new GuestCalls(() => net.connect(port, LOOPBACK));
