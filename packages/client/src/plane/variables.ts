@@ -25,9 +25,15 @@ export function portOf(environment: Environment, variable: string, min = 1): num
   return numberOf(environment, variable, min, PORT_MAX);
 }
 
-/** Where the application listens; undefined: nobody calls it. @throws MeshError `BAD_OPTIONS` */
+/**
+ * Where the application listens; undefined: nobody calls it. `PORT` is the application's own: what is no port there, 0 or the name of a pipe, is its
+ * affair. @throws MeshError `BAD_OPTIONS`
+ */
 export function applicationPort(environment: Environment): number | undefined {
-  return portOf(environment, 'HEDDLE_PORT') ?? portOf(environment, 'PORT');
+  const told = portOf(environment, 'HEDDLE_PORT');
+  if (told !== undefined) return told;
+  const own = Number(given(environment['PORT']) ?? 0);
+  return Number.isInteger(own) && own > 0 && own <= PORT_MAX ? own : undefined;
 }
 
 /** @throws MeshError `BAD_OPTIONS` */

@@ -16,7 +16,7 @@ function run(flag: '--import' | '--require', variables: NodeJS.ProcessEnv): { st
 describe('register', () => {
   for (const [flag, variables, line] of [
     ['--import', { HEDDLE_PORT: '80a' }, 'HEDDLE_PORT is "80a"; it is a whole number from 1 to 65535'],
-    ['--require', { PORT: '70000' }, 'PORT is "70000"; it is a whole number from 1 to 65535'],
+    ['--require', { HEDDLE_PORT: '70000' }, 'HEDDLE_PORT is "70000"; it is a whole number from 1 to 65535'],
     ['--import', { HEDDLE_READY_TIMEOUT_MS: '-1' }, 'HEDDLE_READY_TIMEOUT_MS is "-1"; it is a whole number of at least 0'],
     ['--import', { HEDDLE_LOG_LEVEL: 'loud' }, 'HEDDLE_LOG_LEVEL is "loud"; use debug, info, warn, error or silent'],
   ] as const)
@@ -25,9 +25,10 @@ describe('register', () => {
       assert.deepEqual({ status, stdout, stderr }, { status: 1, stdout: '', stderr: `heddle: ${line}\n` });
     });
 
-  it('does not look at a second choice, nor at anything where the environment names no mesh', () => {
+  it('takes a PORT of the application as it is, and looks at nothing where the environment names no mesh', () => {
     for (const variables of [
-      { ...IN_MESH, HEDDLE_PORT: '8080', PORT: 'pipe' },
+      { ...IN_MESH, PORT: 'pipe' },
+      { ...IN_MESH, PORT: '0' },
       { PORT: 'pipe', HEDDLE_LOG_LEVEL: 'loud' },
     ]) {
       const { status, stdout, stderr } = run('--import', variables);
