@@ -24,6 +24,7 @@ const TARGETS = {
   'bench:picks': ['bench/balancing/picks.ts'],
   'bench:routing': ['bench/routing/match.ts'],
   'bench:access': ['bench/access/decide.ts'],
+  'bench:telemetry': ['bench/telemetry.ts'],
   soak: ['tests/soak/main.ts'],
   build: ['tools/build.ts'],
   format: ['tools/format.ts'],

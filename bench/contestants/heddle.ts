@@ -3,39 +3,47 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ANY_REQUEST, forwardTo, NO_BREAKER, NO_RETRY, SINGLE_BALANCE, DEFAULT_RETRY_BUDGET } from '@heddle/core';
-import type { Cluster, Endpoint, Listener, RouteConfig } from '@heddle/core';
+import type { Cluster, Endpoint, Listener, RouteConfig, TelemetryConfig } from '@heddle/core';
 import type { ResourceUpdate } from '../../packages/dataplane/src/data-plane.ts';
 import type { PlaneSpec } from '../programs/plane-spec.ts';
 import { type Contestant, type Hop, identityOf, type Setting } from './contestant.ts';
 
-export const heddle: Contestant = {
-  name: 'heddle',
-  missing: ({ built, heddleRoot }) =>
-    !built || existsSync(join(heddleRoot, 'packages/cli/dist/main.js')) ? undefined : 'it has not been built (`npm run build`)',
-  versionCommand: [process.execPath, '--version'],
-  command(hop, setting) {
-    const { built, heddleRoot, folder } = setting;
-    const run = [process.execPath, ...(built ? [] : ['--conditions=heddle-source'])];
-    if (hop.role === 'proxy') {
-      const file = join(folder, 'heddle.yaml');
-      writeFileSync(file, staticFile(hop, setting));
-      const main = join(heddleRoot, 'packages/cli', built ? 'dist/main.js' : 'src/main.ts');
-      return [...run, main, 'proxy', '--static', file, '--workers', '1', '--admin-port', '0', '--log-level', 'warn'];
-    }
-    const file = join(folder, 'heddle.json');
-    writeFileSync(file, JSON.stringify(insideSpec(hop, setting)), { mode: 0o600 });
-    // The engine as a worker of `heddle proxy` has it (`startModule` in runtime).
-    return [
-      ...run,
-      '--max-semi-space-size=1',
-      '--no-maglev',
-      join(import.meta.dirname, '../programs/plane-spec.ts'),
-      heddleRoot,
-      built ? 'dist' : 'src',
-      file,
-    ];
-  },
-};
+/** In the words of a proxy's file. */
+export type Telemetry = Pick<TelemetryConfig, 'tracing' | 'accessLog'>;
+
+export const heddle: Contestant = heddleWith('heddle', {});
+
+/** Heddle that tells this of its requests. */
+export function heddleWith(name: string, telemetry: Telemetry): Contestant {
+  return {
+    name,
+    missing: ({ built, heddleRoot }) =>
+      !built || existsSync(join(heddleRoot, 'packages/cli/dist/main.js')) ? undefined : 'it has not been built (`npm run build`)',
+    versionCommand: [process.execPath, '--version'],
+    command(hop, setting) {
+      const { built, heddleRoot, folder } = setting;
+      const run = [process.execPath, ...(built ? [] : ['--conditions=heddle-source'])];
+      if (hop.role === 'proxy') {
+        const file = join(folder, 'heddle.yaml');
+        writeFileSync(file, staticFile(hop, setting) + staticTelemetry(telemetry));
+        const main = join(heddleRoot, 'packages/cli', built ? 'dist/main.js' : 'src/main.ts');
+        return [...run, main, 'proxy', '--static', file, '--workers', '1', '--admin-port', '0', '--log-level', 'warn'];
+      }
+      const file = join(folder, 'heddle.json');
+      writeFileSync(file, JSON.stringify(insideSpec(hop, setting, telemetry)), { mode: 0o600 });
+      // The engine as a worker of `heddle proxy` has it (`startModule` in runtime).
+      return [
+        ...run,
+        '--max-semi-space-size=1',
+        '--no-maglev',
+        join(import.meta.dirname, '../programs/heddle-plane.ts'),
+        heddleRoot,
+        built ? 'dist' : 'src',
+        file,
+      ];
+    },
+  };
+}
 
 function staticFile(hop: Hop, { certificates }: Setting): string {
   const protocol = (http: string) => (http === 'http2' ? 'http2' : 'http');
@@ -48,18 +56,26 @@ services:
 `;
 }
 
+function staticTelemetry({ tracing, accessLog }: Telemetry): string {
+  const traces = tracing && { otlp: tracing.collector.url, sample: `${tracing.samplePercent}%` };
+  const log = accessLog && { to: accessLog.to, sample: `${accessLog.samplePercent}%` };
+  return `telemetry: ${JSON.stringify({ ...(traces && { tracing: traces }), ...(log && { accessLog: log }) })}\n`;
+}
+
 const TRUST_DOMAIN = 'shop.test';
 const ORDERS = 'default/orders/orders-1';
 const WEB = 'default/web/web-1';
 
 /** What a data plane of a pair is configured to. */
-export function insideSpec(hop: Hop, { certificates }: Setting): PlaneSpec {
+export function insideSpec(hop: Hop, { certificates }: Setting, telemetry: Telemetry = {}): PlaneSpec {
   const trust = update('secret', { name: 'trust-bundle', rootsPem: certificates.rootsPem });
   const isCalled = hop.role === 'called';
   const to = isCalled ? localCluster(hop) : meshCluster(hop);
+  const listener = isCalled ? inbound(hop) : outbound(hop);
+  const told = { ...listener, filter: { ...listener.filter, ...telemetry } };
   return {
     identities: isCalled ? { [ORDERS]: certificates.orders } : { [WEB]: certificates.web },
-    updates: [trust, update('cluster', to), update('route', routeTo(to.name)), update('listener', isCalled ? inbound(hop) : outbound(hop))],
+    updates: [trust, update('cluster', to), update('route', routeTo(to.name)), update('listener', told)],
   };
 }
 

@@ -2,11 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import {
+  drawTraceparent,
   formatTraceparent,
   isTracestate,
-  isTraceSampled,
   newSpanId,
-  newTraceId,
   parentIdOf,
   SAMPLED,
   traceFlags,
@@ -77,37 +76,33 @@ describe('tracestate', () => {
     it(`${value.slice(0, 30)} is ${fits ? '' : 'not '}passed on`, () => assert.equal(isTracestate(value), fits));
 });
 
-describe('the decision about a trace', () => {
-  it('is the same everywhere, and a larger share has all of a smaller one', () => {
-    fc.assert(
-      fc.property(
-        id(32),
-        fc.double({ min: 0, max: 100, noNaN: true }),
-        fc.double({ min: 0, max: 100, noNaN: true }),
-        (trace, one, other) => {
-          const [less, more] = one < other ? [one, other] : [other, one];
-          if (isTraceSampled(trace, less)) assert.ok(isTraceSampled(trace, more));
-        },
-      ),
-    );
+describe('a new trace', () => {
+  let state = 7;
+  // A generator of Lehmer's, so that the counts are the same each time.
+  const random = (): number => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;
+
+  it('is sampled by its id, the same way wherever the id is looked at', () => {
+    for (let count = 0; count < 2_000; count++) {
+      const value = drawTraceparent(30, random);
+      const isSampled = BigInt(`0x${traceIdOf(value).slice(-14)}`) >= BigInt(0.7 * 2 ** 56);
+      assert.equal(traceFlags(value), isSampled ? SAMPLED : 0, value);
+    }
   });
 
-  it('falls for the share that is asked for, and never or always at the ends', () => {
-    let state = 7;
-    // A generator of Lehmer's, so that the count is the same each time.
-    const random = (): number => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;
-    const ids = Array.from({ length: 20_000 }, () => newTraceId(random));
-    const count = (percent: number): number => ids.filter((trace) => isTraceSampled(trace, percent)).length;
+  it('is sampled for the share that is asked for, and never or always at the ends', () => {
+    const count = (percent: number): number =>
+      Array.from({ length: 20_000 }, () => traceFlags(drawTraceparent(percent, random))).filter(Boolean).length;
     assert.deepEqual([count(0), count(100)], [0, 20_000]);
     // Standard deviation 42 and 14.
     assert.ok(Math.abs(count(10) - 2_000) < 200, String(count(10)));
     assert.ok(Math.abs(count(1) - 200) < 70, String(count(1)));
-    assert.equal(new Set(ids).size, 20_000);
+    assert.equal(new Set(Array.from({ length: 5_000 }, () => traceIdOf(drawTraceparent(1, random)))).size, 5_000);
   });
 
-  it('has ids that are never all 0', () => {
-    for (const random of [() => 0, () => 1 - Number.EPSILON / 2]) {
-      assert.notEqual(traceFlags(formatTraceparent(newTraceId(random), newSpanId(random), 0)), -1);
+  it('has ids that are never all 0, of traces and of spans', () => {
+    for (const chance of [() => 0, () => 1 - Number.EPSILON / 2]) {
+      assert.notEqual(traceFlags(drawTraceparent(50, chance)), -1);
+      assert.match(newSpanId(chance), /^(?!0+$)[0-9a-f]{16}$/);
     }
   });
 });

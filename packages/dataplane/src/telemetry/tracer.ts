@@ -1,11 +1,9 @@
 // Decides whether a request is traced, by what came with it or else by its trace id, and hands what is to be told of it at its end to an exporter.
 // A request that is not traced costs a look for a header, and where it begins its trace, the ids.
 import {
-  formatTraceparent,
+  drawTraceparent,
   isTracestate,
-  isTraceSampled,
   newSpanId,
-  newTraceId,
   parentIdOf,
   SAMPLED,
   traceFlags,
@@ -24,6 +22,9 @@ import { RequestSpan } from './request-span.ts';
 const PARENT_ONLY: readonly string[] = [TRACEPARENT];
 const STATE_ONLY: readonly string[] = [TRACESTATE];
 const BOTH: readonly string[] = [TRACEPARENT, TRACESTATE];
+/** Of a `traceparent` of our own: where it says whether it is sampled. */
+const FLAGS_END = 54;
+const SAMPLED_DIGIT = 0x31;
 
 /** What a request is passed on with. */
 export interface TraceCarrier {
@@ -68,12 +69,12 @@ export class Tracer implements RequestObserver {
 
   private beginTrace(carrier: TraceCarrier, drop: readonly string[] | undefined): void {
     const { next } = this;
-    const traceId = newTraceId(next);
-    if (!isTraceSampled(traceId, this.policy.samplePercent)) {
-      carrier.carryTrace(formatTraceparent(traceId, newSpanId(next), 0), undefined, drop);
+    const traceparent = drawTraceparent(this.policy.samplePercent, next);
+    if (traceparent.charCodeAt(FLAGS_END) !== SAMPLED_DIGIT) {
+      carrier.carryTrace(traceparent, undefined, drop);
       return;
     }
-    const span = this.spanOf(traceId, '', '', SAMPLED);
+    const span = this.spanOf(traceIdOf(traceparent), '', '', SAMPLED);
     carrier.carryTrace(span.traceparent, span, drop);
   }
 

@@ -59,7 +59,7 @@ export function encodeEnvoyHttp(
   { routeConfigName, useRemoteAddress }: Pick<HttpFilter, 'routeConfigName' | 'useRemoteAddress'>,
   { name, direction, tls }: Listener,
   { tokens, authorizer, readsPaths }: HostFilters = NO_FILTERS,
-  telemetry: Pick<HttpConnectionManager, 'tracing' | 'accessLog'> = {},
+  telemetry: Pick<HttpConnectionManager, 'tracing' | 'accessLog' | 'requestIdExtension'> = {},
 ): Filter {
   const isInbound = direction === 'inbound';
   const limits = DEFAULT_LIMITS;

@@ -9,6 +9,7 @@ import { FileAccessLog } from '../../../gen/foreign/envoy/extensions/access_logg
 import { StdoutAccessLog } from '../../../gen/foreign/envoy/extensions/access_loggers/stream/v3/stream.ts';
 import type { HttpConnectionManager } from '../../../gen/foreign/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts';
 import { ReqWithoutQuery } from '../../../gen/foreign/envoy/extensions/formatter/req_without_query/v3/req_without_query.ts';
+import { UuidRequestIdConfig } from '../../../gen/foreign/envoy/extensions/request_id/uuid/v3/uuid.ts';
 import { FractionalPercent_DenominatorType } from '../../../gen/foreign/envoy/type/v3/percent.ts';
 import { encodeHost } from '../cluster.ts';
 import { pack } from '../strict.ts';
@@ -16,7 +17,7 @@ import { encodeDuration } from '../values.ts';
 import { serverTransport } from './envoy-tokens.ts';
 
 export interface EnvoyTelemetry {
-  readonly manager: Pick<HttpConnectionManager, 'tracing' | 'accessLog'>;
+  readonly manager: Pick<HttpConnectionManager, 'tracing' | 'accessLog' | 'requestIdExtension'>;
   readonly clusters: readonly Cluster[];
 }
 
@@ -61,7 +62,12 @@ export function envoyTelemetry({ name, filter, direction, workload }: Listener):
   const service = workload?.split('/')[1] ?? 'heddle';
   return {
     manager: {
-      ...(isTraced && cluster !== undefined && { tracing: tracingOf(tracing, cluster.name ?? '', service) }),
+      ...(isTraced &&
+        cluster !== undefined && {
+          tracing: tracingOf(tracing, cluster.name ?? '', service),
+          // By itself it decides by request ids, and traces nothing where these are no UUIDs, as ours are not.
+          requestIdExtension: { typedConfig: pack(UuidRequestIdConfig, { packTraceReason: false, useRequestIdForTraceSampling: false }) },
+        }),
       ...(accessLog !== undefined && { accessLog: [logOf(accessLog, direction, workload)] }),
     },
     clusters: cluster === undefined ? [] : [cluster],
