@@ -62,7 +62,7 @@ export function readOptions(args: readonly string[]): Options | string {
     if (noRow !== undefined)
       return `there is no row "${noRow}": there are ${[...new Set([...GROUPS, ...ROWS.map(({ name }) => name)])].join(', ')}`;
     const names = CONTESTANTS.map(({ name }) => name);
-    const contestants = values.contestants?.split(',') ?? names;
+    const contestants = values.contestants?.split(',') ?? CONTESTANTS.filter(({ isExtra }) => isExtra !== true).map(({ name }) => name);
     const nobody = contestants.find((name) => !names.includes(name));
     if (nobody !== undefined) return `there is no contestant "${nobody}": there are ${names.join(', ')}`;
     return {

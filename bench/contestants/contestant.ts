@@ -45,6 +45,8 @@ export interface Setting {
 
 export interface Contestant {
   readonly name: string;
+  /** It takes part only where it is named. */
+  readonly isExtra?: true;
   /** Why it cannot take part; undefined when it can. */
   missing(setting: Setting): string | undefined;
   /** Command that prints its version. */

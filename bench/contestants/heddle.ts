@@ -22,27 +22,41 @@ export function heddleWith(name: string, telemetry: Telemetry): Contestant {
     versionCommand: [process.execPath, '--version'],
     command(hop, setting) {
       const { built, heddleRoot, folder } = setting;
+      if (hop.role !== 'proxy') return planeCommand(hop, setting, telemetry, 'counted');
+      const file = join(folder, 'heddle.yaml');
+      writeFileSync(file, staticFile(hop, setting) + staticTelemetry(telemetry));
       const run = [process.execPath, ...(built ? [] : ['--conditions=heddle-source'])];
-      if (hop.role === 'proxy') {
-        const file = join(folder, 'heddle.yaml');
-        writeFileSync(file, staticFile(hop, setting) + staticTelemetry(telemetry));
-        const main = join(heddleRoot, 'packages/cli', built ? 'dist/main.js' : 'src/main.ts');
-        return [...run, main, 'proxy', '--static', file, '--workers', '1', '--admin-port', '0', '--log-level', 'warn'];
-      }
-      const file = join(folder, 'heddle.json');
-      writeFileSync(file, JSON.stringify(insideSpec(hop, setting, telemetry)), { mode: 0o600 });
-      // The engine as a worker of `heddle proxy` has it (`startModule` in runtime).
-      return [
-        ...run,
-        '--max-semi-space-size=1',
-        '--no-maglev',
-        join(import.meta.dirname, '../programs/heddle-plane.ts'),
-        heddleRoot,
-        built ? 'dist' : 'src',
-        file,
-      ];
+      const main = join(heddleRoot, 'packages/cli', built ? 'dist/main.js' : 'src/main.ts');
+      return [...run, main, 'proxy', '--static', file, '--workers', '1', '--admin-port', '0', '--log-level', 'warn'];
     },
   };
+}
+
+/** Pairs without metrics, beside which one sees what these cost. */
+export const heddleSilent: Contestant = {
+  ...heddle,
+  name: 'heddle-silent',
+  isExtra: true,
+  cannot: ({ role }) => (role === 'proxy' ? 'a single proxy always has metrics; see the rows of pairs' : undefined),
+  command: (hop, setting) => planeCommand(hop, setting, {}, 'silent'),
+};
+
+function planeCommand(hop: Hop, setting: Setting, telemetry: Telemetry, metrics: 'counted' | 'silent'): readonly string[] {
+  const { built, heddleRoot, folder } = setting;
+  const file = join(folder, 'heddle.json');
+  writeFileSync(file, JSON.stringify(insideSpec(hop, setting, telemetry)), { mode: 0o600 });
+  // The engine as a worker of `heddle proxy` has it (`startModule` in runtime).
+  return [
+    process.execPath,
+    ...(built ? [] : ['--conditions=heddle-source']),
+    '--max-semi-space-size=1',
+    '--no-maglev',
+    join(import.meta.dirname, '../programs/heddle-plane.ts'),
+    heddleRoot,
+    built ? 'dist' : 'src',
+    file,
+    metrics,
+  ];
 }
 
 function staticFile(hop: Hop, { certificates }: Setting): string {

@@ -40,25 +40,30 @@ let mesh: RunningMesh;
 let prometheus: { readonly url: string; readonly output: () => string };
 
 /** As Prometheus answers at `/api/v1`. Throws with what it says of an error. */
-async function ask(path: string, query: Readonly<Record<string, string>> = {}): Promise<any> {
+async function ask<T>(path: string, query: Readonly<Record<string, string>> = {}): Promise<T> {
   const response = await fetch(`${prometheus.url}/api/v1/${path}?${new URLSearchParams(query).toString()}`);
-  const answer = (await response.json()) as { status: string; error?: string; data: unknown };
+  const answer = (await response.json()) as { status: string; error?: string; data: T };
   assert.equal(answer.status, 'success', `${JSON.stringify(query)}: ${answer.error}`);
   return answer.data;
 }
 
 /** Values by the labels of the series, without the name. */
 async function values(query: string): Promise<Map<string, number>> {
-  const { result } = await ask('query', { query });
-  return new Map(
-    (result as { metric: Record<string, string>; value: [number, string] }[]).map(({ metric, value }) => [
-      JSON.stringify(metric),
-      Number(value[1]),
-    ]),
-  );
+  const { result } = await ask<{ result: { metric: Record<string, string>; value: [number, string] }[] }>('query', { query });
+  return new Map(result.map(({ metric, value }) => [JSON.stringify(metric), Number(value[1])]));
 }
 
 const one = async (query: string): Promise<number> => [...(await values(query)).values()][0] ?? 0;
+
+interface Targets {
+  readonly activeTargets: readonly {
+    readonly scrapePool: string;
+    readonly scrapeUrl: string;
+    readonly health: string;
+    readonly lastError: string;
+    readonly labels: Readonly<Record<string, string>>;
+  }[];
+}
 
 interface Dashboard {
   readonly templating: { readonly list: readonly { readonly name: string; readonly type: string }[] };
@@ -76,7 +81,13 @@ async function tracedTarget(): Promise<string> {
     response.setHeader('content-type', METRICS_CONTENT_TYPE[format]).end(metrics.expose(format));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  cleanup.add(() => new Promise<void>((resolve) => void server.close(() => resolve()).closeAllConnections()));
+  cleanup.add(
+    () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  );
   return `127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
@@ -110,7 +121,7 @@ before(async () => {
   await running.until(/Server is ready to receive web requests/);
   prometheus = { url: `http://127.0.0.1:${port}`, output: running.output };
   await waitFor('all targets to be read', async () => {
-    const { activeTargets } = (await ask('targets')) as { activeTargets: { scrapePool: string; health: string; lastError: string }[] };
+    const { activeTargets } = await ask<Targets>('targets');
     if (activeTargets.length < 3 || activeTargets.some(({ health }) => health !== 'up'))
       throw new Error(JSON.stringify(activeTargets.map(({ scrapePool, health, lastError }) => [scrapePool, health, lastError])));
     return true;
@@ -119,7 +130,7 @@ before(async () => {
 after(() => cleanup.run());
 
 async function pageOf(source: MetricSource): Promise<{ readonly url: string; readonly headers: Record<string, string> }> {
-  const { activeTargets } = (await ask('targets')) as { activeTargets: { scrapePool: string; scrapeUrl: string }[] };
+  const { activeTargets } = await ask<Targets>('targets');
   const pool = source === 'proxy' ? 'heddle-data-planes' : 'heddle-control';
   const token = await readFile(join(mesh.stateDirectory, 'prometheus.token'), 'utf8');
   return {
@@ -130,15 +141,21 @@ async function pageOf(source: MetricSource): Promise<{ readonly url: string; rea
 
 describe('Prometheus over a mesh', { skip }, () => {
   test('reads every target without an error, as OpenMetrics', async () => {
-    const { activeTargets } = await ask('targets');
-    const found = (activeTargets as { scrapePool: string; health: string; lastError: string; labels: Record<string, string> }[]).map(
-      ({ scrapePool, health, lastError, labels }) => [scrapePool, health, lastError, labels['node'] !== undefined],
-    );
-    assert.deepEqual(found.toSorted(), [
-      ['heddle-control', 'up', '', false],
-      ['heddle-data-planes', 'up', '', true],
-      ['traced', 'up', '', false],
+    const { activeTargets } = await ask<Targets>('targets');
+    const found = activeTargets.map(({ scrapePool, health, lastError, labels }) => [
+      scrapePool,
+      health,
+      lastError,
+      labels['node'] !== undefined,
     ]);
+    assert.deepEqual(
+      found.toSorted(([a = ''], [b = '']) => (a < b ? -1 : 1)),
+      [
+        ['heddle-control', 'up', '', false],
+        ['heddle-data-planes', 'up', '', true],
+        ['traced', 'up', '', false],
+      ],
+    );
   });
 
   test('has counted what was sent, by route, class and error, and what each instance got', async () => {
@@ -178,10 +195,8 @@ describe('Prometheus over a mesh', { skip }, () => {
   test('keeps trace ids beside durations', async () => {
     const now = Math.floor(Date.now() / 1_000);
     const query = { query: 'heddle_request_duration_seconds_bucket', start: String(now - SECONDS), end: String(now + SECONDS) };
-    const [found] = (await ask('query_exemplars', query)) as {
-      seriesLabels: Record<string, string>;
-      exemplars: { labels: object; value: string }[];
-    }[];
+    type Exemplars = { seriesLabels: Record<string, string>; exemplars: { labels: object; value: string }[] };
+    const [found] = await ask<Exemplars[]>('query_exemplars', query);
     assert.equal(found?.seriesLabels['destination'], PAIR.destination);
     assert.deepEqual(
       found?.exemplars.map(({ labels, value }) => [labels, value]),

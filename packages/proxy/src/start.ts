@@ -84,11 +84,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     dns = options.dns === undefined ? undefined : new ProxyDns({ ...options, settings: options.dns, processes });
     await dns?.begin(false);
     const hosting = hostingOf(options, dataPlane);
-    // Where the admin API is comes last, but before the first stream.
-    const said: { outboundProxy?: SocketAddress; admin?: SocketAddress } = {
-      ...(outboundProxy && { outboundProxy: { ...outboundProxy } }),
-      ...(takeover?.admin && { admin: { address: takeover.admin.address, port: takeover.admin.port } }),
-    };
+    const said = metadataOf(outboundProxy, takeover?.admin);
     const hostingAgent = new Agent({
       ...hosting,
       ownIdentity: options.joinToken !== undefined,
@@ -154,6 +150,17 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     await dataPlane.close();
     throw error;
   }
+}
+
+/** What it says of itself in each stream. Where its admin API is comes last, but before the first stream. */
+function metadataOf(
+  outboundProxy: SocketAddress | undefined,
+  admin: SocketAddress | undefined,
+): { outboundProxy?: SocketAddress; admin?: SocketAddress } {
+  return {
+    ...(outboundProxy && { outboundProxy: { ...outboundProxy } }),
+    ...(admin && { admin: { address: admin.address, port: admin.port } }),
+  };
 }
 
 function hostingOf(options: ProxyOptions, dataPlane: DataPlane): HostingDeps {

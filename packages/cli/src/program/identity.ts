@@ -6,8 +6,8 @@ import type { IdentityShowOptions } from '../commands/identity-show.ts';
 import type { IdentityWatchOptions } from '../commands/identity-watch.ts';
 import type { TokenListOptions } from '../commands/token-list.ts';
 import type { TokenOptions } from '../commands/token.ts';
-import { hostPort, instanceName, name, port, reachable, tokenTime, usedServices } from '../options.ts';
-import { addInstanceOptions, examples, logFormat, logLevel, output, result, stateDirectory } from './parts.ts';
+import { hostPort, name, tokenTime } from '../options.ts';
+import { examples, logFormat, logLevel, output, result, stateDirectory } from './parts.ts';
 
 export function addToken(program: Command): void {
   const token = program
