@@ -82,7 +82,7 @@ export interface ControlSettings {
   /** Default: a free one. */
   readonly port?: number;
   readonly logger?: Logger;
-  readonly loadIntervalMs?: number;
+  readonly reportIntervalMs?: number;
   /** Life of workloads' certificates. Default: as in use. */
   readonly certificateTtlMs?: number;
   /** What signs. Default: a root of its own. */
@@ -90,7 +90,7 @@ export interface ControlSettings {
 }
 
 export async function control(cleanup: Cleanup, settings: ControlSettings = {}): Promise<RunningControl> {
-  const { mesh = meshOf(SMALL_MESH), port = await freePort(), logger = silent, loadIntervalMs, certificateTtlMs, ca } = settings;
+  const { mesh = meshOf(SMALL_MESH), port = await freePort(), logger = silent, reportIntervalMs, certificateTtlMs, ca } = settings;
   const stateDir = settings.stateDir ?? (await temporaryDirectory(cleanup));
   const running = await startControl({
     mesh,
@@ -99,7 +99,7 @@ export async function control(cleanup: Cleanup, settings: ControlSettings = {}):
     logger,
     clock: nodeClock,
     random: nodeRandom,
-    ...(loadIntervalMs !== undefined && { loadIntervalMs }),
+    ...(reportIntervalMs !== undefined && { reportIntervalMs }),
     ...(certificateTtlMs !== undefined && { certificateTtlMs }),
     ...(ca !== undefined && { ca }),
   });

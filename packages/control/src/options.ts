@@ -28,6 +28,6 @@ export interface ControlOptions {
   readonly certificateTtlMs?: number;
   /** How long after its end a certificate can still be renewed by who holds its key. Default 7 days; 0: never; at most 90 days. */
   readonly lateRenewalMs?: number;
-  /** How often data planes are to report their load. Default 10 s. */
-  readonly loadIntervalMs?: number;
+  /** How often data planes are to report their traffic and load; traffic is kept in steps of it. Default 5 s. */
+  readonly reportIntervalMs?: number;
 }

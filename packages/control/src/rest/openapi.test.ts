@@ -15,6 +15,7 @@ import * as instances from './schema/instances.ts';
 import * as mesh from './schema/mesh.ts';
 import * as proxies from './schema/proxies.ts';
 import * as services from './schema/services.ts';
+import * as traffic from './schema/traffic.ts';
 
 const document = openApiDocument('1.2.3');
 const text = JSON.stringify(document);
@@ -30,6 +31,7 @@ test('every example fits its schema', () => {
     ...mesh,
     ...proxies,
     ...services,
+    ...traffic,
   })) {
     if (typeof schema !== 'object' || schema === null || !('safeParse' in schema)) continue;
     for (const example of ((schema as z.ZodType).meta()?.['examples'] as unknown[] | undefined) ?? []) {

@@ -1,3 +1,4 @@
+export * from './duration-bounds.ts';
 export * from './latency-sketch.ts';
 export * from './load-meter.ts';
 export * from './load.ts';
@@ -5,3 +6,6 @@ export * from './metrics/index.ts';
 export * from './orca.ts';
 export * from './trace-context.ts';
 export * from './log-choice.ts';
+export * from './traffic.ts';
+export * from './traffic-store.ts';
+export * from './traffic-sum.ts';

@@ -22,7 +22,7 @@ import { HostingError } from './hosting-error.ts';
 import { type Admission, ListenerAdmission, type ListenerUpdate } from './listener-admission.ts';
 import { type LeaveOutcome, type LeaveStatus, SETTLE_MS, TELL_MS } from './leave.ts';
 import type { ConfigurationKeeper } from './kept-configuration.ts';
-import { LoadReporter, type LoadSource } from './load-reporter.ts';
+import { Feed, type FeedSource } from './feed.ts';
 import { type SyncReport, syncReport } from './sync-report.ts';
 import type { ResourceFollower } from './resource-follower.ts';
 import { sameSocket, sameWorkload, wantedSockets, type WorkloadSpec, workloadName } from './workload-spec.ts';
@@ -37,8 +37,8 @@ export interface AgentOptions extends HostingDeps {
   readonly sendProbe: SendProbe;
   /** Sent once per stream as xDS Node.metadata. */
   readonly nodeMetadata: Readonly<Record<string, unknown>>;
-  /** Where the load is read that is reported to the control plane. */
-  readonly load: LoadSource;
+  /** Where it is read what the control plane is told. */
+  readonly load: FeedSource;
   /** Absent: the configuration is the data path's alone. */
   readonly follower?: ResourceFollower;
   /** Absent: a process that starts while the control plane is away has no configuration until that is back. */
@@ -80,12 +80,12 @@ export class Agent {
       sendProbe,
       onVerdict: (cluster, verdict) => this.#answerable.found(localWorkload(cluster), verdict),
     });
-    const reporter = new LoadReporter({ ...options, ...options.load, stateHash: () => stateHash(this.#ads.status().kinds) });
+    const feed = new Feed({ ...options, ...options.load, version: '', stateHash: () => stateHash(this.#ads.status().kinds) });
     this.#ads = new AdsConnection({
       ...options,
       apply: (update) => this.#apply(update),
       onLink: (channel) => {
-        reporter.use(channel);
+        feed.use(channel);
         if (channel !== undefined) for (const workload of this.#workloads.values()) workload.hurry();
       },
     });

@@ -1,0 +1,22 @@
+// What the operations about traffic do.
+import type { Handlers } from './handler.ts';
+import type { TRAFFIC_OPERATIONS } from './traffic-operations.ts';
+import { ProblemError } from './problems.ts';
+import { RANGES, WINDOWS } from './schema/traffic.ts';
+
+export const trafficHandlers: Pick<Handlers, keyof typeof TRAFFIC_OPERATIONS> = {
+  getGraph: ({ query }, { traffic }) => ({ status: 200, value: traffic.graph(WINDOWS[query.window], query.namespace) }),
+  getSeries: async ({ query: { range, ...question } }, { traffic }) => {
+    const { source, destination, route, instance } = question;
+    const parts = [source, route, instance].filter((part) => part !== undefined);
+    if ((route !== undefined || instance !== undefined) && (destination === undefined || parts.length > 1))
+      throw new ProblemError('INVALID', 'query: a route or an instance is of its `destination`, and is asked about without anything else');
+    return { status: 200, value: await traffic.series(question, RANGES[range]) };
+  },
+  getServiceTraffic: ({ path, query }, { traffic }) => {
+    const key = `${path.namespace}/${path.service}`;
+    const value = traffic.service(key, WINDOWS[query.window]);
+    if (value === undefined) throw new ProblemError('NOT_FOUND', `there is no service ${key}`);
+    return { status: 200, value };
+  },
+};
