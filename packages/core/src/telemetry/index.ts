@@ -1,4 +1,4 @@
-export * from './duration-bounds.ts';
+export * from './duration-buckets.ts';
 export * from './latency-sketch.ts';
 export * from './load-meter.ts';
 export * from './load.ts';

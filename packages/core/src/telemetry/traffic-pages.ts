@@ -1,6 +1,6 @@
 // Memory for the traffic of the past: pages of one size from a fixed amount. A page holds points of one series in the order of time, as short
 // numbers (7 bits to a byte, the last one without the high bit). What there is room for is known beforehand, whatever is reported.
-import { DURATION_BUCKETS } from './duration-bounds.ts';
+import { DURATION_BUCKETS } from './duration-buckets.ts';
 import type { TrafficSum } from './traffic-sum.ts';
 
 export const PAGE_BYTES = 512;

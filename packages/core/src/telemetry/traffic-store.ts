@@ -2,7 +2,7 @@
 // a fixed amount, and a number of series; the series that was used least recently goes first, and where all are in use each loses its oldest
 // part. A report is spread over the steps that it covers. Pure: time is an argument.
 import { ErrorCodes, PAGE_BYTES, PagePool, PointLog } from './traffic-pages.ts';
-import { DURATION_BUCKETS } from './duration-bounds.ts';
+import { DURATION_BUCKETS } from './duration-buckets.ts';
 import { type CountedTraffic, TrafficSum } from './traffic-sum.ts';
 
 export interface TrafficStoreOptions {
@@ -204,7 +204,8 @@ export class TrafficStore {
     if (series !== undefined) {
       this.#series.delete(key);
     } else {
-      if (this.#series.size >= this.options.seriesMax) this.#dropLeastUsed();
+      const [leastUsed] = this.#series;
+      if (leastUsed !== undefined && this.#series.size >= this.options.seriesMax) this.#drop(...leastUsed);
       series = new TrafficSeries(kind, destination, part, this.#pool, this.#codes);
       series.largeDone = Math.floor(this.#firstOpen / this.options.stepsPerLarge);
     }
@@ -249,13 +250,20 @@ export class TrafficStore {
 
   /** Lets something else go. False: there is nothing. */
   #makeRoom(owner: TrafficSeries): boolean {
-    const [first] = this.#series.values();
-    const idleSteps = IDLE_LARGE_STEPS * this.options.stepsPerLarge;
-    if (first !== undefined && first !== owner && first.lastStep < this.#firstOpen - idleSteps) {
-      this.#dropLeastUsed();
-      if (this.#pool.used * PAGE_BYTES < this.options.bytesMax) return true;
+    const idleBefore = this.#firstOpen - IDLE_LARGE_STEPS * this.options.stepsPerLarge;
+    return this.#dropUnused(owner, idleBefore) || this.#shorten() || this.#dropUnused(owner, Infinity);
+  }
+
+  /** Drops series that were last used before the step, the least recently used first, until a page is free. */
+  #dropUnused(owner: TrafficSeries, step: number): boolean {
+    for (const [key, series] of this.#series) {
+      if (series.lastStep >= step) return false;
+      if (series === owner) continue;
+      const before = this.#pool.used;
+      this.#drop(key, series);
+      if (this.#pool.used < before) return true;
     }
-    return this.#shorten();
+    return false;
   }
 
   /** Everybody is in use: one after the other gives its oldest page. */
@@ -277,10 +285,7 @@ export class TrafficStore {
     return false;
   }
 
-  #dropLeastUsed(): void {
-    const [first] = this.#series;
-    if (first === undefined) return;
-    const [key, { small, large, open }] = first;
+  #drop(key: string, { small, large, open }: TrafficSeries): void {
     this.#series.delete(key);
     for (const log of [small, large]) while (log.pages.length > 0) log.dropOldest();
     for (const sum of open.values()) sum.clear();

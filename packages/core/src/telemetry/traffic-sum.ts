@@ -1,5 +1,5 @@
 // Traffic added up: what several reports, steps of time or edges come to together.
-import { DURATION_BUCKETS, durationQuantileMs, type SparseDurations } from './duration-bounds.ts';
+import { DURATION_BUCKETS, durationQuantileMs, type SparseDurations } from './duration-buckets.ts';
 
 /** What can be added. */
 export interface CountedTraffic {

@@ -1,5 +1,5 @@
 // What data planes report of their traffic, as plain data: differences since the report before.
-import type { SparseDurations } from './duration-bounds.ts';
+import type { SparseDurations } from './duration-buckets.ts';
 
 /** Requests, or streams of bytes where the protocol is `tcp`, that have ended. */
 export interface TrafficCounts {

@@ -1,13 +1,21 @@
 // The traffic of this data plane, for reports: read from metrics that the data path keeps anyway, as the difference to the report before.
 // Nothing of it runs while requests do.
 import {
+  CONFIGURATION_METRICS,
+  DOWNSTREAM_METRICS,
   durationBucket,
+  IDENTITY_METRICS,
+  INSTANCE_METRICS,
   type InstanceCounts,
   type PairInProgress,
+  PROCESS_METRICS,
   type ProcessFacts,
+  REQUEST_METRICS,
   type SparseDurations,
+  STREAM_METRICS,
   type TrafficCounts,
   type TrafficReport,
+  UPSTREAM_METRICS,
 } from '@heddle/core';
 import type { FamilyValues } from '@heddle/runtime/node';
 import { readLabels, type SeriesLabels } from './metric-labels.ts';
@@ -93,24 +101,24 @@ const gaugeOf = (keep: (process: Reading['process'], value: number) => void): Fa
 });
 
 const FAMILIES: Readonly<Record<string, Family>> = {
-  heddle_requests_total: { take: (labels) => pair(labels, (traffic, grown) => countEnded(traffic, labels, grown[0]!)) },
-  heddle_request_duration_seconds: {
+  [REQUEST_METRICS.requests.name]: { take: (labels) => pair(labels, (traffic, grown) => countEnded(traffic, labels, grown[0]!)) },
+  [REQUEST_METRICS.duration.name]: {
     take: (labels) => pair(labels, ({ durations }, grown, buckets) => addBuckets(durations, grown, buckets)),
   },
-  heddle_request_bytes_total: { take: (labels) => pair(labels, (traffic, grown) => void (traffic.requestBytes += grown[0]!)) },
-  heddle_response_bytes_total: { take: (labels) => pair(labels, (traffic, grown) => void (traffic.responseBytes += grown[0]!)) },
-  heddle_retries_total: { take: (labels) => pair(labels, (traffic, grown) => void (traffic.retries += grown[0]!)) },
-  heddle_requests_active: {
+  [REQUEST_METRICS.requestBytes.name]: { take: (labels) => pair(labels, (traffic, grown) => void (traffic.requestBytes += grown[0]!)) },
+  [REQUEST_METRICS.responseBytes.name]: { take: (labels) => pair(labels, (traffic, grown) => void (traffic.responseBytes += grown[0]!)) },
+  [REQUEST_METRICS.retries.name]: { take: (labels) => pair(labels, (traffic, grown) => void (traffic.retries += grown[0]!)) },
+  [REQUEST_METRICS.active.name]: {
     isGauge: true,
     take: ({ direction, source = '', destination = '', protocol }) =>
       direction === 'outbound' && protocol !== 'tcp' ? (reading, now) => reading.addActive(source, destination, now[0]!) : undefined,
   },
-  heddle_upstream_streams: {
+  [STREAM_METRICS.clusterOpen.name]: {
     isGauge: true,
     take: ({ cluster = '', source = '' }) =>
       cluster.startsWith(CLUSTER_PREFIX) ? (reading, now) => reading.addActive(source, serviceOfCluster(cluster), now[0]!) : undefined,
   },
-  heddle_upstream_requests_total: {
+  [INSTANCE_METRICS.tries.name]: {
     take: (labels) => (reading, grown) => {
       if (labels['result'] === 'cancelled') return;
       const instance = reading.instanceOf(labels);
@@ -118,20 +126,20 @@ const FAMILIES: Readonly<Record<string, Family>> = {
       if (FAILED_RESULTS.includes(labels['result'] ?? '')) instance.failures += grown[0]!;
     },
   },
-  heddle_upstream_request_duration_seconds: {
+  [INSTANCE_METRICS.duration.name]: {
     take: (labels) => (reading, grown, buckets) => addBuckets(reading.instanceOf(labels).durations, grown, buckets),
   },
-  heddle_identity_seconds_left: gaugeOf((process, left) => {
+  [IDENTITY_METRICS.left.name]: gaugeOf((process, left) => {
     // 0 is a workload without a certificate.
     if (left !== 0) process.certificateSecondsLeft = Math.min(left, process.certificateSecondsLeft ?? Infinity);
   }),
-  heddle_config_age_seconds: gaugeOf((process, age) => {
+  [CONFIGURATION_METRICS.age.name]: gaugeOf((process, age) => {
     if (age >= 0) process.snapshotAgeMs = age * 1_000;
   }),
-  heddle_downstream_connections: gaugeOf((process, open) => void (process.openConnections = (process.openConnections ?? 0) + open)),
-  heddle_upstream_connections: gaugeOf((process, open) => void (process.openConnections = (process.openConnections ?? 0) + open)),
-  heddle_process_resident_memory_bytes: gaugeOf((process, bytes) => void (process.residentBytes = bytes)),
-  heddle_process_event_loop_delay_p99_seconds: gaugeOf((process, delay) => void (process.eventLoopDelayP99Ms = delay * 1_000)),
+  [DOWNSTREAM_METRICS.open.name]: gaugeOf((process, open) => void (process.openConnections = (process.openConnections ?? 0) + open)),
+  [UPSTREAM_METRICS.open.name]: gaugeOf((process, open) => void (process.openConnections = (process.openConnections ?? 0) + open)),
+  [PROCESS_METRICS.memory.name]: gaugeOf((process, bytes) => void (process.residentBytes = bytes)),
+  [PROCESS_METRICS.loopDelayP99.name]: gaugeOf((process, delay) => void (process.eventLoopDelayP99Ms = delay * 1_000)),
 };
 
 function countEnded(traffic: Traffic, { class: responseClass = 'other', error = '' }: SeriesLabels, count: number): void {
