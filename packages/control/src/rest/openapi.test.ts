@@ -9,6 +9,7 @@ import type { Operation } from './operations.ts';
 import { PROBLEMS } from './problems.ts';
 import * as common from './schema/common.ts';
 import * as administration from './schema/administration.ts';
+import * as decisions from './schema/decisions.ts';
 import * as events from './schema/events.ts';
 import * as identities from './schema/identities.ts';
 import * as instances from './schema/instances.ts';
@@ -25,6 +26,7 @@ test('every example fits its schema', () => {
   for (const [name, schema] of Object.entries({
     ...common,
     ...administration,
+    ...decisions,
     ...events,
     ...identities,
     ...instances,

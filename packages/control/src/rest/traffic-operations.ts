@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Operation } from './operation.ts';
 import { namespaceName } from './schema/common.ts';
 import { ServicePath } from './schema/services.ts';
+import { DecisionList, DecisionQuery, Explanation, ExplainQuestion } from './schema/decisions.ts';
 import { Graph, SeriesPoints, SeriesQuery, ServiceTraffic, window } from './schema/traffic.ts';
 
 export const TRAFFIC_OPERATIONS = {
@@ -38,5 +39,29 @@ export const TRAFFIC_OPERATIONS = {
     query: z.strictObject({ window }),
     answers: { 200: { description: 'What had any traffic, sorted by name.', schema: ServiceTraffic } },
     problems: ['NOT_FOUND'],
+  },
+  listDecisions: {
+    method: 'GET',
+    url: '/api/v1/decisions',
+    tag: 'traffic',
+    summary: 'Requests that were refused by access rules, or that rules on trial would have refused',
+    role: 'viewer',
+    description:
+      'From what the data planes tell; the newest 2,000, at most 500 of one data plane. A restart of the control plane forgets them.',
+    query: DecisionQuery,
+    answers: { 200: { description: 'Newest first.', schema: DecisionList } },
+  },
+  explainRequest: {
+    method: 'POST',
+    url: '/api/v1/explain',
+    tag: 'traffic',
+    summary: 'What would become of a request',
+    role: 'viewer',
+    description:
+      'As `heddle explain`: a connected data plane that hosts who calls is asked, and answers by what it has applied. Nothing is sent. REFUSED: no data plane of Heddle that could answer is connected.',
+    changes: false,
+    body: ExplainQuestion,
+    answers: { 200: { description: 'The explanation, as `heddle explain -o json` prints it.', schema: Explanation } },
+    problems: ['NOT_FOUND', 'REFUSED', 'LIMIT', 'UNAVAILABLE'],
   },
 } as const satisfies Record<string, Operation>;

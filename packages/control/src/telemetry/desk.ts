@@ -6,6 +6,8 @@ import type { Graph, SeriesPoints, ServiceTraffic } from '../rest/schema/traffic
 import type { TrafficSource } from '../rest/sources.ts';
 import type { OpenStreams } from '../server/handlers.ts';
 import { loadTable } from '../xds-server/lrs.ts';
+import { type DecisionFilter, DecisionLog, type ToldDecision } from './decision-log.ts';
+import { type ExplainReply, type ExplainWish, Questions } from './questions.ts';
 import { TelemetryServer } from './server.ts';
 import { TrafficBook } from './traffic-book.ts';
 import { type SeriesQuestion, TrafficViews } from './traffic-views.ts';
@@ -25,6 +27,8 @@ export class TelemetryDesk implements TrafficSource {
   readonly server: TelemetryServer;
   readonly #options: TelemetryDeskOptions;
   readonly #views: TrafficViews;
+  readonly #decisions = new DecisionLog();
+  readonly #questions: Questions;
   readonly #listeners = new Set<() => void>();
   #timer: Timer;
 
@@ -35,6 +39,10 @@ export class TelemetryDesk implements TrafficSource {
     this.loads = loadTable(intervalMs);
     this.server = new TelemetryServer({ ...options, book: this.book, loads: this.loads });
     this.#views = new TrafficViews({ registry, book: this.book, clock });
+    this.#questions = new Questions({ registry, server: this.server, clock });
+    this.server.listen({
+      onDecisions: ({ node }, decisions, lost) => this.#decisions.add(node, decisions, lost, Math.floor(clock.wallMs())),
+    });
     this.#timer = this.#plan();
   }
 
@@ -54,6 +62,14 @@ export class TelemetryDesk implements TrafficSource {
     return this.#views.series(question, rangeMs);
   }
 
+  decisions(filter: DecisionFilter, limit: number): readonly ToldDecision[] {
+    return this.#decisions.list(filter, limit);
+  }
+
+  explain(wish: ExplainWish): Promise<ExplainReply> {
+    return this.#questions.ask(wish);
+  }
+
   onTraffic(listener: () => void): { close(): void } {
     this.#listeners.add(listener);
     return { close: () => this.#listeners.delete(listener) };
@@ -61,6 +77,7 @@ export class TelemetryDesk implements TrafficSource {
 
   close(): void {
     this.#timer.cancel();
+    this.#questions.close();
     this.#listeners.clear();
   }
 

@@ -1,3 +1,4 @@
+export * from './decision-ring.ts';
 export * from './duration-buckets.ts';
 export * from './latency-sketch.ts';
 export * from './load-meter.ts';

@@ -22,7 +22,7 @@ const STREAMS_MAX = 64;
 export interface WatchesOptions {
   readonly registry: Registry;
   readonly proxies: ProxySource;
-  readonly traffic: TrafficSource;
+  readonly traffic: Pick<TrafficSource, 'graph' | 'onTraffic'>;
   readonly events: EventLog;
   /** Tells this run of the control plane from others: what it counts begins anew with it. */
   readonly epoch: string;

@@ -123,6 +123,8 @@ export class EventFeed implements Feed {
   }
 }
 
+type WatchedTraffic = Pick<TrafficSource, 'graph' | 'onTraffic'>;
+
 const TRAFFIC_WINDOW_MS = 10_000;
 
 /** The graph as it is, once in each interval; who reads slowly gets the newest. */
@@ -130,12 +132,12 @@ export class TrafficFeed implements Feed {
   readonly kind = 'traffic';
   readonly settled = true;
   readonly urgent = false;
-  readonly #source: TrafficSource;
+  readonly #source: WatchedTraffic;
   readonly #namespace: string | undefined;
   readonly #subscription: { close(): void };
   #isDue = true;
 
-  constructor(source: TrafficSource, namespace: string | undefined, poke: () => void) {
+  constructor(source: WatchedTraffic, namespace: string | undefined, poke: () => void) {
     this.#source = source;
     this.#namespace = namespace;
     this.#subscription = source.onTraffic(() => {

@@ -134,10 +134,8 @@ describe('a watch', () => {
       reported: () => undefined,
       loads: () => [],
     };
-    const traffic: TrafficSource = {
+    const traffic: Pick<TrafficSource, 'graph' | 'onTraffic'> = {
       graph: (windowMs, namespace) => ({ ...EMPTY_GRAPH, windowMs, nodes: namespace === undefined ? [] : [outsideNode] }),
-      service: () => assert.fail('nobody asks for a service'),
-      series: () => assert.fail('nobody asks for a series'),
       onTraffic: (listener) => {
         reported = listener;
         return { close: () => {} };
