@@ -54,7 +54,23 @@ export function addServices(
   const ttl = options.certificateTtlMs === undefined ? {} : { ttlMs: options.certificateTtlMs };
   addIdentityService(grpc, { authority, tokens, denials, lateRenewals, events, streams, watchers, clock, logger, ...ttl });
   addAdminService(grpc, {
-    ...{ mesh, version, startedMs, registry, tokens, adminTokens, audit, ads, loads, events, streams, clock, authority, denials, rotation },
+    ...{
+      mesh,
+      version,
+      startedMs,
+      registry,
+      tokens,
+      adminTokens,
+      audit,
+      ads,
+      loads: proxies,
+      events,
+      streams,
+      clock,
+      authority,
+      denials,
+      rotation,
+    },
     logger: callLogger,
   });
   return { proxies, traffic: telemetry, rotation };
