@@ -15,7 +15,7 @@ import {
   IdentityClient,
   operatorMetadata,
 } from '@heddle/api/grpc-js';
-import { type CaSource, type RunningControl, startControl } from '@heddle/control';
+import { type CaSource, type ControlOptions, type RunningControl, startControl } from '@heddle/control';
 import { controlPlaneId, formatSpiffeId, type MeshConfig } from '@heddle/core';
 import { parseMeshFile } from '@heddle/core/config';
 import { type ProxyOptions, type RunningProxy, startProxy } from '@heddle/proxy';
@@ -87,6 +87,8 @@ export interface ControlSettings {
   readonly certificateTtlMs?: number;
   /** What signs. Default: a root of its own. */
   readonly ca?: CaSource;
+  /** Whatever else. */
+  readonly over?: Partial<ControlOptions>;
 }
 
 export async function control(cleanup: Cleanup, settings: ControlSettings = {}): Promise<RunningControl> {
@@ -102,6 +104,7 @@ export async function control(cleanup: Cleanup, settings: ControlSettings = {}):
     ...(reportIntervalMs !== undefined && { reportIntervalMs }),
     ...(certificateTtlMs !== undefined && { certificateTtlMs }),
     ...(ca !== undefined && { ca }),
+    ...settings.over,
   });
   cleanup.add(() => running.close());
   return running;

@@ -42,7 +42,7 @@ export function addServices(
   const watchers = new TrustWatchers();
   const rotation = followTrust(ads, watchers, state, options, undo);
   const intervalMs = options.reportIntervalMs ?? REPORT_INTERVAL_MS;
-  const telemetry = new TelemetryDesk({ registry, streams, clock, logger, intervalMs });
+  const telemetry = new TelemetryDesk({ registry, streams, events, anomalies: options.anomalies, clock, logger, intervalMs });
   undo.push(() => telemetry.close());
   telemetry.addTo(grpc);
   const loads = new LoadServer({ registry, streams, table: telemetry.loads, book: telemetry.book, clock, logger, intervalMs });

@@ -108,7 +108,8 @@ export class Questions {
 
   #hosts({ node, caller }: AttachedPlane, service: string, instance: string | undefined): boolean {
     const own = caller.kind === 'anonymous' || caller.id === undefined ? OPERATOR : serviceKey(caller.id);
-    if (own === service && instance === undefined) return true;
+    // Inside a process that nobody calls no instance is registered; the data plane is named after it.
+    if (own === service && (instance === undefined || instance === node)) return true;
     const isOperator = hasRole(caller, 'operator');
     return this.#options.registry
       .instancesOfNode(node)

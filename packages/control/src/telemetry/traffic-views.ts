@@ -32,10 +32,13 @@ const POINTS_MAX = 300;
 
 export class TrafficViews {
   readonly #options: TrafficViewsOptions;
+  /** Does not change when the clock is set. */
+  readonly #since: string;
   #cached: { readonly key: string; readonly graph: Graph } | undefined;
 
   constructor(options: TrafficViewsOptions) {
     this.#options = options;
+    this.#since = this.#wallTime(options.book.store.startMs);
   }
 
   graph(windowMs: number, namespace?: string): Graph {
@@ -99,7 +102,7 @@ export class TrafficViews {
       stepMs,
       start: this.#wallTime(fromMs),
       from: 'memory',
-      since: this.#wallTime(book.store.startMs),
+      since: this.#since,
       note: '',
       points: {
         requestsPerSecond: rate((sum) => sum.requests),
@@ -149,7 +152,7 @@ export class TrafficViews {
 
   #head(windowMs: number, { toMs }: Window) {
     const { store } = this.#options.book;
-    return { windowMs, updated: this.#wallTime(toMs), since: this.#wallTime(store.startMs) };
+    return { windowMs, updated: this.#wallTime(toMs), since: this.#since };
   }
 
   /** It ends where everything has been reported. */

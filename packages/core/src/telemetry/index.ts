@@ -1,3 +1,6 @@
+export * from './anomaly-cause.ts';
+export * from './anomaly-words.ts';
+export * from './anomaly.ts';
 export * from './decision-ring.ts';
 export * from './duration-buckets.ts';
 export * from './latency-sketch.ts';
