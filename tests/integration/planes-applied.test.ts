@@ -33,7 +33,7 @@ describe('what a data plane has applied and carries', () => {
   let operator: AdminClient;
 
   before(async () => {
-    plane = await control(cleanup, { loadIntervalMs: LOAD_INTERVAL_MS });
+    plane = await control(cleanup, { reportIntervalMs: LOAD_INTERVAL_MS });
     proxy = await machine(cleanup, plane, { node: 'n1' });
     await host(proxy, plane, 'echo-1', (await application(cleanup, 'echo-1')).port);
     ({ proxyCredential: credential } = await host(proxy, plane, 'web-1', (await application(cleanup, 'web-1')).port, { uses: ['echo'] }));

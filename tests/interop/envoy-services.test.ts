@@ -81,7 +81,7 @@ static_resources:
 test('Envoy follows endpoints on streams for that type alone, and reports its load', { skip }, async () => {
   const plane = await control(cleanup, {
     mesh: meshOf('mesh: hand\nservices:\n  one: { port: 8001 }\n  two: { port: 8002 }\n'),
-    loadIntervalMs: 1_000,
+    reportIntervalMs: 1_000,
   });
   const app = createServer((request, response) => response.writeHead(request.url === '/bad' ? 500 : 200).end('here'));
   await new Promise<void>((resolve) => app.listen(0, LOOPBACK, resolve));

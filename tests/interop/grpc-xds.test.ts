@@ -98,7 +98,7 @@ let identityDir: string;
 
 before(async () => {
   stateDir = await temporaryDirectory(cleanup);
-  plane = await control(cleanup, { mesh: meshOf(MESH), stateDir, loadIntervalMs: LOAD_INTERVAL_MS });
+  plane = await control(cleanup, { mesh: meshOf(MESH), stateDir, reportIntervalMs: LOAD_INTERVAL_MS });
   far = await machine(cleanup, plane, { node: 'far' });
   const identity = watchIdentity(cleanup, stateDir, 'shop');
   for (const [index, name] of ['a', 'b', 'c'].entries()) {

@@ -15,7 +15,7 @@ import {
   IdentityClient,
   operatorMetadata,
 } from '@heddle/api/grpc-js';
-import { type CaSource, type RunningControl, startControl } from '@heddle/control';
+import { type CaSource, type ControlOptions, type RunningControl, startControl } from '@heddle/control';
 import { controlPlaneId, formatSpiffeId, type MeshConfig } from '@heddle/core';
 import { parseMeshFile } from '@heddle/core/config';
 import { type ProxyOptions, type RunningProxy, startProxy } from '@heddle/proxy';
@@ -82,15 +82,17 @@ export interface ControlSettings {
   /** Default: a free one. */
   readonly port?: number;
   readonly logger?: Logger;
-  readonly loadIntervalMs?: number;
+  readonly reportIntervalMs?: number;
   /** Life of workloads' certificates. Default: as in use. */
   readonly certificateTtlMs?: number;
   /** What signs. Default: a root of its own. */
   readonly ca?: CaSource;
+  /** Whatever else. */
+  readonly over?: Partial<ControlOptions>;
 }
 
 export async function control(cleanup: Cleanup, settings: ControlSettings = {}): Promise<RunningControl> {
-  const { mesh = meshOf(SMALL_MESH), port = await freePort(), logger = silent, loadIntervalMs, certificateTtlMs, ca } = settings;
+  const { mesh = meshOf(SMALL_MESH), port = await freePort(), logger = silent, reportIntervalMs, certificateTtlMs, ca } = settings;
   const stateDir = settings.stateDir ?? (await temporaryDirectory(cleanup));
   const running = await startControl({
     mesh,
@@ -99,9 +101,10 @@ export async function control(cleanup: Cleanup, settings: ControlSettings = {}):
     logger,
     clock: nodeClock,
     random: nodeRandom,
-    ...(loadIntervalMs !== undefined && { loadIntervalMs }),
+    ...(reportIntervalMs !== undefined && { reportIntervalMs }),
     ...(certificateTtlMs !== undefined && { certificateTtlMs }),
     ...(ca !== undefined && { ca }),
+    ...settings.over,
   });
   cleanup.add(() => running.close());
   return running;

@@ -8,6 +8,7 @@ export * as example from './services/example.ts';
 export * as hds from './services/hds.ts';
 export * as identity from './services/identity.ts';
 export * as lrs from './services/lrs.ts';
+export * as telemetry from './services/telemetry.ts';
 export { InvalidMessageError } from './services/invalid.ts';
 export type { BidiMethod, Method, UnaryMethod } from './services/method.ts';
 export { type ReflectedFile, reflectionPackage } from './services/reflection.ts';

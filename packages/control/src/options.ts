@@ -4,6 +4,7 @@ import type { DnsSettings } from '@heddle/dns';
 import type { Clock, Logger, Random } from '@heddle/runtime';
 import type { CaSource } from './ca/index.ts';
 import type { LoginOptions } from './login/logins.ts';
+import type { AnomalySettings } from './telemetry/anomaly-watch.ts';
 
 export interface ControlOptions {
   readonly mesh: MeshConfig;
@@ -28,6 +29,8 @@ export interface ControlOptions {
   readonly certificateTtlMs?: number;
   /** How long after its end a certificate can still be renewed by who holds its key. Default 7 days; 0: never; at most 90 days. */
   readonly lateRenewalMs?: number;
-  /** How often data planes are to report their load. Default 10 s. */
-  readonly loadIntervalMs?: number;
+  /** How often data planes are to report their traffic and load; traffic is kept in steps of it. Default 5 s. */
+  readonly reportIntervalMs?: number;
+  /** How shifts of traffic are found. Default: windows of 6 intervals, compared with the last 120, after 20. */
+  readonly anomalies?: Partial<AnomalySettings>;
 }

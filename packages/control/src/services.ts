@@ -7,14 +7,14 @@ import { hostedIdentities, RotationDesk } from './ca/index.ts';
 import { addIdentityService } from './identity-server/server.ts';
 import { TrustWatchers } from './identity-server/trust-watchers.ts';
 import type { ControlOptions } from './options.ts';
-import type { Registry } from './registry/registry.ts';
-import type { ProxySource } from './rest/sources.ts';
+import type { ProxySource, TrafficSource } from './rest/sources.ts';
 import type { OpenStreams } from './server/handlers.ts';
 import type { ControlState } from './state.ts';
+import { TelemetryDesk } from './telemetry/desk.ts';
 import { addHealthDiscoveryService } from './xds-server/attached-health.ts';
 import { AttachedInstances } from './xds-server/attached-instances.ts';
 import { addClientStatusService } from './xds-server/csds.ts';
-import { LoadServer } from './xds-server/lrs.ts';
+import { LoadServer, REPORT_INTERVAL_MS } from './xds-server/lrs.ts';
 import { AdsServer } from './xds-server/server.ts';
 
 export interface ServicesOptions extends Pick<AdminServerOptions, 'mesh' | 'version' | 'startedMs'> {
@@ -30,7 +30,7 @@ export function addServices(
   grpc: Server,
   { options, state, streams, mesh, version, startedMs, logger: callLogger }: ServicesOptions,
   undo: (() => Promise<void> | void)[],
-): { readonly proxies: ProxySource; readonly rotation: RotationDesk } {
+): { readonly proxies: ProxySource; readonly traffic: TrafficSource; readonly rotation: RotationDesk } {
   const { clock, logger } = options;
   const { authority, events, audit, registry, tokens, adminTokens, denials, lateRenewals } = state;
   const { rootsPem } = authority;
@@ -41,16 +41,39 @@ export function addServices(
   ads.addTo(grpc);
   const watchers = new TrustWatchers();
   const rotation = followTrust(ads, watchers, state, options, undo);
-  const loads = addXdsServices(grpc, ads, streams, registry, options);
+  const intervalMs = options.reportIntervalMs ?? REPORT_INTERVAL_MS;
+  const telemetry = new TelemetryDesk({ registry, streams, events, anomalies: options.anomalies, clock, logger, intervalMs });
+  undo.push(() => telemetry.close());
+  telemetry.addTo(grpc);
+  const loads = new LoadServer({ registry, streams, table: telemetry.loads, book: telemetry.book, clock, logger, intervalMs });
+  loads.addTo(grpc);
+  const proxies = proxySource(ads, loads, telemetry);
+  addClientStatusService(grpc, { ...proxies, streams, logger });
   addHealthDiscoveryService(grpc, { registry, attached, streams, logger });
   addDiscoveryServices(grpc, { registry, audit, drains: ads.drains, streams, clock, logger: callLogger });
   const ttl = options.certificateTtlMs === undefined ? {} : { ttlMs: options.certificateTtlMs };
   addIdentityService(grpc, { authority, tokens, denials, lateRenewals, events, streams, watchers, clock, logger, ...ttl });
   addAdminService(grpc, {
-    ...{ mesh, version, startedMs, registry, tokens, adminTokens, audit, ads, loads, events, streams, clock, authority, denials, rotation },
+    ...{
+      mesh,
+      version,
+      startedMs,
+      registry,
+      tokens,
+      adminTokens,
+      audit,
+      ads,
+      loads: proxies,
+      events,
+      streams,
+      clock,
+      authority,
+      denials,
+      rotation,
+    },
     logger: callLogger,
   });
-  return { proxies: proxySource(ads, loads), rotation };
+  return { proxies, traffic: telemetry, rotation };
 }
 
 /** Data planes are told whom to trust, and whom not, as soon as that changes; the replacement of the root waits for them. */
@@ -79,27 +102,12 @@ function followTrust(
   return rotation;
 }
 
-function proxySource(ads: AdsServer, loads: LoadServer): ProxySource {
+function proxySource(ads: AdsServer, loads: LoadServer, { server }: TelemetryDesk): ProxySource {
   return {
     drains: ads.drains,
     proxies: () => ads.proxies(),
     onProxiesChange: (listener) => ads.onProxiesChange(listener),
-    reported: (proxy) => loads.reported(proxy),
+    reported: (proxy) => server.reported(proxy.identity, proxy.node) ?? loads.reported(proxy),
     loads: (node) => loads.loads(node),
   };
-}
-
-/** What stands beside ADS: what the data planes report, and what is known of them. */
-function addXdsServices(
-  grpc: Server,
-  ads: AdsServer,
-  streams: OpenStreams,
-  registry: Registry,
-  { clock, logger, loadIntervalMs }: ControlOptions,
-): LoadServer {
-  const interval = loadIntervalMs === undefined ? {} : { intervalMs: loadIntervalMs };
-  const loads = new LoadServer({ registry, streams, clock, logger, ...interval });
-  loads.addTo(grpc);
-  addClientStatusService(grpc, { proxies: () => ads.proxies(), reported: (proxy) => loads.reported(proxy), streams, logger });
-  return loads;
 }

@@ -1,7 +1,17 @@
 // Applied configuration and what runs by it. Updates are taken one after the other; each is checked whole before anything changes, and what
 // is wrong with it becomes the reason of the NACK.
 import { DEFAULT_LIMITS, DOWNSTREAM_METRICS, NO_TELEMETRY, REQUEST_METRICS, RouteConfigError, SYSTEM_ROOTS } from '@heddle/core';
-import type { CallerZone, Cluster, EndpointSet, Listener, Resource, ResourceKind, RouteConfig, TrustBundle } from '@heddle/core';
+import type {
+  CallerZone,
+  Cluster,
+  EndpointSet,
+  Listener,
+  Resource,
+  ResourceKind,
+  RouteConfig,
+  TakenDecisions,
+  TrustBundle,
+} from '@heddle/core';
 import { type Connection, NetworkError } from '@heddle/runtime';
 import { checkCluster, checkConflicts, checkCount, checkEndpointSet, checkListener, checkTrustBundle } from './data-plane-resources.ts';
 import { InstanceMetricsTable } from './telemetry/instances.ts';
@@ -234,6 +244,10 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
       identities: this.identities.workloads,
       anonymousWorkload: this.credentials.anonymousWorkload ?? null,
     };
+  }
+
+  takeDecisions(): TakenDecisions {
+    return this.access.lines.ring.take();
   }
 
   status(): DataPlaneStatus {

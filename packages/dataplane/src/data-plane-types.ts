@@ -1,6 +1,6 @@
 // The door to the data path: what the agent (control-plane client, admin API) tells it and asks of it. Configuration comes in as
 // resources, one xDS update at a time, and is applied whole or not at all. No control-plane protocol is known beyond this door.
-import type { Cluster, Limits, Locality, Resource, ResourceKind } from '@heddle/core';
+import type { Cluster, Limits, Locality, Resource, ResourceKind, TakenDecisions } from '@heddle/core';
 import type { Clock, Logger, Metrics, Network, Random } from '@heddle/runtime';
 
 export interface SocketBind {
@@ -102,6 +102,8 @@ export interface DataPlane {
   /** Plain JSON; holds no private key and no credential. */
   configDump(): object;
   status(): DataPlaneStatus;
+  /** Access decisions that refused something, or that a rule which only watches would have made, since the call before. */
+  takeDecisions(): TakenDecisions;
   /**
    * Stops accepting, answers `connection: close`, waits for requests in flight up to `graceMs`, then closes what is left.
    * @param waysIn the listeners that stop accepting at once. Default: inbound ones, as requests in flight may need calls out.

@@ -92,7 +92,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       ownSockets: outboundProxy === undefined ? [] : [outboundProxy],
       nodeMetadata: { heddle: said },
       sendProbe: (cluster, onEnd) => sendProbe({ network, clock }, cluster, onEnd),
-      load: { refresh: () => carrier.refresh(false), families: () => carrier.metrics.families() },
+      load: { refresh: carrier.refresh, families: () => carrier.metrics.families() },
       ...(dns === undefined ? {} : { follower: dns.zone }),
       ...keptOf(options, () => agent?.syncedMs ?? 0),
     });

@@ -10,11 +10,11 @@ import type { IdentityDesk } from '../admin/identities.ts';
 import type { TokenDesk } from '../admin/tokens.ts';
 import type { Doer } from '../audit/entry.ts';
 import type { Registry } from '../registry/registry.ts';
+import type { ProxySource } from '../rest/sources.ts';
 import { PacedWriter, unary } from '../server/handlers.ts';
 import type { EventLog } from '../events/log.ts';
 import type { OpenStreams } from '../server/handlers.ts';
 import { proxyToMessage } from '../xds-server/applied.ts';
-import type { LoadServer } from '../xds-server/lrs.ts';
 import type { AdsServer } from '../xds-server/server.ts';
 import { administrationHandlers } from './administration.ts';
 import type { AdministrationDesk } from './administration.ts';
@@ -31,7 +31,8 @@ export interface AdminServerOptions extends TokenDesk, IdentityDesk, Administrat
   readonly startedMs: number;
   readonly ads: AdsServer;
   readonly events: EventLog;
-  readonly loads: LoadServer;
+  /** Data planes themselves, and what they report. */
+  readonly loads: Pick<ProxySource, 'loads' | 'reported'>;
   readonly streams: OpenStreams;
   readonly clock: Clock;
 }

@@ -88,7 +88,8 @@ function byRank(a: EgressHost, b: EgressHost): number {
   return Number(a.port !== 80) - Number(b.port !== 80);
 }
 
-function authorityOf(egress: EgressHost): string {
+/** As it is named in requests: host and port. */
+export function authorityOf(egress: EgressHost): string {
   return `${hostOf(egress)}:${egress.port}`;
 }
 

@@ -21,7 +21,8 @@ export type EventKind =
   | 'identity-renewed-late'
   | 'identity-denied'
   | 'identity-allowed'
-  | 'root-rotation';
+  | 'root-rotation'
+  | 'anomaly';
 
 export interface EventSink {
   /** `subject`: what it is about, `<namespace>/<service>/<instance>` for example. `message`: one line, with the reason. */

@@ -7,7 +7,7 @@ import type { Authority, Denials, JoinTokens, RotationDesk } from '../ca/index.t
 import type { EventLog } from '../events/log.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Input, OperationId } from './operations.ts';
-import type { ProxySource } from './sources.ts';
+import type { ProxySource, TrafficSource } from './sources.ts';
 import type { Watches } from './watch/open.ts';
 
 export interface RestContext {
@@ -23,6 +23,7 @@ export interface RestContext {
   readonly audit: AuditLog;
   readonly proxies: ProxySource;
   readonly metrics: Pick<Metrics, 'counter' | 'expose'>;
+  readonly traffic: TrafficSource;
   readonly events: EventLog;
   readonly watches: Watches;
   readonly logger: Logger;

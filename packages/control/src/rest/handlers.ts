@@ -1,6 +1,7 @@
 // What each operation of the table does. Answers are made from the registry's own objects; lists are JSON text already.
 import { METRICS_CONTENT_TYPE, metricsFormatFor } from '@heddle/runtime/node';
 import { mayHaveConditions, parseMeshFile } from '@heddle/core/config';
+import { countHealth } from '../admin/health-counts.ts';
 import { selectInstances, selectServices } from '../admin/selection.ts';
 import { routeRows } from '../admin/routes.ts';
 import { listAddresses } from '../discovery-server/listing.ts';
@@ -10,13 +11,15 @@ import type { Handlers } from './handler.ts';
 import { identityHandlers } from './identity-handlers.ts';
 import { instanceHandlers } from './instance-handlers.ts';
 import { instanceAfter, instanceCursor, itemsAfter, pageJson, serviceAfter } from './listing.ts';
-import { countHealth, eventText, instanceText, presentProxies, presentServiceDetail, scrapeTargets, serviceText, time } from './present.ts';
+import { eventText, instanceText, presentProxies, presentServiceDetail, scrapeTargets, serviceText, time } from './present.ts';
 import { ProblemError } from './problems.ts';
+import { trafficHandlers } from './traffic-handlers.ts';
 
 export const HANDLERS: Handlers = {
   ...instanceHandlers,
   ...administrationHandlers,
   ...identityHandlers,
+  ...trafficHandlers,
   getHealth: (_, { isStopping }) => ({ status: 200, value: { status: isStopping() ? 'stopping' : 'serving' } }),
   getReadiness: (_, { isStopping }) => {
     if (isStopping()) throw new ProblemError('UNAVAILABLE', 'the control plane is stopping');

@@ -9,12 +9,14 @@ import type { Operation } from './operations.ts';
 import { PROBLEMS } from './problems.ts';
 import * as common from './schema/common.ts';
 import * as administration from './schema/administration.ts';
+import * as decisions from './schema/decisions.ts';
 import * as events from './schema/events.ts';
 import * as identities from './schema/identities.ts';
 import * as instances from './schema/instances.ts';
 import * as mesh from './schema/mesh.ts';
 import * as proxies from './schema/proxies.ts';
 import * as services from './schema/services.ts';
+import * as traffic from './schema/traffic.ts';
 
 const document = openApiDocument('1.2.3');
 const text = JSON.stringify(document);
@@ -24,12 +26,14 @@ test('every example fits its schema', () => {
   for (const [name, schema] of Object.entries({
     ...common,
     ...administration,
+    ...decisions,
     ...events,
     ...identities,
     ...instances,
     ...mesh,
     ...proxies,
     ...services,
+    ...traffic,
   })) {
     if (typeof schema !== 'object' || schema === null || !('safeParse' in schema)) continue;
     for (const example of ((schema as z.ZodType).meta()?.['examples'] as unknown[] | undefined) ?? []) {

@@ -22,6 +22,7 @@ const TAGS: readonly { readonly name: Operation['tag']; readonly description: st
   { name: 'services', description: 'Services of the mesh file' },
   { name: 'instances', description: 'Instances of services: registration, health, drain' },
   { name: 'proxies', description: 'Data planes, and what they report' },
+  { name: 'traffic', description: 'Who calls whom, how much, how fast and how well' },
   { name: 'events', description: 'What has happened' },
   { name: 'watch', description: 'Changes as they happen' },
 ];

@@ -1,7 +1,6 @@
 // Every operation of the REST API in one table: the router serves it, the OpenAPI document tells it, the tests hold answers against it.
 import { z } from 'zod';
-import type { Role } from '../server/caller.ts';
-import type { ProblemCode } from './problems.ts';
+import type { Operation } from './operation.ts';
 import {
   AdminTokenList,
   AdminTokenPath,
@@ -44,47 +43,10 @@ import { cursor, limit, namespaceName } from './schema/common.ts';
 import { Mesh, NewToken, Serving, Token, Validation } from './schema/mesh.ts';
 import { LoadList, PROXIES_PAGE_MAX, Proxy, ProxyList, ProxyPath, ScrapeTargets, nodeName } from './schema/proxies.ts';
 import { AddressList, RouteList, RouteQuery, ServiceDetail, ServiceList, ServicePath, ServiceQuery } from './schema/services.ts';
+import { TRAFFIC_OPERATIONS } from './traffic-operations.ts';
 import { WatchQuery } from './schema/watch.ts';
 
-export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE';
-
-export interface Answer {
-  readonly description: string;
-  /** Absent: the answer has no body. */
-  readonly schema?: z.ZodType;
-  /** Of the body; `application/json` unless it says otherwise. */
-  readonly mediaType?: string;
-}
-
-export interface Operation {
-  readonly method: Method;
-  /** With `{name}` for what `path` describes. */
-  readonly url: string;
-  readonly tag: 'mesh' | 'administration' | 'identities' | 'services' | 'instances' | 'proxies' | 'events' | 'watch';
-  readonly summary: string;
-  readonly description?: string;
-  /** Which one is needed. Absent: it is answered to everybody. */
-  readonly role?: Role;
-  readonly path?: z.ZodType;
-  readonly query?: z.ZodType;
-  /** A JSON body. */
-  readonly body?: z.ZodType;
-  /** The body may be left out, which means an empty object. */
-  readonly bodyOptional?: boolean;
-  /** A body of text, of one of these media types. */
-  readonly text?: { readonly mediaTypes: readonly string[]; readonly description: string; readonly example: string };
-  /** `if-match` with an entity tag of the resource makes it conditional; `if-none-match: *` on PUT: only when there is none. */
-  readonly conditional?: boolean;
-  /** `false`: it changes nothing, whatever its method. */
-  readonly changes?: false;
-  /** It comes all the time. */
-  readonly frequent?: true;
-  /** Its answer carries an entity tag, and `if-none-match` is honoured. */
-  readonly tagged?: boolean;
-  readonly answers: Readonly<Record<number, Answer>>;
-  /** Besides those that every operation may have. */
-  readonly problems?: readonly ProblemCode[];
-}
+export type { Answer, Operation } from './operation.ts';
 
 const EMPTY = z.strictObject({});
 const ONE_INSTANCE = '/api/v1/instances/{namespace}/{service}/{instance}';
@@ -477,6 +439,7 @@ export const OPERATIONS = {
     query: z.strictObject({ node: nodeName.optional(), limit: limit(PROXIES_PAGE_MAX, 500), cursor: cursor('SOURCE DESTINATION') }),
     answers: { 200: { description: 'Sorted by source and destination.', schema: LoadList } },
   },
+  ...TRAFFIC_OPERATIONS,
   listEvents: {
     method: 'GET',
     url: '/api/v1/events',

@@ -3,6 +3,7 @@ import type { LoggedEvent } from '../events/log.ts';
 import { stateHash } from '@heddle/api';
 import { serviceHostnames } from '@heddle/core';
 import type { Instance, Service as ModelService, SocketAddress } from '@heddle/core';
+import { countHealth } from '../admin/health-counts.ts';
 import type { DrainProgress } from '../drain/barrier.ts';
 import type { ServiceView } from '../registry/view.ts';
 import { POLICIES } from '../schema/service.ts';
@@ -13,19 +14,6 @@ import type { ProxySource } from './sources.ts';
 import type { DrainProgress as RestDrainProgress, Instance as RestInstance } from './schema/instances.ts';
 import type { Proxy, ScrapeTargets } from './schema/proxies.ts';
 import type { Service, ServiceDetail } from './schema/services.ts';
-
-export type Counts = Service['instances'];
-
-export function countHealth(
-  instances: Iterable<Instance>,
-  counts: Counts = { total: 0, healthy: 0, starting: 0, unhealthy: 0, draining: 0 },
-): Counts {
-  for (const { health } of instances) {
-    counts.total += 1;
-    counts[health] += 1;
-  }
-  return counts;
-}
 
 export function presentService({ service, instances }: ServiceView): Service {
   const { namespace, name, port, protocol, labels, metadata, ports, virtualAddress } = service;

@@ -25,6 +25,7 @@ export interface RestServerOptions
     | 'audit'
     | 'proxies'
     | 'metrics'
+    | 'traffic'
     | 'events'
     | 'logger'
   > {
@@ -47,9 +48,9 @@ export interface RestServer {
 
 /** Rejects with ListenError when the port cannot be taken. */
 export async function openRestServer(options: RestServerOptions): Promise<RestServer> {
-  const { registry, proxies, events, clock, logger, mesh, authenticator } = options;
+  const { registry, proxies, traffic, events, clock, logger, mesh, authenticator } = options;
   const epoch = options.startedMs.toString(36);
-  const watches = new Watches({ registry, proxies, events, epoch, clock });
+  const watches = new Watches({ registry, proxies, traffic, events, epoch, clock });
   let isStopping = false;
   let document: string | undefined;
   const app = createApp({
@@ -69,6 +70,7 @@ export async function openRestServer(options: RestServerOptions): Promise<RestSe
       audit: options.audit,
       proxies,
       metrics: options.metrics,
+      traffic,
       events,
       watches,
       logger,

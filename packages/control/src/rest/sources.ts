@@ -1,7 +1,11 @@
-// Where the REST API reads what others keep: data planes and load.
+// Where the REST API reads what others keep: data planes, load and traffic.
 import type { Load } from '@heddle/core';
 import type { DrainDesk } from '../drain/desk.ts';
+import type { DecisionFilter, ToldDecision } from '../telemetry/decision-log.ts';
+import type { ExplainReply, ExplainWish } from '../telemetry/questions.ts';
+import type { SeriesQuestion } from '../telemetry/traffic-views.ts';
 import type { ConnectedProxy, ReportedState } from '../xds-server/applied.ts';
+import type { Graph, SeriesPoints, ServiceTraffic } from './schema/traffic.ts';
 
 export interface ProxySource {
   /** Who waits until data planes no longer choose an instance. */
@@ -13,4 +17,18 @@ export interface ProxySource {
   reported(proxy: ConnectedProxy): ReportedState | undefined;
   /** Sorted by source and destination. */
   loads(node?: string): readonly Load[];
+}
+
+export interface TrafficSource {
+  /** Of all namespaces unless one is named. */
+  graph(windowMs: number, namespace?: string): Graph;
+  /** Undefined: there is no such service. */
+  service(key: string, windowMs: number): ServiceTraffic | undefined;
+  series(question: SeriesQuestion, rangeMs: number): Promise<SeriesPoints>;
+  /** Newest first. */
+  decisions(filter: DecisionFilter, limit: number): readonly ToldDecision[];
+  /** Asks the data plane that would carry the request. Never rejects. */
+  explain(wish: ExplainWish): Promise<ExplainReply>;
+  /** Called once in each interval of the reports. */
+  onTraffic(listener: () => void): { close(): void };
 }

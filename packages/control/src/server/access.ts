@@ -38,6 +38,7 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   '/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets': 'member',
   '/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets': 'member',
   '/envoy.service.load_stats.v3.LoadReportingService/StreamLoadStats': 'member',
+  '/heddle.telemetry.v1.Telemetry/Attach': 'member',
   '/envoy.service.health.v3.HealthDiscoveryService/StreamHealthCheck': 'member',
   '/envoy.service.status.v3.ClientStatusDiscoveryService/StreamClientStatus': 'viewer',
   '/envoy.service.status.v3.ClientStatusDiscoveryService/FetchClientStatus': 'viewer',

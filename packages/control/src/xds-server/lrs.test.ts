@@ -73,7 +73,7 @@ describe('load reports', () => {
     const stream = open(orders);
     stream.send(say('node-1'));
     const told = lrs.instructionFromMessage(await stream.next('what to report'));
-    assert.deepEqual(told, { clusters: 'all', intervalMs: 10_000, inParts: false });
+    assert.deepEqual(told, { clusters: 'all', intervalMs: 5_000, inParts: false });
     stream.send(say('node-1', load('web', counts(20, 4, 1), { 'default/cache': counts(20) }), load('nowhere', counts(9))));
     await until('the report', async () => (await loads()).length > 0);
     assert.deepEqual(await edges(), [['default/orders', 'default/web', 10, 2, 1, ['node-1']]]);
@@ -196,7 +196,7 @@ describe('load reports', () => {
     for (let index = 0; index < 100; index += 1) flood.send(say('flood', load('web', counts(1))));
     const refusal = await flood.refusal();
     assert.equal(refusal.code, status.RESOURCE_EXHAUSTED);
-    assert.match(refusal.details, /more than 20 load reports came within 10000 ms; one is asked for/);
+    assert.match(refusal.details, /more than 20 load reports came within 5000 ms; one is asked for/);
   });
 
   test('numbers beyond what can be counted end the stream, not the control plane', async () => {

@@ -15,39 +15,45 @@ import type { Caller } from '../server/caller.ts';
 import { answerEach } from '../server/answer-each.ts';
 import type { OpenStreams } from '../server/handlers.ts';
 import { CallError } from '../server/status.ts';
+import type { TrafficBook } from '../telemetry/traffic-book.ts';
 import type { ConnectedProxy, ReportedState } from './applied.ts';
 
 /** One for each data plane; each holds what it reported last. */
 const STREAMS_MAX = 5_000;
 /** Envoy and gRPC report once per interval; this leaves room for those that report when something changes. */
 const REPORTS_PER_INTERVAL_MAX = 20;
-export const LOAD_INTERVAL_MS = 10_000;
+/** How often load and traffic are reported, unless it is said otherwise: the width of a small step of what is kept. */
+export const REPORT_INTERVAL_MS = 5_000;
 /** Reports are missed when a machine is busy; three in a row are not. */
 const EXPIRY_INTERVALS = 3.5;
+
+export function loadTable(intervalMs: number): LoadTable {
+  return new LoadTable({ expiryMs: intervalMs * EXPIRY_INTERVALS });
+}
 
 export interface LoadServerOptions {
   readonly registry: Pick<Registry, 'snapshot' | 'service' | 'revision'>;
   readonly streams: OpenStreams;
+  /** What is reported now. */
+  readonly table: LoadTable;
+  /** What was reported, over time. */
+  readonly book: Pick<TrafficBook, 'reportLoad'>;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** How often data planes are to report. Default 10 s. */
-  readonly intervalMs?: number;
+  /** How often data planes are to report. */
+  readonly intervalMs: number;
 }
 
 type Call = ServerDuplexStream<lrs.LoadStatsRequest, lrs.LoadStatsResponse>;
 
 export class LoadServer {
   readonly #options: LoadServerOptions;
-  readonly #intervalMs: number;
-  readonly #table: LoadTable;
   readonly #open = new Set<LoadStream>();
   /** Streams of data planes that say what they have applied. */
   readonly #byNode = new Map<string, LoadStream>();
 
   constructor(options: LoadServerOptions) {
     this.#options = options;
-    this.#intervalMs = options.intervalMs ?? LOAD_INTERVAL_MS;
-    this.#table = new LoadTable({ expiryMs: this.#intervalMs * EXPIRY_INTERVALS });
   }
 
   addTo(server: Server): void {
@@ -56,7 +62,7 @@ export class LoadServer {
 
   /** Sorted by source and destination. `node`: only what this data plane reports. */
   loads(node?: string): Load[] {
-    return this.#table.list(this.#nowMs(), node);
+    return this.#options.table.list(this.#nowMs(), node);
   }
 
   /** What the data plane itself says that it has; undefined where it does not say so. */
@@ -84,8 +90,7 @@ export class LoadServer {
     if (before !== undefined) this.#leave(before);
     if (this.#open.size >= STREAMS_MAX)
       throw new CallError(status.RESOURCE_EXHAUSTED, `${STREAMS_MAX} data planes report their load, the limit of one control plane`);
-    const { registry, logger } = this.#options;
-    const stream = new LoadStream({ caller, table: this.#table, registry, node, key, intervalMs: this.#intervalMs, logger });
+    const stream = new LoadStream({ ...this.#options, caller, node, key });
     this.#open.add(stream);
     if (key !== undefined) this.#byNode.set(key, stream);
     return stream;
@@ -106,15 +111,11 @@ function keyOf(identity: string, node: string): string {
   return `${identity} ${node}`;
 }
 
-interface LoadStreamOptions {
+interface LoadStreamOptions extends Omit<LoadServerOptions, 'streams'> {
   readonly caller: Caller;
-  readonly table: LoadTable;
-  readonly registry: LoadServerOptions['registry'];
   readonly node: lrs.ReportingNode;
   /** Under which it is known; undefined: under none. */
   readonly key: string | undefined;
-  readonly intervalMs: number;
-  readonly logger: Logger;
 }
 
 class LoadStream {
@@ -193,7 +194,8 @@ class LoadStream {
   }
 
   #keep(source: string, destination: string, counts: LoadCounts, intervalMs: number, nowMs: number): void {
-    const { table, node, logger } = this.#options;
+    const { table, book, clock, node, logger } = this.#options;
+    book.reportLoad(source, destination, counts, intervalMs, clock.nowMs());
     if (table.report(this.#contributor, { source, destination, ...counts, intervalMs }, nowMs) || this.#warned) return;
     this.#warned = true;
     logger.warn(

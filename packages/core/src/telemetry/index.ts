@@ -1,3 +1,8 @@
+export * from './anomaly-cause.ts';
+export * from './anomaly-words.ts';
+export * from './anomaly.ts';
+export * from './decision-ring.ts';
+export * from './duration-buckets.ts';
 export * from './latency-sketch.ts';
 export * from './load-meter.ts';
 export * from './load.ts';
@@ -5,3 +10,6 @@ export * from './metrics/index.ts';
 export * from './orca.ts';
 export * from './trace-context.ts';
 export * from './log-choice.ts';
+export * from './traffic.ts';
+export * from './traffic-store.ts';
+export * from './traffic-sum.ts';

@@ -12,6 +12,7 @@ import {
   type TrustBundle,
 } from '@heddle/core';
 import type { Counter } from '@heddle/runtime';
+import type { FamilyValues } from '@heddle/runtime/node';
 import type { ListenerStatus, ResourceUpdate } from '../data-plane.ts';
 import type { HeldIdentity } from '../identity/index.ts';
 import { AdsConnection } from './ads-connection.ts';
@@ -22,10 +23,17 @@ import { HostingError } from './hosting-error.ts';
 import { type Admission, ListenerAdmission, type ListenerUpdate } from './listener-admission.ts';
 import { type LeaveOutcome, type LeaveStatus, SETTLE_MS, TELL_MS } from './leave.ts';
 import type { ConfigurationKeeper } from './kept-configuration.ts';
-import { LoadReporter, type LoadSource } from './load-reporter.ts';
+import { answerExplain } from './answer-explain.ts';
+import { Feed, type FeedTap } from './feed.ts';
 import { type SyncReport, syncReport } from './sync-report.ts';
 import type { ResourceFollower } from './resource-follower.ts';
 import { sameSocket, sameWorkload, wantedSockets, type WorkloadSpec, workloadName } from './workload-spec.ts';
+
+export interface MeasureSource {
+  /** Brings the metrics of all processes up to date, and if it is wanted the dump of the configuration. */
+  readonly refresh: (withConfig: boolean) => Promise<void>;
+  readonly families: () => Iterable<FamilyValues>;
+}
 
 export interface AgentOptions extends HostingDeps {
   /** Whether the xDS stream waits for `useNodeIdentity`; otherwise it runs with the first certified workload's identity. */
@@ -37,8 +45,12 @@ export interface AgentOptions extends HostingDeps {
   readonly sendProbe: SendProbe;
   /** Sent once per stream as xDS Node.metadata. */
   readonly nodeMetadata: Readonly<Record<string, unknown>>;
-  /** Where the load is read that is reported to the control plane. */
-  readonly load: LoadSource;
+  /** Where it is read what the control plane is told. */
+  readonly load: MeasureSource;
+  /** Who tells live requests. Absent: nobody does. */
+  readonly tap?: FeedTap;
+  /** Of this release. Default: empty. */
+  readonly version?: string;
   /** Absent: the configuration is the data path's alone. */
   readonly follower?: ResourceFollower;
   /** Absent: a process that starts while the control plane is away has no configuration until that is back. */
@@ -80,12 +92,19 @@ export class Agent {
       sendProbe,
       onVerdict: (cluster, verdict) => this.#answerable.found(localWorkload(cluster), verdict),
     });
-    const reporter = new LoadReporter({ ...options, ...options.load, stateHash: () => stateHash(this.#ads.status().kinds) });
+    const { load, version = '', tap } = options;
+    const feed = new Feed({
+      ...{ node: options.node, version, clock, logger: options.logger, families: load.families, ...(tap && { tap }) },
+      refresh: () => load.refresh(false),
+      stateHash: () => stateHash(this.#ads.status().kinds),
+      decisions: () => dataPlane.takeDecisions(),
+      explain: (question) => answerExplain(question, { ...options, refresh: () => load.refresh(true) }),
+    });
     this.#ads = new AdsConnection({
       ...options,
       apply: (update) => this.#apply(update),
       onLink: (channel) => {
-        reporter.use(channel);
+        feed.use(channel);
         if (channel !== undefined) for (const workload of this.#workloads.values()) workload.hurry();
       },
     });
@@ -211,7 +230,7 @@ export class Agent {
 
   async #activeRequests(name: string): Promise<number> {
     const { load, dataPlane } = this.#options;
-    await load.refresh();
+    await load.refresh(false);
     const { listeners } = dataPlane.status();
     return listeners.find((listener) => listener.name === `inbound/${name}`)?.activeRequests ?? 0;
   }

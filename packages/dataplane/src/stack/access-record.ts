@@ -1,6 +1,7 @@
-// What is told of access decisions: counters by rule, and a structured line for each request that is refused or that a rule only watches. Lines are
+// What is told of access decisions: counters by rule, and of each request that is refused or that a rule only watches a structured line, and word
+// to the control plane. Lines are
 // limited for the whole data plane, so that an attacker cannot fill a disk; what is left out is counted, and the next line says how much.
-import { ACCESS_METRICS, TokenBucket } from '@heddle/core';
+import { ACCESS_METRICS, DecisionRing, TokenBucket } from '@heddle/core';
 import type { BucketRate } from '@heddle/core';
 import type { Counter } from '@heddle/runtime';
 import type { Context } from './context.ts';
@@ -10,7 +11,7 @@ const LINES: BucketRate = { requests: 20, perMs: 1_000, burst: 200 };
 /** Names of rules that are told apart, of one service; the others count as `other`. Twice as many as any policy that is meant well. */
 const RULES_MAX = 2_000;
 /** Of a path in a line. */
-const PATH_LENGTH_MAX = 512;
+const TEXT_LENGTH_MAX = 512;
 
 /** Who decided: a rule, the default of the policy, the token that came, the outside authorizer, the form of the request, what the caller's side knows. */
 export type DecidedBy = 'rule' | 'default' | 'token' | 'authorizer' | 'form' | 'caller';
@@ -28,8 +29,9 @@ export interface DecidedRequest {
   readonly issuer: string;
 }
 
-/** How many lines may be written now. Of one data plane. */
+/** How many lines may be written now, and what the control plane is to be told. Of one data plane. */
 export class AccessLines {
+  readonly ring = new DecisionRing();
   private readonly bucket: TokenBucket;
   private readonly left: Counter;
   private leftOut = 0;
@@ -80,6 +82,12 @@ export class AccessRecord {
   told(decision: Exclude<DecisionKind, 'allowed'>, by: DecidedBy, rule: string, why: string, request: DecidedRequest): void {
     this.counterOf(this.others, decision, by, rule).add(1);
     const { logger, clock } = this.context;
+    const { direction: side, destination: service } = this.labels;
+    const { method } = request;
+    this.lines.ring.push({
+      ...{ timeMs: Math.floor(clock.wallMs()), service, side, outcome: decision, source: sourceOf(request), method: cut(method) },
+      ...{ path: pathOf(request), rule, by, reason: cut(why) },
+    });
     const leftOut = this.lines.take(clock.nowMs());
     if (leftOut === -1) return;
     const fields = { decision, ...this.labels, by, ...(rule !== '' && { rule }), why, ...said(request), ...(leftOut > 0 && { leftOut }) };
@@ -104,14 +112,26 @@ export class AccessRecord {
 }
 
 /** Queries may hold secrets, and paths are as long as their senders like. */
-function said({ sourceIdentity, peerAddress, method, path, authority, issuer }: DecidedRequest): object {
+function pathOf({ path }: DecidedRequest): string {
   const end = path.indexOf('?');
-  const shown = end === -1 ? path : path.slice(0, end);
+  return cut(end === -1 ? path : path.slice(0, end));
+}
+
+function cut(text: string): string {
+  return text.length > TEXT_LENGTH_MAX ? `${text.slice(0, TEXT_LENGTH_MAX)}…` : text;
+}
+
+function sourceOf({ sourceIdentity }: DecidedRequest): string {
+  return sourceIdentity === '' ? 'unknown' : sourceIdentity;
+}
+
+function said(request: DecidedRequest): object {
+  const { peerAddress, method, authority, issuer } = request;
   return {
-    source: sourceIdentity === '' ? 'unknown' : sourceIdentity,
+    source: sourceOf(request),
     address: peerAddress,
     method,
-    path: shown.length > PATH_LENGTH_MAX ? `${shown.slice(0, PATH_LENGTH_MAX)}…` : shown,
+    path: pathOf(request),
     authority,
     ...(issuer !== '' && { issuer }),
   };

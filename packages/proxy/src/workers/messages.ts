@@ -1,5 +1,6 @@
 // What the primary and its workers say to one another. Messages of one side arrive in order; a request is answered once.
 import type { LogLevel, MetricsReport } from '@heddle/runtime/node';
+import type { TakenDecisions } from '@heddle/core';
 import type { DataPlaneStatus, ResourceUpdate, SocketBind, WorkloadIdentity } from '@heddle/dataplane';
 
 export interface WorkerSettings {
@@ -42,6 +43,8 @@ export interface WorkerReport {
   readonly status: DataPlaneStatus;
   readonly metrics: MetricsReport;
   readonly configDump: object | undefined;
+  /** Since the report before. */
+  readonly decisions: TakenDecisions;
 }
 
 /** What a request can be answered with. */

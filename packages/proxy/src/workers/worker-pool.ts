@@ -1,7 +1,7 @@
 // Several workers as one data plane. The primary's own data plane has no connections: it checks every update, keeps the ports, and answers
 // for the configuration; the workers are told what it has taken.
-import { PROCESS_METRICS } from '@heddle/core';
-import type { Cluster } from '@heddle/core';
+import { DecisionRing, PROCESS_METRICS } from '@heddle/core';
+import type { Cluster, TakenDecisions } from '@heddle/core';
 import type { Clock, Logger, Metrics, Network, Random } from '@heddle/runtime';
 import { createMetrics, type LogLevel, type MetricsSum } from '@heddle/runtime/node';
 import {
@@ -51,6 +51,7 @@ export class WorkerPool implements DataPlane {
   /** Who accepts for a worker that is not there, by its number. */
   private readonly standIns = new Map<number, WorkerProcess>();
   private readonly firstUp = Promise.withResolvers<void>();
+  private readonly decisions = new DecisionRing();
   private hasBegun: boolean;
   private isEnding = false;
 
@@ -70,7 +71,10 @@ export class WorkerPool implements DataPlane {
         logger,
         onStarted: (worker) => this.bringUpToDate(worker),
         onUp: (worker) => this.cameUp(worker),
-        onReport: (worker, report) => options.sum.take(nameOf(worker), report.metrics),
+        onReport: (worker, report) => {
+          options.sum.take(nameOf(worker), report.metrics);
+          this.decisions.add(report.decisions);
+        },
         onConnectFailures: (cluster, count) => this.onConnectFailures?.(cluster, count),
         onEnd: (worker, wasUp) => {
           restarts.add(this.isEnding ? 0 : 1);
@@ -203,6 +207,10 @@ export class WorkerPool implements DataPlane {
       return { worker: number, pid: pid ?? null, state, restarts, status: lastReport?.status ?? null, clusters };
     });
     return { ...this.template.configDump(), workers };
+  }
+
+  takeDecisions(): TakenDecisions {
+    return this.decisions.take();
   }
 
   status(): DataPlaneStatus {

@@ -109,6 +109,11 @@ export class Worker {
   }
 
   #report(dataPlane: DataPlane, withConfig: boolean): WorkerReport {
-    return { status: dataPlane.status(), metrics: this.#metrics.report(), configDump: withConfig ? dataPlane.configDump() : undefined };
+    return {
+      status: dataPlane.status(),
+      metrics: this.#metrics.report(),
+      configDump: withConfig ? dataPlane.configDump() : undefined,
+      decisions: dataPlane.takeDecisions(),
+    };
   }
 }

@@ -5,8 +5,11 @@ import { Event } from './events.ts';
 import { Instance } from './instances.ts';
 import { Proxy } from './proxies.ts';
 import { Service } from './services.ts';
+import { Graph } from './traffic.ts';
 
-export const WATCH_KINDS = ['services', 'instances', 'proxies', 'events'] as const;
+export const WATCH_KINDS = ['services', 'instances', 'proxies', 'events', 'traffic'] as const;
+/** Those that a watch has of which nothing is said: traffic changes all the time. */
+const USUAL_KINDS: readonly WatchKind[] = WATCH_KINDS.filter((word) => word !== 'traffic');
 export type WatchKind = (typeof WATCH_KINDS)[number];
 const kind = z.enum(WATCH_KINDS);
 const items = z.union([z.array(Service), z.array(Instance), z.array(Proxy), z.array(Event)]);
@@ -16,9 +19,9 @@ export const WatchQuery = z.strictObject({
     .string()
     .transform((text) => [...new Set(text.split(',').map((word) => word.trim()))])
     .pipe(z.array(kind).min(1))
-    .default([...WATCH_KINDS])
+    .default([...USUAL_KINDS])
     .meta({
-      description: 'What to watch, separated by commas: services, instances, proxies, events. All of them by default.',
+      description: 'What to watch, separated by commas: services, instances, proxies, events, traffic. All but traffic by default.',
       examples: [['services', 'instances']],
     }),
   namespace: namespaceName.optional().meta({ description: 'Only services and instances of this namespace.' }),
@@ -53,5 +56,16 @@ export const WatchResync = z
   .strictObject({ kinds: z.array(kind), reason: z.string() })
   .meta({ id: 'WatchResync', description: 'event: resync. It cannot go on where it was; snapshots of these kinds follow.' });
 
+export const WatchTraffic = Graph.meta({
+  id: 'WatchTraffic',
+  description: 'event: traffic. The graph of the last 10 s, once in each interval of the reports; what was told before is forgotten.',
+});
+
 /** By the name of the event. */
-export const WATCH_EVENTS = { snapshot: WatchSnapshot, changes: WatchChanges, resumed: WatchResumed, resync: WatchResync } as const;
+export const WATCH_EVENTS = {
+  snapshot: WatchSnapshot,
+  changes: WatchChanges,
+  resumed: WatchResumed,
+  resync: WatchResync,
+  traffic: WatchTraffic,
+} as const;

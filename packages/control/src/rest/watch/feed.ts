@@ -3,7 +3,7 @@
 import type { WatchKind } from '../schema/watch.ts';
 
 export interface Message {
-  readonly event: 'snapshot' | 'changes' | 'resumed' | 'resync';
+  readonly event: 'snapshot' | 'changes' | 'resumed' | 'resync' | 'traffic';
   /** JSON on one line. */
   readonly data: string;
 }

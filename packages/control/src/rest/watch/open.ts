@@ -5,10 +5,10 @@ import type { Registry } from '../../registry/registry.ts';
 import { ProblemError } from '../problems.ts';
 import { WATCH_KINDS } from '../schema/watch.ts';
 import type { WatchKind } from '../schema/watch.ts';
-import type { ProxySource } from '../sources.ts';
+import type { ProxySource, TrafficSource } from '../sources.ts';
 import { resync } from './feed.ts';
 import type { Feed, Message } from './feed.ts';
-import { EventFeed, ProxyFeed } from './other-feeds.ts';
+import { EventFeed, ProxyFeed, TrafficFeed } from './other-feeds.ts';
 import { ProxyChanges } from './proxy-changes.ts';
 import { RegistryChanges } from './registry-changes.ts';
 import type { ItemChange } from './registry-changes.ts';
@@ -22,6 +22,7 @@ const STREAMS_MAX = 64;
 export interface WatchesOptions {
   readonly registry: Registry;
   readonly proxies: ProxySource;
+  readonly traffic: Pick<TrafficSource, 'graph' | 'onTraffic'>;
   readonly events: EventLog;
   /** Tells this run of the control plane from others: what it counts begins anew with it. */
   readonly epoch: string;
@@ -86,6 +87,7 @@ export class Watches {
         WATCH_KINDS.filter((kind) => request.kinds.includes(kind)).map((kind): Feed => {
           const known = resumed?.kinds.includes(kind) === true ? resumed : undefined;
           if (kind === 'proxies') return new ProxyFeed(this.#proxyChanges, () => registry.revision, poke);
+          if (kind === 'traffic') return new TrafficFeed(this.#options.traffic, request.namespace, poke);
           if (kind === 'events') return (events = new EventFeed(this.#options.events, known?.eventId, () => registry.revision, poke));
           return new RegistryFeed({
             kind,
@@ -126,10 +128,10 @@ export class Watches {
   }
 }
 
-/** Data planes always begin with a snapshot: what they have applied is no state that was kept. */
+/** Data planes always begin with a snapshot: what they have applied is no state that was kept. Traffic has no state at all. */
 function preamble({ kinds }: WatchRequest, resumed: Resumption | undefined, revision: number): Message[] {
-  const known = kinds.filter((kind) => kind !== 'proxies' && resumed?.kinds.includes(kind) === true);
-  const unknown = kinds.filter((kind) => !known.includes(kind));
+  const known = kinds.filter((kind) => kind !== 'proxies' && kind !== 'traffic' && resumed?.kinds.includes(kind) === true);
+  const unknown = kinds.filter((kind) => !known.includes(kind) && kind !== 'traffic');
   const reason =
     resumed === undefined ? 'what was known is too old, or of another control plane or another watch' : 'nothing was known of it';
   return [
@@ -144,7 +146,7 @@ function formatState({ epoch, revision, eventId, kinds, namespace = '' }: State)
 
 function parseState(text: string): State | undefined {
   const [, epoch = '', revision, eventId, kinds = '', namespace = ''] =
-    /^([0-9a-z]+)\.(\d{1,15})\.(\d{1,15})\.([01]{4})\.(.{0,63})$/.exec(text) ?? [];
+    /^([0-9a-z]+)\.(\d{1,15})\.(\d{1,15})\.([01]{5})\.(.{0,63})$/.exec(text) ?? [];
   if (epoch === '') return undefined;
   return {
     epoch,

@@ -1,9 +1,10 @@
-// Data planes and events of one watch.
+// Data planes, events and traffic of one watch.
 import type { EventLog, LoggedEvent } from '../../events/log.ts';
 import { eventText } from '../present.ts';
 import { SnapshotParts, changesMessage, resync } from './feed.ts';
 import type { Feed, Message } from './feed.ts';
 import type { ProxyChanges } from './proxy-changes.ts';
+import type { TrafficSource } from '../sources.ts';
 
 /** Ids that wait for a slow reader: more than there are data planes, so only ones that come and go reach it. */
 const DIRTY_MAX = 10_000;
@@ -119,5 +120,39 @@ export class EventFeed implements Feed {
 
   #newest(): SnapshotParts<LoggedEvent> {
     return new SnapshotParts(this.kind, this.#revision(), this.#source.list({ limit: EVENTS_FIRST }), eventText);
+  }
+}
+
+type WatchedTraffic = Pick<TrafficSource, 'graph' | 'onTraffic'>;
+
+const TRAFFIC_WINDOW_MS = 10_000;
+
+/** The graph as it is, once in each interval; who reads slowly gets the newest. */
+export class TrafficFeed implements Feed {
+  readonly kind = 'traffic';
+  readonly settled = true;
+  readonly urgent = false;
+  readonly #source: WatchedTraffic;
+  readonly #namespace: string | undefined;
+  readonly #subscription: { close(): void };
+  #isDue = true;
+
+  constructor(source: WatchedTraffic, namespace: string | undefined, poke: () => void) {
+    this.#source = source;
+    this.#namespace = namespace;
+    this.#subscription = source.onTraffic(() => {
+      this.#isDue = true;
+      poke();
+    });
+  }
+
+  next(): Message | undefined {
+    if (!this.#isDue) return undefined;
+    this.#isDue = false;
+    return { event: 'traffic', data: JSON.stringify(this.#source.graph(TRAFFIC_WINDOW_MS, this.#namespace)) };
+  }
+
+  close(): void {
+    this.#subscription.close();
   }
 }

@@ -16,9 +16,18 @@ import { selectInstances } from '../../admin/selection.ts';
 import { presentInstance, presentService } from '../present.ts';
 import { ProblemError } from '../problems.ts';
 import { WATCH_EVENTS } from '../schema/watch.ts';
-import type { ProxySource } from '../sources.ts';
+import type { Graph } from '../schema/traffic.ts';
+import type { ProxySource, TrafficSource } from '../sources.ts';
 import { Watches } from './open.ts';
 import type { WatchRequest } from './open.ts';
+
+const outsideNode: Graph['nodes'][number] = {
+  ...{ id: 'outside', kind: 'outside', protocol: null, requestsPerSecond: 0, errorsPerSecond: 0, p50Ms: null, p99Ms: null },
+  instances: { total: 0, healthy: 0, starting: 0, unhealthy: 0, draining: 0 },
+};
+const EMPTY_GRAPH: Graph = {
+  ...{ revision: 1, windowMs: 10_000, updated: '2026-01-31T12:00:00.000Z', since: '2026-01-31T12:00:00.000Z', nodes: [], edges: [] },
+};
 
 interface Told {
   readonly event: keyof typeof WATCH_EVENTS;
@@ -105,6 +114,7 @@ describe('a watch', () => {
   let watches: Watches;
   let connected: ConnectedProxy[];
   let proxiesChanged: () => void;
+  let reported: () => void;
 
   beforeEach(async () => {
     clock = new ManualClock();
@@ -124,7 +134,14 @@ describe('a watch', () => {
       reported: () => undefined,
       loads: () => [],
     };
-    watches = new Watches({ registry, proxies, events, epoch: 'a1', clock });
+    const traffic: Pick<TrafficSource, 'graph' | 'onTraffic'> = {
+      graph: (windowMs, namespace) => ({ ...EMPTY_GRAPH, windowMs, nodes: namespace === undefined ? [] : [outsideNode] }),
+      onTraffic: (listener) => {
+        reported = listener;
+        return { close: () => {} };
+      },
+    };
+    watches = new Watches({ registry, proxies, traffic, events, epoch: 'a1', clock });
   });
   afterEach(async () => {
     watches.close();
@@ -233,7 +250,7 @@ describe('a watch', () => {
   }
 
   test('that cannot go on says so and begins anew: another control plane, another watch, too long ago, nonsense', async () => {
-    const place = `a1.${registry.revision}.${events.lastId}.1111.`;
+    const place = `a1.${registry.revision}.${events.lastId}.11110.`;
     const first = async (lastEventId: string, request: Partial<WatchRequest> = {}): Promise<string> => {
       const follower = new Follower();
       follower.lastId = lastEventId;
@@ -246,8 +263,8 @@ describe('a watch', () => {
     assert.equal(await first(place), 'resumed services,instances,events');
     assert.equal(await first(place.replace('a1', 'b2')), 'resync services,instances,proxies,events');
     assert.equal(await first(place, { namespace: 'eu' }), 'resync services,instances,proxies,events');
-    assert.equal(await first(place.replace('1111', '1000')), 'resumed services');
-    for (const text of ['x', 'a1.999999.0.1111.', 'a1.0.0.1111.', 'a1.1.999999.1111.', `a1.1.1.1111.${'x'.repeat(99)}`])
+    assert.equal(await first(place.replace('11110', '10000')), 'resumed services');
+    for (const text of ['x', 'a1.999999.0.11110.', 'a1.0.0.11110.', 'a1.1.999999.11110.', `a1.1.1.11110.${'x'.repeat(99)}`])
       assert.match(await first(text), /^resync /, text);
   });
 
@@ -307,6 +324,25 @@ describe('a watch', () => {
     await until('the changes', () => follower.told.length === 1);
     assert.deepEqual(follower.told[0]?.data.removed, ['b@1']);
     assert.deepEqual([...(follower.held.get('proxies')?.keys() ?? [])], ['a@1', 'c@1', 'c@1.1']);
+  });
+
+  test('traffic is told to who asks for it: at once, and the newest of it in each interval, without a place to go on from', async () => {
+    const follower = new Follower();
+    follower.open(watches, { kinds: ['traffic'], namespace: 'eu' });
+    await follower.read();
+    reported();
+    reported();
+    await follower.read();
+    assert.deepEqual(
+      follower.told.map(({ event, data }) => [event, data.windowMs, data.nodes.length]),
+      [
+        ['traffic', 10_000, 1],
+        ['traffic', 10_000, 1],
+      ],
+    );
+    follower.open(watches, { kinds: ['traffic'] });
+    await follower.read();
+    assert.deepEqual([follower.told.length, follower.told[2]?.data.nodes.length], [3, 0]);
   });
 
   test('says now and then that it is there, and ends when the control plane does', async () => {

@@ -1,0 +1,41 @@
+// What the operations about traffic do.
+import type { Handlers } from './handler.ts';
+import type { ExplainReply } from '../telemetry/questions.ts';
+import type { TRAFFIC_OPERATIONS } from './traffic-operations.ts';
+import { time } from './present.ts';
+import { ProblemError, type ProblemCode } from './problems.ts';
+import { RANGES, WINDOWS } from './schema/traffic.ts';
+
+const PROBLEM_OF: Readonly<Record<Exclude<ExplainReply['kind'], 'explained'>, ProblemCode>> = {
+  invalid: 'INVALID',
+  'not-found': 'NOT_FOUND',
+  refused: 'REFUSED',
+  unavailable: 'UNAVAILABLE',
+  limit: 'LIMIT',
+};
+
+export const trafficHandlers: Pick<Handlers, keyof typeof TRAFFIC_OPERATIONS> = {
+  getGraph: ({ query }, { traffic }) => ({ status: 200, value: traffic.graph(WINDOWS[query.window], query.namespace) }),
+  getSeries: async ({ query: { range, ...question } }, { traffic }) => {
+    const { source, destination, route, instance } = question;
+    const parts = [source, route, instance].filter((part) => part !== undefined);
+    if ((route !== undefined || instance !== undefined) && (destination === undefined || parts.length > 1))
+      throw new ProblemError('INVALID', 'query: a route or an instance is of its `destination`, and is asked about without anything else');
+    return { status: 200, value: await traffic.series(question, RANGES[range]) };
+  },
+  getServiceTraffic: ({ path, query }, { traffic }) => {
+    const key = `${path.namespace}/${path.service}`;
+    const value = traffic.service(key, WINDOWS[query.window]);
+    if (value === undefined) throw new ProblemError('NOT_FOUND', `there is no service ${key}`);
+    return { status: 200, value };
+  },
+  listDecisions: ({ query: { limit, ...filter } }, { traffic }) => {
+    const items = traffic.decisions(filter, limit).map(({ timeMs, ...rest }) => ({ time: time(timeMs), ...rest }));
+    return { status: 200, value: { items } };
+  },
+  explainRequest: async ({ body: { headers, ...wish } }, { traffic }) => {
+    const reply = await traffic.explain({ ...wish, headers: Object.entries(headers).map(([name, value]) => ({ name, value })) });
+    if (reply.kind === 'explained') return { status: 200, text: reply.explanation };
+    throw new ProblemError(PROBLEM_OF[reply.kind], reply.reason, reply.mend === undefined ? {} : { mend: reply.mend });
+  },
+};

@@ -1,0 +1,100 @@
+// Everything that the control plane knows of traffic, put together: what data planes tell, what is kept of it, what is asked of them.
+import type { Server } from '@grpc/grpc-js';
+import type { Clock, Logger, Timer } from '@heddle/runtime';
+import type { EventLog } from '../events/log.ts';
+import type { Registry } from '../registry/registry.ts';
+import type { Graph, SeriesPoints, ServiceTraffic } from '../rest/schema/traffic.ts';
+import type { TrafficSource } from '../rest/sources.ts';
+import type { OpenStreams } from '../server/handlers.ts';
+import { loadTable } from '../xds-server/lrs.ts';
+import { type AnomalySettings, AnomalyWatch } from './anomaly-watch.ts';
+import { type DecisionFilter, DecisionLog, type ToldDecision } from './decision-log.ts';
+import { type ExplainReply, type ExplainWish, Questions } from './questions.ts';
+import { TelemetryServer } from './server.ts';
+import { TrafficBook } from './traffic-book.ts';
+import { type SeriesQuestion, TrafficViews } from './traffic-views.ts';
+
+export interface TelemetryDeskOptions {
+  readonly registry: Registry;
+  readonly streams: OpenStreams;
+  readonly events: EventLog;
+  readonly anomalies?: Partial<AnomalySettings> | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** How often data planes are to report; also the width of a small step. */
+  readonly intervalMs: number;
+}
+
+export class TelemetryDesk implements TrafficSource {
+  readonly book: TrafficBook;
+  readonly loads;
+  readonly server: TelemetryServer;
+  readonly #options: TelemetryDeskOptions;
+  readonly #views: TrafficViews;
+  readonly #decisions = new DecisionLog();
+  readonly #questions: Questions;
+  readonly #anomalies: AnomalyWatch;
+  readonly #listeners = new Set<() => void>();
+  #timer: Timer;
+
+  constructor(options: TelemetryDeskOptions) {
+    const { registry, clock, intervalMs } = options;
+    this.#options = options;
+    this.book = new TrafficBook(clock.nowMs(), { registry, stepMs: intervalMs });
+    this.loads = loadTable(intervalMs);
+    this.server = new TelemetryServer({ ...options, book: this.book, loads: this.loads });
+    this.#views = new TrafficViews({ registry, book: this.book, clock });
+    const { events, anomalies } = options;
+    this.#anomalies = new AnomalyWatch({ registry, book: this.book, events, clock, ...(anomalies && { settings: anomalies }) });
+    this.#questions = new Questions({ registry, server: this.server, clock });
+    this.server.listen({
+      onDecisions: ({ node }, decisions, lost) => this.#decisions.add(node, decisions, lost, Math.floor(clock.wallMs())),
+    });
+    this.#timer = this.#plan();
+  }
+
+  addTo(server: Server): void {
+    this.server.addTo(server);
+  }
+
+  graph(windowMs: number, namespace?: string): Graph {
+    return this.#views.graph(windowMs, namespace);
+  }
+
+  service(key: string, windowMs: number): ServiceTraffic | undefined {
+    return this.#views.service(key, windowMs);
+  }
+
+  async series(question: SeriesQuestion, rangeMs: number): Promise<SeriesPoints> {
+    return this.#views.series(question, rangeMs);
+  }
+
+  decisions(filter: DecisionFilter, limit: number): readonly ToldDecision[] {
+    return this.#decisions.list(filter, limit);
+  }
+
+  explain(wish: ExplainWish): Promise<ExplainReply> {
+    return this.#questions.ask(wish);
+  }
+
+  onTraffic(listener: () => void): { close(): void } {
+    this.#listeners.add(listener);
+    return { close: () => this.#listeners.delete(listener) };
+  }
+
+  close(): void {
+    this.#timer.cancel();
+    this.#questions.close();
+    this.#listeners.clear();
+  }
+
+  #plan(): Timer {
+    const { clock, intervalMs } = this.#options;
+    return clock.after(intervalMs, () => {
+      this.book.advance(clock.nowMs());
+      this.#anomalies.look();
+      for (const listener of [...this.#listeners]) listener();
+      this.#timer = this.#plan();
+    });
+  }
+}

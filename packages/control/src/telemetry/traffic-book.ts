@@ -1,0 +1,148 @@
+// What all data planes report, taken together: each speaks for whom it hosts, and what both sides of a call have seen counts once. The calling
+// side counts; what comes from callers without a data plane of ours is counted at the called side, or by their own reports (LRS).
+import {
+  type CountedTraffic,
+  EGRESS_NAMESPACE,
+  type InstanceCounts,
+  type LoadCounts,
+  NO_DURATIONS,
+  SYSTEM_NAMESPACE,
+  type TrafficCounts,
+  type TrafficReport,
+  TrafficStore,
+  type TrafficStoreOptions,
+} from '@heddle/core';
+import { authorityOf } from '../compiler/egress-resources.ts';
+import type { Registry } from '../registry/registry.ts';
+
+/** Callers that have proven nothing, or are of no service of the mesh. */
+export const OUTSIDE = 'outside';
+/** Who calls without saying so: people on the machine of `heddle up`. */
+export const OPERATOR = `${SYSTEM_NAMESPACE}/operator`;
+/** In place of the codes of errors where only their number is reported. */
+const SOME_ERROR = 'FAILED';
+/** After this without a report a source is counted at the called side again. */
+const LRS_EXPIRY_STEPS = 7;
+
+/** What a data plane may say. */
+export interface Speaker {
+  /** `<namespace>/<service>` of its identity. */
+  readonly own: string;
+  /** Of the operator: it hosts workloads of many services. */
+  readonly isOperator: boolean;
+  /** Services that it has spoken for as callers. */
+  readonly sources: Set<string>;
+}
+
+export interface TrafficBookOptions extends Partial<TrafficStoreOptions> {
+  readonly registry: Pick<Registry, 'service' | 'egress' | 'instancesOfNode' | 'revision'>;
+}
+
+export class TrafficBook {
+  readonly store: TrafficStore;
+  readonly #registry: TrafficBookOptions['registry'];
+  /** How many speakers speak for a source. */
+  readonly #covered = new Map<string, number>();
+  /** When somebody last reported about an edge by LRS. */
+  readonly #lrs = new Map<string, number>();
+  #egress: { readonly revision: number; readonly names: ReadonlySet<string> } | undefined;
+
+  constructor(nowMs: number, { registry, ...options }: TrafficBookOptions) {
+    this.#registry = registry;
+    this.store = new TrafficStore(nowMs, options);
+  }
+
+  join(own: string, isOperator: boolean): Speaker {
+    return { own, isOperator, sources: new Set() };
+  }
+
+  leave({ sources }: Speaker): void {
+    for (const source of sources) {
+      const left = (this.#covered.get(source) ?? 1) - 1;
+      if (left === 0) this.#covered.delete(source);
+      else this.#covered.set(source, left);
+    }
+    sources.clear();
+  }
+
+  /** The speaker reports as a caller for this source from now on, as far as it may. */
+  hosts(speaker: Speaker, source: string): void {
+    if (speaker.sources.has(source) || (!speaker.isOperator && source !== speaker.own)) return;
+    speaker.sources.add(source);
+    this.#covered.set(source, (this.#covered.get(source) ?? 0) + 1);
+  }
+
+  report(
+    speaker: Speaker,
+    { traffic, instances, intervalMs }: Pick<TrafficReport, 'traffic' | 'instances' | 'intervalMs'>,
+    nowMs: number,
+  ): void {
+    const fromMs = nowMs - intervalMs;
+    for (const counts of traffic) {
+      const source = this.#sourceOf(speaker, counts);
+      if (source === undefined || !this.isDestination(counts.destination)) continue;
+      if (counts.side === 'outbound') this.hosts(speaker, source);
+      this.#take(source, counts, fromMs, nowMs);
+    }
+    for (const counts of instances) this.#takeInstance(counts, fromMs, nowMs);
+  }
+
+  /** What a data plane of somebody else reports: counts alone. */
+  reportLoad(source: string, destination: string, { issued, failed }: LoadCounts, intervalMs: number, nowMs: number): void {
+    if (issued + failed === 0 || this.#covered.has(source)) return;
+    this.#lrs.set(edgeKey(source, destination), nowMs);
+    const counted = { requests: issued, errors: [[SOME_ERROR, failed] as const], durations: NO_DURATIONS, bytes: 0, retries: 0 };
+    this.store.add('edge', destination, source, counted, nowMs - intervalMs, nowMs);
+  }
+
+  /** Closes steps. To be called about once a step. */
+  advance(nowMs: number): void {
+    this.store.advance(nowMs);
+    const oldestMs = nowMs - LRS_EXPIRY_STEPS * this.store.options.stepMs;
+    for (const [key, reportedMs] of this.#lrs) if (reportedMs < oldestMs) this.#lrs.delete(key);
+  }
+
+  /** A service of the mesh, or a host outside that it may call. */
+  isDestination(destination: string): boolean {
+    return this.#registry.service(destination) !== undefined || this.egressNames().has(destination);
+  }
+
+  egressNames(): ReadonlySet<string> {
+    const { revision, egress } = this.#registry;
+    if (this.#egress?.revision !== revision)
+      this.#egress = { revision, names: new Set(egress.map((host) => `${EGRESS_NAMESPACE}/${authorityOf(host)}`)) };
+    return this.#egress.names;
+  }
+
+  /** Undefined: the speaker may not say it, or it is counted elsewhere. */
+  #sourceOf({ own, isOperator }: Speaker, { side, source, destination }: TrafficCounts): string | undefined {
+    if (side === 'outbound') {
+      if (!isOperator) return own;
+      return source === OPERATOR || this.#registry.service(source) !== undefined ? source : own;
+    }
+    if (!isOperator && destination !== own) return undefined;
+    const caller = source === OPERATOR || this.#registry.service(source) !== undefined ? source : OUTSIDE;
+    return this.#covered.has(caller) ? undefined : caller;
+  }
+
+  #take(source: string, counts: TrafficCounts, fromMs: number, toMs: number): void {
+    const { destination, route, protocol, requests, errors, durations, requestBytes, responseBytes, retries } = counts;
+    const counted: CountedTraffic = { requests, errors: Object.entries(errors), durations, bytes: requestBytes + responseBytes, retries };
+    // Their own reports have counted them already; how long they took these do not say.
+    const isReported = counts.side === 'inbound' && this.#lrs.has(edgeKey(source, destination));
+    const edge = isReported ? { ...counted, requests: 0, errors: [] } : counted;
+    const series = this.store.add('edge', destination, source, edge, fromMs, toMs);
+    if (requests > 0 || series.protocol === '') series.protocol = protocol;
+    this.store.add('route', destination, route, counted, fromMs, toMs).protocol = protocol;
+  }
+
+  #takeInstance({ destination, instance, requests, failures, durations }: InstanceCounts, fromMs: number, toMs: number): void {
+    if (this.#registry.service(destination)?.instances.some(({ id }) => id === instance) !== true) return;
+    const counted = { requests, errors: [[SOME_ERROR, failures] as const], durations, bytes: 0, retries: 0 };
+    this.store.add('instance', destination, instance, counted, fromMs, toMs);
+  }
+}
+
+function edgeKey(source: string, destination: string): string {
+  return `${source} ${destination}`;
+}
