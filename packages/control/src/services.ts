@@ -32,7 +32,7 @@ export function addServices(
   undo: (() => Promise<void> | void)[],
 ): { readonly proxies: ProxySource; readonly rotation: RotationDesk } {
   const { clock, logger } = options;
-  const { authority, events, audit, registry, tokens, adminTokens, denials, lateRenewals } = state;
+  const { authority, events, audit, registry, meshFile, tokens, adminTokens, denials, lateRenewals } = state;
   const { rootsPem } = authority;
   const { trustDomain } = mesh;
   const attached = new AttachedInstances({ registry, clock, logger });
@@ -47,7 +47,24 @@ export function addServices(
   const ttl = options.certificateTtlMs === undefined ? {} : { ttlMs: options.certificateTtlMs };
   addIdentityService(grpc, { authority, tokens, denials, lateRenewals, events, streams, watchers, clock, logger, ...ttl });
   addAdminService(grpc, {
-    ...{ mesh, version, startedMs, registry, tokens, adminTokens, audit, ads, loads, events, streams, clock, authority, denials, rotation },
+    ...{
+      mesh,
+      version,
+      startedMs,
+      registry,
+      meshFile,
+      tokens,
+      adminTokens,
+      audit,
+      ads,
+      loads,
+      events,
+      streams,
+      clock,
+      authority,
+      denials,
+      rotation,
+    },
     logger: callLogger,
   });
   return { proxies: proxySource(ads, loads), rotation };
