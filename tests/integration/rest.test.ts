@@ -359,6 +359,8 @@ describe('the REST API', () => {
       (await call('setSplit', { path, body, token })).body['weights'].map(({ weight }: Body) => weight),
       [1, 3],
     );
+    const { items } = (await call('listSplits', { query: '?service=echo' })).body;
+    assert.deepEqual([items[0].route, items[0].weights.map(({ weight }: Body) => weight), items[0].inFile], ['canary', [1, 3], [90, 10]]);
     const [route] = (await call('listRoutes', { query: '?service=echo' })).body['items'];
     assert.equal(route.action, 'echo{version=v1} 25 %, echo{version=v2} 75 %');
     const entries = (await call('listAudit', { query: '?action=set-split' })).body['items'];

@@ -2,6 +2,7 @@
 // is in `commands/`, imported when called.
 import { Command, CommanderError, type Option } from 'commander';
 import { CliError, exitCodeOf, formatError, type ExitCode } from './errors.ts';
+import { addApply, addDiff, addSplit } from './program/change.ts';
 import { addDrain, addRestart } from './program/instances.ts';
 import { addRun, addUp } from './program/mesh.ts';
 import { addControl, addProxy } from './program/planes.ts';
@@ -82,6 +83,9 @@ function buildProgram(): Command {
     addDrain,
     addRestart,
     addValidate,
+    addDiff,
+    addApply,
+    addSplit,
     addPolicy,
     addToken,
     addIdentity,

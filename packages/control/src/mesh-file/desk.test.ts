@@ -74,7 +74,7 @@ async function life(
     audit: async () => (await audit.list()).map(({ who, action, before, after: now }) => ({ who, action, before, after: now })),
     end: async () => {
       await audit.close();
-      await registry.close();
+      registry.close();
       store.close();
     },
   };

@@ -21,8 +21,8 @@ import { MeshFileError, NO_FILE, fingerprint, readSentFile } from './read.ts';
 import type { MeshSource } from './read.ts';
 import { readMeshFileRecord, recordParts } from './record.ts';
 import type { MeshFileRecord, SentFile } from './record.ts';
-import { addSplit, presentSplit, splitOf, withSplits } from './splits.ts';
-import type { Split, WantedWeight } from './splits.ts';
+import { addSplit, presentSplit, splitOf, splitsOf, withSplits } from './splits.ts';
+import type { Split, SplitView, WantedWeight } from './splits.ts';
 
 export interface MeshFileDeskOptions {
   readonly store: Pick<Store, 'list'>;
@@ -64,6 +64,11 @@ export interface MeshFileChange {
   readonly notes: readonly string[];
   /** Warnings. */
   readonly problems: readonly Problem[];
+}
+
+export interface SplitChange extends Pick<MeshFileChange, 'revision' | 'registryRevision'> {
+  readonly split: Split;
+  readonly before: Split;
 }
 
 export interface ApplyOptions {
@@ -140,7 +145,7 @@ export class MeshFileDesk {
       ...(text !== undefined && { text }),
       ...(applied && { applied: { timeMs: applied.timeMs, by: applied.by } }),
       splits,
-      differences: differencesOf(mesh, this.#running),
+      differences: mesh === this.#running ? [] : differencesOf(mesh, this.#running),
     };
   }
 
@@ -179,14 +184,17 @@ export class MeshFileDesk {
     });
   }
 
+  /** Rules that split traffic: of one service, of a namespace, or all. */
+  splits({ namespace, name }: { readonly namespace?: string | undefined; readonly name?: string | undefined } = {}): SplitView[] {
+    const inFile = new Map(this.#base.services.map(({ service }) => [serviceKey(service), service]));
+    return this.#running.services.flatMap(({ service }) => {
+      const isWanted = (namespace === undefined || namespace === service.namespace) && (name === undefined || name === service.name);
+      return isWanted ? splitsOf(service, inFile.get(serviceKey(service)) ?? service) : [];
+    });
+  }
+
   /** Weights of a rule that splits traffic already. Rejects with RegistryError (NOT_FOUND, INVALID, CONFLICT, UNAVAILABLE), AuditError. */
-  setSplit(
-    key: string,
-    rule: string,
-    wanted: readonly WantedWeight[],
-    by: Doer,
-    expectedRevision?: number,
-  ): Promise<{ readonly split: Split; readonly revision: number; readonly registryRevision: number }> {
+  setSplit(key: string, rule: string, wanted: readonly WantedWeight[], by: Doer, expectedRevision?: number): Promise<SplitChange> {
     return this.#inTurn(async () => {
       const find = (mesh: MeshConfig) => mesh.services.find(({ service }) => serviceKey(service) === key)?.service;
       const [service, inFile] = [find(this.#running), find(this.#base)];
@@ -204,7 +212,7 @@ export class MeshFileDesk {
           return { result: undefined, before, after: split };
         });
       }
-      return { split, revision: this.#known().revision, registryRevision: this.#options.registry.revision };
+      return { split, before, revision: this.#known().revision, registryRevision: this.#options.registry.revision };
     });
   }
 

@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { serviceKey } from '@heddle/core';
 import type { EgressHost, MeshConfig, Service, TrafficRule } from '@heddle/core';
+import { ruleText as accessRuleText } from '../admin/policies.ts';
 import { matchText } from '../admin/route-text.ts';
 import { egressStoreKey } from '../registry/keys.ts';
 import { destinationText } from './splits.ts';
@@ -74,7 +75,7 @@ function securityDifferences({ security: before }: MeshConfig, { security: after
   const tokens = (all: MeshConfig['security']['outboundTokens']) => named(all.map((one) => ({ name: one.token.name, ...one })));
   return [
     ...changed('security', '', plain(before), plain(after)),
-    ...byName('access-rule', named(before.access.rules), named(after.access.rules), ({ effect }) => effect),
+    ...byName('access-rule', named(before.access.rules), named(after.access.rules), accessRuleText),
     ...byName('issuer', named(before.issuers), named(after.issuers), ({ issuer }) => issuer),
     ...byName('outbound-token', tokens(before.outboundTokens), tokens(after.outboundTokens), ({ token }) => token.url),
   ];

@@ -22,6 +22,11 @@ export interface Split {
   readonly to: readonly SplitWeight[];
 }
 
+export interface SplitView extends Split {
+  /** Weights that the mesh file says, where they are others. */
+  readonly inFile?: readonly number[];
+}
+
 /** Throws RegistryError: NOT_FOUND (no such rule), INVALID (it does not split, or the weights do not fit it). */
 export function splitOf(service: Service, name: string, wanted: readonly WantedWeight[]): Split {
   const { to } = splittingRule(service, name);
@@ -55,6 +60,16 @@ export function splitOf(service: Service, name: string, wanted: readonly WantedW
 export function presentSplit(service: Service, name: string): Split {
   const { to } = splittingRule(service, name);
   return { service: serviceKey(service), rule: name, to: to.map(({ service: ref, labels, weight }) => ({ service: ref, labels, weight })) };
+}
+
+/** Every rule that splits traffic, with what it would be without those that were set since. */
+export function splitsOf(service: Service, inFile: Service): SplitView[] {
+  return service.rules.flatMap(({ name, action }) => {
+    if (action.kind !== 'forward' || action.to.length < 2) return [];
+    const now = presentSplit(service, name);
+    const before = presentSplit(inFile, name).to.map(({ weight }) => weight);
+    return [{ ...now, ...(now.to.some(({ weight }, index) => weight !== before[index]) && { inFile: before }) }];
+  });
 }
 
 /** What the splits make of a mesh. One whose rule leads elsewhere by now changes nothing. */

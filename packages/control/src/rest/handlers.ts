@@ -26,7 +26,8 @@ export const HANDLERS: Handlers = {
   },
   getDocument: (_, { document }) => ({ status: 200, text: document() }),
   getMesh: (_, context) => {
-    const { registry, mesh, version, startedMs, proxies } = context;
+    const { registry, mesh, version, startedMs, proxies, meshFile } = context;
+    const { origin, splits, differences } = meshFile.status();
     const view = registry.snapshot();
     const value = {
       mesh: mesh.name,
@@ -37,6 +38,7 @@ export const HANDLERS: Handlers = {
       services: view.services.size,
       instances: countHealth(selectInstances(view)),
       proxies: proxies.proxies().length,
+      ...{ origin, splits: splits.length, differences: differences.length },
     };
     return { status: 200, value };
   },

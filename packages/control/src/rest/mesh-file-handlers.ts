@@ -3,7 +3,7 @@ import type { Split } from '../mesh-file/splits.ts';
 import type { Handlers } from './handler.ts';
 import { time } from './present.ts';
 
-type MeshFileOperation = 'getMeshFile' | 'applyMeshFile' | 'setSplit';
+type MeshFileOperation = 'getMeshFile' | 'applyMeshFile' | 'listSplits' | 'setSplit';
 
 export const meshFileHandlers: Pick<Handlers, MeshFileOperation> = {
   getMeshFile: (_, { meshFile }) => {
@@ -22,6 +22,10 @@ export const meshFileHandlers: Pick<Handlers, MeshFileOperation> = {
       isDryRun: query.dryRun !== 'false',
     });
     return { status: 200, value: { revision: registryRevision, fileRevision: revision, ...change }, tag: String(revision) };
+  },
+  listSplits: ({ query }, { meshFile }) => {
+    const splits = meshFile.splits({ namespace: query.namespace, name: query.service });
+    return { status: 200, value: { items: splits.map((split) => ({ ...present(split), ...(split.inFile && { inFile: split.inFile }) })) } };
   },
   setSplit: async ({ path, body }, { meshFile }, { expectedRevision }, by) => {
     const key = `${path.namespace}/${path.service}`;

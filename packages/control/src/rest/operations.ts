@@ -50,6 +50,7 @@ import {
   NewSplit,
   SentMeshFile,
   SplitAnswer,
+  SplitList,
   SplitPath,
 } from './schema/mesh-file.ts';
 import { LoadList, PROXIES_PAGE_MAX, Proxy, ProxyList, ProxyPath, ScrapeTargets, nodeName } from './schema/proxies.ts';
@@ -350,6 +351,15 @@ export const OPERATIONS = {
     text: MESH_TEXT,
     answers: { 200: { description: 'What it changes.', schema: MeshFileChange } },
     problems: ['LIMIT'],
+  },
+  listSplits: {
+    method: 'GET',
+    url: '/api/v1/splits',
+    tag: 'services',
+    summary: 'Rules that split traffic, and how',
+    role: 'viewer',
+    query: RouteQuery,
+    answers: { 200: { description: 'With their weights.', schema: SplitList } },
   },
   setSplit: {
     method: 'PUT',

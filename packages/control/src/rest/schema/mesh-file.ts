@@ -66,6 +66,21 @@ export const SplitAnswer = z.strictObject({ revision, fileRevision, ...split }).
   examples: [{ revision: 42, fileRevision: 3, ...splitExample }],
 });
 
+export const SplitList = z
+  .strictObject({
+    items: z.array(
+      z.strictObject({
+        ...split,
+        inFile: z.array(z.int().min(0)).optional().meta({ description: 'Weights that the mesh file says, where they were changed since.' }),
+      }),
+    ),
+  })
+  .meta({
+    id: 'SplitList',
+    description: 'By service, in the order in which the rules are tried.',
+    examples: [{ items: [{ ...splitExample, inFile: [95, 5] }] }],
+  });
+
 export const Difference = z
   .strictObject({
     kind: z.enum(['mesh', 'service', 'rule', 'egress', 'security', 'access-rule', 'issuer', 'outbound-token']),

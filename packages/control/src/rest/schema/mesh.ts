@@ -16,6 +16,11 @@ export const Mesh = z
     services: z.int().min(0),
     instances: HealthCounts,
     proxies: z.int().min(0).meta({ description: 'Data planes that are connected.' }),
+    origin: z
+      .enum(['file', 'applied'])
+      .meta({ description: "Where what holds comes from: the control plane's own mesh file, or one that was applied." }),
+    splits: z.int().min(0).meta({ description: 'Splits that were changed since.' }),
+    differences: z.int().min(0).meta({ description: "What holds otherwise than the control plane's own file says." }),
   })
   .meta({
     id: 'Mesh',
@@ -29,6 +34,9 @@ export const Mesh = z
         services: 4,
         instances: { total: 7, healthy: 7, starting: 0, unhealthy: 0, draining: 0 },
         proxies: 1,
+        origin: 'file',
+        splits: 0,
+        differences: 0,
       },
     ],
   });
