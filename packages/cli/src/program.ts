@@ -10,6 +10,7 @@ import { addCheck, addDescribe, addExplain, addGet, addValidate } from './progra
 import { addExport } from './program/export.ts';
 import { addIdentity, addToken } from './program/identity.ts';
 import { addCa } from './program/ca.ts';
+import { addCompletion } from './program/completion.ts';
 import { addPolicy } from './program/policy.ts';
 import { addCapture } from './program/capture.ts';
 import { examples, takeOutcome } from './program/parts.ts';
@@ -94,6 +95,7 @@ function buildProgram(): Command {
     addControl,
     addProxy,
     addCapture,
+    addCompletion,
   ])
     add(program);
   for (const command of allCommands(program)) command.exitOverride().configureOutput({ outputError: () => {} });

@@ -75,7 +75,7 @@ async function life(
     end: async () => {
       await audit.close();
       registry.close();
-      store.close();
+      await store.close();
     },
   };
 }
