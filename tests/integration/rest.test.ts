@@ -8,37 +8,18 @@ import { type RunningControl, startControl } from '@heddle/control';
 import { nodeClock, nodeRandom } from '@heddle/runtime/node';
 import { OPERATIONS } from '../../packages/control/src/rest/operations.ts';
 import type { Operation, OperationId } from '../../packages/control/src/rest/operations.ts';
-import { PROBLEMS } from '../../packages/control/src/rest/problems.ts';
-import type { ProblemCode } from '../../packages/control/src/rest/problems.ts';
 import { Problem } from '../../packages/control/src/rest/schema/common.ts';
 import { WATCH_EVENTS } from '../../packages/control/src/rest/schema/watch.ts';
-import { problemsOf } from '../../packages/control/src/rest/openapi.ts';
 import { Cleanup, connectedProxies, LOOPBACK, machine, meshOf, silent, SMALL_MESH, temporaryDirectory } from '../support/planes.ts';
+import { fits, RestCaller, type Answer, type Body, type CallOptions } from '../support/rest-call.ts';
 import { waitFor } from '../support/wait.ts';
-
-// oxlint-disable-next-line typescript/no-explicit-any -- answers are checked against their schema; assertions say what they hold
-type Body = Record<string, any>;
-
-interface CallOptions {
-  readonly path?: Readonly<Record<string, string>>;
-  readonly query?: string;
-  readonly body?: unknown;
-  readonly text?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly token?: string | null;
-}
-
-interface Answer {
-  readonly status: number;
-  readonly headers: Headers;
-  readonly body: Body;
-}
 
 const cleanup = new Cleanup();
 const logged: { readonly level: string; readonly message: string; readonly fields: Body }[] = [];
-const seen = new Set<OperationId>();
 let plane: RunningControl;
 let base: string;
+let caller: RestCaller;
+const call = (id: OperationId, options?: CallOptions): Promise<Answer> => caller.call(id, options);
 
 const recorder: Logger = {
   ...silent,
@@ -54,60 +35,11 @@ before(async () => {
   });
   cleanup.add(() => plane.close());
   base = `http://${LOOPBACK}:${plane.rest?.port}`;
+  caller = new RestCaller(base, plane.operatorToken);
   await machine(cleanup, plane, { node: 'n1' });
   await waitFor('the data plane to be connected', async () => (await connectedProxies(plane)).length > 0);
 });
 after(() => cleanup.run());
-
-/** Calls an operation and holds the answer against what the document says about it. */
-async function call(id: OperationId, options: CallOptions = {}): Promise<Answer> {
-  const operation: Operation = OPERATIONS[id];
-  const { path = {}, query = '', body, text, headers = {}, token = plane.operatorToken } = options;
-  const url = operation.url.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(path[name] ?? ''));
-  const response = await fetch(`${base}${url}${query}`, {
-    method: operation.method,
-    headers: {
-      ...(token === null ? {} : { authorization: `Bearer ${token}` }),
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      ...headers,
-    },
-    ...(body === undefined && text === undefined ? {} : { body: text ?? JSON.stringify(body) }),
-  });
-  const content = await response.text();
-  const answer = { status: response.status, headers: response.headers, body: (content === '' ? {} : readBody(response, content)) as Body };
-  hold(id, operation, answer, content);
-  return answer;
-}
-
-function readBody(response: Response, content: string): unknown {
-  return /^application\/(problem\+)?json/.test(response.headers.get('content-type') ?? '') ? JSON.parse(content) : content;
-}
-
-function hold(id: OperationId, operation: Operation, { status, headers, body }: Answer, content: string): void {
-  assert.equal(headers.get('x-content-type-options'), 'nosniff');
-  assert.equal(headers.get('access-control-allow-origin'), null);
-  if (status < 400) {
-    seen.add(id);
-    const said = operation.answers[status];
-    if (status === 304) assert.equal(operation.tagged, true);
-    else assert.notEqual(said, undefined, `${id} answered ${status}`);
-    if (said?.schema === undefined) assert.equal(content, '');
-    else fits(said.schema, body, id);
-    return;
-  }
-  assert.equal(headers.get('content-type'), 'application/problem+json');
-  fits(Problem, body, id);
-  assert.equal(body['status'], status);
-  assert.ok(problemsOf(operation).includes(body['code'] as ProblemCode), `${id} refused with ${body['code']}`);
-  assert.equal(PROBLEMS[body['code'] as ProblemCode].status, status);
-}
-
-type Schema = NonNullable<Operation['answers'][number]['schema']>;
-
-function fits(schema: Schema, value: unknown, what: string): void {
-  const result = schema.safeParse(value);
-  assert.ok(result.success, `${what}: ${JSON.stringify(result.error?.issues)} in ${JSON.stringify(value).slice(0, 500)}`);
-}
 
 const one = (instance: string, service = 'echo') => ({ namespace: 'default', service, instance });
 const registration = (port: number, over: Body = {}): Body => ({
@@ -132,7 +64,7 @@ describe('the REST API', () => {
       const operation: Operation = OPERATIONS[id];
       if (operation.role === undefined) continue;
       for (const token of [null, 'x'.repeat(43)]) {
-        const { status, headers } = await call(id, { token, path: { ...one('x'), node: 'n1', name: 'ann', id: 'x' } });
+        const { status, headers } = await call(id, { token, path: { ...one('x'), node: 'n1', name: 'ann', id: 'x', route: 'x' } });
         assert.equal(status, 401, id);
         assert.match(headers.get('www-authenticate') ?? '', /^Bearer /);
       }
@@ -296,6 +228,8 @@ describe('the REST API', () => {
     const [target] = (await call('listScrapeTargets')).body as unknown as [{ targets: [string]; labels: Body }];
     assert.deepEqual(target.labels, { node: 'n1' });
     assert.match(await (await fetch(`http://${target.targets[0]}/metrics`)).text(), /heddle_control_connected 1\n/);
+  });
+
   it('tells of traffic that there is none yet, asks data planes that are there, and refuses questions that make no sense', async () => {
     const graph = await call('getGraph', { query: '?window=10s&namespace=default' });
     assert.deepEqual(
@@ -419,6 +353,56 @@ describe('the REST API', () => {
     assert.deepEqual([body['items'][0].service, body['items'][0].name], ['echo', 'default']);
     assert.ok((await call('listRoutes')).body['items'].length > body['items'].length);
     assert.equal((await call('listRoutes', { query: '?service=a%20b' })).status, 400);
+  });
+
+  it('puts a mesh file in place, and changes the weights of a split, each by its role', async () => {
+    const yaml = { headers: { 'content-type': 'application/yaml' } };
+    const rules = 'rules: [{ name: canary, to: [{ labels: { version: v1 }, weight: 90 }, { labels: { version: v2 }, weight: 10 }] }]';
+    const text = `${SMALL_MESH}routes:\n  - { service: echo, ${rules} }\n`;
+    const before = await call('getMeshFile');
+    assert.deepEqual([before.body['origin'], before.body['path'], before.body['text']], ['file', '', undefined]);
+    const wrong = await call('applyMeshFile', { ...yaml, text: 'mesh: a\nservices:\n  b:\n    port: 99999\n' });
+    assert.deepEqual([wrong.body['code'], wrong.body['problems'][0].line, wrong.body['problems'][0].column], ['INVALID', 4, 11]);
+    const dry = await call('applyMeshFile', { ...yaml, text, query: '?dryRun' });
+    assert.deepEqual(
+      dry.body['changes'].map(({ change, kind, name, rule }: Body) => [change, kind, name, rule]),
+      [['added', 'rule', 'default/echo', 'canary']],
+    );
+    assert.equal(dry.headers.get('etag'), before.headers.get('etag'));
+    const stale = { 'if-match': '"99"' };
+    assert.equal((await call('applyMeshFile', { body: { text }, headers: stale })).status, 412);
+    const applied = await call('applyMeshFile', { body: { text }, headers: { 'if-match': before.headers.get('etag') ?? '' } });
+    assert.deepEqual([applied.status, applied.body['changes']], [200, dry.body['changes']]);
+
+    const { token } = (await call('createAdminToken', { body: { name: 'eva', role: 'editor' } })).body;
+    const path = { namespace: 'default', service: 'echo', route: 'canary' };
+    const body = {
+      weights: [
+        { labels: { version: 'v1' }, weight: 1 },
+        { labels: { version: 'v2' }, weight: 3 },
+      ],
+    };
+    assert.equal((await call('setSplit', { path: { ...path, route: 'gone' }, body, token })).status, 404);
+    assert.equal((await call('setSplit', { path, body: { weights: body.weights.slice(1) }, token })).status, 400);
+    assert.equal((await call('setSplit', { path, body, token, headers: stale })).status, 412);
+    assert.deepEqual(
+      (await call('setSplit', { path, body, token })).body['weights'].map(({ weight }: Body) => weight),
+      [1, 3],
+    );
+    const { items } = (await call('listSplits', { query: '?service=echo' })).body;
+    assert.deepEqual([items[0].route, items[0].weights.map(({ weight }: Body) => weight), items[0].inFile], ['canary', [1, 3], [90, 10]]);
+    const [route] = (await call('listRoutes', { query: '?service=echo' })).body['items'];
+    assert.equal(route.action, 'echo{version=v1} 25 %, echo{version=v2} 75 %');
+    const entries = (await call('listAudit', { query: '?action=set-split' })).body['items'];
+    assert.deepEqual(
+      entries.map(({ who, subject, before: was, after: is }: Body) => [who, subject, was.to[0].weight, is.to[0].weight]),
+      [['admin token eva', 'default/echo', 90, 1]],
+    );
+    assert.equal((await call('getMeshFile', { token })).status, 403);
+    assert.deepEqual((await call('getMeshFile')).body['splits'], [
+      { service: 'default/echo', route: 'canary', weights: entries[0].after.to },
+    ]);
+    assert.equal((await call('applyMeshFile', { ...yaml, text: SMALL_MESH })).body['changes'].length, 1);
   });
 
   it('checks a mesh file, with the place of every problem', async () => {
@@ -564,7 +548,7 @@ describe('a watch by the REST API', () => {
       signal: AbortSignal.any([stopped.signal, AbortSignal.timeout(20_000)]),
     });
     assert.equal(response.headers.get('content-type'), 'text/event-stream');
-    seen.add('watch');
+    caller.seen.add('watch');
     let rest = '';
     for await (const chunk of response.body as ReadableStream<Uint8Array>) {
       const blocks = (rest + new TextDecoder().decode(chunk)).split('\n\n');
@@ -586,7 +570,7 @@ describe('a watch by the REST API', () => {
 
   it('tells everything, then each change, and goes on where it broke off', async () => {
     const changing = (async () => {
-      await waitFor('the watch to be open', () => seen.has('watch'));
+      await waitFor('the watch to be open', () => caller.seen.has('watch'));
       await register('watched-1', 23_001);
     })();
     const told = await watch({}, '?kinds=instances', (all) => all.some(({ event }) => event === 'changes'));
@@ -616,7 +600,7 @@ describe('a watch by the REST API', () => {
 
   it('refuses kinds that there are not, and ends when the control plane stops', async () => {
     assert.equal((await call('watch', { query: '?kinds=instances,cakes' })).status, 400);
-    assert.deepEqual([...seen].sort(), Object.keys(OPERATIONS).sort(), 'every operation has been called with success');
+    assert.deepEqual([...caller.seen].sort(), Object.keys(OPERATIONS).sort(), 'every operation has been called with success');
     let told = 0;
     const ending = watch({}, '', (all) => {
       told = all.length;

@@ -22,6 +22,8 @@ import { CliError } from './errors.ts';
 import { connectableAddress, readControlInfo, readStateFile, type ControlInfo } from './state-directory.ts';
 
 const DEADLINE_MS = 5_000;
+/** A mesh file of 1,000 services is read, compared and written by then. */
+const APPLY_DEADLINE_MS = 30_000;
 
 /** A token of `heddle token create --admin`, or of a login; in place of the operator's. */
 const TOKEN_VARIABLE = 'HEDDLE_TOKEN';
@@ -197,22 +199,36 @@ export class ControlClient {
     { timeoutMs, reason }: { readonly timeoutMs: number; readonly reason: string },
     onProgress: (report: DrainReport) => void,
   ): Promise<DrainReport> {
-    const deadline = Date.now() + timeoutMs + DEADLINE_MS;
     const request = { namespace: service.namespace, service: service.name, instance: id, reason, timeoutMs };
-    const stream = this.#admin.drainInstance(request, this.#metadata, { deadline });
-    return new Promise((resolve, reject) => {
-      let last: DrainReport | undefined;
-      stream.on('data', ({ progress }: admin.DrainInstanceResponse) => {
-        if (progress === undefined) return;
-        const { outcome, dataPlanes, acknowledged, gone, stragglers } = progress;
-        last = { outcome: DRAIN_OUTCOMES[outcome] ?? 'waiting', dataPlanes, acknowledged, gone, stragglers };
-        onProgress(last);
-      });
-      stream.on('error', (error: ServiceError) => reject(explainCall(error, this.info)));
-      stream.on('end', () => {
-        if (last !== undefined) resolve(last);
-      });
-    });
+    return this.#follow(this.#admin.drainInstance(request, this.#metadata, this.#deadline(timeoutMs)), onProgress);
+  }
+
+  /** Resolves when each data plane that is connected has had what it should have now, or the time is over. `onProgress` is called at every step. */
+  followSync(timeoutMs: number, onProgress: (report: DrainReport) => void): Promise<DrainReport> {
+    return this.#follow(this.#admin.followSync({ timeoutMs }, this.#metadata, this.#deadline(timeoutMs)), onProgress);
+  }
+
+  meshFile(): Promise<admin.GetMeshFileResponse> {
+    return this.#call(this.#admin.getMeshFile.bind(this.#admin), {});
+  }
+
+  /** @param expectedRevision of the mesh file. Absent: whatever it is at. */
+  applyMeshFile(
+    { text, files }: { readonly text: string; readonly files: ReadonlyMap<string, string> },
+    { dryRun, expectedRevision }: { readonly dryRun: boolean; readonly expectedRevision?: number },
+  ): Promise<admin.ApplyMeshFileResponse> {
+    const request = { text, files: Object.fromEntries(files), dryRun, expectedRevision };
+    return this.#call(this.#admin.applyMeshFile.bind(this.#admin), request, APPLY_DEADLINE_MS);
+  }
+
+  /** Of one service, or all. */
+  async splits(of?: ServiceRef): Promise<admin.SplitMessage[]> {
+    return (await this.#call(this.#admin.listSplits.bind(this.#admin), { namespace: of?.namespace ?? '', service: of?.name ?? '' })).splits;
+  }
+
+  setSplit({ namespace, name }: ServiceRef, route: string, weights: admin.SplitMessage['weights']): Promise<admin.SetSplitResponse> {
+    const request = { namespace, service: name, route, weights, expectedRevision: undefined };
+    return this.#call(this.#admin.setSplit.bind(this.#admin), request);
   }
 
   /** Puts it back; the instance as it is then. */
@@ -232,9 +248,32 @@ export class ControlClient {
     this.#discovery.close();
   }
 
-  #call<Request, Response>(method: Unary<Request, Response>, request: Request): Promise<Response> {
+  #deadline(waitMs = 0, callMs = DEADLINE_MS): { readonly deadline: number } {
+    return { deadline: Date.now() + waitMs + callMs };
+  }
+
+  #follow(
+    stream: ClientReadableStream<{ progress?: discovery.DrainProgressMessage }>,
+    onProgress: (report: DrainReport) => void,
+  ): Promise<DrainReport> {
     return new Promise((resolve, reject) => {
-      method(request, this.#metadata, { deadline: Date.now() + DEADLINE_MS }, (error, response) => {
+      let last: DrainReport | undefined;
+      stream.on('data', ({ progress }: { progress?: discovery.DrainProgressMessage }) => {
+        if (progress === undefined) return;
+        const { outcome, dataPlanes, acknowledged, gone, stragglers } = progress;
+        last = { outcome: DRAIN_OUTCOMES[outcome] ?? 'waiting', dataPlanes, acknowledged, gone, stragglers };
+        onProgress(last);
+      });
+      stream.on('error', (error: ServiceError) => reject(explainCall(error, this.info)));
+      stream.on('end', () => {
+        if (last !== undefined) resolve(last);
+      });
+    });
+  }
+
+  #call<Request, Response>(method: Unary<Request, Response>, request: Request, deadlineMs = DEADLINE_MS): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      method(request, this.#metadata, this.#deadline(0, deadlineMs), (error, response) => {
         if (error !== null) reject(explainCall(error, this.info));
         else resolve(response);
       });

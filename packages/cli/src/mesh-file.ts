@@ -13,6 +13,8 @@ export interface ReadMeshFile {
   /** Absent when there is an error among the problems. */
   readonly mesh: MeshConfig | undefined;
   readonly problems: readonly Problem[];
+  /** What is in the files that it names, by name; without secrets. */
+  readonly files: ReadonlyMap<string, string>;
 }
 
 /** Throws CliError when the file cannot be read at all. */
@@ -21,14 +23,23 @@ export async function readMeshFile(path: string): Promise<ReadMeshFile> {
   const directory = resolve(path, '..');
   const files = { read: (name: string) => readPlainText(resolve(directory, name)), nowMs: Date.now() };
   const { compileCondition } = mayHaveConditions(text) ? await import('@heddle/core/cel') : {};
-  const { mesh, problems } = parseMeshFile(text, { path, directory, files, ...(compileCondition && { conditions: compileCondition }) });
-  return { path, text, mesh, problems };
+  const {
+    mesh,
+    problems,
+    files: named,
+  } = parseMeshFile(text, { path, directory, files, ...(compileCondition && { conditions: compileCondition }) });
+  return { path, text, mesh, problems, files: named };
 }
 
 /** Throws CliError with all problems; hands warnings to `warn`. */
 export async function loadMesh(path: string, warn: (text: string) => void): Promise<MeshConfig> {
-  const { mesh, text, problems } = await readMeshFile(path);
-  return accept(path, text, mesh, problems, warn);
+  return (await loadMeshFile(path, warn)).mesh;
+}
+
+/** The same, with what was read. */
+export async function loadMeshFile(path: string, warn: (text: string) => void): Promise<ReadMeshFile & { readonly mesh: MeshConfig }> {
+  const read = await readMeshFile(path);
+  return { ...read, mesh: accept(path, read.text, read.mesh, read.problems, warn) };
 }
 
 function readText(path: string, what: string, mend: string): string {

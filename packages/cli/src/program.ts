@@ -2,6 +2,7 @@
 // is in `commands/`, imported when called.
 import { Command, CommanderError, type Option } from 'commander';
 import { CliError, exitCodeOf, formatError, type ExitCode } from './errors.ts';
+import { addApply, addDiff, addSplit } from './program/change.ts';
 import { addDrain, addRestart } from './program/instances.ts';
 import { addRun, addUp } from './program/mesh.ts';
 import { addControl, addProxy } from './program/planes.ts';
@@ -9,6 +10,7 @@ import { addCheck, addDescribe, addExplain, addGet, addValidate } from './progra
 import { addExport } from './program/export.ts';
 import { addIdentity, addToken } from './program/identity.ts';
 import { addCa } from './program/ca.ts';
+import { addCompletion } from './program/completion.ts';
 import { addPolicy } from './program/policy.ts';
 import { addCapture } from './program/capture.ts';
 import { examples, takeOutcome } from './program/parts.ts';
@@ -82,6 +84,9 @@ function buildProgram(): Command {
     addDrain,
     addRestart,
     addValidate,
+    addDiff,
+    addApply,
+    addSplit,
     addPolicy,
     addToken,
     addIdentity,
@@ -90,6 +95,7 @@ function buildProgram(): Command {
     addControl,
     addProxy,
     addCapture,
+    addCompletion,
   ])
     add(program);
   for (const command of allCommands(program)) command.exitOverride().configureOutput({ outputError: () => {} });

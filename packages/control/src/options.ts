@@ -3,11 +3,14 @@ import type { MeshConfig } from '@heddle/core';
 import type { DnsSettings } from '@heddle/dns';
 import type { Clock, Logger, Random } from '@heddle/runtime';
 import type { CaSource } from './ca/index.ts';
+import type { MeshSource } from './mesh-file/read.ts';
 import type { LoginOptions } from './login/logins.ts';
 import type { AnomalySettings } from './telemetry/anomaly-watch.ts';
 
 export interface ControlOptions {
   readonly mesh: MeshConfig;
+  /** Where it was read from. Absent: from nowhere; it counts as changed when it says something else than the last time. */
+  readonly meshFile?: MeshSource;
   /** Created, readable by its owner only, when it is not there. */
   readonly stateDir: string;
   /** Port 0: the system chooses. Default of the CLI: 127.0.0.1:15010. */

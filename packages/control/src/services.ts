@@ -32,7 +32,7 @@ export function addServices(
   undo: (() => Promise<void> | void)[],
 ): { readonly proxies: ProxySource; readonly traffic: TrafficSource; readonly rotation: RotationDesk } {
   const { clock, logger } = options;
-  const { authority, events, audit, registry, tokens, adminTokens, denials, lateRenewals } = state;
+  const { authority, events, audit, registry, meshFile, tokens, adminTokens, denials, lateRenewals } = state;
   const { rootsPem } = authority;
   const { trustDomain } = mesh;
   const attached = new AttachedInstances({ registry, clock, logger });
@@ -59,6 +59,7 @@ export function addServices(
       version,
       startedMs,
       registry,
+      meshFile,
       tokens,
       adminTokens,
       audit,

@@ -6,6 +6,7 @@ import type { MeshConfig } from '@heddle/core';
 import { createMetrics, removeFile, writeFileAtomic } from '@heddle/runtime/node';
 import { startControlDns } from './dns-server/server.ts';
 import { Logins } from './login/logins.ts';
+import type { MeshSource } from './mesh-file/read.ts';
 import type { ControlOptions } from './options.ts';
 import type { Registry } from './registry/registry.ts';
 import type { RestServer, RestServerOptions } from './rest/server.ts';
@@ -15,7 +16,7 @@ import { openGrpcServer } from './server/grpc.ts';
 import { limitedLogger } from './server/limited-logger.ts';
 import { addServices } from './services.ts';
 import { watchControl } from './telemetry/control-metrics.ts';
-import { openState, takeIn } from './state.ts';
+import { openState } from './state.ts';
 import type { ControlState } from './state.ts';
 
 /** What others need in order to reach this control plane; also the content of `control.json`. */
@@ -34,8 +35,8 @@ export interface ControlAddress {
 export interface RunningControl extends ControlAddress {
   readonly rootsPem: string;
   readonly operatorToken: string;
-  /** Takes in a changed mesh file. The mesh's name and trust domain cannot change while it runs. */
-  setMesh(mesh: MeshConfig): Promise<void>;
+  /** Takes in the mesh file, unless it is unchanged and something came after it. The mesh's name and trust domain cannot change while it runs. */
+  setMesh(mesh: MeshConfig, source?: MeshSource): Promise<void>;
   /** Stops serving, lets running calls finish for two seconds, closes the store. */
   close(): Promise<void>;
 }
@@ -60,7 +61,7 @@ async function start(options: ControlOptions, undo: (() => Promise<void> | void)
   const { mesh, stateDir, clock, random, logger } = options;
   const startedMs = Math.floor(clock.wallMs());
   const state = await openState(options, undo);
-  const { authority, operatorToken, events, audit, registry, tokens, adminTokens, denials } = state;
+  const { authority, operatorToken, events, audit, registry, meshFile, tokens, adminTokens, denials } = state;
   const { rootsPem } = authority;
   const certificates = new ServerCertificates(authority, [options.listen.address, options.rest?.address], clock, logger);
   const metrics = createMetrics();
@@ -71,7 +72,7 @@ async function start(options: ControlOptions, undo: (() => Promise<void> | void)
   // Callers can be wrong as often as they like.
   const callLogger = limitedLogger(logger, clock);
   const facts = {
-    ...{ mesh, version: packageVersion(), startedMs, registry, tokens, adminTokens, events, audit, clock },
+    ...{ mesh, version: packageVersion(), startedMs, registry, meshFile, tokens, adminTokens, events, audit, clock },
     logger: callLogger,
   };
   const server = await openGrpcServer({
@@ -118,7 +119,7 @@ async function start(options: ControlOptions, undo: (() => Promise<void> | void)
     ...address,
     rootsPem,
     operatorToken,
-    setMesh: (next) => setMesh(mesh, next, state),
+    setMesh: (next, source) => state.meshFile.read(next, source),
     close: once(async () => {
       for (const step of undo.reverse()) await step();
       logger.info({}, 'control plane has stopped');
@@ -141,15 +142,6 @@ function authenticatorOf(
 async function startRest(options: RestServerOptions): Promise<RestServer> {
   const { openRestServer } = await import('./rest/server.ts');
   return await openRestServer(options);
-}
-
-async function setMesh(running: MeshConfig, next: MeshConfig, { registry, audit }: ControlState): Promise<void> {
-  if (next.name !== running.name || next.trustDomain !== running.trustDomain) {
-    throw new Error(
-      `the mesh's name and trust domain cannot change while it runs (${running.name}, ${running.trustDomain}); stop it, choose another state directory, and start again`,
-    );
-  }
-  await takeIn(next, registry, audit);
 }
 
 function instanceCount(registry: Registry): number {

@@ -1,17 +1,17 @@
 // What a control plane keeps: the state directory with store, authority, tokens, events and audit log.
 import { join } from 'node:path';
-import { type MeshConfig, serviceKey } from '@heddle/core';
+import { serviceKey } from '@heddle/core';
 import type { Clock } from '@heddle/runtime';
 import { privateDirectory } from '@heddle/runtime/node';
 import { openAdminTokens } from './admin/admin-tokens.ts';
 import type { AdminTokens } from './admin/admin-tokens.ts';
-import { declaredBy, declaredChanges } from './audit/declared.ts';
-import { MESH_FILE } from './audit/entry.ts';
 import { openAuditLog } from './audit/log.ts';
 import type { AuditLog } from './audit/log.ts';
 import { denialOf, JoinTokens, LateRenewals, openAuthority, openDenials } from './ca/index.ts';
 import type { Authority, Denials } from './ca/index.ts';
 import { type EventLog, openEventLog } from './events/log.ts';
+import { openMeshFile } from './mesh-file/desk.ts';
+import type { MeshFileDesk } from './mesh-file/desk.ts';
 import type { ControlOptions } from './options.ts';
 import { openEmbeddedStore } from './registry/embedded/store.ts';
 import { openRegistry } from './registry/registry.ts';
@@ -25,6 +25,7 @@ export interface ControlState {
   readonly events: EventLog;
   readonly audit: AuditLog;
   readonly registry: Registry;
+  readonly meshFile: MeshFileDesk;
   readonly tokens: JoinTokens;
   readonly adminTokens: AdminTokens;
   readonly denials: Denials;
@@ -57,7 +58,7 @@ export async function openState(options: ControlOptions, undo: (() => Promise<vo
   undo.push(() => audit.close());
   const registry = await openRegistry({ store, logger, events, clock, random });
   undo.push(() => registry.close());
-  await takeIn(mesh, registry, audit);
+  const meshFile = await openMeshFile(mesh, options.meshFile, { store, registry, audit, events, clock, logger });
   const adminTokens = await openAdminTokens({ store, clock, random, logger });
   undo.push(() => adminTokens.close());
   const denials = await openDenials({ store, trustDomain, configured: () => registry.security.denied, events, clock, logger });
@@ -69,34 +70,7 @@ export async function openState(options: ControlOptions, undo: (() => Promise<vo
     denial: (id) => denials.reasonFor(id) ?? denialOf(id, (known) => registry.service(serviceKey(known)) !== undefined),
     clock,
   });
-  return { authority, operatorToken, events, audit, registry, tokens, adminTokens, denials, lateRenewals };
-}
-
-/** The mesh file's part of the registry, noted if it changes anything. */
-export async function takeIn(mesh: MeshConfig, registry: Registry, audit: AuditLog): Promise<void> {
-  const { services, egress, security, telemetry, discovery, name } = mesh;
-  const before = {
-    services: Array.from(registry.snapshot().services.values(), (view) => view.service),
-    egress: registry.egress,
-    security: registry.security,
-    telemetry: registry.telemetry,
-  };
-  const changes = declaredChanges(before, declaredBy(mesh));
-  const take = async (): Promise<void> => {
-    await registry.setKeepOnMassExpiry(discovery.keepOnMassExpiry);
-    await registry.declareServices(
-      services.map((declared) => declared.service),
-      egress,
-      security,
-      telemetry,
-    );
-  };
-  if (changes.length === 0) return await take();
-  await audit.change(MESH_FILE, 'declare-mesh', name, async () => {
-    const { revision } = registry;
-    await take();
-    return { result: undefined, before: { revision }, after: { revision: registry.revision, changes } };
-  });
+  return { authority, operatorToken, events, audit, registry, meshFile, tokens, adminTokens, denials, lateRenewals };
 }
 
 function openMemory(clock: Clock, undo: (() => Promise<void> | void)[]): Store {

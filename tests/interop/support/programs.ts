@@ -27,6 +27,9 @@ export const PACKAGES = {
   'redis-server': 'redis-server',
   'redis-cli': 'redis-tools',
   socat: 'socat',
+  bash: 'bash',
+  zsh: 'zsh',
+  fish: 'fish',
 } as const;
 export type Program = keyof typeof PACKAGES;
 

@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { type RunningControl, startControl } from '@heddle/control';
 import { parseMeshFile } from '@heddle/core/config';
 import { createLogger, nodeClock, nodeRandom } from '@heddle/runtime/node';
-import { runCommandLine } from '../program.ts';
+import { runHere, type CommandOutcome } from '../testing/in-process.ts';
 
 const MESH = `
 mesh: test
@@ -44,25 +44,7 @@ describe('administration on the command line', () => {
     await rm(stateDir, { recursive: true, force: true });
   });
 
-  /** Exit code and standard output. What is on standard error is not kept. */
-  async function heddle(...args: string[]): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
-    const { stdout, stderr } = process;
-    const [write, complain] = [stdout.write, stderr.write];
-    let [out, err] = ['', ''];
-    // The test runner, which writes bytes, goes on writing.
-    stdout.write = function (this: typeof stdout, text: string | Uint8Array, ...rest: never[]): boolean {
-      if (typeof text !== 'string') return write.call(this, text, ...rest);
-      out += text;
-      return true;
-    } as typeof stdout.write;
-    stderr.write = ((text: string) => ((err += text), true)) as typeof stderr.write;
-    try {
-      return { code: await runCommandLine([...args, '--state-dir', stateDir]), out, err };
-    } finally {
-      stdout.write = write;
-      stderr.write = complain;
-    }
-  }
+  const heddle = (...args: string[]): Promise<CommandOutcome> => runHere(...args, '--state-dir', stateDir);
   const rows = async (...args: string[]): Promise<Record<string, unknown>[]> =>
     JSON.parse((await heddle(...args, '-o', 'json')).out) as Record<string, unknown>[];
 

@@ -1,9 +1,10 @@
 // `heddle control`: a control plane in this process, until it is told to stop. SIGHUP makes it read its mesh file again.
+import { resolve } from 'node:path';
 import { PASSPHRASE_VARIABLE, type RunningControl, StoreError, startControl } from '@heddle/control';
 import type { Logger } from '@heddle/runtime';
 import { createLogger, nodeClock, nodeRandom, type LogLevel } from '@heddle/runtime/node';
 import { CliError, splitMend, type ExitCode } from '../errors.ts';
-import { loadMesh } from '../mesh-file.ts';
+import { loadMeshFile } from '../mesh-file.ts';
 import type { HostPort } from '../options.ts';
 import { listenForStop } from '../signals.ts';
 import { prepareStateDirectory } from '../state-directory.ts';
@@ -27,7 +28,7 @@ export interface ControlCommandOptions extends DnsOptions, CaOptions, LoginComma
 
 export async function control(options: ControlCommandOptions): Promise<ExitCode> {
   const { file, stateDir, listen, dnsListen, restListen, certificateLife, lateRenewal, logLevel, logFormat } = options;
-  const mesh = await loadMesh(file, (text) => process.stderr.write(`${text}\n`));
+  const { mesh, text } = await loadMeshFile(file, (warning) => process.stderr.write(`${warning}\n`));
   const ca = await caSource(options, process.env);
   const login = loginOf(options);
   // From here on it is in the authority's memory alone.
@@ -39,6 +40,7 @@ export async function control(options: ControlCommandOptions): Promise<ExitCode>
   using stop = listenForStop(() => onHangup());
   const running = await startControl({
     mesh,
+    meshFile: { path: resolve(file), text },
     stateDir: directory,
     listen: { address: listen.host, port: listen.port },
     ...(dnsListen === 'off' ? {} : { dns: dnsChoice(options, dnsListen.host, dnsListen.port) }),
@@ -62,11 +64,11 @@ export async function control(options: ControlCommandOptions): Promise<ExitCode>
   return 0;
 }
 
-/** Takes the file's services in, or says what is wrong with the file and leaves everything as it is. Never rejects. */
+/** Takes the file in, unless it is unchanged and something was applied since, or says what is wrong with the file and leaves everything as it is. Never rejects. */
 async function reload(file: string, running: RunningControl, logger: Logger): Promise<void> {
   try {
-    const mesh = await loadMesh(file, (text) => logger.warn({ file }, text));
-    await running.setMesh(mesh);
+    const { mesh, text } = await loadMeshFile(file, (warning) => logger.warn({ file }, warning));
+    await running.setMesh(mesh, { path: resolve(file), text });
     logger.info({ file, services: mesh.services.length }, 'the mesh file was read again');
   } catch (error) {
     logger.error({ file, error: (error as Error).message }, 'the mesh file was not taken in; the mesh stays as it is');

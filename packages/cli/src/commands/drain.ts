@@ -5,6 +5,7 @@ import { serviceKey } from '@heddle/core';
 import { type ControlClient, type DrainReport, openControl } from '../control-client.ts';
 import { CliError, type ExitCode } from '../errors.ts';
 import { formatData } from '../output/format.ts';
+import { dataPlanesText as all, namesOf, progressTo } from '../output/progress.ts';
 import type { OutputFormat } from '../output/formats.ts';
 import { requireStateDirectory } from '../state-directory.ts';
 
@@ -16,8 +17,6 @@ export interface DrainOptions {
   readonly output: OutputFormat;
   readonly stateDir?: string;
 }
-
-const NAMES_MAX = 5;
 
 export async function drain(name: string, options: DrainOptions): Promise<ExitCode> {
   const control = openControl(requireStateDirectory(options.stateDir));
@@ -32,13 +31,7 @@ export async function drain(name: string, options: DrainOptions): Promise<ExitCo
 async function takeOut(instance: Instance, { timeout, reason, output }: DrainOptions, control: ControlClient): Promise<ExitCode> {
   const startMs = performance.now();
   const workload = workloadOf(instance);
-  let told = '';
-  const report = await control.drain(instance, { timeoutMs: timeout, reason }, (progress) => {
-    const line = progressText(progress);
-    if (line === told || progress.outcome !== 'waiting') return;
-    told = line;
-    process.stderr.write(`${workload}: ${line}\n`);
-  });
+  const report = await control.drain(instance, { timeoutMs: timeout, reason }, progressTo(process.stderr, workload));
   const seconds = (performance.now() - startMs) / 1_000;
   if (output !== 'table')
     process.stdout.write(formatData({ instance: workload, ...report, seconds: Math.round(seconds * 1_000) / 1_000 }, output));
@@ -64,21 +57,6 @@ function outcomeText({ outcome, dataPlanes, gone, stragglers }: DrainReport, sec
   }
   if (outcome === 'returned') return 'was put back into rotation by somebody else';
   return `is out of rotation, but after ${after} ${stragglers.length} of ${all(dataPlanes)} may still choose it: ${namesOf(stragglers)}`;
-}
-
-function progressText({ dataPlanes, acknowledged, gone, stragglers }: DrainReport): string {
-  const waiting = stragglers.length === 0 ? '' : `, waiting for ${namesOf(stragglers)}`;
-  return `acknowledged by ${acknowledged} of ${all(dataPlanes)}${gone === 0 ? '' : `, ${gone} gone`}${waiting}`;
-}
-
-function namesOf(stragglers: DrainReport['stragglers']): string {
-  const named = stragglers.slice(0, NAMES_MAX).map(({ node, reason }) => (reason === 'unacknowledged' ? node : `${node} (${reason})`));
-  const more = stragglers.length - named.length;
-  return `${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
-}
-
-function all(count: number): string {
-  return `${count} data ${count === 1 ? 'plane' : 'planes'}`;
 }
 
 function workloadOf({ service, id }: Instance): string {

@@ -41,8 +41,9 @@ each time; after 5 crashes within a minute it is a crash loop, tried again about
 every 30 s.
 
 Ctrl-C stops the services first, then the proxy and the control plane; Ctrl-C
-again stops everything at once. A change of the mesh file takes effect when the
-mesh is stopped and started again.
+again stops everything at once. A change of the mesh file is put into effect by
+'heddle apply'; what it says about processes, when the mesh is stopped and
+started again.
 `,
     )
     .hook('preAction', refuseIdleOptions('dnsPort', 'proxyDnsPort'))

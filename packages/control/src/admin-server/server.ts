@@ -20,7 +20,9 @@ import { administrationHandlers } from './administration.ts';
 import type { AdministrationDesk } from './administration.ts';
 import { drainInstance, undrainInstance } from './drain.ts';
 import { identityHandlers } from './identities.ts';
+import type { MeshFileDesk } from '../mesh-file/desk.ts';
 import { getInstance, listRoutes } from './look.ts';
+import { meshFileHandlers } from './mesh-file.ts';
 
 /** Changes closer together than this are told as one: a person or a table on a terminal reads them. */
 const CHANGES_PAUSE_MS = 50;
@@ -30,6 +32,7 @@ export interface AdminServerOptions extends TokenDesk, IdentityDesk, Administrat
   readonly version: string;
   readonly startedMs: number;
   readonly ads: AdsServer;
+  readonly meshFile: MeshFileDesk;
   readonly events: EventLog;
   /** Data planes themselves, and what they report. */
   readonly loads: Pick<ProxySource, 'loads' | 'reported'>;
@@ -48,6 +51,8 @@ export function addAdminService(server: Server, options: AdminServerOptions): vo
         version: options.version,
         revision: registry.revision,
         startedMs: options.startedMs,
+        clockMs: Math.floor(options.clock.wallMs()),
+        ...originOf(options.meshFile),
       }),
     ),
     listInstances: unary(logger, (request: admin.ListInstancesRequest) => listInstances(request, registry)),
@@ -57,6 +62,7 @@ export function addAdminService(server: Server, options: AdminServerOptions): vo
     })),
     ...identityHandlers(options),
     ...administrationHandlers(options),
+    ...meshFileHandlers({ ...options, syncs: ads.syncs }),
     createToken: unary(logger, (request: admin.CreateTokenRequest, _, by) => createToken(request, options, by)),
     listEvents: unary(logger, (request: admin.ListEventsRequest) => listEvents(request, options.events)),
     changes: (call) => watchChanges(call, options),
@@ -66,6 +72,11 @@ export function addAdminService(server: Server, options: AdminServerOptions): vo
     undrainInstance: unary(logger, (request: admin.UndrainInstanceRequest, _, by) => undrainInstance(request, options, by)),
   };
   server.addService(admin.AdminService, handlers);
+}
+
+function originOf(meshFile: MeshFileDesk): Pick<admin.GetMeshResponse, 'origin' | 'splits' | 'differences'> {
+  const { origin, splits, differences } = meshFile.status();
+  return { origin, splits: splits.length, differences: differences.length };
 }
 
 function listInstances(request: admin.ListInstancesRequest, registry: Registry): admin.ListInstancesResponse {

@@ -73,6 +73,12 @@ function rowOf(rule: Rule): PolicyRow {
   };
 }
 
+/** In a few words: `allow web → orders GET`. */
+export function ruleText(rule: Rule): string {
+  const { effect, from, to, what } = rowOf(rule);
+  return `${effect} ${from || 'anybody'} → ${to || 'every service'}${what === '' ? '' : ` ${what}`}`;
+}
+
 function subjectText({ identities, networks, token }: Subject): string {
   const parts = [
     ...(identities === undefined ? [] : [identities.map(identityText).join(', ')]),

@@ -17,6 +17,10 @@ export const AUDIT_ACTIONS = [
   'undrain-instance',
   /** The mesh file was read: at the start, or again. */
   'declare-mesh',
+  /** A mesh file was sent in place of the control plane's own. */
+  'apply-mesh-file',
+  /** Weights of one rule were changed. */
+  'set-split',
   'rotate-root',
   'deny-identity',
   'allow-identity',
@@ -33,6 +37,12 @@ export interface Doer {
 
 /** The control plane itself, because its mesh file says so. */
 export const MESH_FILE: Doer = { caller: 'process', from: '' };
+
+/** As the log names them. */
+export function whoIs(caller: Caller | 'process'): string {
+  if (caller === 'process') return 'mesh file';
+  return caller.kind === 'anonymous' ? 'nobody' : caller.uri;
+}
 
 export interface AuditEntry {
   /** One more than the entry before, over restarts. */

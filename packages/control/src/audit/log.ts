@@ -2,8 +2,8 @@
 // nothing can be written. What is refused is bounded, so that nobody can drive out what was changed. Secrets never get here.
 import type { Clock, Logger } from '@heddle/runtime';
 import { AppendFile } from '@heddle/runtime/node';
-import type { Caller } from '../server/caller.ts';
 import { Refusals } from './refusals.ts';
+import { whoIs } from './entry.ts';
 import type { AuditAction, AuditEntry, AuditFilter, Doer } from './entry.ts';
 
 export interface AuditLogOptions {
@@ -219,11 +219,6 @@ export class AuditLog {
     }
     this.#writing = undefined;
   }
-}
-
-function whoIs(caller: Caller | 'process'): string {
-  if (caller === 'process') return 'mesh file';
-  return caller.kind === 'anonymous' ? 'nobody' : caller.uri;
 }
 
 function fits(entry: AuditEntry, { who, action, subject, outcome, sinceMs }: Omit<AuditFilter, 'after' | 'limit'>): boolean {

@@ -8,6 +8,8 @@ const EGRESS = '/heddle/egress/';
 /** The parts of one record. */
 const SECURITY = '/heddle/security/';
 export const TELEMETRY_KEY = '/heddle/telemetry';
+/** Where what holds comes from, in parts; not of the view. */
+export const MESH_FILE_KEYS = '/heddle/mesh-file/';
 /** Instances whose leases have ended together with most others of their service. */
 const KEPT = '/heddle/kept/';
 export const HISTORIES_KEY = '/heddle/histories';
@@ -30,6 +32,10 @@ export function egressStoreKey({ host, port }: EgressHost): string {
 
 export function securityStoreKey(part: number): string {
   return `${SECURITY}${String(part).padStart(4, '0')}`;
+}
+
+export function meshFileStoreKey(part: number): string {
+  return `${MESH_FILE_KEYS}${String(part).padStart(4, '0')}`;
 }
 
 export function instanceStoreKey(ref: InstanceRef): string {

@@ -12,6 +12,7 @@ import type { History } from './history.ts';
 import { Keeper } from './keeper.ts';
 import {
   HISTORIES_KEY,
+  MESH_FILE_KEYS,
   ROOT,
   TELEMETRY_KEY,
   egressStoreKey,
@@ -266,13 +267,15 @@ export class Registry {
 
   /**
    * Makes the declared services exactly these, each with its virtual address, and the hosts outside the mesh and who may call whom too.
-   * Instances of a service that went are removed with it. Throws RegistryError: INVALID, LIMIT (nothing was changed), UNAVAILABLE.
+   * Instances of a service that went are removed with it. `origin`: what is kept about where it comes from, by key; absent: that stays as it is.
+   * Throws RegistryError: INVALID, LIMIT (nothing was changed), UNAVAILABLE.
    */
   async declareServices(
     services: readonly Service[],
     egress: readonly EgressHost[] = [],
     security: SecurityConfig = DEFAULT_SECURITY,
     telemetry: TelemetryConfig = NO_TELEMETRY,
+    origin?: ReadonlyMap<string, string>,
   ): Promise<void> {
     checkDeclaration(services, egress, security, await conditionsOf(security));
     const wanted = new Map(services.map((service) => [serviceStoreKey(service), service]));
@@ -286,7 +289,9 @@ export class Registry {
     for (const host of egress) values.set(egressStoreKey(host), JSON.stringify(host));
     const told = await this.#call(() => this.#store.list(TELEMETRY_KEY));
     if (Object.keys(telemetry).length > 0) values.set(TELEMETRY_KEY, telemetryText(telemetry));
+    const known = origin === undefined ? [] : (await this.#call(() => this.#store.list(MESH_FILE_KEYS))).entries;
     const operations = [
+      ...declarationOf(known, origin ?? new Map()),
       // First, in one piece: a service that is new is never without them.
       ...declarationOf(rules.entries, securityParts(security)),
       ...declarationOf([...entries, ...hosts.entries, ...told.entries], values),

@@ -7,21 +7,17 @@ import { POLICY_LIMITS } from '../schema/limits.ts';
 import { SecurityRecord } from '../schema/security.ts';
 import { RegistryError } from './errors.ts';
 import { securityStoreKey } from './keys.ts';
+import { asciiJson, inParts } from './parts.ts';
 import { parseJson } from './reader.ts';
 import { readRecord } from './service-record.ts';
 
 /** What holds while what was written cannot be read: nobody may do anything. */
 export const UNREADABLE_SECURITY: SecurityConfig = { ...DEFAULT_SECURITY, access: { default: 'deny', rules: [] } };
 
-/** Well below what a value may have. */
-const PART_CHARS = 200_000;
-
 /** By key in the store. Throws RegistryError: LIMIT, INVALID. */
 export function securityParts(security: SecurityConfig): Map<string, string> {
-  const parts = new Map<string, string>();
-  if (isDeepStrictEqual(security, DEFAULT_SECURITY)) return parts;
-  // Everything beyond ASCII is escaped, so that no part begins or ends in the middle of a character.
-  const text = JSON.stringify(security).replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  if (isDeepStrictEqual(security, DEFAULT_SECURITY)) return new Map();
+  const text = asciiJson(security);
   if (text.length > POLICY_LIMITS.securityChars)
     throw new RegistryError(
       'LIMIT',
@@ -29,8 +25,7 @@ export function securityParts(security: SecurityConfig): Map<string, string> {
     );
   // What cannot be read back must not be written.
   readSecurity([text]);
-  for (let from = 0; from < text.length; from += PART_CHARS) parts.set(securityStoreKey(parts.size), text.slice(from, from + PART_CHARS));
-  return parts;
+  return inParts(text, securityStoreKey);
 }
 
 /** Throws RegistryError INVALID that names the field. No parts: the default. */

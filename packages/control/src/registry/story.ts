@@ -1,7 +1,8 @@
 // What changes of the registry are to people: one event each, with what it was and what it is.
 import { formatLocality } from '@heddle/core';
-import type { EgressHost, SecurityConfig, Service, SocketAddress, TelemetryConfig } from '@heddle/core';
+import type { EgressHost, SecurityConfig, Service, SocketAddress, TelemetryConfig, TrafficRule } from '@heddle/core';
 import type { EventKind } from '../events/sink.ts';
+import { destinationText } from '../mesh-file/splits.ts';
 import type { HeldInstance } from './view.ts';
 
 export interface Told {
@@ -62,26 +63,42 @@ function tellHealth(before: HeldInstance | undefined, after: HeldInstance): Told
 function differences(before: Service, after: Service): string[] {
   const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])] as (keyof Service)[];
   return keys.flatMap((key) => {
-    if (key === 'rules') return namedDifferences('rules', before.rules, after.rules);
+    if (key === 'rules') return namedDifferences('rules', before.rules, after.rules, weightChanges);
     const [was, is] = [JSON.stringify(before[key]), JSON.stringify(after[key])];
     return was === is ? [] : [`${key} ${was === undefined ? 'none' : was} → ${is === undefined ? 'none' : is}`];
   });
 }
 
 /** By name: what they say has many lines. */
-function namedDifferences(
+function namedDifferences<T extends { readonly name: string }>(
   what: string,
-  before: readonly { readonly name: string }[],
-  after: readonly { readonly name: string }[],
+  before: readonly T[],
+  after: readonly T[],
+  details: (was: T, is: T) => string | undefined = () => undefined,
 ): string[] {
   if (JSON.stringify(before) === JSON.stringify(after)) return [];
-  const was = new Map(before.map((one) => [one.name, JSON.stringify(one)]));
-  const is = new Map(after.map((one) => [one.name, JSON.stringify(one)]));
+  const was = new Map(before.map((one) => [one.name, one]));
+  const is = new Map(after.map((one) => [one.name, one]));
   const steps = [
-    ...[...is].flatMap(([name, one]) => (was.get(name) === one ? [] : [`${name} ${was.has(name) ? 'changed' : 'added'}`])),
+    ...[...is].flatMap(([name, one]) => {
+      const old = was.get(name);
+      if (old === undefined) return [`${name} added`];
+      return JSON.stringify(old) === JSON.stringify(one) ? [] : [`${name} ${details(old, one) ?? 'changed'}`];
+    }),
     ...[...was.keys()].flatMap((name) => (is.has(name) ? [] : [`${name} removed`])),
   ];
   return [`${what}: ${steps.length === 0 ? `in another order: ${[...is.keys()].join(', ')}` : steps.join(', ')}`];
+}
+
+/** `orders{version=v2} 10 → 30`; undefined: something else has changed too. */
+function weightChanges(was: TrafficRule, is: TrafficRule): string | undefined {
+  if (was.action.kind !== 'forward' || is.action.kind !== 'forward') return undefined;
+  const { to } = was.action;
+  const other = (rule: TrafficRule): string => JSON.stringify(rule, (key, value: unknown) => (key === 'weight' ? undefined : value));
+  if (other(was) !== other(is)) return undefined;
+  return is.action.to
+    .flatMap((one, index) => (one.weight === to[index]?.weight ? [] : [`${destinationText(one)} ${to[index]?.weight} → ${one.weight}`]))
+    .join(', ');
 }
 
 function securityDifferences(before: SecurityConfig, after: SecurityConfig): string[] {

@@ -8,7 +8,7 @@ import type { Logger } from '@heddle/runtime';
 import type { Doer } from '../audit/entry.ts';
 import type { Authenticator } from '../server/authenticator.ts';
 import type { Caller } from '../server/caller.ts';
-import { JSON_BYTES_MAX, TEXT_BYTES_MAX, check, discardRest, hasBody, parseJson, readText } from './body.ts';
+import { JSON_BYTES_MAX, TEXT_BYTES_MAX, check, discardRest, hasBody, mediaTypeOf, parseJson, readText } from './body.ts';
 import type { Incoming } from './body.ts';
 import { peerOf } from './door.ts';
 import { authenticate, checkHost, checkOrigin, requireRole } from './guard.ts';
@@ -28,6 +28,7 @@ export interface AppOptions {
 
 type RestRequest = Context<{ Bindings: HttpBindings }>;
 
+const JSON_TYPE = 'application/json';
 /** For programs and for pages of this very server; nothing of it is to be shown, framed or guessed at by others. */
 const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   'x-content-type-options': 'nosniff',
@@ -162,18 +163,20 @@ function readQuery({ query }: Operation, request: RestRequest): unknown {
 }
 
 async function readBody(operation: Operation, request: Incoming): Promise<{ body: unknown; text: string }> {
-  const { body, text, bodyOptional } = operation;
-  if (text !== undefined) return { body: {}, text: await readText(request, text.mediaTypes, TEXT_BYTES_MAX) };
+  const { body, text, bodyOptional, bodyBytesMax = JSON_BYTES_MAX } = operation;
+  const isJson = body !== undefined && mediaTypeOf(request) === JSON_TYPE;
+  if (text !== undefined && !isJson)
+    return { body: {}, text: await readText(request, [...text.mediaTypes, ...(body === undefined ? [] : [JSON_TYPE])], TEXT_BYTES_MAX) };
   if (body === undefined) {
     if (operation.method !== 'GET' && hasBody(request.headers)) throw new ProblemError('INVALID', 'this call takes no body');
     return { body: {}, text: '' };
   }
   const empty = bodyOptional === true && !hasBody(request.headers);
-  const value = empty ? {} : parseJson(await readText(request, ['application/json'], JSON_BYTES_MAX));
+  const value = empty ? {} : parseJson(await readText(request, [JSON_TYPE], bodyBytesMax));
   return { body: check(body, value, 'body'), text: '' };
 }
 
-/** RFC 9110 §13.1.1, §13.1.2. An entity tag of an instance is its revision. */
+/** RFC 9110 §13.1.1, §13.1.2. An entity tag of a resource that can be changed is its revision. */
 function readConditions(
   { conditional, method }: Operation,
   match: string | undefined,
@@ -186,8 +189,7 @@ function readConditions(
   }
   if (match === undefined) return {};
   const revision = /^"(\d{1,15})"$/.exec(match.trim())?.[1];
-  if (revision === undefined)
-    throw new ProblemError('INVALID', 'the header `if-match` is not one entity tag of an instance, such as `"41"`');
+  if (revision === undefined) throw new ProblemError('INVALID', 'the header `if-match` is not one entity tag, such as `"41"`');
   return { expectedRevision: Number(revision) };
 }
 

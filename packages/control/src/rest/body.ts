@@ -22,8 +22,7 @@ export interface Incoming {
 /** Throws ProblemError UNSUPPORTED_MEDIA_TYPE, TOO_LARGE, INVALID (not UTF-8). */
 export async function readText(request: Incoming, mediaTypes: readonly string[], bytesMax: number): Promise<string> {
   const declared = request.headers.get('content-type');
-  const mediaType = declared?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
-  if (!mediaTypes.includes(mediaType)) {
+  if (!mediaTypes.includes(mediaTypeOf(request))) {
     const what =
       declared === null ? 'the header `content-type` is missing' : `${JSON.stringify(declared.slice(0, 100))} cannot be read here`;
     throw new ProblemError('UNSUPPORTED_MEDIA_TYPE', what, { mend: `send the body as ${mediaTypes.join(' or ')}` });
@@ -39,6 +38,11 @@ export async function readText(request: Incoming, mediaTypes: readonly string[],
   } catch {
     throw new ProblemError('INVALID', 'the body is not UTF-8');
   }
+}
+
+/** Without parameters, in lower case; empty: none is named. */
+export function mediaTypeOf({ headers }: Pick<Incoming, 'headers'>): string {
+  return headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }
 
 async function readBytes({ headers, stream }: Incoming, bytesMax: number): Promise<Uint8Array> {

@@ -5,6 +5,7 @@ import type { Doer } from '../audit/entry.ts';
 import type { AuditLog } from '../audit/log.ts';
 import type { Authority, Denials, JoinTokens, RotationDesk } from '../ca/index.ts';
 import type { EventLog } from '../events/log.ts';
+import type { MeshFileDesk } from '../mesh-file/desk.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Input, OperationId } from './operations.ts';
 import type { ProxySource, TrafficSource } from './sources.ts';
@@ -15,6 +16,7 @@ export interface RestContext {
   readonly version: string;
   readonly startedMs: number;
   readonly registry: Registry;
+  readonly meshFile: MeshFileDesk;
   readonly authority: Authority;
   readonly tokens: JoinTokens;
   readonly denials: Denials;

@@ -1,14 +1,15 @@
 // What each operation of the table does. Answers are made from the registry's own objects; lists are JSON text already.
 import { METRICS_CONTENT_TYPE, metricsFormatFor } from '@heddle/runtime/node';
-import { mayHaveConditions, parseMeshFile } from '@heddle/core/config';
 import { countHealth } from '../admin/health-counts.ts';
 import { selectInstances, selectServices } from '../admin/selection.ts';
 import { routeRows } from '../admin/routes.ts';
+import { NO_FILE, readMeshText } from '../mesh-file/read.ts';
 import { listAddresses } from '../discovery-server/listing.ts';
 import { administrationHandlers } from './administration-handlers.ts';
 import { TEXT_BYTES_MAX } from './body.ts';
 import type { Handlers } from './handler.ts';
 import { identityHandlers } from './identity-handlers.ts';
+import { meshFileHandlers } from './mesh-file-handlers.ts';
 import { instanceHandlers } from './instance-handlers.ts';
 import { instanceAfter, instanceCursor, itemsAfter, pageJson, serviceAfter } from './listing.ts';
 import { eventText, instanceText, presentProxies, presentServiceDetail, scrapeTargets, serviceText, time } from './present.ts';
@@ -20,6 +21,7 @@ export const HANDLERS: Handlers = {
   ...administrationHandlers,
   ...identityHandlers,
   ...trafficHandlers,
+  ...meshFileHandlers,
   getHealth: (_, { isStopping }) => ({ status: 200, value: { status: isStopping() ? 'stopping' : 'serving' } }),
   getReadiness: (_, { isStopping }) => {
     if (isStopping()) throw new ProblemError('UNAVAILABLE', 'the control plane is stopping');
@@ -27,7 +29,8 @@ export const HANDLERS: Handlers = {
   },
   getDocument: (_, { document }) => ({ status: 200, text: document() }),
   getMesh: (_, context) => {
-    const { registry, mesh, version, startedMs, proxies } = context;
+    const { registry, mesh, version, startedMs, proxies, meshFile } = context;
+    const { origin, splits, differences } = meshFile.status();
     const view = registry.snapshot();
     const value = {
       mesh: mesh.name,
@@ -38,16 +41,12 @@ export const HANDLERS: Handlers = {
       services: view.services.size,
       instances: countHealth(selectInstances(view)),
       proxies: proxies.proxies().length,
+      ...{ origin, splits: splits.length, differences: differences.length },
     };
     return { status: 200, value };
   },
   validateMeshFile: async ({ text }) => {
-    const { compileCondition } = mayHaveConditions(text) ? await import('@heddle/core/cel') : {};
-    const { mesh, problems } = parseMeshFile(text.slice(0, TEXT_BYTES_MAX), {
-      path: 'heddle.yaml',
-      directory: '/',
-      ...(compileCondition && { conditions: compileCondition }),
-    });
+    const { mesh, problems } = await readMeshText(text.slice(0, TEXT_BYTES_MAX), NO_FILE);
     return { status: 200, value: { valid: mesh !== undefined, problems } };
   },
   listServices: ({ query }, { registry, epoch }) => {

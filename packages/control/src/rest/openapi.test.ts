@@ -14,6 +14,7 @@ import * as events from './schema/events.ts';
 import * as identities from './schema/identities.ts';
 import * as instances from './schema/instances.ts';
 import * as mesh from './schema/mesh.ts';
+import * as meshFile from './schema/mesh-file.ts';
 import * as proxies from './schema/proxies.ts';
 import * as services from './schema/services.ts';
 import * as traffic from './schema/traffic.ts';
@@ -31,6 +32,7 @@ test('every example fits its schema', () => {
     ...identities,
     ...instances,
     ...mesh,
+    ...meshFile,
     ...proxies,
     ...services,
     ...traffic,

@@ -59,7 +59,7 @@ export function openApiDocument(version: string): Json {
 }
 
 function operationObject(id: string, operation: Operation, components: Components): Json {
-  const { summary, tag, role, text, body } = operation;
+  const { summary, tag, role } = operation;
   const description = [operation.description ?? '', role === undefined ? '' : `Needs the role \`${role}\`.`].join(' ').trim();
   const parameters = [...parametersOf('path', operation.path), ...parametersOf('query', operation.query), ...headersOf(operation)];
   return {
@@ -69,26 +69,24 @@ function operationObject(id: string, operation: Operation, components: Component
     ...(description === '' ? {} : { description }),
     ...(role === undefined ? { security: [] } : {}),
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === undefined
-      ? {}
-      : {
-          requestBody: {
-            required: operation.bodyOptional !== true,
-            content: { 'application/json': { schema: components.reference(body, 'input') } },
-          },
-        }),
-    ...(text === undefined
-      ? {}
-      : {
-          requestBody: {
-            required: true,
-            description: text.description,
-            content: Object.fromEntries(
-              text.mediaTypes.map((mediaType) => [mediaType, { schema: { type: 'string' }, example: text.example }]),
-            ),
-          },
-        }),
+    ...requestBodyOf(operation, components),
     responses: responsesOf(operation, components),
+  };
+}
+
+/** JSON, text, or either. */
+function requestBodyOf({ body, bodyOptional, text }: Operation, components: Components): Json {
+  if (body === undefined && text === undefined) return {};
+  const asText = text?.mediaTypes.map((mediaType) => [mediaType, { schema: { type: 'string' }, example: text.example }]) ?? [];
+  return {
+    requestBody: {
+      required: bodyOptional !== true,
+      ...(text === undefined ? {} : { description: text.description }),
+      content: {
+        ...(body === undefined ? {} : { 'application/json': { schema: components.reference(body, 'input') } }),
+        ...Object.fromEntries(asText),
+      },
+    },
   };
 }
 
@@ -117,8 +115,8 @@ function headersOf({ conditional, tagged, method, answers }: Operation): Json[] 
     schema: { type: 'string', examples: [example] },
   });
   return [
-    ...(conditional === true ? [header('if-match', 'Only when the instance has this entity tag.', '"41"')] : []),
-    ...(conditional === true && method === 'PUT' ? [header('if-none-match', '`*`: only when there is no such instance.', '*')] : []),
+    ...(conditional === true ? [header('if-match', 'Only when the resource has this entity tag.', '"41"')] : []),
+    ...(conditional === true && method === 'PUT' ? [header('if-none-match', '`*`: only when there is no such resource.', '*')] : []),
     ...(tagged === true
       ? [header('if-none-match', 'An entity tag: when nothing has changed since, the answer is 304.', '"mguk2x80-42"')]
       : []),

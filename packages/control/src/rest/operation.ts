@@ -28,7 +28,9 @@ export interface Operation {
   readonly body?: z.ZodType;
   /** The body may be left out, which means an empty object. */
   readonly bodyOptional?: boolean;
-  /** A body of text, of one of these media types. */
+  /** Of a JSON body; 1 MiB unless it says otherwise. */
+  readonly bodyBytesMax?: number;
+  /** A body of text, of one of these media types; with `body` either of the two. */
   readonly text?: { readonly mediaTypes: readonly string[]; readonly description: string; readonly example: string };
   /** `if-match` with an entity tag of the resource makes it conditional; `if-none-match: *` on PUT: only when there is none. */
   readonly conditional?: boolean;

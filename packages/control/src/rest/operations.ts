@@ -41,6 +41,17 @@ import {
 } from './schema/instances.ts';
 import { cursor, limit, namespaceName } from './schema/common.ts';
 import { Mesh, NewToken, Serving, Token, Validation } from './schema/mesh.ts';
+import {
+  ApplyQuery,
+  MESH_FILE_BYTES_MAX,
+  MeshFile,
+  MeshFileChange,
+  NewSplit,
+  SentMeshFile,
+  SplitAnswer,
+  SplitList,
+  SplitPath,
+} from './schema/mesh-file.ts';
 import { LoadList, PROXIES_PAGE_MAX, Proxy, ProxyList, ProxyPath, ScrapeTargets, nodeName } from './schema/proxies.ts';
 import { AddressList, RouteList, RouteQuery, ServiceDetail, ServiceList, ServicePath, ServiceQuery } from './schema/services.ts';
 import { TRAFFIC_OPERATIONS } from './traffic-operations.ts';
@@ -51,6 +62,12 @@ export type { Answer, Operation } from './operation.ts';
 const EMPTY = z.strictObject({});
 const ONE_INSTANCE = '/api/v1/instances/{namespace}/{service}/{instance}';
 const INSTANCE_ANSWER = { 200: { description: 'The instance as it is then.', schema: HeartbeatAnswer } };
+
+const MESH_TEXT = {
+  mediaTypes: ['application/yaml', 'application/x-yaml', 'text/yaml', 'text/plain'],
+  description: 'The text of the file.',
+  example: 'mesh: shop\nservices:\n  orders: { port: 8081 }\n',
+};
 
 export const OPERATIONS = {
   getHealth: {
@@ -267,12 +284,56 @@ export const OPERATIONS = {
     role: 'viewer',
     description: 'As `heddle validate`: every problem with its line and column. Nothing is changed.',
     changes: false,
-    text: {
-      mediaTypes: ['application/yaml', 'application/x-yaml', 'text/yaml', 'text/plain'],
-      description: 'The text of the file.',
-      example: 'mesh: shop\nservices:\n  orders: { port: 8081 }\n',
-    },
+    text: MESH_TEXT,
     answers: { 200: { description: 'What is wrong with it, if anything.', schema: Validation } },
+  },
+  getMeshFile: {
+    method: 'GET',
+    url: '/api/v1/mesh-file',
+    tag: 'mesh',
+    summary: 'The mesh file that holds, and where it comes from',
+    role: 'operator',
+    tagged: true,
+    answers: { 200: { description: 'As it is now.', schema: MeshFile } },
+  },
+  applyMeshFile: {
+    method: 'PUT',
+    url: '/api/v1/mesh-file',
+    tag: 'mesh',
+    summary: 'Put another mesh file in place',
+    role: 'operator',
+    description:
+      'As `heddle apply`: it holds at once, and after a restart of the control plane as long as its own file stays as it is. With `dryRun` nothing is changed, as `heddle diff`. A file that names others (keys of issuers, authorities) is sent as JSON, with what is in them. What is wrong with the file is told in `problems`.',
+    query: ApplyQuery,
+    conditional: true,
+    body: SentMeshFile,
+    bodyBytesMax: MESH_FILE_BYTES_MAX,
+    text: MESH_TEXT,
+    answers: { 200: { description: 'What it changes.', schema: MeshFileChange } },
+    problems: ['LIMIT'],
+  },
+  listSplits: {
+    method: 'GET',
+    url: '/api/v1/splits',
+    tag: 'services',
+    summary: 'Rules that split traffic, and how',
+    role: 'viewer',
+    query: RouteQuery,
+    answers: { 200: { description: 'With their weights.', schema: SplitList } },
+  },
+  setSplit: {
+    method: 'PUT',
+    url: '/api/v1/services/{namespace}/{service}/routes/{route}/split',
+    tag: 'services',
+    summary: 'Change the weights of a split',
+    role: 'editor',
+    description:
+      'As `heddle split`: the rule must lead to several destinations already, each of which is given its weight. It stays until a mesh file is applied, or the control plane is started with another one.',
+    path: SplitPath,
+    conditional: true,
+    body: NewSplit,
+    answers: { 200: { description: 'The weights as they are then.', schema: SplitAnswer } },
+    problems: ['NOT_FOUND'],
   },
   listServices: {
     method: 'GET',

@@ -1,10 +1,11 @@
 // What the REST API answers when it does not do what it was asked for: one table, told as `application/problem+json` (RFC 9457).
 import { AuditError } from '../audit/log.ts';
 import { AuthorityError, JoinTokenRequestError } from '../ca/index.ts';
+import { MeshFileError } from '../mesh-file/read.ts';
 import { RegistryError } from '../registry/errors.ts';
 import type { RegistryErrorCode } from '../registry/errors.ts';
 import { StoreError } from '../registry/store.ts';
-import type { Problem } from './schema/common.ts';
+import type { FileProblem, Problem } from './schema/common.ts';
 
 export const PROBLEMS = {
   INVALID: { status: 400, title: 'The request breaks a rule' },
@@ -31,6 +32,8 @@ export type ProblemCode = keyof typeof PROBLEMS;
 export interface ProblemExtras {
   readonly mend?: string;
   readonly errors?: readonly { readonly path: string; readonly message: string }[];
+  /** Of a mesh file. */
+  readonly problems?: readonly FileProblem[];
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -60,6 +63,7 @@ const OF_REGISTRY: Readonly<Record<RegistryErrorCode, ProblemCode>> = {
 export function problemOf(error: unknown): ProblemError | undefined {
   if (error instanceof ProblemError) return error;
   if (error instanceof RegistryError) return new ProblemError(OF_REGISTRY[error.code], error.message);
+  if (error instanceof MeshFileError) return new ProblemError('INVALID', error.message, { problems: error.problems });
   if (error instanceof JoinTokenRequestError) return new ProblemError('INVALID', error.message);
   if (error instanceof AuthorityError && error.code === 'REFUSED') return new ProblemError('REFUSED', error.message);
   if (error instanceof StoreError && error.code === 'CLOSED') return new ProblemError('UNAVAILABLE', 'the control plane is stopping');
@@ -80,6 +84,7 @@ export function problemBody({ code, message, extras }: ProblemError, instance: s
     code,
     ...(extras.mend === undefined ? {} : { mend: extras.mend }),
     ...(extras.errors === undefined ? {} : { errors: [...extras.errors] }),
+    ...(extras.problems === undefined ? {} : { problems: [...extras.problems] }),
   };
 }
 

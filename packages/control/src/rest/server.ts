@@ -17,6 +17,7 @@ export interface RestServerOptions
     | 'version'
     | 'startedMs'
     | 'registry'
+    | 'meshFile'
     | 'authority'
     | 'tokens'
     | 'denials'
@@ -62,6 +63,7 @@ export async function openRestServer(options: RestServerOptions): Promise<RestSe
       version: options.version,
       startedMs: options.startedMs,
       registry,
+      meshFile: options.meshFile,
       authority: options.authority,
       tokens: options.tokens,
       denials: options.denials,

@@ -72,6 +72,11 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   '/heddle.admin.v1.Admin/CreateAdminToken': 'operator',
   '/heddle.admin.v1.Admin/ListAdminTokens': 'viewer',
   '/heddle.admin.v1.Admin/RevokeAdminToken': 'operator',
+  '/heddle.admin.v1.Admin/GetMeshFile': 'operator',
+  '/heddle.admin.v1.Admin/ApplyMeshFile': 'operator',
+  '/heddle.admin.v1.Admin/ListSplits': 'viewer',
+  '/heddle.admin.v1.Admin/SetSplit': 'editor',
+  '/heddle.admin.v1.Admin/FollowSync': 'viewer',
 };
 
 export type Refusal = {

@@ -28,6 +28,7 @@ import { ScopedSource } from './scoped-source.ts';
 import { DELTA, STATE_OF_THE_WORLD, addSingleTypeServices } from './single-type.ts';
 import { isLoopback } from '../server/listening.ts';
 import { AdsStream } from './stream.ts';
+import { SyncDesk } from './sync-desk.ts';
 import type { Session } from './stream.ts';
 import { TrustFollowers } from './trust-followers.ts';
 import type { TrustProgress } from './trust-followers.ts';
@@ -53,7 +54,10 @@ export interface AdsServerOptions {
 
 interface Open {
   readonly stream: { due(): void; retryRefused(): void };
-  readonly session: Pick<Session<never, unknown>, 'node' | 'sync' | 'resources' | 'changed' | 'confirms' | 'hasAnswered' | 'subscription'>;
+  readonly session: Pick<
+    Session<never, unknown>,
+    'node' | 'sync' | 'resources' | 'changed' | 'confirms' | 'hasAnswered' | 'holdsAll' | 'subscription'
+  >;
   /** Empty until it has said it. */
   node: string;
   readonly service: string;
@@ -68,6 +72,8 @@ interface Open {
 export class AdsServer {
   /** Instances that wait until no data plane chooses them any more. */
   readonly drains: DrainDesk;
+  /** Who waits until all data planes have what they should have. */
+  readonly syncs: SyncDesk;
   readonly #options: AdsServerOptions;
   readonly #compiler: Compiler;
   readonly #publisher: Publisher;
@@ -100,6 +106,7 @@ export class AdsServer {
       names: (service) => this.#endpointNames(service),
       versions: (name) => this.#publisher.versions('endpoints', name),
     });
+    this.syncs = new SyncDesk({ streams: () => this.#refreshed(), clock: options.clock });
     const known = [...options.registry.snapshot().services.values()].flatMap(({ instances }) => instances.map(({ node }) => node));
     this.#trust = new TrustFollowers({
       ...{ streams: () => this.#open, versions: () => this.#publisher.versions('secret', TRUST_BUNDLE) },
@@ -144,11 +151,16 @@ export class AdsServer {
 
   /** Sorted by node. Those that have not said who they are yet are left out. */
   proxies(): ConnectedProxy[] {
-    for (const { scoped } of this.#open) scoped?.refresh();
-    const proxies = [...this.#open].flatMap(({ scoped, session, ...open }): ConnectedProxy[] =>
+    const proxies = [...this.#refreshed()].flatMap(({ scoped, session, ...open }): ConnectedProxy[] =>
       scoped === undefined ? [] : [{ ...describe(open, scoped, session), sync: session.sync(), resources: () => session.resources() }],
     );
     return proxies.sort((a, b) => (a.node === b.node ? a.connectedMs - b.connectedMs : a.node < b.node ? -1 : 1));
+  }
+
+  /** What each has for itself is looked at anew, as it is before anything is sent. */
+  #refreshed(): ReadonlySet<Open> {
+    for (const { scoped } of this.#open) scoped?.refresh();
+    return this.#open;
   }
 
   /** Called when a data plane came, went, or got further. */
@@ -159,6 +171,7 @@ export class AdsServer {
 
   close(): void {
     this.drains.close();
+    this.syncs.close();
     this.#subscription.close();
     this.#retryTimer.cancel();
     this.#listeners.clear();
@@ -178,6 +191,7 @@ export class AdsServer {
       progressed: () => {
         open.attached?.progressed(session);
         this.drains.progressed(open);
+        this.syncs.progressed(open);
         this.#notify();
       },
       refused: (typeUrl, reason) => events.rejected(session.node?.id ?? '', typeUrl, reason, Math.floor(clock.wallMs())),
@@ -224,6 +238,7 @@ export class AdsServer {
       this.#open.delete(open);
       this.#due.delete(open);
       this.drains.ended(open);
+      this.syncs.ended(open);
       this.#trust.ended(open);
       if (open.scoped !== undefined) {
         this.#release(open.scoped);

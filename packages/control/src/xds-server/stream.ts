@@ -33,6 +33,7 @@ export interface Session<Request, Response> {
   resources(): Iterable<SessionResource>;
   confirms(kind: ResourceKind, name: string, accepts: (version: string) => boolean): Confirmation;
   readonly hasAnswered: boolean;
+  holdsAll(): Confirmation;
   subscription(kind: ResourceKind): { readonly wildcard: boolean; readonly names: ReadonlySet<string> } | undefined;
 }
 

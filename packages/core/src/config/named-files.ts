@@ -10,6 +10,8 @@ export interface ConfigFiles {
   readonly read: (path: string) => string;
   /** Unix time: certificates that have ended, or not begun, get a warning. */
   readonly nowMs: number;
+  /** Secrets are on other machines, and are not looked for. Default: one that cannot be read is a warning. */
+  readonly secrets?: 'elsewhere';
 }
 
 /** What was read, by the name in the configuration. */

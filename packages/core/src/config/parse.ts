@@ -34,6 +34,8 @@ export interface ParsedMeshFile {
   readonly mesh?: MeshConfig;
   /** In the order of the file; warnings do not keep the mesh from being used. */
   readonly problems: readonly Problem[];
+  /** What is in the files that it names, by name; without secrets. */
+  readonly files: ReadonlyMap<string, string>;
 }
 
 const MESH_FILE: Omit<FileKind<typeof MeshFile>, 'checkMeaning'> = {
@@ -54,9 +56,9 @@ export function parseMeshFile(text: string, options: ParseMeshOptions): ParsedMe
   const files = new SecurityFiles(options.files, texts);
   const kind = { ...MESH_FILE, checkMeaning: (root: unknown) => checkMeaning(root, files, options.conditions) };
   const { output, source, problems: read } = readConfigFile(kind, text, options.path);
-  if (output === undefined) return { problems: read };
+  if (output === undefined) return { problems: read, files: texts };
   const mesh = buildMesh(output, options.directory ?? dirname(options.path), source.textOf, (name) => texts.get(name) ?? '');
   const faults = [...checkBuilt(mesh, output), ...checkBuiltAccess(mesh, output)];
   const problems = withFaults(read, faults, source, options.path);
-  return problems.some(({ severity }) => severity === 'error') ? { problems } : { mesh, problems };
+  return problems.some(({ severity }) => severity === 'error') ? { problems, files: texts } : { mesh, problems, files: texts };
 }

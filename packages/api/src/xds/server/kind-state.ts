@@ -374,6 +374,11 @@ export class KindState<Held extends { readonly version: string } = { readonly ve
     if (this.#refusals.retry()) this.owesAnswer = true;
   }
 
+  /** Something that it refused has not been taken since. */
+  get isRefusing(): boolean {
+    return !this.#refusals.isNone;
+  }
+
   /** It has acknowledged or refused something. */
   get hasAnswered(): boolean {
     return this.#ackedMs > 0 || this.#refusedMs > 0;

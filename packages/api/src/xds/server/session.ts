@@ -183,6 +183,15 @@ export abstract class AdsSession<Request extends AdsRequest, Response, Held exte
     return this.#states.get(kind)?.confirms(name, accepts, exists) ?? 'yes';
   }
 
+  /** Whether the data plane has acknowledged everything that it should have now, of all that it asked for. */
+  holdsAll(): Confirmation {
+    const source = this.#source;
+    if (source === undefined) return 'unacknowledged';
+    for (const kind of this.#states.keys()) if (!this.#isDone(kind, source)) return 'unacknowledged';
+    for (const state of this.#states.values()) if (state.isRefusing) return 'refused';
+    return 'yes';
+  }
+
   /** Undefined: it has not asked for this kind. */
   subscription(kind: ResourceKind): { readonly wildcard: boolean; readonly names: ReadonlySet<string> } | undefined {
     const state = this.#states.get(kind);

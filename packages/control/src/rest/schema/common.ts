@@ -100,6 +100,21 @@ export const FieldError = z
   })
   .meta({ id: 'FieldError' });
 
+export const FileProblem = z
+  .strictObject({
+    severity: z.enum(['error', 'warning']),
+    path: z.string(),
+    line: z.int().min(1),
+    column: z.int().min(1),
+    where: z
+      .string()
+      .meta({ description: 'Place in the configuration; empty for the file as a whole.', examples: ['services.orders.port'] }),
+    reason: z.string(),
+    mend: z.string(),
+  })
+  .meta({ id: 'FileProblem' });
+export type FileProblem = z.infer<typeof FileProblem>;
+
 export const Problem = z
   .strictObject({
     type: z.string().meta({ description: 'A URN that names the kind of problem.' }),
@@ -110,6 +125,7 @@ export const Problem = z
     code: z.string().meta({ description: 'The kind of problem, for programs.' }),
     mend: z.string().optional().meta({ description: 'What to do about it.' }),
     errors: z.array(FieldError).optional().meta({ description: 'Every field that is wrong.' }),
+    problems: z.array(FileProblem).optional().meta({ description: 'Everything that is wrong with a mesh file.' }),
   })
   .meta({
     id: 'Problem',

@@ -1,6 +1,6 @@
 // The REST API's schema: the mesh as a whole, join tokens, and the check of a mesh file.
 import { z } from 'zod';
-import { HealthCounts, namespaceName, revision, serviceName, time } from './common.ts';
+import { FileProblem, HealthCounts, namespaceName, revision, serviceName, time } from './common.ts';
 
 export const Serving = z
   .strictObject({ status: z.enum(['serving', 'stopping']) })
@@ -16,6 +16,11 @@ export const Mesh = z
     services: z.int().min(0),
     instances: HealthCounts,
     proxies: z.int().min(0).meta({ description: 'Data planes that are connected.' }),
+    origin: z
+      .enum(['file', 'applied'])
+      .meta({ description: "Where what holds comes from: the control plane's own mesh file, or one that was applied." }),
+    splits: z.int().min(0).meta({ description: 'Splits that were changed since.' }),
+    differences: z.int().min(0).meta({ description: "What holds otherwise than the control plane's own file says." }),
   })
   .meta({
     id: 'Mesh',
@@ -29,6 +34,9 @@ export const Mesh = z
         services: 4,
         instances: { total: 7, healthy: 7, starting: 0, unhealthy: 0, draining: 0 },
         proxies: 1,
+        origin: 'file',
+        splits: 0,
+        differences: 0,
       },
     ],
   });
@@ -52,20 +60,6 @@ export const Token = z.strictObject({ token: z.string(), namespace: namespaceNam
   description: 'A join token: usable once, by the named service. It is shown only here.',
   examples: [{ token: 'heddle1…', namespace: 'default', service: 'orders', notAfter: '2026-01-31T12:05:00.000Z' }],
 });
-
-export const FileProblem = z
-  .strictObject({
-    severity: z.enum(['error', 'warning']),
-    path: z.string(),
-    line: z.int().min(1),
-    column: z.int().min(1),
-    where: z
-      .string()
-      .meta({ description: 'Place in the configuration; empty for the file as a whole.', examples: ['services.orders.port'] }),
-    reason: z.string(),
-    mend: z.string(),
-  })
-  .meta({ id: 'FileProblem' });
 
 export const Validation = z.strictObject({ valid: z.boolean(), problems: z.array(FileProblem) }).meta({
   id: 'Validation',

@@ -26,6 +26,7 @@ export class SecurityFiles {
 
   /** It may be on the machines of the data planes only, and come later; what is in it goes nowhere. */
   checkSecret(name: unknown, path: Path): Fault[] {
+    if (this.#files?.secrets === 'elsewhere') return [];
     if (typeof name !== 'string' || name === '' || name.includes('\0') || this.#files === undefined) return [];
     try {
       if (this.#files.read(name).trim() !== '') return [];
