@@ -5,6 +5,7 @@ import type { Mesh } from '../plane/mesh.ts';
 import { recordOf } from './diagnostics.ts';
 import { isNewHandler, tellError } from './handler-calls.ts';
 import { MeshRequest, type RequestPlan } from './mesh-request.ts';
+import { OpenRequests } from './open-requests.ts';
 import { readBody } from './request-body.ts';
 import { readHeaders, readPath, readTimeout } from './request-parts.ts';
 import { TimeLimits } from './time-limits.ts';
@@ -48,16 +49,16 @@ export class MeshDispatcher extends EventEmitter implements Dispatching {
   private readonly entersBySocket: EntersBySocket;
   private readonly headersTimeoutMs: number;
   private readonly bodyTimeoutMs: number;
-  private readonly limits = new TimeLimits(nodeClock);
+  private readonly requests = new OpenRequests();
+  private readonly limits = new TimeLimits(nodeClock, this.requests);
   private readonly origins = new Map<string, Origin | undefined>();
-  private readonly requests = new Set<MeshRequest | UpgradeRequest>();
   private isClosed = false;
   private isDestroyed = false;
   private hasLeft = false;
   private onIdle: (() => void) | undefined;
   private readonly onOver = (request: MeshRequest | UpgradeRequest): void => {
-    this.requests.delete(request);
-    if (this.requests.size === 0) this.onIdle?.();
+    this.requests.remove(request);
+    if (this.requests.first === undefined) this.onIdle?.();
   };
 
   constructor(mesh: Mesh, options: MeshDispatcherOptions & { readonly others: Dispatching }, entersBySocket: EntersBySocket) {
@@ -99,7 +100,7 @@ export class MeshDispatcher extends EventEmitter implements Dispatching {
     this.isClosed = true;
     this.isDestroyed = true;
     const reason = args[0] instanceof Error ? args[0] : new DispatchError('UND_ERR_DESTROYED');
-    for (const request of this.requests) request.fail(reason);
+    while (this.requests.first !== undefined) this.requests.first.fail(reason);
     return settle(Promise.resolve(), done);
   }
 
@@ -205,7 +206,7 @@ export class MeshDispatcher extends EventEmitter implements Dispatching {
   }
 
   private async idle(): Promise<void> {
-    while (this.requests.size > 0)
+    while (this.requests.first !== undefined)
       await new Promise<void>((resolve) => {
         this.onIdle = resolve;
       });

@@ -8,6 +8,7 @@ import { type RequestRecord, tell } from './diagnostics.ts';
 import { tellData, tellEnd, tellError, tellHead, tellStart } from './handler-calls.ts';
 import { type Controlled, MeshController } from './mesh-controller.ts';
 import { chunkBytes, type RequestBody } from './request-body.ts';
+import type { OpenRequest } from './open-requests.ts';
 import { headersBytes } from './response-headers.ts';
 import type { Limited, TimeLimits } from './time-limits.ts';
 import type { DispatchHandler } from './types.ts';
@@ -26,6 +27,8 @@ export interface RequestPlan extends DirectRequest {
 }
 
 export class MeshRequest extends AsyncResource implements DirectUser, Limited, Controlled {
+  before: OpenRequest | undefined;
+  after: OpenRequest | undefined;
   deadlineMs = Number.POSITIVE_INFINITY;
   ownTimer: Timer | undefined;
   isPaused = false;

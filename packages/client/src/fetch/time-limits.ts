@@ -1,52 +1,47 @@
 // Time limits of calls, looked at together and coarsely, as undici does: one timer for all of them, none while there are no calls. Short ones get
 // a timer each.
 import type { Clock, Timer } from '@heddle/runtime';
+import type { OpenRequest, OpenRequests } from './open-requests.ts';
 
 /** How late a limit may be. */
 const TICK_MS = 500;
 const SHORT_MS = 1_000;
 
-export interface Limited {
-  /** Where there is none: infinity. Set by TimeLimits. */
-  deadlineMs: number;
+export interface Limited extends OpenRequest {
+  /** Set by TimeLimits. */
   ownTimer: Timer | undefined;
-  timedOut(): void;
 }
 
 export class TimeLimits {
   private readonly clock: Clock;
-  private readonly all = new Set<Limited>();
+  private readonly requests: OpenRequests;
   private readonly tick: () => void;
   private isTicking = false;
   /** As of the last tick. */
   private aboutMs = 0;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, requests: OpenRequests) {
     this.clock = clock;
+    this.requests = requests;
     this.tick = () => this.look();
   }
 
   /** From now on. 0: no limit. */
   set(of: Limited, timeoutMs: number): void {
-    of.ownTimer?.cancel();
-    of.ownTimer = undefined;
-    of.deadlineMs = Number.POSITIVE_INFINITY;
-    if (timeoutMs === 0) {
-      this.all.delete(of);
-    } else if (timeoutMs <= SHORT_MS) {
-      this.all.delete(of);
+    this.clear(of);
+    if (timeoutMs === 0) return;
+    if (timeoutMs <= SHORT_MS) {
       of.ownTimer = this.clock.after(timeoutMs, () => of.timedOut());
-    } else {
-      this.all.add(of);
-      if (!this.isTicking) this.start();
-      of.deadlineMs = this.aboutMs + TICK_MS + timeoutMs;
+      return;
     }
+    if (!this.isTicking) this.start();
+    of.deadlineMs = this.aboutMs + TICK_MS + timeoutMs;
   }
 
   clear(of: Limited): void {
     of.ownTimer?.cancel();
     of.ownTimer = undefined;
-    this.all.delete(of);
+    of.deadlineMs = Number.POSITIVE_INFINITY;
   }
 
   private start(): void {
@@ -57,11 +52,15 @@ export class TimeLimits {
 
   private look(): void {
     this.isTicking = false;
-    if (this.all.size === 0) return;
+    const limited: OpenRequest[] = [];
+    for (let one = this.requests.first; one !== undefined; one = one.after)
+      if (one.deadlineMs !== Number.POSITIVE_INFINITY) limited.push(one);
+    if (limited.length === 0) return;
     this.start();
-    for (const one of this.all) {
+    // What one does may end others, or move their limits.
+    for (const one of limited) {
       if (one.deadlineMs > this.aboutMs) continue;
-      this.all.delete(one);
+      one.deadlineMs = Number.POSITIVE_INFINITY;
       one.timedOut();
     }
   }

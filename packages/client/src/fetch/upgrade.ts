@@ -8,10 +8,15 @@ import { tell } from './diagnostics.ts';
 import { tellData, tellEnd, tellError, tellHead, tellStart, tellUpgrade } from './handler-calls.ts';
 import { type Controlled, MeshController } from './mesh-controller.ts';
 import type { RequestPlan } from './mesh-request.ts';
+import type { OpenRequest } from './open-requests.ts';
 import type { DispatchHandler } from './types.ts';
 import { DispatchError } from './undici-errors.ts';
 
-export class UpgradeRequest extends AsyncResource implements Controlled {
+export class UpgradeRequest extends AsyncResource implements Controlled, OpenRequest {
+  before: OpenRequest | undefined;
+  after: OpenRequest | undefined;
+  /** Its limits are those of its connection. */
+  deadlineMs = Number.POSITIVE_INFINITY;
   isPaused = false;
   private readonly mesh: Mesh;
   private readonly plan: RequestPlan;
@@ -57,6 +62,8 @@ export class UpgradeRequest extends AsyncResource implements Controlled {
     if (plan.record !== undefined) tell.failed(plan.record, error);
     tellError(handler, controller, error);
   }
+
+  timedOut(): void {}
 
   aborted(): Error {
     return new DispatchError('UND_ERR_ABORTED');
@@ -165,6 +172,7 @@ export class UpgradeRequest extends AsyncResource implements Controlled {
   }
 
   private finish(): void {
+    if (this.isOver) return;
     this.isOver = true;
     this.mesh.release();
     this.onOver(this);
