@@ -59,7 +59,7 @@ class Reading {
     }));
   }
 
-  instanceOf({ destination = '', instance = '' }: SeriesLabels): Instance {
+  instanceOf({ destination = '', destination_instance: instance = '' }: SeriesLabels): Instance {
     return getOr(this.instances, `${destination} ${instance}`, () => ({
       destination,
       instance,

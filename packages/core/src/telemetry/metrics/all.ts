@@ -2,7 +2,15 @@
 import { CONTROL_METRICS } from './control.ts';
 import type { MetricDefinition } from './definition.ts';
 import { DOWNSTREAM_METRICS, INSTANCE_METRICS, REQUEST_METRICS, STREAM_METRICS, UPSTREAM_METRICS } from './traffic.ts';
-import { ACCESS_METRICS, CONFIGURATION_METRICS, DNS_METRICS, IDENTITY_METRICS, PROCESS_METRICS, TOKEN_METRICS } from './upkeep.ts';
+import {
+  ACCESS_METRICS,
+  CONFIGURATION_METRICS,
+  DNS_METRICS,
+  EXPORT_METRICS,
+  IDENTITY_METRICS,
+  PROCESS_METRICS,
+  TOKEN_METRICS,
+} from './upkeep.ts';
 
 /** By what they are about, in the order in which people ask. */
 export const METRIC_GROUPS: Readonly<Record<string, readonly MetricDefinition[]>> = {
@@ -15,6 +23,7 @@ export const METRIC_GROUPS: Readonly<Record<string, readonly MetricDefinition[]>
   Certificates: Object.values(IDENTITY_METRICS),
   Access: Object.values(ACCESS_METRICS),
   Tokens: Object.values(TOKEN_METRICS),
+  'Traces and logs': Object.values(EXPORT_METRICS),
   Names: Object.values(DNS_METRICS),
   Processes: Object.values(PROCESS_METRICS),
   'Control plane': Object.values(CONTROL_METRICS),
