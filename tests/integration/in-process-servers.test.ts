@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
 import grpc from '@grpc/grpc-js';
+import { METRIC_GROUPS } from '@heddle/core';
 import { createMesh, joinServers, type MeshOptions, meshOf, type RunningMesh, serve } from '@heddle/client';
 import { mesh as expressMesh } from '@heddle/client/express';
 import { mesh as fastifyMesh } from '@heddle/client/fastify';
@@ -544,16 +545,18 @@ describe('what the process says of itself', () => {
       return listeners.some(({ load }) => load !== undefined && load.latencyMs > 15);
     });
     let metrics = '';
-    await waitFor('the delay among the metrics', async () => {
+    await waitFor('the delay and a collection among the metrics', async () => {
       metrics = await (await look('/metrics')).text();
-      return Number(/^heddle_process_event_loop_delay_seconds (\S+)$/m.exec(metrics)?.[1]) > 0.01;
+      const delay = Number(/^heddle_process_event_loop_delay_seconds (\S+)$/m.exec(metrics)?.[1]);
+      return delay > 0.01 && metrics.includes('\nheddle_process_gc_pause_seconds_count{');
     });
-    for (const name of [
-      'heddle_process_event_loop_utilization',
-      'heddle_process_requests_in_flight',
-      'heddle_process_gc_pause_seconds_count',
-    ])
+    for (const name of ['heddle_process_event_loop_utilization', 'heddle_process_requests_in_flight'])
       assert.match(metrics, new RegExp(`^${name}[ {]`, 'm'));
+    const defined = Object.values(METRIC_GROUPS).flat();
+    for (const [, name = '', type] of metrics.matchAll(/^# TYPE (\S+) (\S+)$/gm)) {
+      const metric = defined.find((one) => one.name === name);
+      assert.deepEqual([metric?.type, metric?.of.includes('application')], [type, true], name);
+    }
     // What is known of its load comes with the answers to requests and probes.
     await waitFor('the busy one to be left alone', async () => {
       counts.clear();
