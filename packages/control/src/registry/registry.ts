@@ -31,7 +31,7 @@ import type { HealthReport, InstanceRecord, Registration } from './records.ts';
 import { checkDeclaration, conditionsOf, declarationOf } from './declaration.ts';
 import { securityParts } from './security-record.ts';
 import { heldAddresses, telemetryText } from './service-record.ts';
-import { tellEgress, tellInstance, tellSecurity, tellService, tellTelemetry } from './story.ts';
+import { egressSubject, tellEgress, tellInstance, tellSecurity, tellService, tellTelemetry, type Told } from './story.ts';
 import { StoreError } from './store.ts';
 import type { Store, StoreEntry, StoreEvent, StoreOperation, StoreWatch } from './store.ts';
 import { TRANSACTION_LIMITS } from './transaction.ts';
@@ -100,30 +100,20 @@ export class Registry {
     const { keptMs } = this.#limits;
     this.#keeper = new Keeper({ store: this.#store, clock: options.clock ?? nodeClock, logger: this.#logger, events, keptMs });
     // What was there at the start is no news.
+    const tell = (subject: string, news: () => Told | undefined): void => {
+      const told = this.#watch === undefined ? undefined : news();
+      if (told !== undefined) events.record(told.kind, subject, told.message);
+    };
     this.#view = new ViewBuilder(this.#limits, {
       invalid: (key, error) =>
         this.#logger.error({ key, error: (error as Error).message }, 'a record of the registry cannot be read and is left out'),
-      service: (key, before, after) => {
-        const told = this.#watch === undefined ? undefined : tellService(before, after);
-        if (told !== undefined) events.record(told.kind, key, told.message);
-      },
-      egress: (before, after) => {
-        const host = after ?? before;
-        const told = this.#watch === undefined ? undefined : tellEgress(before, after);
-        if (told !== undefined && host !== undefined) events.record(told.kind, `${host.host}:${host.port}`, told.message);
-      },
-      security: (before, after) => {
-        const told = this.#watch === undefined ? undefined : tellSecurity(before, after);
-        if (told !== undefined) events.record(told.kind, 'mesh', told.message);
-      },
-      telemetry: (before, after) => {
-        const told = this.#watch === undefined ? undefined : tellTelemetry(before, after);
-        if (told !== undefined) events.record(told.kind, 'mesh', told.message);
-      },
+      service: (key, before, after) => tell(key, () => tellService(before, after)),
+      egress: (before, after) => tell(egressSubject(after ?? before), () => tellEgress(before, after)),
+      security: (before, after) => tell('mesh', () => tellSecurity(before, after)),
+      telemetry: (before, after) => tell('mesh', () => tellTelemetry(before, after)),
       instance: (ref, before, after, hasExpired) => {
         this.#note(ref, before, after, hasExpired);
-        const told = this.#watch === undefined ? undefined : tellInstance(before, after, hasExpired);
-        if (told !== undefined) events.record(told.kind, instanceName(ref), told.message);
+        tell(instanceName(ref), () => tellInstance(before, after, hasExpired));
       },
     });
   }

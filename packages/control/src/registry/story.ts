@@ -17,6 +17,11 @@ export function tellService(before: Service | undefined, after: Service | undefi
   return changes.length === 0 ? undefined : { kind: 'service-changed', message: changes.join('; ') };
 }
 
+/** Whom news of a host outside the mesh are about. */
+export function egressSubject(host: EgressHost | undefined): string {
+  return host === undefined ? '' : `${host.host}:${host.port}`;
+}
+
 export function tellEgress(before: EgressHost | undefined, after: EgressHost | undefined): Told | undefined {
   if (before?.protocol === after?.protocol) return undefined;
   const message = after === undefined ? 'may not be called any more' : `may be called, by ${after.protocol}`;

@@ -3,8 +3,7 @@
 import type { ErrorCode } from '@heddle/core';
 import { Http2RequestHead, RequestHead } from '@heddle/wire';
 import type { PairLabels } from '../telemetry/requests.ts';
-import type { RequestSpan } from '../telemetry/request-span.ts';
-import type { Tracer } from '../telemetry/tracer.ts';
+import type { RequestSpan, TraceCarrier } from '../telemetry/request-span.ts';
 import type { AnyRequestHead } from './messages.ts';
 
 export type RequestProtocol = 'http1' | 'http2' | 'grpc';
@@ -49,6 +48,12 @@ export interface RequestObserver {
   ended(request: EndedRequest): void;
 }
 
+/** Decides about the traces of requests. */
+export interface TraceBeginning {
+  /** Of a request that begins: what it is passed on with. */
+  begin(head: AnyRequestHead, carrier: TraceCarrier): void;
+}
+
 /** Who looks at the requests of a whole data plane, for a while. */
 export interface Onlookers {
   list: readonly RequestObserver[];
@@ -56,7 +61,7 @@ export interface Onlookers {
 
 /** Of one listener; what belongs to it changes with its configuration, while connections go on. */
 export class RequestWatch {
-  tracer: Tracer | undefined;
+  tracer: TraceBeginning | undefined;
   private observers: readonly RequestObserver[] = [];
   private readonly onlookers: Onlookers;
 
@@ -64,7 +69,7 @@ export class RequestWatch {
     this.onlookers = onlookers;
   }
 
-  set(tracer: Tracer | undefined, log: RequestObserver | undefined): void {
+  set(tracer: (TraceBeginning & RequestObserver) | undefined, log: RequestObserver | undefined): void {
     this.tracer = tracer;
     this.observers = [tracer, log].filter((one) => one !== undefined);
   }

@@ -23,7 +23,6 @@ import type { AnyRequestHead, AnyResponseHead, AnyTrailers } from './messages.ts
 import type { ReplayBody } from './replay.ts';
 import type { RouteStack } from './routes.ts';
 import { traceIdIn } from '../telemetry/tracer.ts';
-import type { RequestSpan } from '../telemetry/request-span.ts';
 import { Tries } from './tries.ts';
 import type { Try } from './try.ts';
 

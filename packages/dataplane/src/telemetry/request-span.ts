@@ -55,3 +55,9 @@ export class RequestSpan {
     return one;
   }
 }
+
+/** What a request is passed on with. */
+export interface TraceCarrier {
+  /** @param drop received headers that do not go on. */
+  carryTrace(traceparent: string, span: RequestSpan | undefined, drop: readonly string[] | undefined): void;
+}

@@ -14,10 +14,10 @@ import {
 import type { TracingPolicy } from '@heddle/core';
 import type { Clock, Random } from '@heddle/runtime';
 import { RequestHead } from '@heddle/wire';
-import type { EndedRequest, RequestObserver } from '../stack/ended-request.ts';
+import type { EndedRequest, RequestObserver, TraceBeginning } from '../stack/ended-request.ts';
 import { listOf } from '../stack/forwarding.ts';
 import type { AnyRequestHead } from '../stack/messages.ts';
-import { RequestSpan } from './request-span.ts';
+import { RequestSpan, type TraceCarrier } from './request-span.ts';
 
 const PARENT_ONLY: readonly string[] = [TRACEPARENT];
 const STATE_ONLY: readonly string[] = [TRACESTATE];
@@ -25,12 +25,6 @@ const BOTH: readonly string[] = [TRACEPARENT, TRACESTATE];
 /** Of a `traceparent` of our own: where it says whether it is sampled. */
 const FLAGS_END = 54;
 const SAMPLED_DIGIT = 0x31;
-
-/** What a request is passed on with. */
-export interface TraceCarrier {
-  /** @param drop received headers that do not go on. */
-  carryTrace(traceparent: string, span: RequestSpan | undefined, drop: readonly string[] | undefined): void;
-}
 
 export interface SpanExporter {
   add(request: EndedRequest, span: RequestSpan): void;
@@ -42,7 +36,7 @@ export interface TracerDeps {
   readonly exporter: SpanExporter;
 }
 
-export class Tracer implements RequestObserver {
+export class Tracer implements RequestObserver, TraceBeginning {
   readonly policy: TracingPolicy;
   private readonly deps: TracerDeps;
   private readonly next: () => number;
@@ -53,7 +47,6 @@ export class Tracer implements RequestObserver {
     this.next = () => deps.random.next();
   }
 
-  /** Of a request that begins: what it is passed on with. */
   begin(head: AnyRequestHead, carrier: TraceCarrier): void {
     const at = head.find(TRACEPARENT);
     if (at === -1) return this.beginTrace(carrier, head.has(TRACESTATE) ? STATE_ONLY : undefined);
