@@ -7,7 +7,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { METRIC_GROUPS, type MetricDefinition, type MetricSource, REQUEST_METRICS } from '@heddle/core';
-import { createMetrics, METRICS_CONTENT_TYPE, metricsFormatFor } from '@heddle/runtime/node';
+import { createMetrics, METRICS_CONTENT_TYPE, metricsFormatFor, nodeClock } from '@heddle/runtime/node';
+import { pointsFromPrometheus } from '../../packages/control/src/telemetry/prometheus.ts';
 import { callThroughProxy } from '../support/load.ts';
 import { Cleanup } from '../support/planes.ts';
 import { freePort } from '../support/ports.ts';
@@ -254,6 +255,22 @@ describe('Prometheus over a mesh', { skip }, () => {
 
   test('gave Prometheus nothing to complain about', () => {
     assert.doesNotMatch(prometheus.output(), /level=(warn|error)/);
+  });
+
+  test('is asked by the control plane for what happened before it was started, in queries that it understands', async () => {
+    const question = { destination: 'default/orders', stepMs: 15_000, count: 20 };
+    const read = (more: object = {}) =>
+      pointsFromPrometheus(prometheus.url, { ...question, startMs: Date.now() - 19 * 15_000, ...more }, nodeClock);
+    const known = (values: readonly (number | null)[]): number => Math.max(0, ...values.map((value) => value ?? 0));
+    const points = await waitFor('the requests to be read', async () => {
+      const found = await read({ route: 'fast' });
+      return known(found.requestsPerSecond) > 0 && known(found.p99Ms) > 0 && found;
+    });
+    assert.equal(known(points.errorsPerSecond), 0);
+    assert.ok(known(points.p50Ms) <= known(points.p99Ms) && known(points.bytesPerSecond) > 0);
+    const [instance] = ['orders-1', 'orders-2'];
+    assert.ok(known((await read({ instance })).requestsPerSecond) > 0);
+    assert.equal(known((await read({ route: 'a"} or vector(7) #' })).requestsPerSecond), 0);
   });
 });
 

@@ -9,7 +9,7 @@ import type { CryptoKey, JWK, JWTPayload } from 'jose';
 import type { CallerResult } from '../server/caller.ts';
 import { ManualClock } from '../testing/clock.ts';
 import { silent } from '../testing/mesh.ts';
-import { addressProblem } from './fetch-json.ts';
+import { addressProblem } from '../server/fetch-json.ts';
 import { Logins } from './logins.ts';
 
 interface Key {

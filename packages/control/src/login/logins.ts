@@ -18,7 +18,7 @@ import { sha256 } from '@heddle/runtime/node';
 import type { Logins as LoginsPort } from '../server/authenticator.ts';
 import { ROLES } from '../server/caller.ts';
 import type { CallerResult, Role } from '../server/caller.ts';
-import { addressProblem, fetchJson } from './fetch-json.ts';
+import { addressProblem, fetchJson } from '../server/fetch-json.ts';
 
 export interface LoginOptions {
   /** `iss` of its tokens; its keys are found by OpenID Connect Discovery. */

@@ -9,6 +9,7 @@ import type { OpenStreams } from '../server/handlers.ts';
 import { loadTable } from '../xds-server/lrs.ts';
 import { type AnomalySettings, AnomalyWatch } from './anomaly-watch.ts';
 import { type DecisionFilter, DecisionLog, type ToldDecision } from './decision-log.ts';
+import { pointsFromPrometheus } from './prometheus.ts';
 import { type ExplainReply, type ExplainWish, Questions } from './questions.ts';
 import { TelemetryServer } from './server.ts';
 import { TrafficBook } from './traffic-book.ts';
@@ -66,7 +67,19 @@ export class TelemetryDesk implements TrafficSource {
   }
 
   async series(question: SeriesQuestion, rangeMs: number): Promise<SeriesPoints> {
-    return this.#views.series(question, rangeMs);
+    const { registry, clock, logger } = this.#options;
+    const points = this.#views.series(question, rangeMs);
+    const { prometheus } = registry.telemetry;
+    // What is all in memory is newer and finer there.
+    if (prometheus === undefined || Date.parse(points.since) <= Date.parse(points.start)) return points;
+    const asked = { ...question, startMs: Date.parse(points.start), stepMs: points.stepMs, count: points.points.p50Ms.length };
+    try {
+      return { ...points, from: 'prometheus', points: await pointsFromPrometheus(prometheus, asked, clock) };
+    } catch (error) {
+      const reason = (error as Error).message;
+      logger.warn({ reason }, 'history could not be read from Prometheus');
+      return { ...points, note: `Prometheus was asked in vain, so this is what the control plane itself remembers: ${reason}` };
+    }
   }
 
   decisions(filter: DecisionFilter, limit: number): readonly ToldDecision[] {

@@ -1,13 +1,20 @@
-// One document of an issuer: over TLS (plainly only from this very machine), bounded in size and time, no redirects.
+// One document of an issuer, or an answer of a server that the mesh file names: bounded in size and time, no redirects. Over TLS; plainly only
+// from this very machine, or where whoever configured it says so.
 import { request as plainRequest } from 'node:http';
 import { request as tlsRequest } from 'node:https';
 import type { Clock } from '@heddle/runtime';
-import { isLoopback } from '../server/listening.ts';
+import { isLoopback } from './listening.ts';
 
 export interface FetchOptions {
   readonly clock: Clock;
   /** Authorities besides those of the platform. */
   readonly rootsPem?: readonly string[];
+  /** Also without TLS from other machines. */
+  readonly isPlainAllowed?: true;
+  /** Default: 10 s. */
+  readonly timeoutMs?: number;
+  /** Default: 256 kB. */
+  readonly bytesMax?: number;
 }
 
 /** Key sets and discovery documents have some kB. */
@@ -28,8 +35,11 @@ function isLocal(hostname: string): boolean {
 }
 
 /** Rejects with an Error that says why. */
-export function fetchJson(url: string, { clock, rootsPem }: FetchOptions): Promise<unknown> {
-  const problem = addressProblem(url);
+export function fetchJson(
+  url: string,
+  { clock, rootsPem, isPlainAllowed, timeoutMs = TIMEOUT_MS, bytesMax = BYTES_MAX }: FetchOptions,
+): Promise<unknown> {
+  const problem = isPlainAllowed === true ? undefined : addressProblem(url);
   if (problem !== undefined) return Promise.reject(new Error(`${url} ${problem}`));
   return new Promise((resolve, reject) => {
     const options = {
@@ -38,7 +48,7 @@ export function fetchJson(url: string, { clock, rootsPem }: FetchOptions): Promi
       ...(rootsPem !== undefined && { ca: [...rootsPem] }),
     };
     const call = url.startsWith('https:') ? tlsRequest(url, { ...options, minVersion: 'TLSv1.2' }) : plainRequest(url, options);
-    const timer = clock.after(TIMEOUT_MS, () => call.destroy(new Error(`no answer within ${TIMEOUT_MS / 1_000} s`)));
+    const timer = clock.after(timeoutMs, () => call.destroy(new Error(`no answer within ${timeoutMs / 1_000} s`)));
     call.on('close', () => timer.cancel());
     call.on('error', (error) => reject(new Error(`${url}: ${error.message}`, { cause: error })));
     call.on('response', (response) => {
@@ -47,7 +57,7 @@ export function fetchJson(url: string, { clock, rootsPem }: FetchOptions): Promi
       if (response.statusCode !== 200) call.destroy(new Error(`answered with ${response.statusCode}`));
       response.on('data', (chunk: Buffer) => {
         bytes += chunk.length;
-        if (bytes > BYTES_MAX) call.destroy(new Error(`its answer has more than ${BYTES_MAX} bytes`));
+        if (bytes > bytesMax) call.destroy(new Error(`its answer has more than ${bytesMax} bytes`));
         else chunks.push(chunk);
       });
       response.on('error', (error) => reject(new Error(`${url}: ${error.message}`, { cause: error })));
