@@ -51,7 +51,11 @@ export class RestCaller {
       ...(body === undefined && text === undefined ? {} : { body: text ?? JSON.stringify(body) }),
     });
     const content = await response.text();
-    const answer = { status: response.status, headers: response.headers, body: (content === '' ? {} : readBody(response, content)) as Body };
+    const answer = {
+      status: response.status,
+      headers: response.headers,
+      body: (content === '' ? {} : readBody(response, content)) as Body,
+    };
     this.#hold(id, operation, answer, content);
     return answer;
   }
