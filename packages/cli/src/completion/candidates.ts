@@ -31,7 +31,7 @@ const NAMES: Readonly<Record<string, NameKind>> = {
   instance: 'instances',
   node: 'nodes',
   name: 'instances-and-services',
-  'rule-and-weights': 'splits',
+  to: 'splits',
   id: 'tokens',
 };
 const DIRECTORIES = ['--state-dir', '--identity-dir', '--dir', '--out'];
@@ -100,7 +100,7 @@ function valuesOf(
 
 function optionCandidates(command: Command, given: ReadonlySet<Option>): Candidate[] {
   const own = command.options.filter(
-    (option) => !option.hidden && option.long != null && (!given.has(option) || option.parseArg !== undefined),
+    (option) => !option.hidden && typeof option.long === 'string' && (!given.has(option) || option.parseArg !== undefined),
   );
   return [
     ...own.map((option) => ({ value: option.long as string, description: option.description })),
