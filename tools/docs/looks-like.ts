@@ -26,10 +26,11 @@ function beginsAlike(shown: string, seen: string): boolean {
   return words.every((word, index) => alike(word, others[index] ?? ''));
 }
 
-/** The first word; the first two where that is only numbers. */
+/** The first word; of numbers, times and durations the word behind them, too. */
 function beginning(line: string): string[] {
-  const [first = '', second = ''] = line.split(/\s+/).map((word) => word.replace(/[0-9]+/g, '0'));
-  return /[A-Za-z]{2,}|…/.test(first.replace(/\d+T\d+/, '')) || second === '' ? [first] : [first, second];
+  const words = line.replace(/^\d+ (ms|s|min|h|d) /, '').trim().split(/\s+/);
+  const [first = '', second = ''] = words.map((word) => word.replace(/[0-9]+/g, '0'));
+  return /[A-Za-z]{2,}|…/.test(first) || second === '' ? [first] : [first, second];
 }
 
 function alike(shown: string, seen: string): boolean {

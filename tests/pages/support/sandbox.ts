@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Hopeless, waitFor } from '../../support/wait.ts';
 
-const NAMESPACES = ['--net', '--pid', '--fork', '--kill-child', '--mount', '--mount-proc'];
+const NAMESPACES = ['--net', '--pid', '--fork', '--kill-child', '--mount', '--mount-proc', '--uts'];
 const UNSHARE = userInfo().uid === 0 ? NAMESPACES : ['--user', '--map-root-user', ...NAMESPACES];
 
 /** Those of machines in the pages, besides 127.0.0.1. */
@@ -62,7 +62,7 @@ export class Sandbox {
     // What a test runner and this repository's own runs set is not there for a newcomer.
     for (const name of Object.keys(env)) if (/^(npm_|NODE_TEST|NODE_OPTIONS$|HEDDLE_|CI$)/.test(name)) delete env[name];
     const addresses = ADDRESSES.map((address) => `ip address add ${address}/32 dev lo`).join('; ');
-    const first = `set -m; ip link set lo up; ${addresses}; mount -t tmpfs tmpfs /run; ${SERVE}; serve`;
+    const first = `set -m; hostname laptop; ip link set lo up; ${addresses}; mount -t tmpfs tmpfs /run; ${SERVE}; serve`;
     this.#shell = spawn('unshare', [...UNSHARE, 'bash', '--norc', '-c', first], {
       ...{ cwd: folder, env, stdio: ['pipe', 'ignore', 'pipe', 'pipe'] },
     });
