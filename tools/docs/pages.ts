@@ -131,7 +131,7 @@ class PageReader {
     const file = added ?? this.#take(waiting, /^run file (\S+)$/)?.[1] ?? FILE_COMMENT.exec(lines[0] ?? '')?.[1];
     const beside = this.#take(waiting, new RegExp(`^run shown beside ${QUOTED}$`))?.[1];
     if (beside !== undefined) this.#steps.push({ kind: 'written', line, holds: beside, lines });
-    else if (COMMAND_LANGUAGES.has(language)) this.#commandFence(line, language, lines, waiting);
+    else if (COMMAND_LANGUAGES.has(language) && file === undefined) this.#commandFence(line, language, lines, waiting);
     else if (this.#take(waiting, /^run shown$/) !== undefined) this.#shown(line, language, lines);
     else if (file !== undefined) this.#steps.push({ kind: 'file', line, path: file, text: `${lines.join('\n')}\n`, isAdded: added !== undefined });
     else if (lines.some((one) => /^(\$|(\S+=\S+ )*(\.{0,2}\/)?heddle|npm run) /.test(one)) && language === '')
