@@ -10,7 +10,9 @@ export function differences(shown: readonly string[], seen: string, language = '
   const lines = seen.split('\n').map((line) => line.trim());
   return shown
     .map((line) => line.trim())
-    .filter((line) => line !== '' && line !== '…' && !lines.some((one) => (isHeading(line) ? sameColumns(line, one) : beginsAlike(line, one))));
+    .filter(
+      (line) => line !== '' && line !== '…' && !lines.some((one) => (isHeading(line) ? sameColumns(line, one) : beginsAlike(line, one))),
+    );
 }
 
 function isHeading(line: string): boolean {
@@ -28,7 +30,10 @@ function beginsAlike(shown: string, seen: string): boolean {
 
 /** The first word; of numbers, times and durations the word behind them, too. */
 function beginning(line: string): string[] {
-  const words = line.replace(/^\d+ (ms|s|min|h|d) /, '').trim().split(/\s+/);
+  const words = line
+    .replace(/^\d+ (ms|s|min|h|d) /, '')
+    .trim()
+    .split(/\s+/);
   const [first = '', second = ''] = words.map((word) => word.replace(/[0-9]+/g, '0'));
   return /[A-Za-z]{2,}|…/.test(first) || second === '' ? [first] : [first, second];
 }

@@ -133,7 +133,8 @@ class PageReader {
     if (beside !== undefined) this.#steps.push({ kind: 'written', line, holds: beside, lines });
     else if (COMMAND_LANGUAGES.has(language) && file === undefined) this.#commandFence(line, language, lines, waiting);
     else if (this.#take(waiting, /^run shown$/) !== undefined) this.#shown(line, language, lines);
-    else if (file !== undefined) this.#steps.push({ kind: 'file', line, path: file, text: `${lines.join('\n')}\n`, isAdded: added !== undefined });
+    else if (file !== undefined)
+      this.#steps.push({ kind: 'file', line, path: file, text: `${lines.join('\n')}\n`, isAdded: added !== undefined });
     else if (lines.some((one) => /^(\$|(\S+=\S+ )*(\.{0,2}\/)?heddle|npm run) /.test(one)) && language === '')
       this.#problem(line, 'the fence holds commands: mark it as sh or console');
     for (const left of waiting) this.#problem(left.line, `"${left.text}" says nothing about the fence below it`);
@@ -224,7 +225,7 @@ function prompted(lines: readonly string[], first: number): { line: number; text
     if (line.startsWith('$ ')) commands.push({ line: first + index, text: line.slice(2), shown: [] });
     else if (open && last !== undefined) last.text += `\n${line}`;
     else last?.shown.push(line);
-    open = /\\$/.test(line) && (open || line.startsWith('$ '));
+    open = line.endsWith('\\') && (open || line.startsWith('$ '));
   }
   return commands;
 }

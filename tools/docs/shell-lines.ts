@@ -27,9 +27,10 @@ export function splitCommands(lines: readonly string[], first: number): ShellCom
 
 function isComplete(text: string): boolean {
   if (text.endsWith('\\')) return false;
-  const here = /<<-?\s*(['"]?)(\w+)\1/.exec(text);
-  if (here !== null && !new RegExp(`^\\s*${here[2]}$`, 'm').test(text)) return false;
-  const bare = withoutQuotes(text);
+  const here = /^(.*<<-?\s*(['"]?)(\w+)\2.*)\n/.exec(`${text}\n`);
+  const [, opening = text, , end = ''] = here ?? [];
+  if (here !== null && !new RegExp(`\\n\\s*${end}$`).test(text)) return false;
+  const bare = withoutQuotes(opening);
   if (bare === undefined) return false;
   const words = bare.split(/[\s;]+/);
   const count = (...ones: string[]): number => words.filter((word) => ones.includes(word)).length;
