@@ -1,3 +1,4 @@
+// The pages' own language is read as it is meant, and its mistakes are told of; what a page shows is compared as loosely as it should be, not more.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { differences } from '../../tools/docs/looks-like.ts';
@@ -82,13 +83,19 @@ describe('what a command wrote', () => {
   const seen = 'NAME      HEALTH   REASON\norders-3  healthy  checks pass\n12 s  restarted orders\n{"mesh":"shop", "count": 3}\n';
 
   it('looks like what is shown when columns are the same and lines begin alike', () => {
-    for (const shown of ['NAME  HEALTH  REASON', 'orders-1  unhealthy  gone', '3 min  restarted web', '…', 'order… more'])
+    for (const shown of ['NAME  HEALTH  REASON', 'orders-1  healthy  checks fail', '3 min  restarted orders', '…', 'order… more'])
       assert.deepEqual(differences([shown], seen), [], shown);
     assert.deepEqual(differences(['{ "mesh": "x", "count": 1 }'], seen, 'json'), []);
   });
 
+  it('is compared without the name of the process that wrote it', () => {
+    assert.deepEqual(differences(['heddle | orders-1 was killed'], 'heddle      | orders-3 was killed by SIGKILL'), []);
+    assert.equal(differences(['heddle | orders-1 has started'], 'heddle      | orders-3 was killed by SIGKILL').length, 1);
+  });
+
   it('does not when a column, a line or a field is missing', () => {
-    for (const shown of ['NAME  HEALTH', 'web-1  healthy', '3 min  stopped web']) assert.deepEqual(differences([shown], seen), [shown]);
+    for (const shown of ['NAME  HEALTH', 'orders-1  unhealthy  checks pass', '3 min  stopped orders'])
+      assert.deepEqual(differences([shown], seen), [shown]);
     assert.deepEqual(differences(['{ "name": 1 }'], seen, 'json'), ['no field "name"']);
   });
 });

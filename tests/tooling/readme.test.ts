@@ -65,7 +65,10 @@ function notRun(page: string, text: string): string[] {
 
 /** Commands of `heddle` and npm; of all others nothing is known. */
 function checkCommand(line: string, known: ReadonlyMap<string, string>): void {
-  const words = line.replace(/\s+#.*$/, '').split(/\s+/).filter((word) => !/^[A-Z_]+=/.test(word));
+  const words = line
+    .replace(/\s+#.*$/, '')
+    .split(/\s+/)
+    .filter((word) => !/^[A-Z_]+=/.test(word));
   const [program = '', ...args] = words;
   if (/^(\.{0,2}\/)?heddle$/.test(program)) checkHeddle(line, args, known);
   else if (program === 'npm' && /^(start|test|run)$/.test(args[0] ?? '')) checkNpm(args);

@@ -1,6 +1,8 @@
 // Whether what a command wrote looks like what a page shows: the columns of a table are the same, and each line that is shown has one that begins
 // alike. Numbers, times and ports may differ; `…` stands for anything.
 
+const WORDS_COMPARED = 3;
+
 /** What is shown and was not seen; empty: it looks alike. `language` is that of the fence: of JSON, the names of fields are compared. */
 export function differences(shown: readonly string[], seen: string, language = ''): string[] {
   if (language === 'json') {
@@ -28,18 +30,18 @@ function beginsAlike(shown: string, seen: string): boolean {
   return words.every((word, index) => alike(word, others[index] ?? ''));
 }
 
-/** The first word; of numbers, times and durations the word behind them, too. */
+/** The first words, without the name of the process before a line of output, and as far as `…`; every number, time or address is the same to us. */
 function beginning(line: string): string[] {
   const words = line
+    .replace(/^\S+ +\| /, '')
     .replace(/^\d+ (ms|s|min|h|d) /, '')
-    .trim()
-    .split(/\s+/);
-  const [first = '', second = ''] = words.map((word) => word.replace(/[0-9]+/g, '0'));
-  return /[A-Za-z]{2,}|…/.test(first) || second === '' ? [first] : [first, second];
+    .split(/\s+/)
+    .slice(0, WORDS_COMPARED);
+  const open = words.findIndex((word) => word.includes('…'));
+  return words.slice(0, open === -1 ? undefined : open + 1).map((word) => word.replace(/\d+(\.\d+)*/g, '0'));
 }
 
 function alike(shown: string, seen: string): boolean {
-  if (!shown.includes('…')) return shown === seen;
-  const [before = '', after = ''] = shown.split('…');
-  return seen.startsWith(before) && seen.endsWith(after);
+  const open = shown.indexOf('…');
+  return open === -1 ? shown === seen : seen.startsWith(shown.slice(0, open));
 }
