@@ -3,11 +3,11 @@
 import { describe, it } from 'node:test';
 import { dispose, pagesOf, sandboxed } from './support/page-places.ts';
 import { runPage } from './support/run-page.ts';
-import { notRunHere } from './support/when.ts';
+import { lacksProgram, notRunHere } from './support/when.ts';
 
 describe('pages that begin in an empty folder', { skip: notRunHere() }, () => {
   for (const page of pagesOf('empty'))
-    it(page.path, async (context) => {
+    it(page.path, { skip: lacksProgram(page) }, async (context) => {
       const sandbox = await sandboxed();
       try {
         const { commands, excused } = await runPage(page, sandbox);

@@ -4,7 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import { dispose, pagesOf, sandboxed } from './support/page-places.ts';
 import { runPage } from './support/run-page.ts';
 import type { Sandbox } from './support/sandbox.ts';
-import { notRunHere } from './support/when.ts';
+import { lacksProgram, notRunHere } from './support/when.ts';
 
 describe('pages with the mesh of the example', { skip: notRunHere() }, () => {
   let sandbox: Sandbox | undefined;
@@ -18,7 +18,7 @@ describe('pages with the mesh of the example', { skip: notRunHere() }, () => {
     if (sandbox !== undefined) await dispose(sandbox);
   });
   for (const page of pages)
-    it(page.path, async (context) => {
+    it(page.path, { skip: lacksProgram(page) }, async (context) => {
       if (sandbox === undefined) throw new Error('there is no mesh');
       sandbox.begin();
       try {

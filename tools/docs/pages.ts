@@ -2,6 +2,7 @@
 // then. Fences marked `sh` or `console` hold commands. Comments in the page, which readers do not see, say what else a run needs to know:
 //
 //   <!-- run in shop -->                 whole page: with the mesh of the example running; `empty`: in an empty folder; `clone`: in a fresh clone
+//   <!-- run needs PROGRAM -->           whole page: not run where the program is missing
 //   <!-- run not: REASON -->             the next fence is not run; `run not of "TEXT": REASON`: only those of its commands that hold the text
 //   <!-- run exit 1 -->                  the last command ends with this code (0); `of "TEXT"` chooses another command, here and below
 //   <!-- run beside until "TEXT" -->     it goes on beside the following ones, which begin when it has written the text
@@ -52,6 +53,8 @@ export interface Page {
   readonly path: string;
   /** Undefined: the page does not say. */
   readonly place: Place | undefined;
+  /** Programs without which it is not run. */
+  readonly needs: readonly string[];
   readonly steps: readonly Step[];
   /** What is wrong with the page itself: `PATH:LINE: …`. */
   readonly problems: readonly string[];
@@ -103,6 +106,7 @@ class PageReader {
   readonly #steps: Step[] = [];
   readonly #problems: string[] = [];
   #place: Place | undefined;
+  readonly #needs: string[] = [];
   /** Those that wait for the next fence. */
   #waiting: Directive[] = [];
 
@@ -113,11 +117,13 @@ class PageReader {
   directive(directive: Directive): void {
     const { line, text } = directive;
     const place = /^run in (\w+)$/.exec(text)?.[1];
+    const program = /^run needs (\S+)$/.exec(text)?.[1];
     const stop = new RegExp(`^run stop ${QUOTED}$`).exec(text)?.[1];
     if (text.startsWith('run\n')) {
       this.#commands(line, splitCommands(text.slice(4).split('\n'), line + 1), this.#waiting);
       this.#waiting = [];
-    } else if (stop !== undefined) this.#steps.push({ kind: 'stop', line, holds: stop });
+    } else if (program !== undefined) this.#needs.push(program);
+    else if (stop !== undefined) this.#steps.push({ kind: 'stop', line, holds: stop });
     else if (place !== undefined) {
       this.#place = PLACES.find((one) => one === place);
       if (this.#place === undefined) this.#problem(line, `there is no place ${place} to run in; there are ${PLACES.join(', ')}`);
@@ -145,7 +151,7 @@ class PageReader {
     for (const step of this.#steps)
       if (step.kind === 'commands' && this.#place === undefined && step.commands.some(({ excuse }) => excuse === undefined))
         this.#problem(step.line, 'commands that are neither run (`<!-- run in PLACE -->`) nor excused (`<!-- run not: REASON -->`)');
-    return { path: this.#path, place: this.#place, steps: this.#steps, problems: this.#problems };
+    return { path: this.#path, place: this.#place, needs: this.#needs, steps: this.#steps, problems: this.#problems };
   }
 
   #commandFence(line: number, language: string, lines: readonly string[], waiting: Directive[]): void {
