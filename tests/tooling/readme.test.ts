@@ -1,11 +1,13 @@
-// What the pages tell people to type exists: npm scripts, subcommands and their options, files; and the mesh files in them are valid.
+// What the pages name exists, also where it is not run: npm scripts, subcommands and their options; and the mesh files of some are valid.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { parseMeshFile } from '@heddle/core/config';
 import { CHECKS } from '../../tools/check.ts';
+import { documentedPages } from '../../tools/checks/docs.ts';
 import { allCommands } from '../../tools/docs/commands.ts';
+import { readPage } from '../../tools/docs/pages.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const PAGES = ['README.md', 'CONTRIBUTING.md', 'docs/guides/getting-started.md'];
@@ -20,60 +22,72 @@ function fences(page: string, language: string): string[] {
   return [...text.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(([, block = '']) => block);
 }
 
-const files = (page: string): Set<string> =>
-  new Set(['js', 'yaml'].flatMap((language) => fences(page, language)).map((block) => /^(?:\/\/|#) (\S+)\n/.exec(block)?.[1] ?? ''));
-
 describe('commands in the pages', () => {
   let known: Map<string, string>;
   before(async () => {
     known = new Map((await allCommands(ROOT)).map(({ words, help }) => [words.join(' '), help]));
   });
 
-  for (const page of PAGES) {
-    for (const line of commands(page)) {
-      it(`${page}: ${line}`, () => checkCommand(line, known, page));
-    }
+  // Those in fences that are run are tried by tests/pages.
+  for (const page of [...documentedPages(ROOT), 'CONTRIBUTING.md', 'SECURITY.md']) {
+    it(`of ${page} that are not run exist, with their options`, () => {
+      const text = readFileSync(join(ROOT, page), 'utf8');
+      const inline = [...text.replace(/^```[\s\S]*?^```/gm, '').matchAll(/`([^`\n]+)`/g)].map(([, code = '']) => code);
+      for (const line of [...notRun(page, text), ...inline]) checkCommand(line, known);
+    });
   }
 
-  it('are there at all, and an invented one is found', () => {
+  it('of CONTRIBUTING.md, and the first ones of README.md, exist', () => {
     assert.deepEqual(commands('README.md').slice(0, 2), ['npm start', 'npm test']);
+    for (const line of commands('CONTRIBUTING.md')) checkCommand(line, known);
+  });
+
+  it('that are invented are found', () => {
     for (const line of [
       './heddle fly',
       './heddle get --fast',
-      './heddle validate -f nothing.yaml',
-      './heddle get cakes',
+      'heddle get cakes',
+      'heddle drain orders-1 --quickly',
       'npm run fly',
       'npm run check -- --only fly',
-      'sudo x',
       'npm test -- packages/fly',
     ]) {
-      assert.throws(() => checkCommand(line, known, 'README.md'), line);
+      assert.throws(() => checkCommand(line, known), line);
     }
   });
 });
 
-function checkCommand(line: string, known: ReadonlyMap<string, string>, page: string): void {
-  const words = line.split(/\s+/).filter((word) => !/^[A-Z_]+=/.test(word));
-  const [program = '', ...args] = words;
-  if (program === './heddle' || program === '../heddle') checkHeddle(args, known, page);
-  else if (program === 'npm') checkNpm(args);
-  else if (program === 'curl') assert.match(line, /^curl -x http:\/\/127\.0\.0\.1:15001 http:\/\/[a-z-]+\.mesh\.internal\/$/);
-  else if (program === 'mkdir' || program === 'cd') assert.match(line, /^(mkdir -p -m 700 hello\/\.heddle|cd hello)$/);
-  else if (program === 'pkill') checkFile(args.at(-1) ?? '', page);
-  else assert.fail(`nothing is known about ${program}`);
+/** Lines of the commands that a page excuses. */
+function notRun(page: string, text: string): string[] {
+  const steps = readPage(page, text).steps.flatMap((step) => (step.kind === 'commands' ? step.commands : []));
+  return steps.filter(({ excuse }) => excuse !== undefined).map(({ text: command }) => command);
 }
 
-function checkHeddle(args: readonly string[], known: ReadonlyMap<string, string>, page: string): void {
+/** Commands of `heddle` and npm; of all others nothing is known. */
+function checkCommand(line: string, known: ReadonlyMap<string, string>): void {
+  const words = line
+    .replace(/\s+#.*$/, '')
+    .split(/\s+/)
+    .filter((word) => !/^[A-Z_]+=/.test(word));
+  const [program = '', ...args] = words;
+  if (/^(\.{0,2}\/)?heddle$/.test(program)) checkHeddle(line, args, known);
+  else if (program === 'npm' && /^(start|test|run)$/.test(args[0] ?? '')) checkNpm(args);
+}
+
+function checkHeddle(line: string, args: readonly string[], known: ReadonlyMap<string, string>): void {
+  if (args[0] === undefined || args[0] === '…') return;
   const name =
-    [args.slice(0, 2).join(' '), args[0] ?? ''].find((candidate) => known.has(candidate)) ??
-    (args[0]?.startsWith('-') === true ? '' : undefined);
-  assert.notEqual(name, undefined, `there is no command ${args.join(' ')}`);
+    [args.slice(0, 2).join(' '), args[0]].find((candidate) => known.has(candidate)) ?? (args[0].startsWith('-') ? '' : undefined);
+  const isGroup = [...known.keys()].some((command) => command.startsWith(`${args[0]} `));
+  assert.ok(name !== undefined || (isGroup && args.length === 1), `${line}: there is no such command`);
   const help = known.get(name ?? '') ?? '';
   const own = args.slice(0, args.includes('--') ? args.indexOf('--') : undefined).slice(name === '' ? 0 : name?.split(' ').length);
   for (const [index, arg] of own.entries()) {
-    if (arg.startsWith('-')) assert.match(help, new RegExp(`^ +(-\\w, )?${arg}\\b`, 'm'), `heddle ${name} has no option ${arg}`);
-    if (arg === '-f') checkFile(own[index + 1] ?? '', page);
-    if (index === 0 && name === 'get') assert.match(help, new RegExp(`"${arg}"`), `heddle get does not list ${arg}`);
+    const option = /^-[\w-]+/.exec(arg)?.[0];
+    if (option !== undefined)
+      assert.match(help, new RegExp(`^ +(-\\w, )?${option}\\b`, 'm'), `${line}: heddle ${name} has no option ${option}`);
+    if (index === 0 && name === 'get' && /^[a-z]+$/.test(arg))
+      assert.match(help, new RegExp(`"${arg}"`), `heddle get does not list ${arg}`);
   }
 }
 
@@ -84,21 +98,13 @@ function checkNpm([command = '', ...rest]: readonly string[]): void {
   const args = rest.includes('--') ? rest.slice(rest.indexOf('--') + 1) : [];
   if (args[0] === '--only')
     for (const name of (args[1] ?? '').split(','))
-      assert.ok(
-        CHECKS.some((check) => check.name === name),
-        `there is no check ${name}`,
-      );
+      assert.ok(script !== 'check' || CHECKS.some((check) => check.name === name), `there is no check ${name}`);
   if (script === 'test')
-    for (const path of args.filter((arg) => !arg.startsWith('-'))) assert.ok(existsSync(join(ROOT, path)), `${path} does not exist`);
-}
-
-/** A file of the repository, of its example, or one that the page itself tells to write. */
-function checkFile(path: string, page: string): void {
-  const written = files(page);
-  const known =
-    [join(ROOT, path), join(ROOT, 'examples/shop', path)].some(existsSync) ||
-    [...written].some((file) => file === path || file.endsWith(`/${path}`));
-  assert.ok(known || readFileSync(join(ROOT, page), 'utf8').includes(`Write \`${path}\``), `${path} does not exist`);
+    for (const path of args.filter((arg) => /^[a-z]/.test(arg)))
+      assert.ok(
+        [path, `${path}.test.ts`].some((one) => existsSync(join(ROOT, one))),
+        `${path} does not exist`,
+      );
 }
 
 describe('mesh files', () => {

@@ -1,7 +1,9 @@
-// Generated reference pages must be what their generator writes now, and every link between our own pages must lead somewhere.
+// Generated reference pages must be what their generator writes now, every link between our own pages must lead somewhere, and every command in the
+// documentation must be run by a test or excused, with the reason.
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { listFiles } from '../files.ts';
+import { readPage } from '../docs/pages.ts';
 import { documents } from '../docs.ts';
 import type { CheckResult } from './check.ts';
 
@@ -14,7 +16,13 @@ export async function checkDocs(root: string): Promise<CheckResult> {
   }
   const pages = listFiles(root, /\.md$/, ['']);
   for (const page of pages) problems.push(...deadLinks(root, page));
+  for (const page of documentedPages(root)) problems.push(...readPage(page, readFileSync(join(root, page), 'utf8')).problems);
   return { ok: problems.length === 0, detail: `${generated.length} generated, ${pages.length} pages`, output: problems.join('\n') };
+}
+
+/** Pages for users of the mesh, relative to the root: what they tell people to type is tried. */
+export function documentedPages(root: string): string[] {
+  return listFiles(root, /^(README\.md|docs\/.*\.md|examples\/.*README\.md)$/, ['']);
 }
 
 /** Relative links of a page whose file, or whose heading in that file, does not exist. */
