@@ -298,6 +298,8 @@ describe('the REST API', () => {
     const [target] = (await call('listScrapeTargets')).body as unknown as [{ targets: [string]; labels: Body }];
     assert.deepEqual(target.labels, { node: 'n1' });
     assert.match(await (await fetch(`http://${target.targets[0]}/metrics`)).text(), /heddle_control_connected 1\n/);
+  });
+
   it('tells of traffic that there is none yet, asks data planes that are there, and refuses questions that make no sense', async () => {
     const graph = await call('getGraph', { query: '?window=10s&namespace=default' });
     assert.deepEqual(

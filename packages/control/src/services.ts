@@ -64,6 +64,7 @@ export function addServices(
       audit,
       ads,
       loads: proxies,
+      traffic: telemetry,
       events,
       streams,
       clock,

@@ -60,6 +60,8 @@ export {
   RevokeAdminTokenResponse,
   Route as RouteMessage,
   SyncState as SyncStateMessage,
+  TapRequest,
+  TapResponse,
   UndrainInstanceRequest,
   UndrainInstanceResponse,
   VerdictReason as VerdictReasonMessage,

@@ -4,6 +4,7 @@ import { AuthorityError, JoinTokenRequestError } from '../ca/index.ts';
 import { RegistryError } from '../registry/errors.ts';
 import type { RegistryErrorCode } from '../registry/errors.ts';
 import { StoreError } from '../registry/store.ts';
+import { TapRefusal } from '../telemetry/tap-desk.ts';
 import type { Problem } from './schema/common.ts';
 
 export const PROBLEMS = {
@@ -56,10 +57,13 @@ const OF_REGISTRY: Readonly<Record<RegistryErrorCode, ProblemCode>> = {
   UNAVAILABLE: 'UNAVAILABLE',
 };
 
+const OF_TAP: Readonly<Record<TapRefusal['kind'], ProblemCode>> = { invalid: 'INVALID', 'not-found': 'NOT_FOUND', limit: 'LIMIT' };
+
 /** Undefined for what is nobody's known error: our fault. */
 export function problemOf(error: unknown): ProblemError | undefined {
   if (error instanceof ProblemError) return error;
   if (error instanceof RegistryError) return new ProblemError(OF_REGISTRY[error.code], error.message);
+  if (error instanceof TapRefusal) return new ProblemError(OF_TAP[error.kind], error.message);
   if (error instanceof JoinTokenRequestError) return new ProblemError('INVALID', error.message);
   if (error instanceof AuthorityError && error.code === 'REFUSED') return new ProblemError('REFUSED', error.message);
   if (error instanceof StoreError && error.code === 'CLOSED') return new ProblemError('UNAVAILABLE', 'the control plane is stopping');
