@@ -109,6 +109,7 @@ function proxySource(ads: AdsServer, loads: LoadServer, { server }: TelemetryDes
     proxies: () => ads.proxies(),
     onProxiesChange: (listener) => ads.onProxiesChange(listener),
     reported: (proxy) => server.reported(proxy.identity, proxy.node) ?? loads.reported(proxy),
+    processOf: (proxy) => server.processOf(proxy.identity, proxy.node),
     loads: (node) => loads.loads(node),
   };
 }

@@ -2,7 +2,7 @@
 import type { LoggedEvent } from '../events/log.ts';
 import { stateHash } from '@heddle/api';
 import { serviceHostnames } from '@heddle/core';
-import type { Instance, Service as ModelService, SocketAddress } from '@heddle/core';
+import type { Instance, ProcessFacts, Service as ModelService, SocketAddress } from '@heddle/core';
 import { countHealth } from '../admin/health-counts.ts';
 import type { DrainProgress } from '../drain/barrier.ts';
 import type { ServiceView } from '../registry/view.ts';
@@ -109,17 +109,22 @@ function authorityOf({ address, port }: SocketAddress): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-export function presentProxies(source: Pick<ProxySource, 'proxies' | 'reported'>): Proxy[] {
+export function presentProxies(source: Pick<ProxySource, 'proxies' | 'reported' | 'processOf'>): Proxy[] {
   const seen = new Map<string, number>();
   return source.proxies().map((connected) => {
     const id = `${connected.node}@${connected.connectedMs}`;
     const twins = seen.get(id) ?? 0;
     seen.set(id, twins + 1);
-    return presentProxy(twins === 0 ? id : `${id}.${twins}`, connected, source.reported(connected));
+    return presentProxy(twins === 0 ? id : `${id}.${twins}`, connected, source.reported(connected), source.processOf(connected));
   });
 }
 
-function presentProxy(id: string, connected: ConnectedProxy, reported: ReportedState | undefined): Proxy {
+function presentProxy(
+  id: string,
+  connected: ConnectedProxy,
+  reported: ReportedState | undefined,
+  process: ProcessFacts | undefined,
+): Proxy {
   const { node, identity, flavour, userAgent, service, connectedMs } = connected;
   const sync = connected.sync.map((state): Proxy['sync'][number] => ({
     kind: state.kind,
@@ -144,6 +149,7 @@ function presentProxy(id: string, connected: ConnectedProxy, reported: ReportedS
     heldHash: stateHash(connected.sync.map(({ kind, heldHash }) => ({ kind, hash: heldHash }))),
     givenHash: stateHash(connected.sync.map(({ kind, givenHash }) => ({ kind, hash: givenHash }))),
     reported: reported === undefined ? null : { hash: reported.hash, time: time(reported.ms) },
+    process: process ?? null,
     inSync: sync.every(({ state }) => state === 'in sync'),
     sync,
   };

@@ -1,5 +1,5 @@
 // Where the REST API reads what others keep: data planes, load and traffic.
-import type { Load } from '@heddle/core';
+import type { Load, ProcessFacts } from '@heddle/core';
 import type { DrainDesk } from '../drain/desk.ts';
 import type { DecisionFilter, ToldDecision } from '../telemetry/decision-log.ts';
 import type { ExplainReply, ExplainWish } from '../telemetry/questions.ts';
@@ -16,6 +16,8 @@ export interface ProxySource {
   onProxiesChange(listener: () => void): { close(): void };
   /** What the data plane itself says that it has. */
   reported(proxy: ConnectedProxy): ReportedState | undefined;
+  /** What it says of its process; undefined: nothing. */
+  processOf(proxy: ConnectedProxy): ProcessFacts | undefined;
   /** Sorted by source and destination. */
   loads(node?: string): readonly Load[];
 }

@@ -151,7 +151,6 @@ export class TrafficViews {
   }
 
   #head(windowMs: number, { toMs }: Window) {
-    const { store } = this.#options.book;
     return { windowMs, updated: this.#wallTime(toMs), since: this.#since };
   }
 

@@ -31,7 +31,10 @@ const WINDOWS_TO_BEGIN = 2;
 const WINDOWS_TO_END = 3;
 /** Windows with too little traffic to judge, after which a shift of what cannot be seen is over. */
 const WINDOWS_BLIND_MAX = 12;
-/** Of a window: fewer say nothing about the median, the slowest hundredth, or the share of errors. */
+/**
+ * Of a window: fewer say nothing about the median, the slowest hundredth, or the share of errors. To see whether it is over half of them will do,
+ * so that traffic which is just enough does not keep it open.
+ */
 const REQUESTS_MIN = { p50: 30, p99: 200, errors: 30, traffic: 0 } as const;
 /** Fewer are no shift, whatever they are in per cent. */
 const FAILURES_MIN = 5;
@@ -210,11 +213,12 @@ export class ServiceBaseline {
   /** To be called for each window, in their order. */
   judge({ requests, failures, p50Ms, p99Ms }: WindowFacts): Shift[] {
     const [p50, p99] = this.#latency;
+    const isEnough = ({ signal, isOff }: Watch): boolean => requests >= REQUESTS_MIN[signal] * (isOff ? 0.5 : 1);
     const shifts = [
-      p50.take(requests < REQUESTS_MIN.p50 ? undefined : p50Ms, requests, true),
-      p99.take(requests < REQUESTS_MIN.p99 ? undefined : p99Ms, requests, true),
+      p50.take(isEnough(p50) ? p50Ms : undefined, requests, true),
+      p99.take(isEnough(p99) ? p99Ms : undefined, requests, true),
     ].filter((shift) => shift !== undefined);
-    const share = requests < REQUESTS_MIN.errors ? undefined : failures / requests;
+    const share = isEnough(this.#errors) ? failures / requests : undefined;
     const isJudged = (this.#traffic.usual ?? 0) >= TRAFFIC_MIN;
     return [
       ...this.#latencyShift(shifts),

@@ -41,7 +41,8 @@ export interface PairInProgress {
 
 /** What is known of the process, or of several together: the worst, or the sum. */
 export interface ProcessFacts {
-  readonly eventLoopDelayP99Ms?: number;
+  /** Longest time in the last 15 s for which nothing else ran. */
+  readonly eventLoopDelayMaxMs?: number;
   readonly residentBytes?: number;
   readonly openConnections?: number;
   /** Until the first certificate ends. */

@@ -59,7 +59,7 @@ class Reading {
     }));
   }
 
-  instanceOf({ destination = '', instance = '' }: SeriesLabels): Instance {
+  instanceOf({ destination = '', destination_instance: instance = '' }: SeriesLabels): Instance {
     return getOr(this.instances, `${destination} ${instance}`, () => ({
       destination,
       instance,
@@ -139,7 +139,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   [DOWNSTREAM_METRICS.open.name]: gaugeOf((process, open) => void (process.openConnections = (process.openConnections ?? 0) + open)),
   [UPSTREAM_METRICS.open.name]: gaugeOf((process, open) => void (process.openConnections = (process.openConnections ?? 0) + open)),
   [PROCESS_METRICS.memory.name]: gaugeOf((process, bytes) => void (process.residentBytes = bytes)),
-  [PROCESS_METRICS.loopDelayP99.name]: gaugeOf((process, delay) => void (process.eventLoopDelayP99Ms = delay * 1_000)),
+  [PROCESS_METRICS.loopDelayMax.name]: gaugeOf((process, delay) => void (process.eventLoopDelayMaxMs = delay * 1_000)),
 };
 
 function countEnded(traffic: Traffic, { class: responseClass = 'other', error = '' }: SeriesLabels, count: number): void {

@@ -34,6 +34,16 @@ export const Proxy = z
       .strictObject({ hash, time })
       .nullable()
       .meta({ description: 'The same as the data plane itself says it has; null: it does not say.' }),
+    process: z
+      .strictObject({
+        eventLoopDelayMaxMs: z.number().optional().meta({ description: 'Longest time in the last 15 s for which nothing else ran.' }),
+        residentBytes: z.number().optional(),
+        openConnections: z.number().optional(),
+        certificateSecondsLeft: z.number().optional().meta({ description: 'Until the first certificate ends.' }),
+        snapshotAgeMs: z.number().optional().meta({ description: 'Since its configuration was last known to be the newest.' }),
+      })
+      .nullable()
+      .meta({ description: 'What a data plane of Heddle says of its process; null: nothing yet.' }),
     inSync: z.boolean().meta({ description: 'Whether it has applied everything it was sent.' }),
     sync: z.array(KindSync),
   })
@@ -51,6 +61,13 @@ export const Proxy = z
         heldHash: '91c0a3d5e2b74f60',
         givenHash: '91c0a3d5e2b74f60',
         reported: null,
+        process: {
+          eventLoopDelayMaxMs: 12,
+          residentBytes: 72_351_744,
+          openConnections: 9,
+          certificateSecondsLeft: 3_000,
+          snapshotAgeMs: 800,
+        },
         inSync: true,
         sync: [
           {

@@ -132,6 +132,7 @@ describe('a watch', () => {
         return { close: () => {} };
       },
       reported: () => undefined,
+      processOf: () => undefined,
       loads: () => [],
     };
     const traffic: Pick<TrafficSource, 'graph' | 'onTraffic'> = {
