@@ -12,6 +12,7 @@ import {
   type TapFilter,
   type TapOrder,
   type TapRecord,
+  type TapSide,
   type TapTold,
   type TrafficCounts,
   type TrafficReport,
@@ -101,7 +102,7 @@ export function readReport(report: pb.Report): TrafficReport & { readonly stateH
 
 function readTraffic(traffic: pb.Traffic, path: string): TrafficCounts {
   return {
-    side: traffic.side === pb.Side.SIDE_INBOUND ? 'inbound' : 'outbound',
+    side: tapSideOf(traffic.side),
     source: name(traffic.source, `${path}.source`),
     destination: name(traffic.destination, `${path}.destination`),
     route: name(traffic.route === '' ? 'default' : traffic.route, `${path}.route`),
@@ -181,7 +182,7 @@ function readDecision({ side, service, ...rest }: pb.Decision, path: string): Ac
     ...rest,
     outcome: rest.outcome as AccessDecision['outcome'],
     service: name(service, `${path}.service`),
-    side: side === pb.Side.SIDE_INBOUND ? 'inbound' : 'outbound',
+    side: tapSideOf(side),
   };
 }
 
@@ -303,6 +304,10 @@ export function tapRecordMessage({ side, headers, ...rest }: TapRecord): pb.TapR
   return { ...rest, side: sideToMessage(side), headers: headers.map((header) => ({ ...header })) };
 }
 
+export function tapSideOf(side: pb.Side): TapSide {
+  return side === pb.Side.SIDE_INBOUND ? 'inbound' : 'outbound';
+}
+
 /** Throws InvalidMessageError. */
 export function readTapRecords({ records, lost }: pb.TapRecords): { readonly records: readonly TapRecord[]; readonly lost: number } {
   if (records.length > TAP_LIMITS.waiting)
@@ -319,7 +324,7 @@ function readTapRecord({ side, headers, ...rest }: pb.TapRecord, path: string): 
     throw new InvalidMessageError(`${path}.headers`, `at most ${TAP_LIMITS.headers}, of ${TEXT_LENGTH_MAX} characters each`);
   return {
     ...rest,
-    side: side === pb.Side.SIDE_INBOUND ? 'inbound' : 'outbound',
+    side: tapSideOf(side),
     source: name(rest.source, `${path}.source`),
     destination: name(rest.destination, `${path}.destination`),
     headers,
