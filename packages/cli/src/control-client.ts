@@ -238,6 +238,26 @@ export class ControlClient {
     return instance === undefined ? undefined : discovery.instanceFromMessage(instance);
   }
 
+  /** Live requests. Resolves when it is over; rejects with CliError. `signal` ends it. */
+  tap(
+    request: admin.TapRequest,
+    signal: AbortSignal,
+    onMessage: (message: NonNullable<admin.TapResponse['message']>) => void,
+  ): Promise<void> {
+    const stream = this.#admin.tap(request, this.#metadata);
+    return new Promise((resolve, reject) => {
+      signal.addEventListener('abort', () => {
+        stream.cancel();
+        resolve();
+      });
+      stream.on('data', ({ message }: admin.TapResponse) => {
+        if (message !== undefined) onMessage(message);
+      });
+      stream.on('error', (error: ServiceError) => reject(explainCall(error, this.info)));
+      stream.on('end', resolve);
+    });
+  }
+
   /** The caller handles `error` and ends it with `cancel`. */
   changes(): Changes {
     return this.#admin.changes({}, this.#metadata);

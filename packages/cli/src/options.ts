@@ -223,3 +223,27 @@ export function namedPorts(text: string, before: NamedPorts = {}): NamedPorts {
     throw new InvalidArgumentError(`${problem.key === undefined ? '' : `${JSON.stringify(problem.key)} `}${problem.rule}.`);
   return all;
 }
+
+const SERVICE = /^(?:([a-z0-9][a-z0-9.-]{0,62})\/)?([A-Za-z0-9][A-Za-z0-9.:_-]{0,252})$/;
+
+/** `NAME` or `NAMESPACE/NAME`, as the graph names what calls and is called; `outside`: who has proven nothing. */
+export function callerName(text: string): string {
+  const match = SERVICE.exec(text);
+  if (match === null) throw new InvalidArgumentError('expected SERVICE or NAMESPACE/SERVICE, for example orders or shop/orders.');
+  return text === 'outside' ? text : `${match[1] ?? 'default'}/${match[2]}`;
+}
+
+const SHORT_UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** A time of at least 1 ms and at most an hour, in milliseconds. */
+export function shortTime(text: string): number {
+  const match = /^(\d{1,7})(ms|s|m|h)$/.exec(text);
+  const ms = match === null ? 0 : Number(match[1]) * SHORT_UNIT_MS[match[2]!]!;
+  if (ms < 1 || ms > UNIT_MS['h']!) throw new InvalidArgumentError('expected a time from 1ms to 1h, for example 100ms or 30s.');
+  return ms;
+}
+
+/** Names of headers in lower case, several separated by commas, or the option several times. */
+export function headerNames(text: string, before: readonly string[] = []): string[] {
+  return [...new Set([...before, ...text.split(',').map((part) => part.trim().toLowerCase())])];
+}

@@ -65,6 +65,7 @@ export function addServices(
       audit,
       ads,
       loads: proxies,
+      traffic: telemetry,
       events,
       streams,
       clock,

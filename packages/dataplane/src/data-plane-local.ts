@@ -42,6 +42,7 @@ import { ClusterSlots, RouteTable } from './stack/routes.ts';
 import { Turn } from './stack/turn.ts';
 import type * as TelemetryDoor from './telemetry/export/index.ts';
 import type { TelemetryOutlets } from './telemetry/export/index.ts';
+import { RequestTaps } from './telemetry/tap/request-taps.ts';
 import { UpstreamCluster } from './upstream/cluster.ts';
 import { ConnectFailures } from './upstream/connect-failures.ts';
 import type { LostConnections } from './upstream/denied-peers.ts';
@@ -68,6 +69,7 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
   readonly clusters = new ClusterSlots();
   readonly routes = new RouteSlots();
   readonly access: AccessWorld;
+  readonly taps: RequestTaps;
   private readonly context: Context;
   private readonly node: string;
   private readonly sockets: Sockets;
@@ -107,6 +109,7 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
       ...(tellsClaims && { tellsClaims }),
       zonesOf: (workload) => this.zonesOf(workload),
     };
+    this.taps = new RequestTaps(this.context.onlookers, clock);
     this.access = new AccessWorld(this.context, this.clusters, DOORS);
     this.sockets = new Sockets(network);
     this.identities.onChange = () => this.identitiesChanged();
@@ -297,6 +300,7 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
   async close(): Promise<void> {
     this.draining = true;
     this.closed = true;
+    this.taps.stopAll();
     await this.sockets.closeAll();
     for (const listener of [...this.listeners.values(), ...this.retired]) listener.destroy();
     for (const cluster of this.clusters.clusters()) cluster.remove();

@@ -1,6 +1,6 @@
 // The door to the data path: what the agent (control-plane client, admin API) tells it and asks of it. Configuration comes in as
 // resources, one xDS update at a time, and is applied whole or not at all. No control-plane protocol is known beyond this door.
-import type { Cluster, Limits, Locality, Resource, ResourceKind, TakenDecisions } from '@heddle/core';
+import type { Cluster, Limits, Locality, Resource, ResourceKind, TakenDecisions, TapOrder, TapTold } from '@heddle/core';
 import type { Clock, Logger, Metrics, Network, Random } from '@heddle/runtime';
 
 export interface SocketBind {
@@ -69,6 +69,15 @@ export interface DataPlaneStatus {
   readonly draining: boolean;
 }
 
+/** Live requests, for who asks for them. */
+export interface TapPort {
+  /** Until it is stopped, or its time is over. The same id again: in place of the one before. @param tell false: it was not sent; tried again. */
+  start(order: TapOrder, tell: (told: TapTold) => boolean): void;
+  /** What waits is told first. */
+  stop(id: string): void;
+  stopAll(): void;
+}
+
 export interface DataPlane {
   /**
    * Binds now, so that the real port can be registered. Connections are closed at once until a listener with that address and port is
@@ -104,6 +113,7 @@ export interface DataPlane {
   status(): DataPlaneStatus;
   /** Access decisions that refused something, or that a rule which only watches would have made, since the call before. */
   takeDecisions(): TakenDecisions;
+  readonly taps: TapPort;
   /**
    * Stops accepting, answers `connection: close`, waits for requests in flight up to `graceMs`, then closes what is left.
    * @param waysIn the listeners that stop accepting at once. Default: inbound ones, as requests in flight may need calls out.

@@ -8,3 +8,4 @@ export { parseLeaveWish } from './agent/leave-wish.ts';
 export { parseWorkloadSpec, sameWorkload, type WorkloadSpec, WorkloadSpecError, workloadName } from './agent/workload-spec.ts';
 export { HealthMonitor, type Verdict } from './agent/health-monitor.ts';
 export { sendProbe } from './upstream/probe.ts';
+export { TapSender } from './telemetry/tap/sender.ts';

@@ -73,6 +73,8 @@ export {
   Split as SplitMessage,
   SplitWeight as SplitWeightMessage,
   SyncState as SyncStateMessage,
+  TapRequest,
+  TapResponse,
   UndrainInstanceRequest,
   UndrainInstanceResponse,
   VerdictReason as VerdictReasonMessage,

@@ -8,6 +8,12 @@ import {
   type PairInProgress,
   type ProcessFacts,
   type SparseDurations,
+  TAP_LIMITS,
+  type TapFilter,
+  type TapOrder,
+  type TapRecord,
+  type TapSide,
+  type TapTold,
   type TrafficCounts,
   type TrafficReport,
 } from '@heddle/core';
@@ -22,11 +28,10 @@ export type {
   ExplainQuestion,
   Hello,
   TapEnded,
-  TapFilter,
-  TapRecord,
+  TapFilter as TapFilterMessage,
+  TapRecord as TapRecordMessage,
   TapRecords,
   TapStart,
-  TapStop,
 } from '../gen/own/heddle/telemetry/v1/telemetry.ts';
 
 /** A message that could not be read says why. */
@@ -97,7 +102,7 @@ export function readReport(report: pb.Report): TrafficReport & { readonly stateH
 
 function readTraffic(traffic: pb.Traffic, path: string): TrafficCounts {
   return {
-    side: traffic.side === pb.Side.SIDE_INBOUND ? 'inbound' : 'outbound',
+    side: tapSideOf(traffic.side),
     source: name(traffic.source, `${path}.source`),
     destination: name(traffic.destination, `${path}.destination`),
     route: name(traffic.route === '' ? 'default' : traffic.route, `${path}.route`),
@@ -177,7 +182,7 @@ function readDecision({ side, service, ...rest }: pb.Decision, path: string): Ac
     ...rest,
     outcome: rest.outcome as AccessDecision['outcome'],
     service: name(service, `${path}.service`),
-    side: side === pb.Side.SIDE_INBOUND ? 'inbound' : 'outbound',
+    side: tapSideOf(side),
   };
 }
 
@@ -262,4 +267,66 @@ export function explainAnswerMessage(id: string, outcome: ExplainOutcome): FromD
       ? { explanationJson: Buffer.from(outcome.explanation), problem: '', isQuestionAtFault: false }
       : { explanationJson: new Uint8Array(0), ...outcome };
   return { $case: 'explainAnswer', value: { id, ...answer } };
+}
+
+/** Whatever is asked, a data plane keeps to its limits. */
+export function readTapStart({ id, filter, perSecond, forMs, headers }: pb.TapStart): TapOrder {
+  return {
+    id,
+    filter: readTapFilter(filter),
+    perSecond: Math.min(Math.max(1, perSecond), TAP_LIMITS.perSecond),
+    forMs: Math.min(forMs, TAP_LIMITS.forMs),
+    headers: headers.slice(0, TAP_LIMITS.headers),
+  };
+}
+
+/** What is empty, or 0, is not asked for. */
+export function readTapFilter(filter: pb.TapFilter | undefined): TapFilter {
+  return Object.fromEntries(Object.entries(filter ?? {}).filter(([, value]) => value !== '' && value !== 0));
+}
+
+export function tapStartMessage({ filter, headers, ...rest }: TapOrder): ToDataPlane {
+  return { $case: 'tapStart', value: { ...rest, filter: tapFilterMessage(filter), headers: [...headers] } };
+}
+
+export function tapFilterMessage(filter: TapFilter): pb.TapFilter {
+  const { service = '', source = '', destination = '', instance = '', route = '', method = '' } = filter;
+  const { path = '', status = '', error = '', slowerThanMs = 0, traceId = '' } = filter;
+  return { ...{ service, source, destination, instance, route, method }, ...{ path, status, error, slowerThanMs, traceId } };
+}
+
+export function tapToldMessage(told: TapTold): FromDataPlane {
+  if (told.kind === 'ended') return { $case: 'tapEnded', value: { id: told.id, reason: told.reason } };
+  return { $case: 'tapRecords', value: { id: told.id, records: told.records.map(tapRecordMessage), lost: told.lost } };
+}
+
+export function tapRecordMessage({ side, headers, ...rest }: TapRecord): pb.TapRecord {
+  return { ...rest, side: sideToMessage(side), headers: headers.map((header) => ({ ...header })) };
+}
+
+export function tapSideOf(side: pb.Side): TapSide {
+  return side === pb.Side.SIDE_INBOUND ? 'inbound' : 'outbound';
+}
+
+/** Throws InvalidMessageError. */
+export function readTapRecords({ records, lost }: pb.TapRecords): { readonly records: readonly TapRecord[]; readonly lost: number } {
+  if (records.length > TAP_LIMITS.waiting)
+    throw new InvalidMessageError('tap_records.records', `${records.length} of them; at most ${TAP_LIMITS.waiting} in one message`);
+  return { records: records.map((record, index) => readTapRecord(record, `records[${index}]`)), lost: count(lost, 'lost') };
+}
+
+const RECORD_TEXTS = ['instance', 'route', 'protocol', 'method', 'path', 'error', 'traceId'] as const;
+
+function readTapRecord({ side, headers, ...rest }: pb.TapRecord, path: string): TapRecord {
+  const long = RECORD_TEXTS.find((field) => rest[field].length > TEXT_LENGTH_MAX);
+  if (long !== undefined) throw new InvalidMessageError(`${path}.${long}`, `has more than ${TEXT_LENGTH_MAX} characters`);
+  if (headers.length > TAP_LIMITS.headers || headers.some((header) => header.name.length + header.value.length > TEXT_LENGTH_MAX))
+    throw new InvalidMessageError(`${path}.headers`, `at most ${TAP_LIMITS.headers}, of ${TEXT_LENGTH_MAX} characters each`);
+  return {
+    ...rest,
+    side: tapSideOf(side),
+    source: name(rest.source, `${path}.source`),
+    destination: name(rest.destination, `${path}.destination`),
+    headers,
+  };
 }

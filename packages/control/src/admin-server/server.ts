@@ -10,7 +10,7 @@ import type { IdentityDesk } from '../admin/identities.ts';
 import type { TokenDesk } from '../admin/tokens.ts';
 import type { Doer } from '../audit/entry.ts';
 import type { Registry } from '../registry/registry.ts';
-import type { ProxySource } from '../rest/sources.ts';
+import type { ProxySource, TrafficSource } from '../rest/sources.ts';
 import { PacedWriter, unary } from '../server/handlers.ts';
 import type { EventLog } from '../events/log.ts';
 import type { OpenStreams } from '../server/handlers.ts';
@@ -23,6 +23,7 @@ import { identityHandlers } from './identities.ts';
 import type { MeshFileDesk } from '../mesh-file/desk.ts';
 import { getInstance, listRoutes } from './look.ts';
 import { meshFileHandlers } from './mesh-file.ts';
+import { serveTap } from './tap.ts';
 
 /** Changes closer together than this are told as one: a person or a table on a terminal reads them. */
 const CHANGES_PAUSE_MS = 50;
@@ -36,6 +37,7 @@ export interface AdminServerOptions extends TokenDesk, IdentityDesk, Administrat
   readonly events: EventLog;
   /** Data planes themselves, and what they report. */
   readonly loads: Pick<ProxySource, 'loads' | 'reported'>;
+  readonly traffic: TrafficSource;
   readonly streams: OpenStreams;
   readonly clock: Clock;
 }
@@ -66,6 +68,7 @@ export function addAdminService(server: Server, options: AdminServerOptions): vo
     createToken: unary(logger, (request: admin.CreateTokenRequest, _, by) => createToken(request, options, by)),
     listEvents: unary(logger, (request: admin.ListEventsRequest) => listEvents(request, options.events)),
     changes: (call) => watchChanges(call, options),
+    tap: (call) => void serveTap(call, options),
     drainInstance: (call) => void drainInstance(call, { ...options, drains: ads.drains }),
     getInstance: unary(logger, (request: admin.GetInstanceRequest) => getInstance(request, registry)),
     listRoutes: unary(logger, (request: admin.ListRoutesRequest) => listRoutes(request, registry)),

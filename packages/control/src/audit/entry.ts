@@ -15,6 +15,8 @@ export const AUDIT_ACTIONS = [
   'report-health',
   'drain-instance',
   'undrain-instance',
+  /** Somebody looks at live requests. */
+  'tap',
   /** The mesh file was read: at the start, or again. */
   'declare-mesh',
   /** A mesh file was sent in place of the control plane's own. */

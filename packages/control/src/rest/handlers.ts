@@ -14,6 +14,7 @@ import { instanceHandlers } from './instance-handlers.ts';
 import { instanceAfter, instanceCursor, itemsAfter, pageJson, serviceAfter } from './listing.ts';
 import { eventText, instanceText, presentProxies, presentServiceDetail, scrapeTargets, serviceText, time } from './present.ts';
 import { ProblemError } from './problems.ts';
+import { STREAM_HEADERS } from './watch/stream.ts';
 import { trafficHandlers } from './traffic-handlers.ts';
 
 export const HANDLERS: Handlers = {
@@ -121,15 +122,7 @@ export const HANDLERS: Handlers = {
   watch: ({ query }, { watches }, { lastEventId }) => ({
     status: 200,
     stream: watches.open({ kinds: query.kinds, namespace: query.namespace, lastEventId }),
-    headers: {
-      'content-type': 'text/event-stream',
-      'cache-control': 'no-store',
-      // Sent as it comes, also by proxies on the way that would rather gather it.
-      'transfer-encoding': 'chunked',
-      'x-accel-buffering': 'no',
-      // When it ends, so does the control plane, and a connection that waits for more would hold it up.
-      connection: 'close',
-    },
+    headers: STREAM_HEADERS,
   }),
 };
 

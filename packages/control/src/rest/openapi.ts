@@ -5,6 +5,7 @@ import type { Answer, Operation } from './operations.ts';
 import { PROBLEMS, problemBody, ProblemError } from './problems.ts';
 import type { ProblemCode } from './problems.ts';
 import { Problem } from './schema/common.ts';
+import { TAP_EVENTS } from './schema/tap.ts';
 import { WATCH_EVENTS } from './schema/watch.ts';
 
 type Json = Record<string, unknown>;
@@ -35,7 +36,7 @@ export function openApiDocument(version: string): Json {
   const paths: Record<string, Json> = {};
   for (const [id, operation] of Object.entries(OPERATIONS) as [string, Operation][])
     (paths[operation.url] ??= {})[operation.method.toLowerCase()] = operationObject(id, operation, components);
-  for (const schema of Object.values(WATCH_EVENTS)) components.reference(schema, 'output');
+  for (const schema of [...Object.values(WATCH_EVENTS), ...Object.values(TAP_EVENTS)]) components.reference(schema, 'output');
   return {
     openapi: '3.1.1',
     jsonSchemaDialect: 'https://json-schema.org/draft/2020-12/schema',

@@ -5,6 +5,7 @@ import { MeshFileError } from '../mesh-file/read.ts';
 import { RegistryError } from '../registry/errors.ts';
 import type { RegistryErrorCode } from '../registry/errors.ts';
 import { StoreError } from '../registry/store.ts';
+import { TapRefusal } from '../telemetry/tap-desk.ts';
 import type { FileProblem, Problem } from './schema/common.ts';
 
 export const PROBLEMS = {
@@ -59,11 +60,14 @@ const OF_REGISTRY: Readonly<Record<RegistryErrorCode, ProblemCode>> = {
   UNAVAILABLE: 'UNAVAILABLE',
 };
 
+const OF_TAP: Readonly<Record<TapRefusal['kind'], ProblemCode>> = { invalid: 'INVALID', 'not-found': 'NOT_FOUND', limit: 'LIMIT' };
+
 /** Undefined for what is nobody's known error: our fault. */
 export function problemOf(error: unknown): ProblemError | undefined {
   if (error instanceof ProblemError) return error;
   if (error instanceof RegistryError) return new ProblemError(OF_REGISTRY[error.code], error.message);
   if (error instanceof MeshFileError) return new ProblemError('INVALID', error.message, { problems: error.problems });
+  if (error instanceof TapRefusal) return new ProblemError(OF_TAP[error.kind], error.message);
   if (error instanceof JoinTokenRequestError) return new ProblemError('INVALID', error.message);
   if (error instanceof AuthorityError && error.code === 'REFUSED') return new ProblemError('REFUSED', error.message);
   if (error instanceof StoreError && error.code === 'CLOSED') return new ProblemError('UNAVAILABLE', 'the control plane is stopping');

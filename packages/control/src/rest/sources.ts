@@ -3,6 +3,7 @@ import type { Load, ProcessFacts } from '@heddle/core';
 import type { DrainDesk } from '../drain/desk.ts';
 import type { DecisionFilter, ToldDecision } from '../telemetry/decision-log.ts';
 import type { ExplainReply, ExplainWish } from '../telemetry/questions.ts';
+import type { OpenTap, TapWish } from '../telemetry/tap-desk.ts';
 import type { SeriesQuestion } from '../telemetry/traffic-views.ts';
 import type { ConnectedProxy, ReportedState } from '../xds-server/applied.ts';
 import type { Graph, SeriesPoints, ServiceTraffic } from './schema/traffic.ts';
@@ -31,6 +32,8 @@ export interface TrafficSource {
   decisions(filter: DecisionFilter, limit: number): readonly ToldDecision[];
   /** Asks the data plane that would carry the request. Never rejects. */
   explain(wish: ExplainWish): Promise<ExplainReply>;
+  /** Live requests. Throws TapRefusal. @param poke there may be something to read. */
+  tap(wish: TapWish, poke: () => void): OpenTap;
   /** Called once in each interval of the reports. */
   onTraffic(listener: () => void): { close(): void };
 }

@@ -1,8 +1,10 @@
 // What the operations about traffic do.
 import type { Handlers } from './handler.ts';
+import { openTap } from '../admin/taps.ts';
 import type { ExplainReply } from '../telemetry/questions.ts';
 import type { TRAFFIC_OPERATIONS } from './traffic-operations.ts';
 import { time } from './present.ts';
+import { STREAM_HEADERS } from './watch/stream.ts';
 import { ProblemError, type ProblemCode } from './problems.ts';
 import { RANGES, WINDOWS } from './schema/traffic.ts';
 
@@ -37,5 +39,9 @@ export const trafficHandlers: Pick<Handlers, keyof typeof TRAFFIC_OPERATIONS> = 
     const reply = await traffic.explain({ ...wish, headers: Object.entries(headers).map(([name, value]) => ({ name, value })) });
     if (reply.kind === 'explained') return { status: 200, text: reply.explanation };
     throw new ProblemError(PROBLEM_OF[reply.kind], reply.reason, reply.mend === undefined ? {} : { mend: reply.mend });
+  },
+  tap: async ({ query: { headers, perSecond, forMs, ...filter } }, { watches, ...context }, _, by) => {
+    const stream = await watches.openTap((poke) => openTap(context, by, { filter, headers, perSecond, forMs }, poke));
+    return { status: 200, stream, headers: STREAM_HEADERS };
   },
 };

@@ -4,6 +4,7 @@ import type { Operation } from './operation.ts';
 import { namespaceName } from './schema/common.ts';
 import { ServicePath } from './schema/services.ts';
 import { DecisionList, DecisionQuery, Explanation, ExplainQuestion } from './schema/decisions.ts';
+import { TapQuery } from './schema/tap.ts';
 import { Graph, SeriesPoints, SeriesQuery, ServiceTraffic, window } from './schema/traffic.ts';
 
 export const TRAFFIC_OPERATIONS = {
@@ -63,5 +64,17 @@ export const TRAFFIC_OPERATIONS = {
     body: ExplainQuestion,
     answers: { 200: { description: 'The explanation, as `heddle explain -o json` prints it.', schema: Explanation } },
     problems: ['NOT_FOUND', 'REFUSED', 'LIMIT', 'UNAVAILABLE'],
+  },
+  tap: {
+    method: 'GET',
+    url: '/api/v1/tap',
+    tag: 'traffic',
+    summary: 'Live requests',
+    role: 'editor',
+    description:
+      'Server-sent events: `watchers` (TapWatchers), `record` (TapRecord), `lost` (TapLost) and `end` (TapEnd), the last one. Queries, credentials, cookies and what looks like a token are never told. Who looks, and at what, is in the audit log.',
+    query: TapQuery,
+    answers: { 200: { description: 'A stream that ends when its time is over.', mediaType: 'text/event-stream', schema: z.string() } },
+    problems: ['NOT_FOUND', 'LIMIT', 'UNAVAILABLE'],
   },
 } as const satisfies Record<string, Operation>;

@@ -12,6 +12,7 @@ import { type DecisionFilter, DecisionLog, type ToldDecision } from './decision-
 import { pointsFromPrometheus } from './prometheus.ts';
 import { type ExplainReply, type ExplainWish, Questions } from './questions.ts';
 import { TelemetryServer } from './server.ts';
+import { type OpenTap, TapDesk, type TapWish } from './tap-desk.ts';
 import { TrafficBook } from './traffic-book.ts';
 import { type SeriesQuestion, TrafficViews } from './traffic-views.ts';
 
@@ -34,6 +35,7 @@ export class TelemetryDesk implements TrafficSource {
   readonly #views: TrafficViews;
   readonly #decisions = new DecisionLog();
   readonly #questions: Questions;
+  readonly #taps: TapDesk;
   readonly #anomalies: AnomalyWatch;
   readonly #listeners = new Set<() => void>();
   #timer: Timer;
@@ -48,6 +50,7 @@ export class TelemetryDesk implements TrafficSource {
     const { events, anomalies } = options;
     this.#anomalies = new AnomalyWatch({ registry, book: this.book, events, clock, ...(anomalies && { settings: anomalies }) });
     this.#questions = new Questions({ registry, server: this.server, clock });
+    this.#taps = new TapDesk({ registry, server: this.server, book: this.book, clock });
     this.server.listen({
       onDecisions: ({ node }, decisions, lost) => this.#decisions.add(node, decisions, lost, Math.floor(clock.wallMs())),
     });
@@ -90,6 +93,10 @@ export class TelemetryDesk implements TrafficSource {
     return this.#questions.ask(wish);
   }
 
+  tap(wish: TapWish, poke: () => void): OpenTap {
+    return this.#taps.open(wish, poke);
+  }
+
   onTraffic(listener: () => void): { close(): void } {
     this.#listeners.add(listener);
     return { close: () => this.#listeners.delete(listener) };
@@ -98,6 +105,7 @@ export class TelemetryDesk implements TrafficSource {
   close(): void {
     this.#timer.cancel();
     this.#questions.close();
+    this.#taps.close();
     this.#listeners.clear();
   }
 

@@ -5,7 +5,7 @@ import type { Clock, Timer } from '@heddle/runtime';
 import type { Registry } from '../registry/registry.ts';
 import { hasRole } from '../server/caller.ts';
 import type { AttachedPlane } from './attached-plane.ts';
-import type { TelemetryServer } from './server.ts';
+import { ownServiceOf, type TelemetryServer } from './server.ts';
 import { OPERATOR } from './traffic-book.ts';
 
 /** A person waits for it; proxies with workers ask these first, up to 2 s. */
@@ -107,7 +107,7 @@ export class Questions {
   }
 
   #hosts({ node, caller }: AttachedPlane, service: string, instance: string | undefined): boolean {
-    const own = caller.kind === 'anonymous' || caller.id === undefined ? OPERATOR : serviceKey(caller.id);
+    const own = ownServiceOf(caller);
     // Inside a process that nobody calls no instance is registered; the data plane is named after it.
     if (own === service && (instance === undefined || instance === node)) return true;
     const isOperator = hasRole(caller, 'operator');

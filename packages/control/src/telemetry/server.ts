@@ -7,7 +7,7 @@ import { type AccessDecision, type LoadContributor, type LoadTable, type Process
 import type { Clock, Logger } from '@heddle/runtime';
 import type { Registry } from '../registry/registry.ts';
 import { callerOf, noteRefusal } from '../server/access.ts';
-import { hasRole } from '../server/caller.ts';
+import { type Caller, hasRole } from '../server/caller.ts';
 import type { OpenStreams } from '../server/handlers.ts';
 import { CallError, statusOf } from '../server/status.ts';
 import type { ReportedState } from '../xds-server/applied.ts';
@@ -136,8 +136,7 @@ export class TelemetryServer {
     if (before !== undefined) this.#leave(before);
     if (this.#byKey.size >= STREAMS_MAX)
       throw new CallError(status.RESOURCE_EXHAUSTED, `${STREAMS_MAX} data planes are attached, the limit of one control plane`);
-    const id = caller.kind === 'anonymous' ? undefined : caller.id;
-    const speaker = book.join(id === undefined ? OPERATOR : serviceKey(id), hasRole(caller, 'operator'));
+    const speaker = book.join(ownServiceOf(caller), hasRole(caller, 'operator'));
     const state: State = {
       ...{ plane, speaker, contributor: loads.join(plane.node), active: new Map<string, number>(), process: {} },
       reported: stateOf(hello.stateHash, clock),
@@ -250,6 +249,11 @@ function checked({ unreadable, message }: telemetry.ReadRequest): telemetry.From
 
 function stateOf(hash: string | undefined, clock: Clock): ReportedState | undefined {
   return hash === undefined ? undefined : { hash, ms: Math.floor(clock.wallMs()) };
+}
+
+/** `<namespace>/<service>` for which a data plane speaks by its identity. */
+export function ownServiceOf(caller: Caller): string {
+  return caller.kind === 'anonymous' || caller.id === undefined ? OPERATOR : serviceKey(caller.id);
 }
 
 function keyOf(identity: string, node: string): string {

@@ -72,6 +72,11 @@ export class TrafficBook {
     this.#covered.set(source, (this.#covered.get(source) ?? 0) + 1);
   }
 
+  /** Whether a data plane of ours tells what this source calls. */
+  isCovered(source: string): boolean {
+    return this.#covered.has(source);
+  }
+
   report(
     speaker: Speaker,
     { traffic, instances, intervalMs }: Pick<TrafficReport, 'traffic' | 'instances' | 'intervalMs'>,

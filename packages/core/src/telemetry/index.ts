@@ -9,6 +9,7 @@ export * from './load.ts';
 export * from './log-choice.ts';
 export * from './metrics/index.ts';
 export * from './orca.ts';
+export * from './tap/index.ts';
 export * from './trace-context.ts';
 export * from './traffic.ts';
 export * from './traffic-store.ts';

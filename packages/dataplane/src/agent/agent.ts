@@ -24,7 +24,7 @@ import { type Admission, ListenerAdmission, type ListenerUpdate } from './listen
 import { type LeaveOutcome, type LeaveStatus, SETTLE_MS, TELL_MS } from './leave.ts';
 import type { ConfigurationKeeper } from './kept-configuration.ts';
 import { answerExplain } from './answer-explain.ts';
-import { Feed, type FeedTap } from './feed.ts';
+import { Feed } from './feed.ts';
 import { type SyncReport, syncReport } from './sync-report.ts';
 import type { ResourceFollower } from './resource-follower.ts';
 import { sameSocket, sameWorkload, wantedSockets, type WorkloadSpec, workloadName } from './workload-spec.ts';
@@ -47,8 +47,6 @@ export interface AgentOptions extends HostingDeps {
   readonly nodeMetadata: Readonly<Record<string, unknown>>;
   /** Where it is read what the control plane is told. */
   readonly load: MeasureSource;
-  /** Who tells live requests. Absent: nobody does. */
-  readonly tap?: FeedTap;
   /** Of this release. Default: empty. */
   readonly version?: string;
   /** Absent: the configuration is the data path's alone. */
@@ -92,9 +90,9 @@ export class Agent {
       sendProbe,
       onVerdict: (cluster, verdict) => this.#answerable.found(localWorkload(cluster), verdict),
     });
-    const { load, version = '', tap } = options;
+    const { load, version = '' } = options;
     const feed = new Feed({
-      ...{ node: options.node, version, clock, logger: options.logger, families: load.families, ...(tap && { tap }) },
+      ...{ node: options.node, version, clock, logger: options.logger, families: load.families, taps: dataPlane.taps },
       refresh: () => load.refresh(false),
       stateHash: () => stateHash(this.#ads.status().kinds),
       decisions: () => dataPlane.takeDecisions(),

@@ -59,6 +59,7 @@ function feed(t: TestContext, source: Partial<FeedSource> = {}) {
     version: '1.2.3',
     stateHash: () => state.hash,
     refresh: async () => {},
+    taps: { start: () => {}, stop: () => {}, stopAll: () => {} },
     families: () => metrics.families(),
     clock: nodeClock,
     logger: recordingLogger(lines),
@@ -94,13 +95,13 @@ test('answers questions, and tells live requests to who asks for them, until the
   const control = await peer(t, (call) => {
     const headers = [{ name: 'x-user', value: 'ann' }];
     call.write({ message: { $case: 'explainQuestion', value: { id: 'q1', from: 'web', method: 'GET', url: 'http://orders/', headers } } });
-    call.write({ message: { $case: 'tapStart', value: { id: 't1', filter: undefined, perSecond: 5, untilMs: 0, headers: false } } });
+    call.write({ message: { $case: 'tapStart', value: { id: 't1', filter: undefined, perSecond: 5, forMs: 1_000, headers: [] } } });
     call.write({ message: { $case: 'tapStop', value: { id: 't1' } } });
   });
   const own = feed(t, {
     explain: async ({ from, headers }) => ({ explanation: JSON.stringify({ from, user: headers[0]?.value }) }),
-    tap: {
-      start: ({ id }, tell) => void taps.push(`start ${id} ${tell({ $case: 'tapRecords', value: { id, records: [], lost: 3 } })}`),
+    taps: {
+      start: ({ id }, tell) => void taps.push(`start ${id} ${tell({ kind: 'records', id, records: [], lost: 3 })}`),
       stop: (id) => void taps.push(`stop ${id}`),
       stopAll: () => void taps.push('stop all'),
     },

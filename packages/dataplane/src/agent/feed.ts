@@ -7,6 +7,7 @@ import type { Clock, GrpcChannel, GrpcError, Logger, Timer } from '@heddle/runti
 import type { FamilyValues } from '@heddle/runtime/node';
 import { GRPC_STATUS } from '@heddle/wire/grpc';
 import { type ControlStream, openControlStream } from '../identity/index.ts';
+import type { TapPort } from '../data-plane-types.ts';
 import { TrafficMeter } from '../telemetry/traffic-meter.ts';
 
 /** Where it is read what is told. */
@@ -18,18 +19,8 @@ export interface FeedSource {
   readonly decisions?: () => { readonly decisions: readonly AccessDecision[]; readonly lost: number };
   /** What would become of a request. Rejects with words for people; a QuestionError where the question is at fault. */
   readonly explain?: (question: telemetry.ExplainQuestion) => Promise<telemetry.ExplainOutcome>;
-  /** Live requests are asked for, or no more. Absent: they are not told. `tell`: false: it was not sent, as the control plane does not read. */
-  readonly tap?: FeedTap;
+  readonly taps: TapPort;
 }
-
-export interface FeedTap {
-  start(asked: telemetry.TapStart, tell: (message: TapMessage) => boolean): void;
-  stop(id: string): void;
-  /** The stream is gone, and everything that was asked with it. */
-  stopAll(): void;
-}
-
-export type TapMessage = Extract<telemetry.FromDataPlane, { readonly $case: 'tapRecords' | 'tapEnded' }>;
 
 export interface FeedOptions extends FeedSource {
   readonly node: string;
@@ -80,7 +71,7 @@ export class Feed {
 
   #told(stream: Stream, message: telemetry.AttachResponse['message']): void {
     if (this.#stream !== stream || message === undefined) return;
-    const { tap, logger } = this.#options;
+    const { taps, logger } = this.#options;
     switch (message.$case) {
       case 'instruction':
         this.#intervalMs = Math.min(Math.max(message.value.intervalMs, INTERVAL_MS.least), INTERVAL_MS.most);
@@ -88,11 +79,9 @@ export class Feed {
       case 'explainQuestion':
         return void this.#explain(stream, message.value);
       case 'tapStart':
-        if (tap !== undefined) return tap.start(message.value, (record) => this.#tell(stream, record));
-        stream.write({ message: { $case: 'tapEnded', value: { id: message.value.id, reason: 'this data plane tells no live requests' } } });
-        return;
+        return taps.start(telemetry.readTapStart(message.value), (told) => this.#tell(stream, telemetry.tapToldMessage(told)));
       case 'tapStop':
-        return tap?.stop(message.value.id);
+        return taps.stop(message.value.id);
       default:
         logger.debug(
           { message: (message as { $case: string }).$case },
@@ -154,6 +143,6 @@ export class Feed {
     const stream = this.#stream;
     this.#stream = undefined;
     stream?.cancel();
-    if (stream !== undefined) this.#options.tap?.stopAll();
+    if (stream !== undefined) this.#options.taps.stopAll();
   }
 }

@@ -1,6 +1,6 @@
 // What the primary and its workers say to one another. Messages of one side arrive in order; a request is answered once.
 import type { LogLevel, MetricsReport } from '@heddle/runtime/node';
-import type { TakenDecisions } from '@heddle/core';
+import type { TakenDecisions, TapOrder, TapTold } from '@heddle/core';
 import type { DataPlaneStatus, ResourceUpdate, SocketBind, WorkloadIdentity } from '@heddle/dataplane';
 
 export interface WorkerSettings {
@@ -26,6 +26,8 @@ export type ToWorker =
   | { readonly type: 'certificate'; readonly name: string; readonly certificate: WorkloadIdentity | undefined }
   | { readonly type: 'credential'; readonly credential: string; readonly workload: string | undefined }
   | { readonly type: 'anonymous'; readonly workload: string | undefined }
+  | { readonly type: 'tap'; readonly order: TapOrder }
+  | { readonly type: 'tap-stop'; readonly id: string }
   /** Everything has been told: accept connections. Answered. */
   | { readonly type: 'begin'; readonly id: number }
   /** Answered with a report. */
@@ -60,6 +62,8 @@ export type FromWorker =
   | Answer
   /** Connections that failed although the configuration calls the endpoints healthy. */
   | { readonly type: 'connect-failures'; readonly cluster: string; readonly count: number }
+  /** Of live requests that were asked for. */
+  | { readonly type: 'tapped'; readonly told: TapTold }
   /** The process is there and waits for its settings. */
   | { readonly type: 'started' }
   /** At least once a second, unasked; also tells that it lives. */

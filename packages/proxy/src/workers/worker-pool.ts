@@ -15,6 +15,7 @@ import {
 } from '@heddle/dataplane';
 import type { ToWorker, WorkerRequest } from './messages.ts';
 import { type Port, PrimaryNetwork } from './primary-network.ts';
+import { PoolTaps } from './pool-taps.ts';
 import { ToldState } from './told-state.ts';
 import { WorkerProcess } from './worker-process.ts';
 
@@ -41,6 +42,7 @@ const CLOSE_TIMEOUT_MS = 2_000;
 
 export class WorkerPool implements DataPlane {
   readonly network: PrimaryNetwork;
+  readonly taps: PoolTaps;
   onConnectFailures: ((cluster: string, count: number) => void) | undefined;
   private readonly options: WorkerPoolOptions;
   private readonly template: DataPlane;
@@ -61,6 +63,7 @@ export class WorkerPool implements DataPlane {
     this.hasBegun = options.beginsAtOnce;
     this.network = new PrimaryNetwork({ network, workers, onOpen: (port) => this.shareOut(port) });
     this.template = createDataPlane({ network: this.network, clock, random, logger, metrics: createMetrics(), node });
+    this.taps = new PoolTaps(clock, (message) => this.tellAll(message));
     const up = metrics.gauge(PROCESS_METRICS.workers);
     const restarts = metrics.counter(PROCESS_METRICS.workerRestarts);
     metrics.onExpose(() => up.set(this.up.length));
@@ -76,6 +79,7 @@ export class WorkerPool implements DataPlane {
           this.decisions.add(report.decisions);
         },
         onConnectFailures: (cluster, count) => this.onConnectFailures?.(cluster, count),
+        onTapped: (told) => this.taps.tapped(told),
         onEnd: (worker, wasUp) => {
           restarts.add(this.isEnding ? 0 : 1);
           this.ended(worker, wasUp);
@@ -242,6 +246,7 @@ export class WorkerPool implements DataPlane {
 
   async close(): Promise<void> {
     this.expectEnd();
+    this.taps.stopAll();
     await this.template.close();
     await this.within(CLOSE_TIMEOUT_MS, this.askAll({ type: 'close' }));
     for (const worker of this.workers) worker.close();
@@ -279,6 +284,7 @@ export class WorkerPool implements DataPlane {
     for (const [name, certificate] of told.certificates) worker.tell({ type: 'certificate', name, certificate });
     for (const [credential, workload] of told.credentials) worker.tell({ type: 'credential', credential, workload });
     if (told.anonymous !== undefined) worker.tell({ type: 'anonymous', workload: told.anonymous });
+    for (const message of this.taps.messages()) worker.tell(message);
     const requests: WorkerRequest[] = [
       ...[...told.reserved.values()].map((bind) => ({ type: 'reserve' as const, bind })),
       ...told.updates().map((update) => ({ type: 'apply' as const, update })),

@@ -1,5 +1,5 @@
 // One worker as the primary sees it: a process that is started again, after a growing pause, whenever it ends or no longer answers.
-import { type Backoff, backoffBoundMs } from '@heddle/core';
+import { type Backoff, backoffBoundMs, type TapTold } from '@heddle/core';
 import type { Clock, Logger, Timer } from '@heddle/runtime';
 import { type BoundSocket, type Child, type ProcessEnd, startModule } from '@heddle/runtime/node';
 import { type Answer, BEAT_MS, type FromWorker, type ToWorker, type WorkerReport, type WorkerRequest } from './messages.ts';
@@ -15,6 +15,7 @@ export interface WorkerProcessOptions {
   readonly onUp: (worker: WorkerProcess) => void;
   readonly onReport: (worker: WorkerProcess, report: WorkerReport) => void;
   readonly onConnectFailures: (cluster: string, count: number) => void;
+  readonly onTapped: (told: TapTold) => void;
   /** The process has ended; another one follows unless it was closed. `wasUp`: it had served. */
   readonly onEnd: (worker: WorkerProcess, wasUp: boolean) => void;
 }
@@ -109,6 +110,7 @@ export class WorkerProcess {
     this.heardMs = this.options.clock.nowMs();
     if (message.type === 'started') return this.started();
     if (message.type === 'connect-failures') return this.options.onConnectFailures(message.cluster, message.count);
+    if (message.type === 'tapped') return this.options.onTapped(message.told);
     if (message.type === 'beat') return this.reported(message.report);
     if (message.report !== undefined) this.reported(message.report);
     const pending = this.pending.get(message.id);

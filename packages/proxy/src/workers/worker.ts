@@ -62,6 +62,13 @@ export class Worker {
         return;
       case 'anonymous':
         return dataPlane.setAnonymousWorkload(message.workload);
+      case 'tap':
+        return dataPlane.taps.start(message.order, (told) => {
+          this.#deps.send({ type: 'tapped', told });
+          return true;
+        });
+      case 'tap-stop':
+        return dataPlane.taps.stop(message.id);
       default:
         return this.#request(message, dataPlane);
     }

@@ -3,13 +3,13 @@
 import type { WatchKind } from '../schema/watch.ts';
 
 export interface Message {
-  readonly event: 'snapshot' | 'changes' | 'resumed' | 'resync' | 'traffic';
+  readonly event: 'snapshot' | 'changes' | 'resumed' | 'resync' | 'traffic' | 'record' | 'watchers' | 'lost' | 'end';
   /** JSON on one line. */
   readonly data: string;
 }
 
 export interface Feed {
-  readonly kind: WatchKind;
+  readonly kind: WatchKind | 'tap';
   /** Nothing is left to say: a stream that breaks now can go on from here. */
   readonly settled: boolean;
   /** A part of a snapshot goes out as soon as there is room, changes may wait for others. */

@@ -2,6 +2,7 @@
 import type { EventLog } from '../../events/log.ts';
 import type { Clock } from '@heddle/runtime';
 import type { Registry } from '../../registry/registry.ts';
+import type { OpenTap } from '../../telemetry/tap-desk.ts';
 import { ProblemError } from '../problems.ts';
 import { WATCH_KINDS } from '../schema/watch.ts';
 import type { WatchKind } from '../schema/watch.ts';
@@ -14,6 +15,7 @@ import { RegistryChanges } from './registry-changes.ts';
 import type { ItemChange } from './registry-changes.ts';
 import { RegistryFeed } from './registry-feed.ts';
 import { WatchStream } from './stream.ts';
+import { TapFeed } from './tap-feed.ts';
 import { Turns } from './turns.ts';
 
 /** Each may hold a megabyte of names for a slow reader. */
@@ -71,11 +73,7 @@ export class Watches {
 
   /** Throws ProblemError LIMIT or UNAVAILABLE. */
   open(request: WatchRequest): ReadableStream<Uint8Array> {
-    if (this.#closed) throw new ProblemError('UNAVAILABLE', 'the control plane is stopping');
-    if (this.#open.size >= STREAMS_MAX)
-      throw new ProblemError('LIMIT', `${STREAMS_MAX} watches are open, which is the most there may be`, {
-        headers: { 'retry-after': '5' },
-      });
+    this.#admit();
     const resumed = this.#resume(request);
     const { registry, clock, epoch } = this.#options;
     let events: EventFeed | undefined;
@@ -110,6 +108,32 @@ export class Watches {
     });
     this.#open.add(stream);
     return stream.body;
+  }
+
+  /** Live requests. Throws ProblemError LIMIT or UNAVAILABLE. @param tap is opened with what is to be called when there may be something to say. */
+  async openTap(tap: (poke: () => void) => Promise<OpenTap>): Promise<ReadableStream<Uint8Array>> {
+    this.#admit();
+    let poke = (): void => {};
+    const opened = await tap(() => poke());
+    const { clock } = this.#options;
+    const stream = new WatchStream({
+      ...{ clock, turns: this.#turns, preamble: [], stateId: () => '' },
+      feeds: (wake) => {
+        poke = wake;
+        return [new TapFeed(opened, () => stream.end())];
+      },
+      onEnd: () => this.#open.delete(stream),
+    });
+    this.#open.add(stream);
+    return stream.body;
+  }
+
+  #admit(): void {
+    if (this.#closed) throw new ProblemError('UNAVAILABLE', 'the control plane is stopping');
+    if (this.#open.size >= STREAMS_MAX)
+      throw new ProblemError('LIMIT', `${STREAMS_MAX} watches are open, which is the most there may be`, {
+        headers: { 'retry-after': '5' },
+      });
   }
 
   close(): void {

@@ -11,6 +11,16 @@ const HEARTBEAT_MS = 15_000;
 /** How long a browser waits before it connects again. */
 const RETRY_MS = 1_000;
 
+export const STREAM_HEADERS: Readonly<Record<string, string>> = {
+  'content-type': 'text/event-stream',
+  'cache-control': 'no-store',
+  // Sent as it comes, also by proxies on the way that would rather gather it.
+  'transfer-encoding': 'chunked',
+  'x-accel-buffering': 'no',
+  // When it ends, so does the control plane, and a connection that waits for more would hold it up.
+  connection: 'close',
+};
+
 export interface WatchStreamOptions {
   /** Makes the feeds; they call `poke`. */
   readonly feeds: (poke: () => void) => readonly Feed[];
@@ -64,7 +74,7 @@ export class WatchStream {
 
   async #pull(): Promise<void> {
     if (this.#feeds.some(({ urgent }) => urgent)) await this.#options.turns.next();
-    if (this.#ended || this.#say()) return;
+    if (this.#ended || this.#say() || this.#ended) return;
     this.#heartbeat = this.#options.clock.after(HEARTBEAT_MS, () => this.#write(': keep-alive\n\n'));
     await new Promise<void>((resolve) => {
       this.#waiting = resolve;

@@ -1,0 +1,4 @@
+export * from './collector.ts';
+export * from './matcher.ts';
+export * from './order.ts';
+export * from './redaction.ts';
