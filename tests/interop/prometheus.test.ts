@@ -276,4 +276,4 @@ describe('Prometheus over a mesh', { skip }, () => {
 
 /** What is shown once it has happened, or where the mesh has such a thing. */
 const SELDOM =
-  /_(retries|retry_decisions|try_timeouts|hedges|hedges_won|outlier_ejections|breaker_refusals|refused_handshakes|tls_failures|connect_failures|broken_connections|connections_closed|stream_restarts|access_decisions|internal_faults|folded|rejections|load_probes)_total$|_outliers$|_concurrency_limit$|_(issuer|token|outbound_token|dns|workers?|upstream_streams|gc_pause|process_requests)_|_workers$|_streams$|_tokens_total$|_issuer_unreachable$/;
+  /_(retries|retry_decisions|try_timeouts|hedges|hedges_won|outlier_ejections|breaker_refusals|refused_handshakes|tls_failures|connect_failures|broken_connections|connections_closed|stream_restarts|access_decisions|internal_faults|folded|rejections|load_probes|access_log_lines|access_log_dropped|spans_exported|spans_dropped)_total$|_outliers$|_concurrency_limit$|_(issuer|token|outbound_token|dns|workers?|upstream_streams|gc_pause|process_requests)_|_workers$|_streams$|_tokens_total$|_issuer_unreachable$/;
