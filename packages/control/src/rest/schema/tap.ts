@@ -27,12 +27,14 @@ export const TapQuery = z.strictObject({
     .min(0)
     .max(TAP_LIMITS.forMs)
     .transform(Math.ceil)
+    .pipe(z.int())
     .optional()
     .meta({ description: 'Only what took at least so long.', examples: ['100'] }),
   traceId: text('Of this trace.', '0af7651916cd43dd8448eb211c80319c'),
   headers: z
     .string()
     .transform((list) => [...new Set(list.split(',').map((one) => one.trim().toLowerCase()))])
+    .pipe(z.array(z.string()))
     .default([])
     .meta({
       description: `Request headers to be told, separated by commas; at most ${TAP_LIMITS.headers}. What may hold a secret is refused.`,
