@@ -10,7 +10,7 @@ import type { AccessQuestion, AccessWait, Decider, KnownAnswers } from '../stack
 import { Admission } from '../stack/admission.ts';
 import { serviceOfWorkload } from '../stack/context.ts';
 import { RefusedRequest } from '../stack/ended-request.ts';
-import type { EndedRequest, RequestPeer, RequestWatch } from '../stack/ended-request.ts';
+import type { RequestPeer, RequestWatch } from '../stack/ended-request.ts';
 import type { RequestSink } from '../stack/ends.ts';
 import { NO_WISHES } from '../stack/exchange.ts';
 import type { Destination } from '../stack/exchange.ts';
