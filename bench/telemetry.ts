@@ -39,7 +39,7 @@ async function main([rounds = '9', seconds = '2', only = 'h1,h2,pair']: readonly
   });
   const contestants: Contestant[] = [
     heddle,
-    heddleWith('traced 1 %, logged 10 %', told(1, 10)),
+    heddleWith('traced 1 %, logged 1 %', told(1, 1)),
     heddleWith('traced 100 %', { tracing: told(100, 0).tracing! }),
     heddleWith('logged 100 %', { accessLog: told(0, 100).accessLog! }),
   ];

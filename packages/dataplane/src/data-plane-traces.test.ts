@@ -188,6 +188,8 @@ describe('a trace', () => {
     await traced(web, policyOf(to.url, 100));
     assert.equal(await call(port), 200);
     await until(() => to.spans.length === 1, 'the span', 20_000);
+    // Another exporter, which has sent nothing yet and need not pause.
+    await traced(web, policyOf(to.url, 100, { timeoutMs: 1_999 }));
     to.answer = (_request, response) => {
       response.writeHead(400).end('no');
       return true;

@@ -15,7 +15,6 @@ import {
   MESH_FILE_KEYS,
   ROOT,
   TELEMETRY_KEY,
-  egressStoreKey,
   instanceName,
   instanceStoreKey,
   keptStoreKey,
@@ -30,7 +29,7 @@ import { cleanReason, readInstanceRecord, readRegistration } from './records.ts'
 import type { HealthReport, InstanceRecord, Registration } from './records.ts';
 import { checkDeclaration, conditionsOf, declarationOf } from './declaration.ts';
 import { securityParts } from './security-record.ts';
-import { heldAddresses, telemetryText } from './service-record.ts';
+import { declaredValues, heldAddresses } from './service-record.ts';
 import { egressSubject, tellEgress, tellInstance, tellSecurity, tellService, tellTelemetry, type Told } from './story.ts';
 import { StoreError } from './store.ts';
 import type { Store, StoreEntry, StoreEvent, StoreOperation, StoreWatch } from './store.ts';
@@ -273,12 +272,8 @@ export class Registry {
     const hosts = await this.#call(() => this.#store.list(`${ROOT}egress/`));
     const addresses = assignVirtualAddresses(services.map(serviceKey), heldAddresses(entries));
     const rules = await this.#call(() => this.#store.list(`${ROOT}security/`));
-    const values = new Map<string, string>();
-    for (const [key, service] of wanted)
-      values.set(key, JSON.stringify({ ...service, virtualAddress: addresses.get(serviceKey(service)) }));
-    for (const host of egress) values.set(egressStoreKey(host), JSON.stringify(host));
     const told = await this.#call(() => this.#store.list(TELEMETRY_KEY));
-    if (Object.keys(telemetry).length > 0) values.set(TELEMETRY_KEY, telemetryText(telemetry));
+    const values = declaredValues(wanted, addresses, egress, telemetry);
     const known = origin === undefined ? [] : (await this.#call(() => this.#store.list(MESH_FILE_KEYS))).entries;
     const operations = [
       ...declarationOf(known, origin ?? new Map()),

@@ -14,6 +14,7 @@ import type { z } from 'zod';
 import { faultsOf } from '../schema/faults.ts';
 import { EgressRecord, ServiceRecord } from '../schema/service.ts';
 import { TelemetryRecord } from '../schema/telemetry.ts';
+import { egressStoreKey, TELEMETRY_KEY } from './keys.ts';
 import { invalid, parseJson } from './reader.ts';
 import type { StoreEntry } from './store.ts';
 
@@ -32,11 +33,24 @@ export function readTelemetry(text: string): TelemetryConfig {
   return readRecord(TelemetryRecord, parseJson(text), 'telemetry');
 }
 
-/** What cannot be read back must not be written. Throws RegistryError INVALID that names the field. */
-export function telemetryText(telemetry: TelemetryConfig): string {
+/**
+ * What the store holds of a declaration, by key. `services`: by key; `addresses`: of each, by `<namespace>/<name>`. Throws RegistryError INVALID that names the field:
+ * what cannot be read back must not be written.
+ */
+export function declaredValues(
+  services: ReadonlyMap<string, Service>,
+  addresses: ReadonlyMap<string, string>,
+  egress: readonly EgressHost[],
+  telemetry: TelemetryConfig,
+): Map<string, string> {
+  const values = new Map<string, string>();
+  for (const [key, service] of services)
+    values.set(key, JSON.stringify({ ...service, virtualAddress: addresses.get(serviceKey(service)) }));
+  for (const host of egress) values.set(egressStoreKey(host), JSON.stringify(host));
+  if (Object.keys(telemetry).length === 0) return values;
   const text = JSON.stringify(telemetry);
   readTelemetry(text);
-  return text;
+  return values.set(TELEMETRY_KEY, text);
 }
 
 /** Virtual addresses that services have, by `<namespace>/<name>`. Records that cannot be read hold none. */

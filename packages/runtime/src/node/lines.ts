@@ -1,12 +1,13 @@
 // Lines to the standard output or to the end of a file. A file that was renamed or removed (logrotate) is made anew, which is looked at before each write.
 // Nothing but a plain file is written to, and no symbolic link is followed: who names the file may not be who owns the machine.
-import { constants } from 'node:fs';
-import { type FileHandle, lstat, open } from 'node:fs/promises';
+import { close, constants, fstat, lstat, open, type Stats, write } from 'node:fs';
 import type { LineOutput } from '../ports/lines.ts';
 
 /** Its owner writes it, and those who collect logs may be of its group. */
 const MODE = 0o640;
 const FLAGS = constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+type Done = (error: Error | undefined) => void;
 
 /** @param to `stdout`, or the path of a file. */
 export function openLines(to: string): LineOutput {
@@ -14,7 +15,7 @@ export function openLines(to: string): LineOutput {
 }
 
 class StandardOutput implements LineOutput {
-  write(bytes: Buffer, done: (error: Error | undefined) => void): void {
+  write(bytes: Buffer, done: Done): void {
     process.stdout.write(bytes, (error) => done(error ?? undefined));
   }
 
@@ -23,50 +24,63 @@ class StandardOutput implements LineOutput {
 
 class LineFile implements LineOutput {
   private readonly path: string;
-  private handle: FileHandle | undefined;
-  private last: Promise<void> = Promise.resolve();
+  private file: { readonly fd: number; readonly ino: number; readonly dev: number } | undefined;
+  private isBusy = false;
+  private isClosed = false;
 
   constructor(path: string) {
     this.path = path;
   }
 
-  write(bytes: Buffer, done: (error: Error | undefined) => void): void {
-    this.last = this.append(bytes).then(
-      () => done(undefined),
-      (error: unknown) => done(error as Error),
-    );
+  write(bytes: Buffer, done: Done): void {
+    this.isBusy = true;
+    const end: Done = (error) => {
+      this.isBusy = false;
+      if (this.isClosed) this.letGo();
+      done(error);
+    };
+    const { file } = this;
+    if (file === undefined) return this.open(bytes, end);
+    lstat(this.path, (error, there) => {
+      if (error === null && there.ino === file.ino && there.dev === file.dev) return append(file.fd, bytes, 0, end);
+      this.letGo();
+      this.open(bytes, end);
+    });
   }
 
   close(): void {
-    void this.last.then(() => this.letGo());
+    this.isClosed = true;
+    if (!this.isBusy) this.letGo();
   }
 
-  private async append(bytes: Buffer): Promise<void> {
-    if (!(await this.isInPlace())) await this.reopen();
-    await this.handle!.appendFile(bytes);
+  private open(bytes: Buffer, done: Done): void {
+    open(this.path, FLAGS, MODE, (error, fd) => {
+      if (error !== null) return done(error);
+      fstat(fd, (unknown, stats) => {
+        const problem = unknown ?? this.problemOf(stats);
+        if (problem !== undefined) return close(fd, () => done(problem));
+        this.file = { fd, ino: stats.ino, dev: stats.dev };
+        append(fd, bytes, 0, done);
+      });
+    });
   }
 
-  private async isInPlace(): Promise<boolean> {
-    if (this.handle === undefined) return false;
-    const [there, own] = await Promise.all([lstat(this.path).catch(() => undefined), this.handle.stat()]);
-    return there !== undefined && there.ino === own.ino && there.dev === own.dev;
+  private problemOf(stats: Stats): Error | undefined {
+    return stats.isFile() ? undefined : new Error(`${this.path} is no plain file`);
   }
 
-  private async reopen(): Promise<void> {
-    await this.letGo();
-    const handle = await open(this.path, FLAGS, MODE);
-    if (!(await handle.stat()).isFile()) {
-      await handle.close();
-      throw new Error(`${this.path} is no plain file`);
-    }
-    this.handle = handle;
+  private letGo(): void {
+    if (this.file !== undefined) close(this.file.fd, () => {});
+    this.file = undefined;
   }
+}
 
-  private async letGo(): Promise<void> {
-    const { handle } = this;
-    this.handle = undefined;
-    await handle?.close();
-  }
+function append(fd: number, bytes: Buffer, from: number, done: Done): void {
+  write(fd, bytes, from, bytes.length - from, null, (error, count) => {
+    if (error !== null) done(error);
+    else if (from + count < bytes.length) append(fd, bytes, from + count, done);
+    else done(undefined);
+  });
 }
 
 /** Of the environment of this process. */

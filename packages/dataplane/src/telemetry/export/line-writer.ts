@@ -6,6 +6,8 @@ import type { Context } from '../../stack/context.ts';
 
 /** A person who follows the file waits so long, at most. */
 const DELAY_MS = 250;
+/** From one write to the next, while lines keep coming. */
+const STEADY_MS = 1_000;
 const CHUNK_CHARS = 32_768;
 
 export class LineWriter {
@@ -18,6 +20,7 @@ export class LineWriter {
   private lines: string[] = [];
   private chars = 0;
   private timer: Timer | undefined;
+  private begunMs = -Infinity;
   private isWriting = false;
   private isFailing = false;
   private whenIdle: (() => void) | undefined;
@@ -38,7 +41,7 @@ export class LineWriter {
     this.chars += line.length;
     if (this.isWriting) return;
     if (this.chars >= CHUNK_CHARS) this.write();
-    else this.timer ??= this.deps.clock.after(DELAY_MS, () => this.write());
+    else this.schedule();
   }
 
   /** Writes what waits, as long as there is time. */
@@ -62,9 +65,15 @@ export class LineWriter {
     this.output.close();
   }
 
+  private schedule(): void {
+    const { clock } = this.deps;
+    this.timer ??= clock.after(Math.max(DELAY_MS, this.begunMs + STEADY_MS - clock.nowMs()), () => this.write());
+  }
+
   private write(): void {
     this.timer?.cancel();
     this.timer = undefined;
+    this.begunMs = this.deps.clock.nowMs();
     const { lines } = this;
     this.lines = [];
     this.chars = 0;
@@ -78,7 +87,7 @@ export class LineWriter {
     else this.failed.add(count);
     this.tell(error);
     if (this.chars >= CHUNK_CHARS || (this.whenIdle !== undefined && this.lines.length > 0)) return this.write();
-    if (this.lines.length > 0) this.timer ??= this.deps.clock.after(DELAY_MS, () => this.write());
+    if (this.lines.length > 0) this.schedule();
     else this.whenIdle?.();
   }
 

@@ -13,6 +13,8 @@ import type { ReadSecrets } from './collector-headers.ts';
 
 /** Spans are sent so long after the first of a batch: a person who looks for a trace has hardly switched windows. */
 const BATCH_MS = 1_000;
+/** From the beginning of one batch to that of the next, while spans keep coming: each costs some milliseconds, whatever is in it. */
+const STEADY_MS = 5_000;
 /** Spans of one batch: some 300 KiB, which every collector takes. */
 const BATCH_SPANS = 512;
 const BACKOFF_MS = 1_000;
@@ -49,6 +51,7 @@ export class OtlpExporter {
   private waitingSpans = 0;
   private waitingBytes = 0;
   private timer: Timer | undefined;
+  private begunMs = -Infinity;
   /** Ends the pause before a batch is sent again. */
   private hurry: (() => void) | undefined;
   private sending: Promise<void> | undefined;
@@ -75,7 +78,7 @@ export class OtlpExporter {
     this.waitingBytes += span.length;
     if (this.sending !== undefined) return;
     if (this.waitingSpans >= BATCH_SPANS) this.begin();
-    else this.timer ??= this.deps.clock.after(BATCH_MS, () => this.begin());
+    else this.schedule();
   }
 
   /** Sends what waits, as long as there is time: pauses are cut short. Spans that come later are dropped. */
@@ -101,14 +104,20 @@ export class OtlpExporter {
     this.hurry?.();
   }
 
+  private schedule(): void {
+    const { clock } = this.deps;
+    this.timer ??= clock.after(Math.max(BATCH_MS, this.begunMs + STEADY_MS - clock.nowMs()), () => this.begin());
+  }
+
   private begin(): void {
     this.timer?.cancel();
     this.timer = undefined;
     if (this.sending !== undefined || this.waitingSpans === 0) return;
+    this.begunMs = this.deps.clock.nowMs();
     this.sending = this.sendAll().finally(() => {
       this.sending = undefined;
       // They came while the last batch was under way.
-      if (this.waitingSpans > 0 && !this.isEnding) this.timer ??= this.deps.clock.after(BATCH_MS, () => this.begin());
+      if (this.waitingSpans > 0 && !this.isEnding) this.schedule();
     });
   }
 
