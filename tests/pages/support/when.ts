@@ -13,6 +13,6 @@ export function notRunHere(): string | false {
 
 /** The `skip` of a single page. */
 export function lacksProgram({ needs }: Page): string | false {
-  const missing = needs.find((program) => pathOf(program) === undefined);
+  const missing = needs.find((program) => pathOf(program) === program);
   return missing !== undefined && reason(missing);
 }
