@@ -31,7 +31,7 @@ const NAMES: Readonly<Record<string, NameKind>> = {
   instance: 'instances',
   node: 'nodes',
   name: 'instances-and-services',
-  'rule-and-weights': 'splits',
+  to: 'splits',
   id: 'tokens',
 };
 const DIRECTORIES = ['--state-dir', '--identity-dir', '--dir', '--out'];

@@ -71,7 +71,7 @@ export function addSplit(program: Command): void {
     .description('Shows how the rules of a service split traffic, or changes the weights of one of them while the mesh runs.')
     .argument('<service>', 'the service whose rule it is', name)
     .argument(
-      '[rule-and-weights...]',
+      '[to...]',
       'the rule, where several split traffic; then each of its destinations and its weight: v1=90 v2=10 by version, zone=a=50 by label, orders-next=10 by service',
     )
     .option('--namespace <name>', 'namespace of the service', name, 'default')

@@ -24,9 +24,10 @@ function processesOf({ services }: MeshConfig): Map<string, Pick<ServiceConfig, 
   return new Map(services.flatMap(({ service, run, uses }) => (run === undefined ? [] : [[serviceKey(service), { run, uses }]])));
 }
 
-function secretsOf({ security: { issuers, outboundTokens } }: MeshConfig): string[] {
+function secretsOf({ security: { issuers, outboundTokens }, telemetry }: MeshConfig): string[] {
   return [
     ...issuers.flatMap(({ introspection }) => introspection?.clientSecretFile ?? []),
     ...outboundTokens.map(({ token }) => token.clientSecretFile),
+    ...(telemetry.tracing?.collector.headers ?? []).flatMap(({ from, text }) => (from === 'file' ? [text] : [])),
   ];
 }
