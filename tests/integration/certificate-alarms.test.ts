@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import type { RunningProxy } from '@heddle/proxy';
 import { createLogger } from '@heddle/runtime/node';
-import { certificateFinding } from '../../packages/cli/src/commands/check.ts';
+import { certificateFinding } from '../../packages/cli/src/check/proxy.ts';
 import {
   adminCall,
   application,

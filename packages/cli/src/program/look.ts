@@ -160,7 +160,9 @@ export function addCheck(program: Command): void {
   program
     .command('check')
     .summary('find out what is wrong with a running mesh')
-    .description('Looks at a running mesh from end to end and says what is wrong and how to mend it. Exit code 1 when something is.')
+    .description(
+      'Looks at a mesh from end to end and says what is wrong, why it matters, and how to mend it: files and disk, ports, clocks, versions, certificates, what data planes have, instances, names by DNS, and whether what holds is what the mesh file says. Exit code 1 when something is wrong.',
+    )
     .addOption(output())
     .addOption(stateDirectory())
     .addHelpText('after', examples('heddle check', 'heddle check -o json'))

@@ -48,17 +48,24 @@ export async function requireFreePorts(address: string, needed: readonly NeededP
     const problem = (await listenProblem(address, port)) ?? (udp === true ? await bindProblem(address, port) : undefined);
     if (problem === undefined) continue;
     if (problem.code === 'EADDRINUSE') {
-      const holder = portHolder(port);
-      const who =
-        holder === undefined ? 'another process' : `process ${holder.pid}${holder.command === undefined ? '' : ` (${holder.command})`}`;
-      throw new CliError(`port ${port}, needed for ${what}, is in use by ${who}`, `stop it, or choose another port with ${flag}`, {
-        cause: problem,
-      });
+      throw new CliError(
+        `port ${port}, needed for ${what}, is in use${holderText(port) || ' by another process'}`,
+        `stop it, or choose another port with ${flag}`,
+        {
+          cause: problem,
+        },
+      );
     }
     throw new CliError(`${what} cannot listen on ${address}:${port}: ${problem.message}`, `choose another port with ${flag}`, {
       cause: problem,
     });
   }
+}
+
+/** ` by process 17 (nginx)`, to be put behind what is said of the port; empty where that is not known. */
+export function holderText(port: number): string {
+  const holder = portHolder(port);
+  return holder === undefined ? '' : ` by process ${holder.pid}${holder.command === undefined ? '' : ` (${holder.command})`}`;
 }
 
 /** Who listens on a TCP port of this machine. Known on Linux only, and only for processes of the same user. */

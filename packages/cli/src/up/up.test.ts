@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { MeshConfig } from '@heddle/core';
 import { parseMeshFile } from '@heddle/core/config';
-import { certificateFinding } from '../commands/check.ts';
+import { certificateFinding } from '../check/proxy.ts';
 import { PLAIN } from '../output/palette.ts';
 import { processEnvironment } from './environment.ts';
 import { readUpInfo, UpLock } from './lock.ts';

@@ -1,12 +1,6 @@
 // What a proxy's metrics say about issuers of tokens: whether their keys, and tokens for calls, could be had the last time.
 
-/** As `heddle check` shows it. */
-interface TokenFinding {
-  readonly check: string;
-  readonly result: 'ok' | 'failed';
-  readonly detail: string;
-  readonly mend: string;
-}
+import { failed, ok, type Finding } from './finding.ts';
 
 interface Alarm {
   readonly check: string;
@@ -14,6 +8,7 @@ interface Alarm {
   readonly label: string;
   readonly good: string;
   readonly bad: string;
+  readonly why: string;
   readonly mend: string;
 }
 
@@ -24,6 +19,7 @@ const ALARMS: readonly Alarm[] = [
     label: 'issuer',
     good: 'gave their keys',
     bad: 'did not give their keys the last time that they were asked',
+    why: 'tokens that are signed with newer keys are refused',
     mend: 'see that the machine reaches `keys` (or `issuer`) of `security.issuers`; the log of the proxy says what went wrong',
   },
   {
@@ -32,18 +28,19 @@ const ALARMS: readonly Alarm[] = [
     label: 'token',
     good: 'could be had',
     bad: 'could not be had the last time',
+    why: 'calls that need them are refused where they arrive',
     mend: 'see `url`, `clientId` and the secret file of `security.outbound`; the log of the proxy says what went wrong',
   },
 ];
 
 /** @param metrics Prometheus text of a proxy. Nothing for what is not configured. */
-export function tokenFindings(metrics: string): TokenFinding[] {
-  return ALARMS.flatMap(({ check, metric, label, good, bad, mend }): TokenFinding[] => {
+export function tokenFindings(metrics: string): Finding[] {
+  return ALARMS.flatMap(({ check, metric, label, good, bad, why, mend }): Finding[] => {
     const found = [...metrics.matchAll(new RegExp(`^${metric}\\{${label}="([^"]*)"\\} (\\S+)$`, 'gm'))];
     if (found.length === 0) return [];
     const missing = found.filter(([, , value]) => Number(value) > 0).map(([, name = '']) => name);
     return missing.length === 0
-      ? [{ check, result: 'ok', detail: `${found.map(([, name = '']) => name).join(', ')} ${good}`, mend: '' }]
-      : [{ check, result: 'failed', detail: `${missing.join(', ')} ${bad}`, mend }];
+      ? [ok(check, `${found.map(([, name = '']) => name).join(', ')} ${good}`)]
+      : [failed(check, `${missing.join(', ')} ${bad}`, why, mend)];
   });
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { tokenFindings } from './check-tokens.ts';
+import { tokenFindings } from './tokens.ts';
 
 test('a mesh without issuers has nothing to say about them', () => {
   assert.deepEqual(tokenFindings('heddle_active_requests 0\n'), []);
