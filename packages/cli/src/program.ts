@@ -2,7 +2,7 @@
 // is in `commands/`, imported when called.
 import { Command, CommanderError, type Option } from 'commander';
 import { CliError, exitCodeOf, formatError, type ExitCode } from './errors.ts';
-import { addApply, addDiff, addSplit } from './program/change.ts';
+import { addApply, addConfig, addDiff, addSplit } from './program/change.ts';
 import { addDrain, addRestart } from './program/instances.ts';
 import { addRun, addUp } from './program/mesh.ts';
 import { addControl, addProxy } from './program/planes.ts';
@@ -87,6 +87,7 @@ function buildProgram(): Command {
     addDiff,
     addApply,
     addSplit,
+    addConfig,
     addPolicy,
     addToken,
     addIdentity,

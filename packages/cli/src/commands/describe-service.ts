@@ -1,12 +1,15 @@
 // `heddle describe service`: what a service is, its instances, how requests to it are routed, and who may call it.
-import { openControl } from '../control-client.ts';
-import { CliError, type ExitCode } from '../errors.ts';
+import { serviceKey, type ServiceRef } from '@heddle/core';
+import { type ControlClient, openControl } from '../control-client.ts';
+import type { ExitCode } from '../errors.ts';
 import { formatData, formatTable } from '../output/format.ts';
 import type { OutputFormat } from '../output/formats.ts';
 import { paletteFor } from '../output/palette.ts';
+import { unknownName } from '../output/unknown.ts';
 import { requireStateDirectory } from '../state-directory.ts';
 import { policyRow, policyText } from './get-policies.ts';
 import { ROUTE_COLUMNS, routeRow } from './get-routes.ts';
+import { splitData } from './split.ts';
 
 export interface DescribeServiceOptions {
   readonly namespace: string;
@@ -18,22 +21,31 @@ export async function describeService(name: string, { namespace, output, stateDi
   const control = openControl(requireStateDirectory(stateDir));
   try {
     const ref = { namespace, name };
-    const service = (await control.services()).find((one) => one.namespace === namespace && one.name === name);
-    if (service === undefined) throw new CliError(`there is no service ${namespace}/${name}`, 'see `heddle get services`');
-    const [routes, policies] = await Promise.all([control.routes(ref), control.policies(ref)]);
+    const service = await serviceNamed(ref, control);
+    const [routes, policies, splits] = await Promise.all([control.routes(ref), control.policies(ref), control.splits(ref)]);
     if (output !== 'table') {
       const { instances, ...facts } = service;
-      const rows = { ...facts, instances, routes: routes.map(routeRow), policies: { ...policies, rules: policies.rules.map(policyRow) } };
+      const rows = {
+        ...facts,
+        instances,
+        routes: routes.map(routeRow),
+        splits: splits.map(splitData),
+        policies: { ...policies, rules: policies.rules.map(policyRow) },
+      };
       process.stdout.write(formatData(rows, output));
       return 0;
     }
     const palette = paletteFor(process.stdout, process.env);
     const { port, protocol, labels, instances } = service;
     const labelled = Object.entries(labels).map(([label, value]) => `${label}=${value}`);
+    const changed = splits.filter(({ weights }) => weights.some(({ weightInFile }) => weightInFile !== undefined));
+    const live = changed.map(
+      ({ route }) => `  the split of ${route} was changed since the mesh file was read: see \`heddle split ${name}\`\n`,
+    );
     const sections = [
       `service    ${namespace}/${name}\nport       ${port}, ${protocol}\n${labelled.length === 0 ? '' : `labels     ${labelled.join(', ')}\n`}`,
       `instances\n${instances.length === 0 ? '  none\n' : indented(instances.map(({ id, health }) => `${id}  ${health}`).join('\n'))}`,
-      `routes\n${routes.length === 0 ? '  none: it carries bytes\n' : indented(formatTable(ROUTE_COLUMNS, routes.map(routeRow), palette))}`,
+      `routes\n${routes.length === 0 ? '  none: it carries bytes\n' : indented(formatTable(ROUTE_COLUMNS, routes.map(routeRow), palette))}${live.join('')}`,
       `who may call it\n${indented(policyText(policies, palette))}`,
     ];
     process.stdout.write(sections.join('\n'));
@@ -41,6 +53,15 @@ export async function describeService(name: string, { namespace, output, stateDi
   } finally {
     control.close();
   }
+}
+
+/** Throws CliError. */
+export async function serviceNamed({ namespace, name }: ServiceRef, control: ControlClient) {
+  const services = await control.services();
+  const found = services.find((one) => one.namespace === namespace && one.name === name);
+  if (found !== undefined) return found;
+  const known = services.map((one) => (one.namespace === namespace ? one.name : serviceKey(one)));
+  throw await unknownName('service', name, known, '`heddle get services`');
 }
 
 function indented(text: string): string {

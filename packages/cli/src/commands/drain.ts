@@ -7,6 +7,7 @@ import { CliError, type ExitCode } from '../errors.ts';
 import { formatData } from '../output/format.ts';
 import { dataPlanesText as all, namesOf, progressTo } from '../output/progress.ts';
 import type { OutputFormat } from '../output/formats.ts';
+import { unknownName } from '../output/unknown.ts';
 import { requireStateDirectory } from '../state-directory.ts';
 
 export interface DrainOptions {
@@ -71,6 +72,10 @@ export async function instanceNamed(name: string, control: Pick<ControlClient, '
   if (first !== undefined && second === undefined) return first;
   if (first !== undefined)
     throw new CliError(`there are several instances named ${name}`, `name one of ${found.map(workloadOf).join(', ')}`, { exitCode: 2 });
-  const known = instances.map(({ id }) => id).slice(0, 20);
-  throw new CliError(`there is no instance ${name}`, known.length === 0 ? 'no instance is registered' : `there are ${known.join(', ')}`);
+  throw await unknownName(
+    'instance',
+    name,
+    instances.map(({ id }) => id),
+    '`heddle get instances`',
+  );
 }

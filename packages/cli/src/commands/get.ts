@@ -45,6 +45,8 @@ export async function get(kind: Kind, options: GetOptions): Promise<ExitCode> {
   if (options.watch) return watch(kind, directory, output, only);
   const control = openControl(directory);
   try {
+    // A list of nothing would hide a slip of the finger.
+    if (only !== undefined) await (await import('./describe-service.ts')).serviceNamed(only, control);
     process.stdout.write(await render(kind, control, directory, output, false, only));
     return 0;
   } finally {

@@ -123,7 +123,8 @@ function changeText(before: Split, after: Split): string {
   return parts.join(', ');
 }
 
-function splitData({ service, route, weights }: Split): { readonly weights: readonly object[] } {
+/** As programs get it. */
+export function splitData({ service, route, weights }: Split): { readonly weights: readonly object[] } {
   return {
     ...{ service, route },
     weights: weights.map(({ service: to, labels, weight, weightInFile }) => ({

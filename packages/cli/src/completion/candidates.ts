@@ -100,7 +100,7 @@ function valuesOf(
 
 function optionCandidates(command: Command, given: ReadonlySet<Option>): Candidate[] {
   const own = command.options.filter(
-    (option) => !option.hidden && option.long != null && (!given.has(option) || option.parseArg !== undefined),
+    (option) => !option.hidden && typeof option.long === 'string' && (!given.has(option) || option.parseArg !== undefined),
   );
   return [
     ...own.map((option) => ({ value: option.long as string, description: option.description })),

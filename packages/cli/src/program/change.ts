@@ -1,6 +1,7 @@
 // The commands that change what the mesh is told to be, and the one that shows it before.
 import { type Command, Option } from 'commander';
 import type { ApplyOptions } from '../commands/apply.ts';
+import type { ConfigViewOptions } from '../commands/config-view.ts';
 import type { DiffOptions } from '../commands/diff.ts';
 import type { SplitOptions } from '../commands/split.ts';
 import { drainTime, name } from '../options.ts';
@@ -92,4 +93,27 @@ that has changed.
         (await import('../commands/split.ts')).split(service, words, options),
       ),
     );
+}
+
+export function addConfig(program: Command): void {
+  program
+    .command('config')
+    .summary('show the mesh file that holds')
+    .description('Shows what the mesh goes by.')
+    .addHelpText('after', examples('heddle config view', 'heddle config view > heddle.yaml'))
+    .command('view')
+    .summary('show the mesh file that holds')
+    .description('Prints the mesh file that holds: that of the control plane, or the one that was applied since.')
+    .addOption(output())
+    .addOption(stateDirectory())
+    .addHelpText(
+      'after',
+      `${examples('heddle config view', 'heddle config view > heddle.yaml', 'heddle config view -o json')}
+Where it comes from is told on standard error. Weights that were set with
+'heddle split' are not in its text; -o json lists them, and everything that
+holds otherwise than the control plane's own file says. It needs the role
+operator.
+`,
+    )
+    .action(result(async (options: ConfigViewOptions) => (await import('../commands/config-view.ts')).configView(options)));
 }
