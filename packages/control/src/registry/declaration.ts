@@ -6,6 +6,7 @@ import {
   MESH_DOMAIN,
   RouteConfigError,
   accessRuleProblem,
+  assignVirtualAddresses,
   compileRoutes,
   isServerName,
   isVirtualAddress,
@@ -20,15 +21,17 @@ import type {
   SecurityConfig,
   Service,
   ServiceRef,
+  TelemetryConfig,
   TrafficRule,
   VirtualHost,
 } from '@heddle/core';
 import { compileRequestRoutes } from '../compiler/request-routes.ts';
 import { POLICY_LIMITS } from '../schema/limits.ts';
 import { RegistryError } from './errors.ts';
-import { egressStoreKey } from './keys.ts';
+import { MESH_FILE_KEYS, SECURITY, SERVICES, serviceStoreKey } from './keys.ts';
 import { invalid } from './reader.ts';
-import { readService } from './service-record.ts';
+import { securityParts } from './security-record.ts';
+import { declaredValues, heldAddresses, readService } from './service-record.ts';
 import type { StoreEntry, StoreOperation } from './store.ts';
 import { TRANSACTION_LIMITS } from './transaction.ts';
 
@@ -64,8 +67,35 @@ export async function conditionsOf({ access }: SecurityConfig): Promise<Conditio
   return (await import('@heddle/core/cel')).compileCondition;
 }
 
+/** What is to hold. */
+export interface Declaration {
+  readonly services: readonly Service[];
+  readonly egress: readonly EgressHost[];
+  readonly security: SecurityConfig;
+  readonly telemetry: TelemetryConfig;
+  /** By key; undefined: it stays as it is. */
+  readonly origin: ReadonlyMap<string, string> | undefined;
+}
+
+/** @param present all that is below `DECLARED_KEYS`. Throws RegistryError: INVALID, LIMIT. */
+export function declarationOperations(
+  present: readonly StoreEntry[],
+  { services, egress, security, telemetry, origin }: Declaration,
+): StoreOperation[] {
+  const below = (prefix: string): StoreEntry[] => present.filter(({ key }) => key.startsWith(prefix));
+  const isOther = ({ key }: StoreEntry): boolean => !key.startsWith(SECURITY) && !key.startsWith(MESH_FILE_KEYS);
+  const addresses = assignVirtualAddresses(services.map(serviceKey), heldAddresses(below(SERVICES)));
+  const values = declaredValues(new Map(services.map((service) => [serviceStoreKey(service), service])), addresses, egress, telemetry);
+  return [
+    ...(origin === undefined ? [] : declarationOf(below(MESH_FILE_KEYS), origin)),
+    // First, in one piece: a service that is new is never without them.
+    ...declarationOf(below(SECURITY), securityParts(security)),
+    ...declarationOf(present.filter(isOther), values),
+  ];
+}
+
 /** Writes what is not yet so. Throws RegistryError: INVALID, LIMIT. */
-export function declarationOf(present: readonly StoreEntry[], wanted: ReadonlyMap<string, string>): StoreOperation[] {
+function declarationOf(present: readonly StoreEntry[], wanted: ReadonlyMap<string, string>): StoreOperation[] {
   const before = new Map(present.map(({ key, value }) => [key, value]));
   const operations: StoreOperation[] = [];
   for (const [key, value] of wanted) {
@@ -85,7 +115,7 @@ function checkValue(key: string, value: string): void {
       'LIMIT',
       `${name}: what is declared has ${value.length} characters as JSON, the registry takes ${TRANSACTION_LIMITS.valueChars}; write fewer or shorter rules`,
     );
-  if (!key.startsWith('/heddle/services/')) return;
+  if (!key.startsWith(SERVICES)) return;
   try {
     readService(value);
   } catch (error) {

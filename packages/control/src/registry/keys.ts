@@ -2,17 +2,20 @@
 import type { EgressHost, ServiceRef } from '@heddle/core';
 
 export const ROOT = '/heddle/';
-const SERVICES = '/heddle/services/';
+export const SERVICES = '/heddle/services/';
 const INSTANCES = '/heddle/instances/';
 const EGRESS = '/heddle/egress/';
 /** The parts of one record. */
-const SECURITY = '/heddle/security/';
+export const SECURITY = '/heddle/security/';
 export const TELEMETRY_KEY = '/heddle/telemetry';
 /** Where what holds comes from, in parts; not of the view. */
 export const MESH_FILE_KEYS = '/heddle/mesh-file/';
 /** Instances whose leases have ended together with most others of their service. */
 const KEPT = '/heddle/kept/';
 export const HISTORIES_KEY = '/heddle/histories';
+
+/** Prefixes of all that a mesh file declares. */
+export const DECLARED_KEYS: readonly string[] = [SERVICES, EGRESS, SECURITY, TELEMETRY_KEY, MESH_FILE_KEYS];
 
 /** The form of namespaces, services and instance ids: what a SPIFFE id and an xDS name can hold. */
 export const NAME_FORM = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;

@@ -1,6 +1,6 @@
 // The typed registry over the Store: services of the mesh file, instances with leases, health merged from all who report.
 // Every write is a compare-and-set, so several control planes may share one store. Reads come from the view in memory.
-import { DEFAULT_SECURITY, NO_TELEMETRY, assignVirtualAddresses, serviceKey } from '@heddle/core';
+import { DEFAULT_SECURITY, NO_TELEMETRY, serviceKey } from '@heddle/core';
 import type { EgressHost, Instance, SecurityConfig, Service, TelemetryConfig, VerdictReason } from '@heddle/core';
 import type { Clock, Logger, Random } from '@heddle/runtime';
 import { nodeClock, nodeRandom } from '@heddle/runtime/node';
@@ -10,16 +10,7 @@ import { RegistryError } from './errors.ts';
 import { isPast, readHistories, withHistory } from './history.ts';
 import type { History } from './history.ts';
 import { Keeper } from './keeper.ts';
-import {
-  HISTORIES_KEY,
-  MESH_FILE_KEYS,
-  ROOT,
-  TELEMETRY_KEY,
-  instanceName,
-  instanceStoreKey,
-  keptStoreKey,
-  serviceStoreKey,
-} from './keys.ts';
+import { DECLARED_KEYS, HISTORIES_KEY, ROOT, instanceName, instanceStoreKey, keptStoreKey, serviceStoreKey } from './keys.ts';
 import type { InstanceRef } from './keys.ts';
 import { checkExpected, contended, expired, notFound, superseded } from './lease.ts';
 import type { Lease } from './lease.ts';
@@ -27,9 +18,7 @@ import { REGISTRY_LIMITS, leaseTtlMs } from './limits.ts';
 import type { RegistryLimits } from './limits.ts';
 import { cleanReason, readInstanceRecord, readRegistration } from './records.ts';
 import type { HealthReport, InstanceRecord, Registration } from './records.ts';
-import { checkDeclaration, conditionsOf, declarationOf } from './declaration.ts';
-import { securityParts } from './security-record.ts';
-import { declaredValues, heldAddresses } from './service-record.ts';
+import { checkDeclaration, conditionsOf, declarationOperations } from './declaration.ts';
 import { egressSubject, tellEgress, tellInstance, tellSecurity, tellService, tellTelemetry, type Told } from './story.ts';
 import { StoreError } from './store.ts';
 import type { Store, StoreEntry, StoreEvent, StoreOperation, StoreWatch } from './store.ts';
@@ -267,20 +256,10 @@ export class Registry {
     origin?: ReadonlyMap<string, string>,
   ): Promise<void> {
     checkDeclaration(services, egress, security, await conditionsOf(security));
-    const wanted = new Map(services.map((service) => [serviceStoreKey(service), service]));
-    const { entries } = await this.#call(() => this.#store.list(`${ROOT}services/`));
-    const hosts = await this.#call(() => this.#store.list(`${ROOT}egress/`));
-    const addresses = assignVirtualAddresses(services.map(serviceKey), heldAddresses(entries));
-    const rules = await this.#call(() => this.#store.list(`${ROOT}security/`));
-    const told = await this.#call(() => this.#store.list(TELEMETRY_KEY));
-    const values = declaredValues(wanted, addresses, egress, telemetry);
-    const known = origin === undefined ? [] : (await this.#call(() => this.#store.list(MESH_FILE_KEYS))).entries;
-    const operations = [
-      ...declarationOf(known, origin ?? new Map()),
-      // First, in one piece: a service that is new is never without them.
-      ...declarationOf(rules.entries, securityParts(security)),
-      ...declarationOf([...entries, ...hosts.entries, ...told.entries], values),
-    ];
+    const present: StoreEntry[] = [];
+    for (const prefix of DECLARED_KEYS) present.push(...(await this.#call(() => this.#store.list(prefix))).entries);
+    const operations = declarationOperations(present, { services, egress, security, telemetry, origin });
+    const wanted = new Set(services.map(serviceStoreKey));
     const leases: string[] = [];
     for (const { instance, lease, isKept } of this.#view.allHeld()) {
       if (wanted.has(serviceStoreKey(instance.service))) continue;
