@@ -9,7 +9,6 @@ import { nodeClock, nodeRandom } from '@heddle/runtime/node';
 import { OPERATIONS } from '../../packages/control/src/rest/operations.ts';
 import type { Operation, OperationId } from '../../packages/control/src/rest/operations.ts';
 import { Problem } from '../../packages/control/src/rest/schema/common.ts';
-import { WATCH_EVENTS } from '../../packages/control/src/rest/schema/watch.ts';
 import { Cleanup, connectedProxies, LOOPBACK, machine, meshOf, silent, SMALL_MESH, temporaryDirectory } from '../support/planes.ts';
 import { fits, RestCaller, type Answer, type Body, type CallOptions } from '../support/rest-call.ts';
 import { waitFor } from '../support/wait.ts';
@@ -539,33 +538,7 @@ describe('the REST API', () => {
 });
 
 describe('a watch by the REST API', () => {
-  /** Reads server-sent events until the predicate is content. */
-  async function watch(headers: Record<string, string>, query: string, isDone: (told: { event: string; data: Body }[]) => boolean) {
-    const told: { event: string; id: string | undefined; data: Body }[] = [];
-    const stopped = new AbortController();
-    const response = await fetch(`${base}/api/v1/watch${query}`, {
-      headers: { authorization: `Bearer ${plane.operatorToken}`, ...headers },
-      signal: AbortSignal.any([stopped.signal, AbortSignal.timeout(20_000)]),
-    });
-    assert.equal(response.headers.get('content-type'), 'text/event-stream');
-    caller.seen.add('watch');
-    let rest = '';
-    for await (const chunk of response.body as ReadableStream<Uint8Array>) {
-      const blocks = (rest + new TextDecoder().decode(chunk)).split('\n\n');
-      rest = blocks.pop() ?? '';
-      for (const block of blocks) {
-        const field = (name: string): string | undefined => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1];
-        const event = field('event');
-        if (event === undefined) continue;
-        const data = JSON.parse(field('data') ?? '') as Body;
-        fits(WATCH_EVENTS[event as keyof typeof WATCH_EVENTS], data, event);
-        told.push({ event, id: field('id'), data });
-      }
-      if (isDone(told)) break;
-    }
-    stopped.abort();
-    return told;
-  }
+  const watch: RestCaller['watch'] = (...asked) => caller.watch(...asked);
   const ids = (items: Body[]): string[] => items.map(({ instance }) => instance as string);
 
   it('tells everything, then each change, and goes on where it broke off', async () => {

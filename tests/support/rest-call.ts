@@ -6,6 +6,7 @@ import { problemsOf } from '../../packages/control/src/rest/openapi.ts';
 import { PROBLEMS } from '../../packages/control/src/rest/problems.ts';
 import type { ProblemCode } from '../../packages/control/src/rest/problems.ts';
 import { Problem } from '../../packages/control/src/rest/schema/common.ts';
+import { WATCH_EVENTS } from '../../packages/control/src/rest/schema/watch.ts';
 
 // oxlint-disable-next-line typescript/no-explicit-any -- answers are checked against their schema; assertions say what they hold
 export type Body = Record<string, any>;
@@ -23,6 +24,12 @@ export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly body: Body;
+}
+
+export interface WatchEvent {
+  readonly event: string;
+  readonly id: string | undefined;
+  readonly data: Body;
 }
 
 export class RestCaller {
@@ -58,6 +65,38 @@ export class RestCaller {
     };
     this.#hold(id, operation, answer, content);
     return answer;
+  }
+
+  /** Reads server-sent events of a watch until the predicate is content; each is held against its schema. */
+  async watch(
+    headers: Readonly<Record<string, string>>,
+    query: string,
+    isDone: (told: readonly WatchEvent[]) => boolean,
+  ): Promise<readonly WatchEvent[]> {
+    const told: WatchEvent[] = [];
+    const stopped = new AbortController();
+    const response = await fetch(`${this.#base}/api/v1/watch${query}`, {
+      headers: { authorization: `Bearer ${this.#token}`, ...headers },
+      signal: AbortSignal.any([stopped.signal, AbortSignal.timeout(20_000)]),
+    });
+    assert.equal(response.headers.get('content-type'), 'text/event-stream');
+    this.seen.add('watch');
+    let rest = '';
+    for await (const chunk of response.body as ReadableStream<Uint8Array>) {
+      const blocks = (rest + new TextDecoder().decode(chunk)).split('\n\n');
+      rest = blocks.pop() ?? '';
+      for (const block of blocks) {
+        const field = (name: string): string | undefined => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1];
+        const event = field('event');
+        if (event === undefined) continue;
+        const data = JSON.parse(field('data') ?? '') as Body;
+        fits(WATCH_EVENTS[event as keyof typeof WATCH_EVENTS], data, event);
+        told.push({ event, id: field('id'), data });
+      }
+      if (isDone(told)) break;
+    }
+    stopped.abort();
+    return told;
   }
 
   #hold(id: OperationId, operation: Operation, { status, headers, body }: Answer, content: string): void {
