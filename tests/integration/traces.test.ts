@@ -168,9 +168,6 @@ describe('a trace across three services', () => {
       ],
     );
     assert.ok(chain.every(({ state }) => state === 'vendor=1'));
-    // Clocks of one machine, read to the millisecond.
-    for (const [outer, inner] of chain.slice(0, -1).map((one, at) => [one, chain[at + 1]!] as const))
-      assert.ok(inner.startMs >= outer.startMs - 5 && inner.endMs <= outer.endMs + 5);
   });
 
   test('has a line in the access log at both ends of every call', async () => {

@@ -4,6 +4,9 @@ const VARINT = 0;
 const FIXED64 = 1;
 const LENGTH = 2;
 const FIXED32 = 5;
+const TWO_32 = 2 ** 32;
+/** Of texts whose length is one byte on the wire. */
+const SHORT = 127;
 
 export class ProtoWriter {
   private buffer: Buffer;
@@ -27,10 +30,13 @@ export class ProtoWriter {
     this.number(value);
   }
 
-  fixed64(field: number, value: bigint): void {
+  /** Of a number that is a multiple of 1,000: numbers alone are exact up to 2^53. */
+  thousands64(field: number, thousands: number): void {
+    const low = (thousands % TWO_32) * 1_000;
     this.tag(field, FIXED64);
     this.room(8);
-    this.end = this.buffer.writeBigUInt64LE(value, this.end);
+    this.end = this.buffer.writeUInt32LE(low % TWO_32, this.end);
+    this.end = this.buffer.writeUInt32LE(Math.floor(thousands / TWO_32) * 1_000 + Math.floor(low / TWO_32), this.end);
   }
 
   fixed32(field: number, value: number): void {
@@ -53,12 +59,42 @@ export class ProtoWriter {
     this.end += bytes.length;
   }
 
+  /** @param digits hexadecimal, two for each byte. */
+  hex(field: number, digits: string): void {
+    this.tag(field, LENGTH);
+    this.number(digits.length / 2);
+    this.room(digits.length / 2);
+    this.end += this.buffer.write(digits, this.end, 'hex');
+  }
+
   text(field: number, text: string): void {
+    if (text.length <= SHORT && this.shortText(field, text)) return;
     const length = Buffer.byteLength(text);
     this.tag(field, LENGTH);
     this.number(length);
     this.room(length);
     this.end += this.buffer.write(text, this.end);
+  }
+
+  /** Without a call out of the engine, which costs more than some twenty letters. False: it is not ASCII, and nothing was written. */
+  private shortText(field: number, text: string): boolean {
+    this.room(SHORT + 10);
+    const { buffer } = this;
+    const { length } = text;
+    const start = this.end;
+    this.tag(field, LENGTH);
+    buffer[this.end++] = length;
+    let at = this.end;
+    for (let index = 0; index < length; index++) {
+      const code = text.charCodeAt(index);
+      if (code > 127) {
+        this.end = start;
+        return false;
+      }
+      buffer[at++] = code;
+    }
+    this.end = at;
+    return true;
   }
 
   /** A message begins, which ends with `close` of the result. */

@@ -2,9 +2,9 @@
 // takes less memory than to keep it; a batch puts them together.
 import { ProtoWriter } from './proto-writer.ts';
 
-/** Whole numbers from 0 on, fractions, texts. */
 export type AttributeValue = string | number | boolean;
-export type Attributes = readonly (readonly [key: string, value: AttributeValue])[];
+/** Keys and values in turn. */
+export type Attributes = readonly AttributeValue[];
 
 export interface SpanEvent {
   /** Milliseconds since the Unix epoch, with fractions. */
@@ -52,14 +52,14 @@ const writer = new ProtoWriter(SPAN_BYTES);
 /** A message `Span`. */
 export function encodeSpan(span: OtlpSpan): Buffer {
   const { traceId, spanId, parentId, state, flags, name, kind, startMs, endMs, attributes, events, error } = span;
-  writer.bytes(1, Buffer.from(traceId, 'hex'));
-  writer.bytes(2, Buffer.from(spanId, 'hex'));
+  writer.hex(1, traceId);
+  writer.hex(2, spanId);
   if (state !== '') writer.text(3, state);
-  if (parentId !== '') writer.bytes(4, Buffer.from(parentId, 'hex'));
+  if (parentId !== '') writer.hex(4, parentId);
   writer.text(5, name);
   writer.varint(6, KINDS[kind]);
-  writer.fixed64(7, nanoseconds(startMs));
-  writer.fixed64(8, nanoseconds(endMs));
+  writer.thousands64(7, microseconds(startMs));
+  writer.thousands64(8, microseconds(endMs));
   writeAttributes(writer, 9, attributes);
   for (const event of events) writeEvent(event);
   if (error !== undefined) {
@@ -74,7 +74,7 @@ export function encodeSpan(span: OtlpSpan): Buffer {
 
 function writeEvent({ timeMs, name, attributes }: SpanEvent): void {
   const at = writer.open(11);
-  writer.fixed64(1, nanoseconds(timeMs));
+  writer.thousands64(1, microseconds(timeMs));
   writer.text(2, name);
   writeAttributes(writer, 3, attributes);
   writer.close(at);
@@ -100,19 +100,20 @@ export function encodeBatch(groups: readonly ResourceSpans[]): Buffer {
 }
 
 function writeAttributes(to: ProtoWriter, field: number, attributes: Attributes): void {
-  for (const [key, value] of attributes) {
+  for (let index = 0; index + 1 < attributes.length; index += 2) {
+    const value = attributes[index + 1]!;
     const at = to.open(field);
-    to.text(1, key);
+    to.text(1, attributes[index] as string);
     const inside = to.open(2);
     if (typeof value === 'string') to.text(1, value);
     else if (typeof value === 'boolean') to.varint(2, value ? 1 : 0);
-    else if (Number.isInteger(value) && value >= 0) to.varint(3, value);
+    else if (Number.isSafeInteger(value) && value >= 0) to.varint(3, value);
     else to.double(4, value);
     to.close(inside);
     to.close(at);
   }
 }
 
-function nanoseconds(ms: number): bigint {
-  return BigInt(Math.max(0, Math.round(ms * 1_000))) * 1_000n;
+function microseconds(ms: number): number {
+  return Math.max(0, Math.round(ms * 1_000));
 }

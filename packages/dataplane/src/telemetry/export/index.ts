@@ -33,6 +33,7 @@ export class TelemetryOutlets {
     const { context, node } = this;
     const { clock } = context;
     const exporter = this.exporterOf(policy);
+    const attributes = Object.entries(policy.attributes).flat();
     // Between two looks at the clock on the wall nothing jumps.
     let wallMs = 0;
     let lookedMs = -Infinity;
@@ -48,7 +49,7 @@ export class TelemetryOutlets {
       exporter.add(
         workload ?? service,
         () => resourceOf(service, workload ?? '', node),
-        encodeSpan(spanRecord(request, span, policy, wallMs)),
+        encodeSpan(spanRecord(request, span, attributes, wallMs)),
       );
     };
     return new Tracer(policy, { clock, random: context.random, exporter: { add } });

@@ -1,7 +1,6 @@
 // What a span says of a request: OpenTelemetry's semantic conventions for HTTP and gRPC, and what they have no name for under `heddle.`. Queries are left out,
 // as they may hold secrets.
 import type { Attributes, AttributeValue, OtlpSpan, SpanEvent } from '@heddle/api/otlp';
-import type { TracingPolicy } from '@heddle/core';
 import { RequestHead } from '@heddle/wire';
 import type { EndedRequest } from '../../stack/ended-request.ts';
 import type { RequestSpan, SpanTry } from '../request-span.ts';
@@ -11,12 +10,21 @@ import { isGrpcFailure, isOwnError, methodAndPath, shortPath } from './request-f
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH']);
 const OTHER_METHOD = '_OTHER';
 const PORT = /:(\d{1,5})$/;
+const NO_EVENTS: readonly SpanEvent[] = [];
 
-/** @param wallMs what is to be added to the clock that measures, to have the time of day. */
-export function spanRecord(request: EndedRequest, span: RequestSpan, { attributes }: TracingPolicy, wallMs: number): OtlpSpan {
+/**
+ * @param attributes keys and values in turn, on every span.
+ * @param wallMs what is to be added to the clock that measures, to have the time of day.
+ */
+export function spanRecord(request: EndedRequest, span: RequestSpan, attributes: Attributes, wallMs: number): OtlpSpan {
   const { labels, durationMs } = request;
   const isServer = labels.direction === 'inbound';
   const startMs = span.startMs + wallMs;
+  const all: AttributeValue[] = [];
+  addCommon(all, request);
+  if (isServer) addServer(all, request);
+  else addClient(all, request, span);
+  for (const own of attributes) all.push(own);
   return {
     traceId: span.traceId,
     spanId: span.spanId,
@@ -27,8 +35,8 @@ export function spanRecord(request: EndedRequest, span: RequestSpan, { attribute
     kind: isServer ? 'server' : 'client',
     startMs,
     endMs: startMs + durationMs,
-    attributes: [...common(request), ...(isServer ? ofServer(request) : ofClient(request, span)), ...Object.entries(attributes)],
-    events: isServer ? [] : span.tries.map((one) => eventOf(one, wallMs, startMs + durationMs)),
+    attributes: all,
+    events: isServer ? NO_EVENTS : span.tries.map((one) => eventOf(one, wallMs, startMs + durationMs)),
     error: errorOf(request, isServer),
   };
 }
@@ -39,81 +47,62 @@ function nameOf({ head, protocol, labels }: EndedRequest): string {
   return `${METHODS.has(head.method) ? head.method : 'HTTP'} ${serviceName(labels.destination)}`;
 }
 
-function common(request: EndedRequest): [string, AttributeValue][] {
+function addCommon(to: AttributeValue[], request: EndedRequest): void {
   const { head, labels, status, error, protocol, route, grpcStatus, requestBytes, responseBytes } = request;
   const { method, path } = methodAndPath(head);
-  const known = METHODS.has(method);
-  const port = PORT.exec(head.authority)?.[1];
-  const all: [string, AttributeValue | undefined][] = [
-    ['http.request.method', known ? method : OTHER_METHOD],
-    ['http.request.method_original', known || method === '' ? undefined : method.slice(0, 64)],
-    ['url.path', path],
-    ['server.address', head.authority === '' ? undefined : head.authority.replace(PORT, '')],
-    ['server.port', port === undefined ? undefined : Number(port)],
-    ['http.response.status_code', status === 0 ? undefined : status],
-    ['network.protocol.name', 'http'],
-    ['network.protocol.version', head instanceof RequestHead ? `1.${head.minorVersion}` : '2'],
-    ['http.request.body.size', requestBytes],
-    ['http.response.body.size', responseBytes],
-    ['error.type', errorType(request)],
-    ['heddle.source', labels.source],
-    ['heddle.destination', labels.destination],
-    ['heddle.route', route === '' ? undefined : route],
-    ['heddle.error.code', error === '' ? undefined : error],
-  ];
-  if (protocol === 'grpc') all.push(...ofGrpc(path, grpcStatus));
-  return all.filter((one): one is [string, AttributeValue] => one[1] !== undefined);
+  if (METHODS.has(method)) to.push('http.request.method', method);
+  else to.push('http.request.method', OTHER_METHOD, 'http.request.method_original', method.slice(0, 64));
+  to.push('url.path', path);
+  addServerAddress(to, head.authority);
+  if (status !== 0) to.push('http.response.status_code', status);
+  to.push('network.protocol.name', 'http');
+  to.push('network.protocol.version', head instanceof RequestHead ? (head.minorVersion === 1 ? '1.1' : '1.0') : '2');
+  to.push('http.request.body.size', requestBytes, 'http.response.body.size', responseBytes);
+  const type = errorType(request);
+  if (type !== undefined) to.push('error.type', type);
+  to.push('heddle.source', labels.source, 'heddle.destination', labels.destination);
+  if (route !== '') to.push('heddle.route', route);
+  if (error !== '') to.push('heddle.error.code', error);
+  if (protocol === 'grpc') addGrpc(to, path, grpcStatus);
+}
+
+function addServerAddress(to: AttributeValue[], authority: string): void {
+  if (authority === '') return;
+  const port = PORT.exec(authority)?.[1];
+  if (port === undefined) to.push('server.address', authority);
+  else to.push('server.address', authority.slice(0, -port.length - 1), 'server.port', Number(port));
 }
 
 /** `/package.Service/Method`. */
-function ofGrpc(path: string, grpcStatus: number | undefined): [string, AttributeValue | undefined][] {
-  const [, service, method] = path.split('/');
-  return [
-    ['rpc.system', 'grpc'],
-    ['rpc.service', service],
-    ['rpc.method', method],
-    ['rpc.grpc.status_code', grpcStatus],
-  ];
+function addGrpc(to: AttributeValue[], path: string, grpcStatus: number | undefined): void {
+  const [, service = '', method = ''] = path.split('/');
+  to.push('rpc.system', 'grpc', 'rpc.service', service, 'rpc.method', method);
+  if (grpcStatus !== undefined) to.push('rpc.grpc.status_code', grpcStatus);
 }
 
-function ofServer({ peer, head }: EndedRequest): [string, AttributeValue][] {
+function addServer(to: AttributeValue[], { peer, head }: EndedRequest): void {
   const agent = head.get('user-agent');
-  return [
-    ['url.scheme', 'http'],
-    ...(peer.peerAddress === '' ? [] : [['network.peer.address', peer.peerAddress] as [string, AttributeValue]]),
-    ...(peer.sourceIdentity === '' ? [] : [['heddle.peer.identity', peer.sourceIdentity] as [string, AttributeValue]]),
-    ...(agent === undefined ? [] : [['user_agent.original', agent.slice(0, 256)] as [string, AttributeValue]]),
-  ];
+  to.push('url.scheme', 'http');
+  if (peer.peerAddress !== '') to.push('network.peer.address', peer.peerAddress);
+  if (peer.sourceIdentity !== '') to.push('heddle.peer.identity', peer.sourceIdentity);
+  if (agent !== undefined) to.push('user_agent.original', agent.slice(0, 256));
 }
 
-function ofClient({ head, instance, tries }: EndedRequest, span: RequestSpan): [string, AttributeValue][] {
+function addClient(to: AttributeValue[], { head, instance, tries }: EndedRequest, span: RequestSpan): void {
   const last = span.tries.findLast((one) => one.outcome === '') ?? span.tries.at(-1);
   const { path } = methodAndPath(head);
-  return [
-    ['url.full', `http://${head.authority}${path}`],
-    ['heddle.tries', tries],
-    ...(tries > 1 ? [['http.request.resend_count', tries - 1] as [string, AttributeValue]] : []),
-    ...(instance === '' ? [] : [['heddle.instance', instance] as [string, AttributeValue]]),
-    ...(last === undefined
-      ? []
-      : ([
-          ['network.peer.address', last.address],
-          ['network.peer.port', last.port],
-        ] as [string, AttributeValue][])),
-  ];
+  to.push('url.full', `http://${head.authority}${path}`, 'heddle.tries', tries);
+  if (tries > 1) to.push('http.request.resend_count', tries - 1);
+  if (instance !== '') to.push('heddle.instance', instance);
+  if (last !== undefined) to.push('network.peer.address', last.address, 'network.peer.port', last.port);
 }
 
 /** At its beginning, with how it ended. */
 function eventOf({ startMs, endMs, instance, address, port, isHedge, outcome }: SpanTry, wallMs: number, spanEndMs: number): SpanEvent {
   const untilMs = endMs === -1 ? spanEndMs : endMs + wallMs;
-  const attributes: Attributes = [
-    ['heddle.instance', instance],
-    ['network.peer.address', address],
-    ['network.peer.port', port],
-    ['heddle.try.kind', isHedge ? 'hedge' : 'try'],
-    ['heddle.try.outcome', outcome === '' ? 'answered' : outcome],
-    ['heddle.try.duration_ms', Math.max(0, Math.round((untilMs - startMs - wallMs) * 1_000) / 1_000)],
-  ];
+  const attributes: AttributeValue[] = ['heddle.instance', instance, 'network.peer.address', address, 'network.peer.port', port];
+  attributes.push('heddle.try.kind', isHedge ? 'hedge' : 'try', 'heddle.try.outcome', outcome === '' ? 'answered' : outcome);
+  attributes.push('heddle.try.duration_ms', Math.max(0, Math.round((untilMs - startMs - wallMs) * 1_000) / 1_000));
   return { timeMs: startMs + wallMs, name: 'heddle.try', attributes };
 }
 
@@ -140,12 +129,9 @@ function serviceName(key: string): string {
 /** Of whom the span is: `service.name` and what else tells the instances of a service apart. @param workload empty: it is known by its service alone. */
 export function resourceOf(service: string, workload: string, node: string): Attributes {
   const at = service.indexOf('/');
-  return [
-    ['service.name', service.slice(at + 1)],
-    ...(at === -1 ? [] : [['service.namespace', service.slice(0, at)] as const]),
-    ...(workload === '' ? [] : [['service.instance.id', workload.slice(workload.lastIndexOf('/') + 1)] as const]),
-    ['host.name', node],
-    ['telemetry.sdk.name', 'heddle'],
-    ['telemetry.sdk.language', 'nodejs'],
-  ];
+  const all: AttributeValue[] = ['service.name', service.slice(at + 1)];
+  if (at !== -1) all.push('service.namespace', service.slice(0, at));
+  if (workload !== '') all.push('service.instance.id', workload.slice(workload.lastIndexOf('/') + 1));
+  all.push('host.name', node, 'telemetry.sdk.name', 'heddle', 'telemetry.sdk.language', 'nodejs');
+  return all;
 }

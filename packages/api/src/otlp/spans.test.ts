@@ -1,0 +1,85 @@
+// What is written here is read by the generated code of OpenTelemetry's own package.
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { type AttributeValue, encodeBatch, encodeSpan, type OtlpSpan } from './spans.ts';
+
+interface Value {
+  readonly stringValue?: string | null;
+  readonly boolValue?: boolean | null;
+  readonly intValue?: { toString(): string } | null;
+  readonly doubleValue?: number | null;
+}
+interface Decoded {
+  readonly resourceSpans: readonly {
+    readonly resource: { readonly attributes: readonly { readonly key: string; readonly value: Value }[] };
+    readonly scopeSpans: readonly {
+      readonly spans: readonly {
+        readonly traceId: Uint8Array;
+        readonly name: string;
+        readonly startTimeUnixNano: { toString(): string };
+        readonly attributes: readonly { readonly key: string; readonly value: Value }[];
+        readonly events: readonly { readonly name: string }[];
+      }[];
+    }[];
+  }[];
+}
+const root = createRequire(import.meta.url)('@opentelemetry/otlp-transformer/build/src/generated/root.js') as {
+  opentelemetry: { proto: { collector: { trace: { v1: { ExportTraceServiceRequest: { decode(bytes: Uint8Array): Decoded } } } } } };
+};
+const { ExportTraceServiceRequest } = root.opentelemetry.proto.collector.trace.v1;
+
+const text = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 200 }), fc.string({ minLength: 120, maxLength: 140 }));
+const value: fc.Arbitrary<AttributeValue> = fc.oneof(
+  text,
+  fc.boolean(),
+  fc.nat(),
+  fc.maxSafeNat(),
+  fc.double({ noNaN: true, noDefaultInfinity: true }).map((number) => number + 0),
+);
+const attributes = fc.array(fc.tuple(text, value), { maxLength: 8 }).map((pairs) => pairs.flat());
+
+function valueOf({ stringValue, boolValue, intValue, doubleValue }: Value): AttributeValue {
+  return intValue === undefined || intValue === null ? (stringValue ?? boolValue ?? doubleValue ?? '') : Number(intValue.toString());
+}
+
+describe('spans in OTLP', () => {
+  it('are read as they were written', () => {
+    fc.assert(
+      fc.property(attributes, attributes, text, fc.integer({ min: 0, max: 4e15 }), (own, resource, name, micros) => {
+        const span: OtlpSpan = {
+          ...{
+            traceId: '0af7651916cd43dd8448eb211c80319c',
+            spanId: 'b7ad6b7169203331',
+            parentId: '',
+            state: '',
+            flags: 1,
+            name,
+            kind: 'client',
+          },
+          ...{ startMs: micros / 1_000, endMs: micros / 1_000, attributes: own, error: undefined },
+          events: [{ timeMs: 0, name, attributes: own }],
+        };
+        const { resourceSpans } = ExportTraceServiceRequest.decode(
+          encodeBatch([{ resource, spans: [encodeSpan(span), encodeSpan(span)] }]),
+        );
+        const [group] = resourceSpans;
+        assert.deepEqual(
+          group!.resource.attributes.flatMap((one) => [one.key, valueOf(one.value)]),
+          resource,
+        );
+        const [first, second] = group!.scopeSpans[0]!.spans;
+        assert.deepEqual(first, second);
+        assert.equal(Buffer.from(first!.traceId).toString('hex'), span.traceId);
+        assert.deepEqual([first!.name, first!.events[0]?.name], [name, name]);
+        assert.equal(first!.startTimeUnixNano.toString(), `${BigInt(Math.round(span.startMs * 1_000)) * 1_000n}`);
+        assert.deepEqual(
+          first!.attributes.flatMap((one) => [one.key, valueOf(one.value)]),
+          own,
+        );
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
