@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { LIMITS, METRIC_GROUPS, METRIC_LABELS } from '@heddle/core';
+import { CONTROL_LIMITS, LIMITS, METRIC_GROUPS, METRIC_LABELS } from '@heddle/core';
 import { jsonSchema, jsonSchemaText } from '@heddle/core/config';
 import { errorsMarkdown } from '../packages/core/src/errors/markdown.ts';
 import { commandPage } from './docs/commands.ts';
@@ -21,7 +21,7 @@ export async function documents(root: string): Promise<Document[]> {
   return [
     { path: 'docs/reference/cli.md', text: await commandPage(root) },
     { path: 'docs/reference/errors.md', text: errorsMarkdown() },
-    { path: 'docs/reference/limits.md', text: limitsPage(LIMITS) },
+    { path: 'docs/reference/limits.md', text: limitsPage(LIMITS, CONTROL_LIMITS) },
     { path: 'docs/reference/mesh-file.md', text: meshFilePage(jsonSchema() as Schema) },
     {
       path: 'docs/reference/metrics.md',

@@ -18,11 +18,13 @@ import {
   machine,
   meshOf,
   proxy,
+  temporaryDirectory,
   through,
   untilEndpoints,
   untilReady,
 } from '../support/planes.ts';
 import { type Load, startLoad, type Target } from '../support/load.ts';
+import { heddle } from '../support/up.ts';
 import { waitFor } from '../support/wait.ts';
 
 const INTERVAL_MS = 200;
@@ -47,13 +49,16 @@ type Body = Record<string, any>;
 describe('the traffic of a mesh', () => {
   const cleanup = new Cleanup();
   let plane: RunningControl;
+  let stateDir: string;
   let web: Target['proxy'] & { readonly credential: string };
   let cron: Target['proxy'] & { readonly credential: string };
   let failing = false;
 
   before(async () => {
     const anomalies = { windowSteps: 3, windows: 20, windowsMin: 5 };
+    stateDir = await temporaryDirectory(cleanup);
     plane = await control(cleanup, {
+      stateDir,
       mesh: meshOf(MESH),
       reportIntervalMs: INTERVAL_MS,
       over: { rest: { address: LOOPBACK, port: 0 }, anomalies },
@@ -169,6 +174,15 @@ describe('the traffic of a mesh', () => {
       const explained = await ask('explain', { from, ...question });
       assert.deepEqual([explained['node'], explained['outcome'].kind, explained['route'].name], [node, 'forwarded', 'reads'], from);
     }
+    // No proxy of this state directory could answer.
+    const shown = await heddle(['explain', 'GET', 'http://echo/read/1', '--from', 'cron', '--state-dir', stateDir]);
+    assert.equal(shown.code, 0, shown.stderr);
+    assert.match(
+      shown.stdout,
+      /^GET http:\/\/echo\/read\/1\nforwarded: goes to default\/echo: one of 2 instances\n[^]*Caller +default\/cron\/cron-1/,
+    );
+    const refused = await heddle(['explain', 'GET', 'http://echo/', '--from', 'gone', '--state-dir', stateDir]);
+    assert.deepEqual([refused.code, /there is no service default\/gone/.test(refused.stderr)], [1, true], refused.stderr);
   });
 
   test('is watched: an instance that begins to fail is one note, which names it, and another one when it is over', async () => {

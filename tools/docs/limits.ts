@@ -12,15 +12,24 @@ type CodecLimits = Readonly<Record<string, number | Http2Budget>>;
 /** A property of an interface with its comment. */
 const DOCUMENTED = /\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*readonly (\w+)\??:/g;
 
-export function limitsPage(limits: Readonly<Record<string, Limit>>): string {
-  const rows = Object.entries(limits).map(([name, limit]) => row(name, amount(limit), limit.reason));
+type LimitTable = Readonly<Record<string, Limit>>;
+
+/** @param control of the control plane */
+export function limitsPage(limits: LimitTable, control: LimitTable): string {
+  const rowsOf = (all: LimitTable): string[] => Object.entries(all).map(([name, limit]) => row(name, amount(limit), limit.reason));
   return `# Limits
 
-<!-- Written by \`npm run docs\` from packages/core/src/limits/table.ts and packages/wire/src/{http1,http2}/limits.ts; change them there. -->
+<!-- Written by \`npm run docs\` from packages/core/src/limits/{table,control-table}.ts and packages/wire/src/{http1,http2}/limits.ts; change them there. -->
 
 Everything that a peer can make a data plane hold, spend or wait for has a limit, which applies before the memory is spent.
 
-${table(rows)}
+${table(rowsOf(limits))}
+
+## What the control plane keeps of traffic
+
+What [traffic](../guides/traffic.md) says is kept takes no more than this.
+
+${table(rowsOf(control))}
 
 ## HTTP/1.1
 

@@ -124,6 +124,11 @@ export class ControlClient {
     return csds.clientsFromMessage(await this.#call(fetch, { nodeMatchers, excludeResourceContents: true }));
   }
 
+  /** As a data plane answers it that hosts who calls, or the one that is named. Text of JSON. Rejects with CliError. */
+  async explain(request: admin.ExplainRequest): Promise<string> {
+    return (await this.#call(this.#admin.explain.bind(this.#admin), request)).explanationJson;
+  }
+
   /** Events after the one with the id, oldest first; 0: all that are kept. */
   events(filter: EventFilter, afterId = 0): Promise<admin.ListEventsResponse> {
     const { subject = '', kind = '' } = filter;

@@ -24,6 +24,8 @@ export {
   DrainInstanceRequest,
   DrainInstanceResponse,
   Event as EventMessage,
+  ExplainRequest,
+  ExplainResponse,
   FollowSyncRequest,
   FollowSyncResponse,
   GetAuthorityRequest,

@@ -2,6 +2,7 @@
 // and comes out as plain counts.
 import {
   type AccessDecision,
+  CONTROL_LIMITS,
   DURATION_BUCKETS,
   type InstanceCounts,
   LOAD_COUNT_MAX,
@@ -37,8 +38,8 @@ export type {
 /** A message that could not be read says why. */
 export type ReadRequest = pb.AttachRequest & { readonly unreadable?: string };
 
-/** A report of 2,000 edges with all their buckets has half of it; an explanation has some 100 kB for each large cluster. */
-const REQUEST_BYTES_MAX = 4 * 1024 * 1024;
+/** An explanation has some 100 kB for each large cluster. */
+const REQUEST_BYTES_MAX = CONTROL_LIMITS.reportBytesMax.value;
 
 function readable(bytes: Uint8Array): ReadRequest {
   if (bytes.length > REQUEST_BYTES_MAX)
@@ -64,7 +65,7 @@ export type FromDataPlane = NonNullable<pb.AttachRequest['message']>;
 export type ToDataPlane = NonNullable<pb.AttachResponse['message']>;
 
 /** More than any data plane has of sources times destinations times routes that are really used. */
-export const TRAFFIC_PER_REPORT_MAX = 10_000;
+export const TRAFFIC_PER_REPORT_MAX = CONTROL_LIMITS.trafficPerReportMax.value;
 const CLASSES_MAX = 16;
 const ERRORS_MAX = 64;
 /** `<namespace>/<service>` of two names, or a host name. */

@@ -54,6 +54,12 @@ export async function askProxy(choice: AskedProxy, question: object): Promise<un
   );
 }
 
+/** Whether a proxy of this name, or of this machine, was started with the state directory. */
+export function hasProxyHere({ node, stateDir }: AskedProxy): boolean {
+  const directory = requireStateDirectory(stateDir);
+  return readStateFile(directory, `proxy-${node ?? knownNode(directory)}.token`) !== undefined;
+}
+
 function locate({ proxy, adminTokenFile, node, stateDir }: AskedProxy): Place {
   if (proxy !== undefined && !/^(?:localhost|127\.[\d.]+|::1)$/.test(proxy.host))
     // The token is not encrypted on its way.

@@ -125,7 +125,7 @@ export function addExplain(program: Command): void {
     .command('explain')
     .summary('show what a proxy would do with a request, and why')
     .description(
-      'Shows what the proxy of this machine would do with a request, by the configuration that it has applied: listener, route, rules, balancer, instances with what speaks against them, limits and access. Nothing is sent. Exit code 1 when the request would be refused.',
+      'Shows what a data plane would do with a request, by the configuration that it has applied: the proxy of this machine, or with --from the one that hosts who calls, on any machine and inside processes too, asked by way of the control plane. It tells listener, route, rules, balancer, instances with what speaks against them, limits and access. Nothing is sent. Exit code 1 when the request would be refused.',
     )
     .argument('<method>', 'of the request: GET, POST, …; CONNECT for services of bytes')
     .argument('<url>', 'as a client would ask for it: http://orders/items?page=2; with CONNECT host and port: cache:6379')

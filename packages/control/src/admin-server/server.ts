@@ -21,6 +21,7 @@ import type { AdministrationDesk } from './administration.ts';
 import { drainInstance, undrainInstance } from './drain.ts';
 import { identityHandlers } from './identities.ts';
 import type { MeshFileDesk } from '../mesh-file/desk.ts';
+import { explain } from './explain.ts';
 import { getInstance, listRoutes } from './look.ts';
 import { meshFileHandlers } from './mesh-file.ts';
 import { serveTap } from './tap.ts';
@@ -62,6 +63,7 @@ export function addAdminService(server: Server, options: AdminServerOptions): vo
     listLoad: unary(logger, ({ node }: admin.ListLoadRequest) => ({
       loads: loads.loads(node === '' ? undefined : node).map((load) => ({ ...load, nodes: [...load.nodes] })),
     })),
+    explain: unary(logger, (request: admin.ExplainRequest) => explain(request, options.traffic)),
     ...identityHandlers(options),
     ...administrationHandlers(options),
     ...meshFileHandlers({ ...options, syncs: ads.syncs }),

@@ -69,6 +69,7 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   '/heddle.admin.v1.Admin/GetInstance': 'viewer',
   '/heddle.admin.v1.Admin/ListRoutes': 'viewer',
   '/heddle.admin.v1.Admin/ListPolicies': 'viewer',
+  '/heddle.admin.v1.Admin/Explain': 'viewer',
   '/heddle.admin.v1.Admin/ListAudit': 'viewer',
   '/heddle.admin.v1.Admin/CreateAdminToken': 'operator',
   '/heddle.admin.v1.Admin/ListAdminTokens': 'viewer',

@@ -1,10 +1,9 @@
 // The newest access decisions that refused something, or that a rule which only watches would have made, of all data planes.
+import { CONTROL_LIMITS } from '@heddle/core';
 import type { AccessDecision } from '@heddle/core';
 
-/** Some 500 bytes each. */
-const DECISIONS_MAX = 2_000;
-/** Of one data plane: one that is attacked leaves room for what the others say. */
-const OF_ONE_NODE_MAX = 500;
+const DECISIONS_MAX = CONTROL_LIMITS.decisionsMax.value;
+const OF_ONE_NODE_MAX = CONTROL_LIMITS.decisionsPerNodeMax.value;
 /** Clocks of machines differ; what lies further ahead is a claim. */
 const AHEAD_MS = 60_000;
 

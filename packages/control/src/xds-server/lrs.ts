@@ -3,7 +3,7 @@
 import { status } from '@grpc/grpc-js';
 import type { Server, ServerDuplexStream } from '@grpc/grpc-js';
 import { lrs } from '@heddle/api';
-import { LoadTable, serviceKey } from '@heddle/core';
+import { CONTROL_LIMITS, LoadTable, serviceKey } from '@heddle/core';
 import type { Load, LoadContributor, LoadCounts, Service } from '@heddle/core';
 import type { Clock, Logger } from '@heddle/runtime';
 import { subsetsOf } from '../compiler/labels.ts';
@@ -23,7 +23,7 @@ const STREAMS_MAX = 5_000;
 /** Envoy and gRPC report once per interval; this leaves room for those that report when something changes. */
 const REPORTS_PER_INTERVAL_MAX = 20;
 /** How often load and traffic are reported, unless it is said otherwise: the width of a small step of what is kept. */
-export const REPORT_INTERVAL_MS = 5_000;
+export const REPORT_INTERVAL_MS = CONTROL_LIMITS.trafficStepMs.value;
 /** Reports are missed when a machine is busy; three in a row are not. */
 const EXPIRY_INTERVALS = 3.5;
 

@@ -1,1 +1,2 @@
+export * from './control-table.ts';
 export * from './table.ts';

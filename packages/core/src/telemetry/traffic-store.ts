@@ -1,6 +1,7 @@
 // The traffic of the last hour in small steps and of the last day in larger ones, by edge, by route and by instance. Memory is bounded: pages of
 // a fixed amount, and a number of series; the series that was used least recently goes first, and where all are in use each loses its oldest
 // part. A report is spread over the steps that it covers. Pure: time is an argument.
+import { CONTROL_LIMITS } from '../limits/control-table.ts';
 import { ErrorCodes, PAGE_BYTES, PagePool, PointLog } from './traffic-pages.ts';
 import { DURATION_BUCKETS } from './duration-buckets.ts';
 import { type CountedTraffic, TrafficSum } from './traffic-sum.ts';
@@ -20,12 +21,12 @@ export interface TrafficStoreOptions {
 
 /** The last hour at 5 s, the last day at one minute. A series that is always in use takes some 60 kB, one that seldom is a tenth of it. */
 export const TRAFFIC_STORE_DEFAULTS: TrafficStoreOptions = {
-  stepMs: 5_000,
+  stepMs: CONTROL_LIMITS.trafficStepMs.value,
   steps: 720,
   stepsPerLarge: 12,
   largeSteps: 1_440,
-  bytesMax: 64 * 1024 * 1024,
-  seriesMax: 20_000,
+  bytesMax: CONTROL_LIMITS.trafficBytesMax.value,
+  seriesMax: CONTROL_LIMITS.trafficSeriesMax.value,
 };
 
 /** A step stays open for so many more: reports come once in a step, of the time before them, and some come late. */
