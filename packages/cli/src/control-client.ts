@@ -223,7 +223,11 @@ export class ControlClient {
   }
 
   /** Live requests. Resolves when it is over; rejects with CliError. `signal` ends it. */
-  tap(request: admin.TapRequest, signal: AbortSignal, onMessage: (message: NonNullable<admin.TapResponse['message']>) => void): Promise<void> {
+  tap(
+    request: admin.TapRequest,
+    signal: AbortSignal,
+    onMessage: (message: NonNullable<admin.TapResponse['message']>) => void,
+  ): Promise<void> {
     const stream = this.#admin.tap(request, this.#metadata);
     return new Promise((resolve, reject) => {
       signal.addEventListener('abort', () => {

@@ -28,7 +28,8 @@ export function headLine(palette: Palette): string {
 }
 
 export function requestLine(request: RequestData, palette: Palette): string {
-  const { time, source, destination, method, status, grpcStatus, error, durationMs, path, instance, route, tries, traceId, headers } = request;
+  const { time, source, destination, method, status, grpcStatus, error, durationMs, path, instance, route, tries, traceId, headers } =
+    request;
   const shown = grpcStatus === undefined ? (status === 0 ? '-' : String(status)) : `grpc ${grpcStatus}`;
   const isBad = error !== '' || status >= 500 || status === 0 || (grpcStatus ?? 0) !== 0;
   const colour = isBad ? palette.bad : status >= 400 ? palette.warn : palette.good;

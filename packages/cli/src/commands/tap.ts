@@ -75,7 +75,9 @@ export async function tap(service: string | undefined, options: TapOptions): Pro
   };
   try {
     await control.tap(requestOf(service, options), stopped.signal, onMessage);
-    say(`${told} ${told === 1 ? 'request' : 'requests'}${lost === 0 ? '' : `, ${lost} more left out`}${reason === '' ? '' : `; ${reason}`}`);
+    say(
+      `${told} ${told === 1 ? 'request' : 'requests'}${lost === 0 ? '' : `, ${lost} more left out`}${reason === '' ? '' : `; ${reason}`}`,
+    );
     return 0;
   } finally {
     control.close();
@@ -85,6 +87,18 @@ export async function tap(service: string | undefined, options: TapOptions): Pro
 function requestOf(service = '', options: TapOptions): Parameters<ReturnType<typeof openControl>['tap']>[0] {
   const { from = '', to = '', instance = '', route = '', method = '', path = '', status = '', slower = 0, trace = '' } = options;
   const error = options.error ?? (options.errors ? 'any' : '');
-  const filter = { service, source: from, destination: to, instance, route, method, path, status, error, slowerThanMs: slower, traceId: trace };
+  const filter = {
+    service,
+    source: from,
+    destination: to,
+    instance,
+    route,
+    method,
+    path,
+    status,
+    error,
+    slowerThanMs: slower,
+    traceId: trace,
+  };
   return { filter, perSecond: options.limit, forMs: options.for, headers: [...options.header] };
 }

@@ -23,7 +23,11 @@ export function addTap(program: Command): void {
     .option('--error <code>', 'only errors of this code, for example NO_ENDPOINT')
     .option('--slower <time>', 'only what took at least so long: 100ms, 2s', shortTime)
     .option('--trace <id>', 'only requests of this trace')
-    .addOption(new Option('--header <name>', 'show this request header too; several times, or with commas').argParser(headerNames).default([], 'none'))
+    .addOption(
+      new Option('--header <name>', 'show this request header too; several times, or with commas')
+        .argParser(headerNames)
+        .default([], 'none'),
+    )
     .option('--limit <number>', 'at most so many a second; the others are counted', count(1_000), 100)
     .addOption(new Option('--for <time>', 'end after this').argParser(shortTime).default(300_000, '5m'))
     .option('--count <number>', 'end after so many requests', count(1_000_000))
@@ -39,7 +43,5 @@ export function addTap(program: Command): void {
         'heddle tap orders --status 5xx --for 30s -o json',
       ),
     )
-    .action(
-      result(async (service: string | undefined, options: TapOptions) => (await import('../commands/tap.ts')).tap(service, options)),
-    );
+    .action(result(async (service: string | undefined, options: TapOptions) => (await import('../commands/tap.ts')).tap(service, options)));
 }

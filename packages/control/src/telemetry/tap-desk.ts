@@ -57,7 +57,7 @@ export class TapRefusal extends Error {
 export interface TapDeskOptions {
   readonly registry: Pick<Registry, 'service'>;
   readonly server: Pick<TelemetryServer, 'planes' | 'listen'>;
-  readonly book: Pick<TrafficBook, 'isCovered' | 'isDestination'>;
+  readonly book: Pick<TrafficBook, 'isCovered' | 'covered' | 'isDestination'>;
   readonly clock: Clock;
 }
 
@@ -82,11 +82,13 @@ export class TapDesk {
   /** @param poke there may be something to read. Throws TapRefusal. */
   open(wish: TapWish, poke: () => void): OpenTap {
     this.#check(wish);
-    if (this.#taps.size >= TAP_LIMITS.taps)
-      throw new TapRefusal('limit', `${TAP_LIMITS.taps} taps are open, the most there may be`);
+    if (this.#taps.size >= TAP_LIMITS.taps) throw new TapRefusal('limit', `${TAP_LIMITS.taps} taps are open, the most there may be`);
     const id = String(this.#next++);
     const { server, book, clock } = this.#options;
-    const tap = new OpenTap({ ...wish, filter: named(wish.filter, OUTSIDE, UNKNOWN), id }, { book, clock, poke, onEnd: () => this.#taps.delete(id) });
+    const tap = new OpenTap(
+      { ...wish, filter: named(wish.filter, OUTSIDE, UNKNOWN), id },
+      { book, clock, poke, onEnd: () => this.#taps.delete(id) },
+    );
     this.#taps.set(id, tap);
     for (const plane of server.planes()) tap.ask(plane);
     return tap;
@@ -100,8 +102,7 @@ export class TapDesk {
     const problem = tapProblem(filter, headers);
     if (problem !== undefined) throw new TapRefusal('invalid', `${problem.field}: it ${problem.reason}`);
     const secret = headers.find(isSecretHeader);
-    if (secret !== undefined)
-      throw new TapRefusal('invalid', `headers: ${secret} is never told, as it may hold a secret`);
+    if (secret !== undefined) throw new TapRefusal('invalid', `headers: ${secret} is never told, as it may hold a secret`);
     if (!(perSecond >= 1 && perSecond <= TAP_LIMITS.perSecond))
       throw new TapRefusal('invalid', `perSecond: it is within 1 and ${TAP_LIMITS.perSecond}`);
     if (!(forMs >= 1 && forMs <= TAP_LIMITS.forMs)) throw new TapRefusal('invalid', `forMs: it is within 1 and ${TAP_LIMITS.forMs} ms`);
@@ -136,7 +137,7 @@ interface OpenTapOptions {
 }
 
 export class OpenTap {
-  readonly #order: TapOrder;
+  readonly #order: Omit<TapOrder, 'callers'>;
   readonly #options: OpenTapOptions;
   readonly #planes = new Set<AttachedPlane>();
   readonly #endMs: number;
@@ -152,7 +153,7 @@ export class OpenTap {
   #end: string | undefined;
   #isOver = false;
 
-  constructor(order: TapOrder, options: OpenTapOptions) {
+  constructor(order: Omit<TapOrder, 'callers'>, options: OpenTapOptions) {
     const { clock } = options;
     this.#order = order;
     this.#options = options;
@@ -165,7 +166,8 @@ export class OpenTap {
   /** The data plane looks too, if it may see what is asked for. */
   ask(plane: AttachedPlane): void {
     const forMs = Math.floor(this.#endMs - this.#options.clock.nowMs());
-    if (forMs < 1 || !this.#maySee(plane) || !plane.tell(telemetry.tapStartMessage({ ...this.#order, forMs }))) return;
+    if (forMs < 1 || !this.#maySee(plane) || !plane.tell(telemetry.tapStartMessage({ ...this.#order, forMs, callers: this.#callers() })))
+      return;
     this.#planes.add(plane);
     this.#options.poke();
   }
@@ -229,6 +231,10 @@ export class OpenTap {
   close(): void {
     this.#waiting = [];
     this.end('nobody reads it');
+  }
+
+  #callers(): string[] {
+    return [...this.#options.book.covered()].slice(0, TAP_LIMITS.callers);
   }
 
   /** A workload sees what it calls and who calls it; the operator's data planes may come to host anything. */

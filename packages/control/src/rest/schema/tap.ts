@@ -15,26 +15,29 @@ export const TapQuery = z.strictObject({
   instance: text('That answered, or was tried last.', 'orders-1'),
   route: text('Name of the rule of the route.', 'canary'),
   method: text('In any case.', 'POST'),
-  path: text('The path begins so; with `*`, which stands for any characters, all of it must fit. Without a query.', '/orders/', '/orders/*/items'),
+  path: text(
+    'The path begins so; with `*`, which stands for any characters, all of it must fit. Without a query.',
+    '/orders/',
+    '/orders/*/items',
+  ),
   status: text('A status, a class, or several. Of gRPC in words of HTTP.', '503', '429,5xx'),
   error: text('A code of an error of a data plane, `5xx` for what the application answered so, or `any` of them.', 'any', 'NO_ENDPOINT'),
-  slowerThanMs: z.coerce
-    .number()
-    .min(0)
-    .max(TAP_LIMITS.forMs)
-    .transform(Math.ceil)
+  slowerThanMs: whole(TAP_LIMITS.forMs)
     .optional()
     .meta({ description: 'Only what took at least so long.', examples: ['100'] }),
   traceId: text('Of this trace.', '0af7651916cd43dd8448eb211c80319c'),
   headers: z
     .string()
     .transform((list) => [...new Set(list.split(',').map((one) => one.trim().toLowerCase()))])
+    .pipe(z.array(z.string()))
     .default([])
     .meta({
       description: `Request headers to be told, separated by commas; at most ${TAP_LIMITS.headers}. What may hold a secret is refused.`,
       examples: ['user-agent,x-request-id'],
     }),
-  perSecond: whole(TAP_LIMITS.perSecond).default(TAP_DEFAULTS.perSecond).meta({ description: 'At most so many are told; the others are counted.' }),
+  perSecond: whole(TAP_LIMITS.perSecond)
+    .default(TAP_DEFAULTS.perSecond)
+    .meta({ description: 'At most so many are told; the others are counted.' }),
   forMs: whole(TAP_LIMITS.forMs).default(TAP_DEFAULTS.forMs).meta({ description: 'After this it ends by itself.' }),
 });
 

@@ -34,6 +34,8 @@ export interface TapOrder {
   readonly forMs: number;
   /** Names of request headers that are told, in lower case. */
   readonly headers: readonly string[];
+  /** Callers whose own data planes tell what they call: the called side tells nothing of that. */
+  readonly callers: readonly string[];
 }
 
 /** Of the pair that it is told for: the calling side, or the called one. */
@@ -86,6 +88,7 @@ export const TAP_LIMITS = {
   headerNameLength: 64,
   valueLength: 512,
   pathLength: 512,
+  callers: 5_000,
   /** Of one data plane and one tap that wait to be sent; text is counted by characters. */
   waiting: 500,
   waitingChars: 524_288,
@@ -109,7 +112,8 @@ export function tapProblem(filter: TapFilter, headers: readonly string[]): TapPr
   for (const field of ['service', 'source', 'destination', 'instance', 'route', 'method', 'error'] as const)
     if (filter[field] !== undefined && !NAME.test(filter[field])) return { field, reason: 'has 1 to 253 characters without blanks' };
   const { status, traceId, path, slowerThanMs } = filter;
-  if (status !== undefined && !STATUSES.test(status)) return { field: 'status', reason: 'is a status or a class, such as 503, 5xx or 429,5xx' };
+  if (status !== undefined && !STATUSES.test(status))
+    return { field: 'status', reason: 'is a status or a class, such as 503, 5xx or 429,5xx' };
   if (traceId !== undefined && !TRACE.test(traceId)) return { field: 'traceId', reason: 'has 32 hexadecimal digits' };
   if (path !== undefined && (path === '' || path.length > TAP_LIMITS.pathLength))
     return { field: 'path', reason: `has 1 to ${TAP_LIMITS.pathLength} characters` };
@@ -120,7 +124,8 @@ export function tapProblem(filter: TapFilter, headers: readonly string[]): TapPr
     return { field: 'slowerThanMs', reason: `is within 0 and ${TAP_LIMITS.forMs} ms` };
   if (headers.length > TAP_LIMITS.headers) return { field: 'headers', reason: `at most ${TAP_LIMITS.headers} can be told` };
   const wrong = headers.find((name) => name.length > TAP_LIMITS.headerNameLength || !HEADER.test(name));
-  if (wrong !== undefined) return { field: 'headers', reason: `${JSON.stringify(wrong.slice(0, 80))} is no name of a header in lower case` };
+  if (wrong !== undefined)
+    return { field: 'headers', reason: `${JSON.stringify(wrong.slice(0, 80))} is no name of a header in lower case` };
   return undefined;
 }
 

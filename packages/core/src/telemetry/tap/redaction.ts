@@ -16,7 +16,8 @@ const SECRET_NAMES = new Set([
   'x-amz-security-token',
   'dpop',
 ]);
-const SECRET_PARTS = /auth|token|secret|passw|passphrase|api-?_?key|access-?_?key|private|credential|session|signature|csrf|xsrf|jwt|cookie|otp|pin\b/;
+const SECRET_PARTS =
+  /auth|token|secret|passw|passphrase|api-?_?key|access-?_?key|private|credential|session|signature|csrf|xsrf|jwt|cookie|otp|pin\b/;
 /** Schemes of RFC 9110 §11, tokens of RFC 7519 and of well-known makers, and private keys. */
 const SECRET_VALUES =
   /\b(?:basic|bearer|digest|negotiate|hawk)\s+\S|eyJ[\w-]{8,}\.|-----BEGIN|\b(?:gh[pousr]_|github_pat_|sk_live_|sk-|xox[abprs]-|glpat-|AKIA|ASIA|AIza)[\w-]{8,}/i;
