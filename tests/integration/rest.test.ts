@@ -541,6 +541,12 @@ describe('a watch by the REST API', () => {
   const watch: RestCaller['watch'] = (...asked) => caller.watch(...asked);
   const ids = (items: Body[]): string[] => items.map(({ instance }) => instance as string);
 
+  it('of live requests ends by itself', async () => {
+    const { headers, body } = await call('tap', { query: '?forMs=1' });
+    assert.equal(headers.get('content-type'), 'text/event-stream');
+    assert.match(String(body), /event: end\ndata: {"reason":"its time is over","told":0,"lost":0}\n\n$/);
+  });
+
   it('tells everything, then each change, and goes on where it broke off', async () => {
     const changing = (async () => {
       await waitFor('the watch to be open', () => caller.seen.has('watch'));

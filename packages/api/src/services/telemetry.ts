@@ -271,13 +271,14 @@ export function explainAnswerMessage(id: string, outcome: ExplainOutcome): FromD
 }
 
 /** Whatever is asked, a data plane keeps to its limits. */
-export function readTapStart({ id, filter, perSecond, forMs, headers }: pb.TapStart): TapOrder {
+export function readTapStart({ id, filter, perSecond, forMs, headers, callers }: pb.TapStart): TapOrder {
   return {
     id,
     filter: readTapFilter(filter),
     perSecond: Math.min(Math.max(1, perSecond), TAP_LIMITS.perSecond),
     forMs: Math.min(forMs, TAP_LIMITS.forMs),
     headers: headers.slice(0, TAP_LIMITS.headers),
+    callers: callers.slice(0, TAP_LIMITS.callers),
   };
 }
 
@@ -286,8 +287,8 @@ export function readTapFilter(filter: pb.TapFilter | undefined): TapFilter {
   return Object.fromEntries(Object.entries(filter ?? {}).filter(([, value]) => value !== '' && value !== 0));
 }
 
-export function tapStartMessage({ filter, headers, ...rest }: TapOrder): ToDataPlane {
-  return { $case: 'tapStart', value: { ...rest, filter: tapFilterMessage(filter), headers: [...headers] } };
+export function tapStartMessage({ filter, headers, callers, ...rest }: TapOrder): ToDataPlane {
+  return { $case: 'tapStart', value: { ...rest, filter: tapFilterMessage(filter), headers: [...headers], callers: [...callers] } };
 }
 
 export function tapFilterMessage(filter: TapFilter): pb.TapFilter {

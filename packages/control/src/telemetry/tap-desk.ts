@@ -57,7 +57,7 @@ export class TapRefusal extends Error {
 export interface TapDeskOptions {
   readonly registry: Pick<Registry, 'service'>;
   readonly server: Pick<TelemetryServer, 'planes' | 'listen'>;
-  readonly book: Pick<TrafficBook, 'isCovered' | 'isDestination'>;
+  readonly book: Pick<TrafficBook, 'isCovered' | 'covered' | 'isDestination'>;
   readonly clock: Clock;
 }
 
@@ -137,7 +137,7 @@ interface OpenTapOptions {
 }
 
 export class OpenTap {
-  readonly #order: TapOrder;
+  readonly #order: Omit<TapOrder, 'callers'>;
   readonly #options: OpenTapOptions;
   readonly #planes = new Set<AttachedPlane>();
   readonly #endMs: number;
@@ -153,7 +153,7 @@ export class OpenTap {
   #end: string | undefined;
   #isOver = false;
 
-  constructor(order: TapOrder, options: OpenTapOptions) {
+  constructor(order: Omit<TapOrder, 'callers'>, options: OpenTapOptions) {
     const { clock } = options;
     this.#order = order;
     this.#options = options;
@@ -166,7 +166,8 @@ export class OpenTap {
   /** The data plane looks too, if it may see what is asked for. */
   ask(plane: AttachedPlane): void {
     const forMs = Math.floor(this.#endMs - this.#options.clock.nowMs());
-    if (forMs < 1 || !this.#maySee(plane) || !plane.tell(telemetry.tapStartMessage({ ...this.#order, forMs }))) return;
+    if (forMs < 1 || !this.#maySee(plane) || !plane.tell(telemetry.tapStartMessage({ ...this.#order, forMs, callers: this.#callers() })))
+      return;
     this.#planes.add(plane);
     this.#options.poke();
   }
@@ -230,6 +231,10 @@ export class OpenTap {
   close(): void {
     this.#waiting = [];
     this.end('nobody reads it');
+  }
+
+  #callers(): string[] {
+    return [...this.#options.book.covered()].slice(0, TAP_LIMITS.callers);
   }
 
   /** A workload sees what it calls and who calls it; the operator's data planes may come to host anything. */

@@ -77,6 +77,11 @@ export class TrafficBook {
     return this.#covered.has(source);
   }
 
+  /** All of them. */
+  covered(): Iterable<string> {
+    return this.#covered.keys();
+  }
+
   report(
     speaker: Speaker,
     { traffic, instances, intervalMs }: Pick<TrafficReport, 'traffic' | 'instances' | 'intervalMs'>,

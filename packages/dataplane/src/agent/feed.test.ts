@@ -95,7 +95,9 @@ test('answers questions, and tells live requests to who asks for them, until the
   const control = await peer(t, (call) => {
     const headers = [{ name: 'x-user', value: 'ann' }];
     call.write({ message: { $case: 'explainQuestion', value: { id: 'q1', from: 'web', method: 'GET', url: 'http://orders/', headers } } });
-    call.write({ message: { $case: 'tapStart', value: { id: 't1', filter: undefined, perSecond: 5, forMs: 1_000, headers: [] } } });
+    call.write({
+      message: { $case: 'tapStart', value: { id: 't1', filter: undefined, perSecond: 5, forMs: 1_000, headers: [], callers: [] } },
+    });
     call.write({ message: { $case: 'tapStop', value: { id: 't1' } } });
   });
   const own = feed(t, {

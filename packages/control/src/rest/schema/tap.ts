@@ -22,12 +22,7 @@ export const TapQuery = z.strictObject({
   ),
   status: text('A status, a class, or several. Of gRPC in words of HTTP.', '503', '429,5xx'),
   error: text('A code of an error of a data plane, `5xx` for what the application answered so, or `any` of them.', 'any', 'NO_ENDPOINT'),
-  slowerThanMs: z.coerce
-    .number()
-    .min(0)
-    .max(TAP_LIMITS.forMs)
-    .transform(Math.ceil)
-    .pipe(z.int())
+  slowerThanMs: whole(TAP_LIMITS.forMs)
     .optional()
     .meta({ description: 'Only what took at least so long.', examples: ['100'] }),
   traceId: text('Of this trace.', '0af7651916cd43dd8448eb211c80319c'),

@@ -34,6 +34,8 @@ export interface TapOrder {
   readonly forMs: number;
   /** Names of request headers that are told, in lower case. */
   readonly headers: readonly string[];
+  /** Callers whose own data planes tell what they call: the called side tells nothing of that. */
+  readonly callers: readonly string[];
 }
 
 /** Of the pair that it is told for: the calling side, or the called one. */
@@ -86,6 +88,7 @@ export const TAP_LIMITS = {
   headerNameLength: 64,
   valueLength: 512,
   pathLength: 512,
+  callers: 5_000,
   /** Of one data plane and one tap that wait to be sent; text is counted by characters. */
   waiting: 500,
   waitingChars: 524_288,

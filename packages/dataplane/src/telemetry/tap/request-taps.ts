@@ -56,12 +56,14 @@ export class RequestTaps implements TapPort {
 class Tap implements RequestObserver {
   readonly sender: TapSender;
   readonly #headers: readonly string[];
+  readonly #callers: ReadonlySet<string>;
   readonly #clock: Clock;
   readonly #matcher: TapMatcher;
 
-  constructor({ filter, headers }: TapOrder, clock: Clock, sender: TapSender) {
+  constructor({ filter, headers, callers }: TapOrder, clock: Clock, sender: TapSender) {
     this.sender = sender;
     this.#headers = headers;
+    this.#callers = new Set(callers);
     this.#clock = clock;
     this.#matcher = new TapMatcher(filter);
   }
@@ -71,6 +73,7 @@ class Tap implements RequestObserver {
     // Copies that nobody waits for are no requests to those who look.
     if (labels.direction === 'mirror') return;
     const { source, destination } = labels;
+    if (labels.direction === 'inbound' && this.#callers.has(source)) return;
     const { method, path } = methodAndPath(request.head);
     const status = httpStatusOf(request);
     if (!this.#matcher.fits({ source, destination, instance, route, method, path, status, error, durationMs, traceId })) return;
