@@ -1,5 +1,5 @@
-// The one door behind `npm start`, `npm test`, `npm run …` and `./heddle`: brings a new enough Node, the dependencies and the
-// generated code, then runs the target. Plain JavaScript without packages, because at this point nothing is installed; runs on
+// The one door behind `npm start`, `npm test`, `npm run …` and `./heddle`: brings a new enough Node, the dependencies, the
+// generated code and the dashboard, then runs the target. Plain JavaScript without packages, because at this point nothing is installed; runs on
 // Node 18 and newer. Everything slow is done once and leaves a stamp, so that the next start only compares stamps.
 // The npm scripts say `exec`, so that npm's signals reach this process and not a shell that leaves it behind.
 import { dirname, resolve } from 'node:path';
@@ -43,7 +43,7 @@ async function main(argv) {
   }
   const node = await ensureNode(root);
   await ensureInstalled(root, node);
-  if (target !== 'generate') await ensureGenerated(root, node);
+  await ensureGenerated(root, node);
   if (target === 'prepare') {
     // The launcher script `heddle` replaces itself with this Node, so that no process stands between the user and the command.
     process.stdout.write(`${node}\n`);

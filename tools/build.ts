@@ -5,6 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleClient } from './bundle-client.ts';
 import { bundleCommand, canBundle } from './bundle.ts';
+import { bundleDashboard } from './dashboard.ts';
 import { run } from './run.ts';
 
 export interface Manifest {
@@ -74,12 +75,16 @@ function makeExecutable(base: string, { bin = {} }: Manifest): void {
 const BUNDLES: Readonly<Record<string, (root: string, toolsRoot: string) => Promise<unknown>>> = {
   cli: bundleCommand,
   client: bundleClient,
+  dashboard: bundleDashboard,
 };
+/** These have no modules for Node: their bundle is all there is. */
+const PAGES: ReadonlySet<string> = new Set(['dashboard']);
 
 async function bundle(root: string, folder: string, toolsRoot: string, write: (text: string) => void): Promise<void> {
   const make = BUNDLES[folder];
   if (make === undefined) return;
   if (canBundle(toolsRoot)) await make(root, toolsRoot);
+  else if (PAGES.has(folder)) throw new Error(`esbuild is not installed (\`npm install\`): ${folder} cannot be built`);
   else write(`esbuild is not installed (\`npm install\`): ${folder} was not bundled, and starts slowly\n`);
 }
 
@@ -97,7 +102,7 @@ export async function build(
   for (const folder of buildOrder(manifests)) {
     const manifest = manifests.get(folder);
     if (manifest === undefined || (only.length > 0 && !only.includes(folder))) continue;
-    await buildPackage(root, compiler, folder, manifest);
+    if (!PAGES.has(folder)) await buildPackage(root, compiler, folder, manifest);
     await bundle(root, folder, compilerRoot, write);
     write(`built ${manifest.name}\n`);
   }

@@ -11,7 +11,7 @@ const PROGRAMS = ['cli/src/main.ts', 'cli/src/commands/proxy-static-reader.ts', 
 export const NOT_BUNDLED = ['@grpc/*', 'grpc-health-check', '@bufbuild/protobuf', '@bufbuild/cel'];
 
 /** Beside the bundle: the licences of what is in it. */
-const NOTICES = 'THIRD-PARTY.txt';
+export const NOTICES = 'THIRD-PARTY.txt';
 
 /** What is used of esbuild. */
 export interface Bundler {
@@ -51,7 +51,7 @@ export async function bundleCommand(root: string, toolsRoot: string, out: string
 }
 
 /** Names, versions and licences of the packages of which something is in the bundle, as their licences ask for. */
-function thirdParty(root: string, inputs: readonly string[]): string {
+export function thirdParty(root: string, inputs: readonly string[]): string {
   const folders = new Set(inputs.flatMap((input) => /^.*\/?node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(input)?.[0] ?? []));
   const notices = [...folders].map((folder) => {
     const place = join(root, folder);

@@ -248,7 +248,7 @@ describe('a prepared clone', () => {
     cpSync(join(ROOT, 'tools/bootstrap.mjs'), join(folder, 'tools/bootstrap.mjs'));
     cpSync(join(ROOT, 'heddle'), join(folder, 'heddle'));
     mkdirSync(join(folder, 'packages/cli/src'), { recursive: true });
-    mkdirSync(join(folder, 'packages/api/proto'), { recursive: true });
+    for (const sources of ['packages/api/proto', 'packages/dashboard/src']) mkdirSync(join(folder, sources), { recursive: true });
     mkdirSync(join(folder, 'node_modules'));
     writeFileSync(join(folder, 'node_modules/.package-lock.json'), '{"packages":{}}');
     writeFileSync(join(folder, 'package-lock.json'), '{"packages":{"":{}}}');
@@ -257,6 +257,7 @@ describe('a prepared clone', () => {
       join(folder, 'tools/generate.ts'),
       "import { mkdirSync } from 'node:fs';\nmkdirSync('packages/api/src/gen', { recursive: true });\n",
     );
+    for (const tool of ['dashboard', 'bundle']) writeFileSync(join(folder, `tools/${tool}.ts`), '');
     writeFileSync(join(folder, 'packages/cli/src/main.ts'), script);
     return folder;
   }
@@ -269,7 +270,7 @@ describe('a prepared clone', () => {
     const start = () => spawnSync(process.execPath, ['tools/bootstrap.mjs', 'start', '--quiet'], { cwd: folder, env, encoding: 'utf8' });
     const first = start();
     assert.equal(first.status, 0, first.stderr);
-    assert.match(first.stderr, /generating code/);
+    assert.match(first.stderr, /generating code[\s\S]*building the dashboard/);
     const told = JSON.parse(first.stdout) as { args: string[]; conditions: string[]; major: number };
     assert.deepEqual(told.args, ['up', '-f', 'examples/shop/heddle.yaml', '--quiet']);
     assert.deepEqual(told.conditions, ['--conditions=heddle-source']);

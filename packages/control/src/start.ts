@@ -96,7 +96,7 @@ async function start(options: ControlOptions, undo: (() => Promise<void> | void)
   const rest =
     options.rest === undefined || served === undefined
       ? undefined
-      : await startRest({ ...facts, ...served, metrics, authority, denials, listen: options.rest, identity, authenticator });
+      : await startRest({ ...facts, ...served, metrics, authority, denials, listen: options.rest, identity, authenticator, random });
   undo.push(() => rest?.close(CLOSE_GRACE_MS));
   if (served !== undefined) undo.push(watchControl({ ...state, metrics, proxies: served.proxies, certificates, clock }));
   certificates.renewFor(rest === undefined ? [server] : [server, rest]);

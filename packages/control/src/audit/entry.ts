@@ -10,6 +10,8 @@ export const AUDIT_ACTIONS = [
   'revoke-join-token',
   'create-admin-token',
   'revoke-admin-token',
+  /** With which a browser logs in once. */
+  'create-login-code',
   'register-instance',
   'deregister-instance',
   'report-health',

@@ -10,6 +10,7 @@ import type { Authenticator } from '../server/authenticator.ts';
 import type { Caller } from '../server/caller.ts';
 import { JSON_BYTES_MAX, TEXT_BYTES_MAX, check, discardRest, hasBody, mediaTypeOf, parseJson, readText } from './body.ts';
 import type { Incoming } from './body.ts';
+import { isKnown } from './conditions.ts';
 import { peerOf } from './door.ts';
 import { authenticate, checkHost, checkOrigin, requireRole } from './guard.ts';
 import type { GuardRules } from './guard.ts';
@@ -17,19 +18,21 @@ import { HANDLERS } from './handlers.ts';
 import type { Conditions, Reply, RestContext } from './handler.ts';
 import { OPERATIONS } from './operations.ts';
 import type { Operation, OperationId } from './operations.ts';
+import type { Pages } from './pages/serve.ts';
 import { PROBLEMS, ProblemError, problemBody, problemOf } from './problems.ts';
 
 export interface AppOptions {
   readonly context: RestContext;
   readonly rules: () => GuardRules;
   readonly authenticator: Authenticator;
+  readonly pages: Pages;
   readonly logger: Logger;
 }
 
 type RestRequest = Context<{ Bindings: HttpBindings }>;
 
 const JSON_TYPE = 'application/json';
-/** For programs and for pages of this very server; nothing of it is to be shown, framed or guessed at by others. */
+/** For programs and for pages of this very server; nothing of it is to be shown, framed or guessed at by others. The pages have a policy of their own. */
 const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   'x-content-type-options': 'nosniff',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
@@ -61,11 +64,21 @@ export function createApp(options: AppOptions): Hono<{ Bindings: HttpBindings }>
   }
   app.notFound((request) =>
     answer(request, options, () => {
+      const page = pageFor(request, options.pages);
+      if (page !== undefined) return page;
       throw new ProblemError('NOT_FOUND', 'there is nothing at this address', { mend: 'see /api/v1/openapi.json for what there is' });
     }),
   );
   app.onError((error, request) => failure(error, request, options.logger));
   return app;
+}
+
+/** Undefined: it is none of the dashboard. */
+function pageFor({ req }: RestRequest, pages: Pages): Response | undefined {
+  if (req.method !== 'GET' && req.method !== 'HEAD') return undefined;
+  const page = pages.answer({ path: req.path, acceptEncoding: req.header('accept-encoding'), ifNoneMatch: req.header('if-none-match') });
+  if (page !== undefined) for (const [name, value] of Object.entries(SECURITY_HEADERS)) if (!page.headers.has(name)) page.headers.set(name, value);
+  return page;
 }
 
 function routeOf(url: string): string {
@@ -79,13 +92,14 @@ interface Audit {
   caller?: Caller;
 }
 
-async function answer(request: RestRequest, options: AppOptions, run: (audit: Audit) => Reply | Promise<Reply>): Promise<Response> {
+async function answer(request: RestRequest, options: AppOptions, run: (audit: Audit) => Reply | Response | Promise<Reply>): Promise<Response> {
   const audit: Audit = {};
   let response: Response;
   let reason: string | undefined;
   try {
     checkHost(request.req.header('host'), options.rules());
-    response = respond(await run(audit), request);
+    const reply = await run(audit);
+    response = reply instanceof Response ? reply : respond(reply, request);
   } catch (error) {
     response = failure(error, request, options.logger);
     reason = error instanceof Error ? error.message : String(error);
@@ -115,7 +129,7 @@ function log(request: RestRequest, status: number, reason: string | undefined, n
     ...(reason === undefined ? {} : { reason: reason.slice(0, 500) }),
   };
   if (isRefused && status !== 421) context.audit.refused(doerOf(request, noted), 'call', `${method} ${fields.path}`, reason ?? '');
-  if (isRefused || caller === undefined) logger.warn(fields, 'call of the REST API refused');
+  if (isRefused || (caller === undefined && operation?.role !== undefined)) logger.warn(fields, 'call of the REST API refused');
   else if (operation?.frequent === true && status < 300) logger.debug(fields, 'call of the REST API');
   else logger.info(fields, 'call of the REST API');
 }
@@ -206,12 +220,6 @@ function respond(reply: Reply, request: RestRequest): Response {
   const text = reply.text ?? (reply.value === undefined ? undefined : JSON.stringify(reply.value));
   if (text !== undefined) headers['content-type'] = 'application/json';
   return new Response(text ?? null, { status: reply.status, headers: { ...headers, ...reply.headers } });
-}
-
-/** Whether `if-none-match` names the tag (RFC 9110 §13.1.2: compared weakly). */
-function isKnown(header: string | undefined, tag: string): boolean {
-  if (header === undefined) return false;
-  return header.split(',').some((part) => part.trim() === '*' || part.trim().replace(/^W\//, '') === `"${tag}"`);
 }
 
 function failure(error: unknown, request: RestRequest, logger: Logger): Response {

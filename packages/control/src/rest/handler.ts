@@ -1,6 +1,7 @@
 // What every handler of the REST API is given, and what it gives back.
 import type { Logger, Metrics } from '@heddle/runtime';
 import type { AdminTokens } from '../admin/admin-tokens.ts';
+import type { LoginCodes } from '../admin/login-codes.ts';
 import type { Doer } from '../audit/entry.ts';
 import type { AuditLog } from '../audit/log.ts';
 import type { Authority, Denials, JoinTokens, RotationDesk } from '../ca/index.ts';
@@ -22,6 +23,7 @@ export interface RestContext {
   readonly denials: Denials;
   readonly rotation: RotationDesk;
   readonly adminTokens: AdminTokens;
+  readonly logins: LoginCodes;
   readonly audit: AuditLog;
   readonly proxies: ProxySource;
   readonly metrics: Pick<Metrics, 'counter' | 'expose'>;

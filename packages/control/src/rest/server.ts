@@ -1,6 +1,7 @@
 // The REST API, put together: door, application, watches. It needs nothing of the gRPC server.
 import { getRequestListener } from '@hono/node-server';
-import type { Clock } from '@heddle/runtime';
+import type { Clock, Random } from '@heddle/runtime';
+import { LoginCodes } from '../admin/login-codes.ts';
 import type { Authenticator } from '../server/authenticator.ts';
 import type { ServerIdentity } from '../server/tls-door.ts';
 import { createApp } from './app.ts';
@@ -8,6 +9,7 @@ import { openRestDoor } from './door.ts';
 import type { RestDoorLimits } from './door.ts';
 import type { RestContext } from './handler.ts';
 import { openApiDocument } from './openapi.ts';
+import { Pages } from './pages/serve.ts';
 import { Watches } from './watch/open.ts';
 
 export interface RestServerOptions
@@ -34,6 +36,7 @@ export interface RestServerOptions
   readonly identity: ServerIdentity;
   readonly authenticator: Authenticator;
   readonly clock: Clock;
+  readonly random: Random;
   readonly limits?: RestDoorLimits;
 }
 
@@ -57,6 +60,7 @@ export async function openRestServer(options: RestServerOptions): Promise<RestSe
   const app = createApp({
     logger,
     authenticator,
+    pages: new Pages(),
     rules: () => ({ address: door.address, tls: door.tls }),
     context: {
       mesh,
@@ -69,6 +73,7 @@ export async function openRestServer(options: RestServerOptions): Promise<RestSe
       denials: options.denials,
       rotation: options.rotation,
       adminTokens: options.adminTokens,
+      logins: new LoginCodes(clock, options.random),
       audit: options.audit,
       proxies,
       metrics: options.metrics,

@@ -53,6 +53,27 @@ export const AdminTokenList = z.strictObject({ items: z.array(AdminToken) }).met
 });
 export const AdminTokenPath = z.strictObject({ name: administratorName });
 
+export const CallerView = z
+  .strictObject({
+    who: z.string().meta({ description: 'By which proof; as in the audit log.' }),
+    role,
+    mesh: z.string().meta({ description: 'Name of the mesh.' }),
+    version: z.string().meta({ description: 'Version of the control plane.' }),
+  })
+  .meta({ id: 'Caller', examples: [{ who: 'admin token ann', role: 'viewer', mesh: 'shop', version: '0.1.0' }] });
+
+export const NewLoginCode = z
+  .strictObject({ role: role.default('editor') })
+  .meta({ id: 'NewLoginCode', description: 'The role of who logs in with it; editor by default.', examples: [{ role: 'viewer' }] });
+export const LoginCode = z.strictObject({ code: z.string(), role, notAfter: time }).meta({
+  id: 'LoginCode',
+  description: 'It is good once, for 10 minutes, while this control plane runs.',
+  examples: [{ code: 'uK0…', role: 'editor', notAfter: '2026-01-31T12:10:00.000Z' }],
+});
+export const LoginWith = z
+  .strictObject({ code: z.string().min(1).max(200) })
+  .meta({ id: 'LoginWith', examples: [{ code: 'uK0…' }] });
+
 export const AuditEntry = z
   .strictObject({
     id: z.int().min(1).meta({ description: 'One more than the entry before.' }),
