@@ -24,7 +24,7 @@ export async function bundleDashboard(root: string, toolsRoot: string): Promise<
       entryNames: '[name]-[hash]',
       format: 'esm',
       platform: 'browser',
-      target: ['es2022', 'chrome111', 'firefox115', 'safari16.4'],
+      target: ['es2022', 'chrome123', 'firefox121', 'safari17.5'],
       jsx: 'automatic',
       jsxImportSource: 'preact',
       minify: true,

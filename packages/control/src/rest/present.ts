@@ -16,13 +16,14 @@ import type { Proxy, ScrapeTargets } from './schema/proxies.ts';
 import type { Service, ServiceDetail } from './schema/services.ts';
 
 export function presentService({ service, instances }: ServiceView): Service {
-  const { namespace, name, port, protocol, labels, metadata, ports, virtualAddress } = service;
+  const { namespace, name, port, protocol, mtls, labels, metadata, ports, virtualAddress } = service;
   return {
     namespace,
     name,
     port,
     protocol,
     ...(virtualAddress === undefined ? {} : { virtualAddress }),
+    ...(mtls === undefined ? {} : { mtls }),
     labels,
     metadata,
     ports,

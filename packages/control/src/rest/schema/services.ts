@@ -2,6 +2,7 @@
 import type { Service as ModelService } from '@heddle/core';
 import { z } from 'zod';
 import { POLICIES, PROTOCOLS } from '../../schema/service.ts';
+import { MtlsMode } from '../../schema/security.ts';
 import type { PolicyName } from '../../schema/service.ts';
 import {
   cursor,
@@ -31,6 +32,7 @@ const summary = {
     .string()
     .optional()
     .meta({ description: 'Stands for the service on every machine.', examples: ['240.0.0.1'] }),
+  mtls: MtlsMode.optional().meta({ description: 'What its callers need; absent: as the mesh has it.' }),
   labels: Labels,
   metadata: Metadata,
   ports: NamedPorts,

@@ -1,0 +1,83 @@
+// What needs somebody: the worst first. Empty is the best that can be said of a mesh.
+import type { Authority, Instance, IssuedCertificate, MeshEvent, Proxy, Service } from '../api/types.ts';
+import { href, serviceHref } from '../state/routes.ts';
+import { plural, shortName, span } from './format.ts';
+import { identityName, type Tone } from './words.ts';
+
+export interface Attention {
+  readonly tone: Exclude<Tone, 'good' | 'calm'>;
+  readonly text: string;
+  readonly why: string;
+  readonly href: string;
+}
+
+export interface AttentionFacts {
+  readonly services: readonly Service[];
+  readonly instances: readonly Instance[];
+  readonly proxies: readonly Proxy[];
+  readonly certificates: readonly IssuedCertificate[];
+  readonly authority: Authority | undefined;
+  readonly events: readonly MeshEvent[];
+  readonly nowMs: number;
+}
+
+/** A certificate is renewed at half its life: one that has less left than this of it is late. */
+const LATE_SHARE = 0.25;
+/** Anomalies are shown for so long. */
+const ANOMALY_MS = 15 * 60_000;
+/** Data planes apply a change within milliseconds. */
+const BEHIND_MS = 10_000;
+
+export function attentionOf(facts: AttentionFacts): Attention[] {
+  const found = [...ofServices(facts), ...ofProxies(facts), ...ofIdentities(facts), ...ofEvents(facts)];
+  return found.sort((a, b) => Number(a.tone === 'warn') - Number(b.tone === 'warn'));
+}
+
+function ofServices({ services, instances }: AttentionFacts): Attention[] {
+  const found: Attention[] = [];
+  for (const { namespace, name, instances: counts } of services) {
+    if (counts.healthy > 0) continue;
+    const key = `${namespace}/${name}`;
+    const why = counts.total === 0 ? 'no instance is registered' : `${plural(counts.total, 'instance')}, none is healthy`;
+    found.push({ tone: 'bad', text: `${shortName(key)} has nobody to answer`, why, href: serviceHref(key) });
+  }
+  for (const { namespace, service, instance, health, healthReason } of instances) {
+    if (health !== 'unhealthy') continue;
+    found.push({ tone: 'bad', text: `${instance} is unhealthy`, why: healthReason, href: serviceHref(`${namespace}/${service}`) });
+  }
+  return found;
+}
+
+function ofProxies({ proxies, nowMs }: AttentionFacts): Attention[] {
+  return proxies.flatMap(({ node, sync }): Attention[] => {
+    const rejected = sync.find(({ state }) => state === 'rejected');
+    const to = href('proxies');
+    if (rejected !== undefined) return [{ tone: 'bad', text: `${node} has refused its configuration`, why: rejected.rejection, href: to }];
+    const behind = sync.find(({ behindSince }) => behindSince !== null && nowMs - Date.parse(behindSince) > BEHIND_MS);
+    if (behind === undefined) return [];
+    const why = `it has not acknowledged its ${behind.kind} for ${span(nowMs - Date.parse(behind.behindSince ?? ''))}`;
+    return [{ tone: 'warn', text: `${node} is behind`, why, href: to }];
+  });
+}
+
+function ofIdentities({ certificates, authority, nowMs }: AttentionFacts): Attention[] {
+  const to = href('identities');
+  const late = certificates.filter(({ issued, notAfter, denied, why }) => {
+    const [from, until] = [Date.parse(issued), Date.parse(notAfter)];
+    return !denied && why !== 'control' && until > nowMs && until - nowMs < (until - from) * LATE_SHARE;
+  });
+  const [first] = late;
+  const found: Attention[] =
+    first === undefined
+      ? []
+      : [{ tone: 'warn', text: `${plural(late.length, 'certificate')} should have been renewed by now`, why: `that of ${shortName(identityName(first.identity))} ends in ${span(Date.parse(first.notAfter) - nowMs)}`, href: to }];
+  if (authority === undefined) return found;
+  if (authority.logFailing) found.push({ tone: 'bad', text: 'The log of issued certificates cannot be written', why: 'is the disk of the control plane full?', href: to });
+  if (authority.phase !== 'none') found.push({ tone: 'warn', text: 'The root is being replaced', why: authority.obstacles[0] ?? `the next step is ${authority.step ?? 'none'}`, href: to });
+  return found;
+}
+
+function ofEvents({ events, nowMs }: AttentionFacts): Attention[] {
+  const anomalies = events.filter(({ kind, time }) => kind === 'anomaly' && nowMs - Date.parse(time) < ANOMALY_MS);
+  return anomalies.map(({ subject, message }) => ({ tone: 'warn', text: `${shortName(subject)}: out of the ordinary`, why: message, href: href('events', { subject }) }));
+}
