@@ -32,7 +32,7 @@ async function tour(mesh: ChildProcess): Promise<string> {
   let text = '';
   mesh.stdout?.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
   const deadline = Date.now() + READY_TIMEOUT_MS;
-  while (!text.includes('--watch')) {
+  while (!text.includes('Try:')) {
     if (Date.now() > deadline || mesh.exitCode !== null) throw new Error(`the shop did not become ready:\n${text}`);
     await pause(100);
   }

@@ -151,6 +151,11 @@ export class ControlClient {
     return this.#call(this.#admin.createAdminToken.bind(this.#admin), { name, role, ttlMs });
   }
 
+  /** With which a browser logs in once. */
+  createLoginCode(role: string): Promise<admin.CreateLoginCodeResponse> {
+    return this.#call(this.#admin.createLoginCode.bind(this.#admin), { role });
+  }
+
   async adminTokens(): Promise<admin.AdminTokenMessage[]> {
     return (await this.#call(this.#admin.listAdminTokens.bind(this.#admin), {})).tokens;
   }

@@ -7,7 +7,7 @@ import { addDrain, addRestart } from './program/instances.ts';
 import { addTap } from './program/live.ts';
 import { addRun, addUp } from './program/mesh.ts';
 import { addControl, addProxy } from './program/planes.ts';
-import { addCheck, addDescribe, addExplain, addGet, addValidate } from './program/look.ts';
+import { addCheck, addDashboard, addDescribe, addExplain, addGet, addValidate } from './program/look.ts';
 import { addExport } from './program/export.ts';
 import { addIdentity, addToken } from './program/identity.ts';
 import { addCa } from './program/ca.ts';
@@ -83,6 +83,7 @@ function buildProgram(): Command {
     addExplain,
     addTap,
     addCheck,
+    addDashboard,
     addDrain,
     addRestart,
     addValidate,

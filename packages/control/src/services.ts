@@ -32,7 +32,7 @@ export function addServices(
   undo: (() => Promise<void> | void)[],
 ): { readonly proxies: ProxySource; readonly traffic: TrafficSource; readonly rotation: RotationDesk } {
   const { clock, logger } = options;
-  const { authority, events, audit, registry, meshFile, tokens, adminTokens, denials, lateRenewals } = state;
+  const { authority, events, audit, registry, meshFile, tokens, adminTokens, logins, denials, lateRenewals } = state;
   const { rootsPem } = authority;
   const { trustDomain } = mesh;
   const attached = new AttachedInstances({ registry, clock, logger });
@@ -62,6 +62,7 @@ export function addServices(
       meshFile,
       tokens,
       adminTokens,
+      logins,
       audit,
       ads,
       loads: proxies,

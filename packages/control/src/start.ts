@@ -61,7 +61,7 @@ async function start(options: ControlOptions, undo: (() => Promise<void> | void)
   const { mesh, stateDir, clock, random, logger } = options;
   const startedMs = Math.floor(clock.wallMs());
   const state = await openState(options, undo);
-  const { authority, operatorToken, events, audit, registry, meshFile, tokens, adminTokens, denials } = state;
+  const { authority, operatorToken, events, audit, registry, meshFile, tokens, adminTokens, logins, denials } = state;
   const { rootsPem } = authority;
   const certificates = new ServerCertificates(authority, [options.listen.address, options.rest?.address], clock, logger);
   const metrics = createMetrics();
@@ -72,7 +72,7 @@ async function start(options: ControlOptions, undo: (() => Promise<void> | void)
   // Callers can be wrong as often as they like.
   const callLogger = limitedLogger(logger, clock);
   const facts = {
-    ...{ mesh, version: packageVersion(), startedMs, registry, meshFile, tokens, adminTokens, events, audit, clock },
+    ...{ mesh, version: packageVersion(), startedMs, registry, meshFile, tokens, adminTokens, logins, events, audit, clock },
     logger: callLogger,
   };
   const server = await openGrpcServer({
@@ -96,7 +96,7 @@ async function start(options: ControlOptions, undo: (() => Promise<void> | void)
   const rest =
     options.rest === undefined || served === undefined
       ? undefined
-      : await startRest({ ...facts, ...served, metrics, authority, denials, listen: options.rest, identity, authenticator, random });
+      : await startRest({ ...facts, ...served, metrics, authority, denials, listen: options.rest, identity, authenticator });
   undo.push(() => rest?.close(CLOSE_GRACE_MS));
   if (served !== undefined) undo.push(watchControl({ ...state, metrics, proxies: served.proxies, certificates, clock }));
   certificates.renewFor(rest === undefined ? [server] : [server, rest]);

@@ -4,6 +4,7 @@ import { serviceKey } from '@heddle/core';
 import type { Clock } from '@heddle/runtime';
 import { privateDirectory } from '@heddle/runtime/node';
 import { openAdminTokens } from './admin/admin-tokens.ts';
+import { LoginCodes } from './admin/login-codes.ts';
 import type { AdminTokens } from './admin/admin-tokens.ts';
 import { openAuditLog } from './audit/log.ts';
 import type { AuditLog } from './audit/log.ts';
@@ -28,6 +29,7 @@ export interface ControlState {
   readonly meshFile: MeshFileDesk;
   readonly tokens: JoinTokens;
   readonly adminTokens: AdminTokens;
+  readonly logins: LoginCodes;
   readonly denials: Denials;
   readonly lateRenewals: LateRenewals;
 }
@@ -70,7 +72,7 @@ export async function openState(options: ControlOptions, undo: (() => Promise<vo
     denial: (id) => denials.reasonFor(id) ?? denialOf(id, (known) => registry.service(serviceKey(known)) !== undefined),
     clock,
   });
-  return { authority, operatorToken, events, audit, registry, meshFile, tokens, adminTokens, denials, lateRenewals };
+  return { authority, operatorToken, events, audit, registry, meshFile, tokens, adminTokens, logins: new LoginCodes(clock, random), denials, lateRenewals };
 }
 
 function openMemory(clock: Clock, undo: (() => Promise<void> | void)[]): Store {

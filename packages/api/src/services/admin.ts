@@ -15,6 +15,8 @@ export {
   ChangesResponse,
   CreateAdminTokenRequest,
   CreateAdminTokenResponse,
+  CreateLoginCodeRequest,
+  CreateLoginCodeResponse,
   CreateTokenRequest,
   CreateTokenResponse,
   DeniedIdentity as DeniedIdentityMessage,

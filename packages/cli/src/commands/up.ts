@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { isatty } from 'node:tty';
 import type { Locality } from '@heddle/core';
+import { openControl } from '../control-client.ts';
 import { CliError, formatError, type ExitCode } from '../errors.ts';
 import { machineName } from '../machine.ts';
 import { loadMesh } from '../mesh-file.ts';
@@ -20,6 +21,7 @@ import { MeshRun } from '../up/mesh-run.ts';
 import { planMesh, type Plan } from '../up/plan.ts';
 import { type NeededPort, requireFreePorts } from '../up/ports.ts';
 import { readyBlock } from '../up/ready.ts';
+import { loginLink } from './dashboard.ts';
 import type { DnsForward } from './dns-options.ts';
 
 export interface UpOptions {
@@ -104,7 +106,7 @@ export async function up(options: UpOptions): Promise<ExitCode> {
       restart: (wish, onStep) => run.restart(wish, onStep),
     });
     lock.tell({ ...info, doorPort: door.port });
-    return await supervise(run, stream, say, () => {
+    return await supervise(run, stream, say, async () => {
       const isDefault = findStateDirectory(undefined) === stateDirectory;
       output.raw(
         readyBlock(
@@ -118,6 +120,7 @@ export async function up(options: UpOptions): Promise<ExitCode> {
             proxyPort,
             adminPort,
             restPort: readControlInfo(stateDirectory)?.rest?.port,
+            dashboardLink: isatty(1) ? await firstLogin(stateDirectory) : '',
             command: heddleCommand(),
             commandOptions: isDefault ? '' : ` --state-dir ${stateDirectory}`,
           },
@@ -133,7 +136,7 @@ export async function up(options: UpOptions): Promise<ExitCode> {
 }
 
 /** Runs the mesh to its end: by signal, by the end of whoever reads the output, by a failed start, or by a fault of ours. */
-async function supervise(run: MeshRun, stream: FdStream, say: (text: string) => void, onReady: () => void): Promise<ExitCode> {
+async function supervise(run: MeshRun, stream: FdStream, say: (text: string) => void, onReady: () => Promise<void>): Promise<ExitCode> {
   let exitCode: ExitCode = 0;
   let asked = 0;
   const ended = Promise.withResolvers<void>();
@@ -158,22 +161,33 @@ async function supervise(run: MeshRun, stream: FdStream, say: (text: string) => 
   process.on('uncaughtException', fault);
   process.on('unhandledRejection', fault);
   try {
-    run.start().then(
-      () => {
-        if (asked === 0) onReady();
-      },
-      (error: unknown) => {
+    run
+      .start()
+      .then(() => (asked === 0 ? onReady() : undefined))
+      .catch((error: unknown) => {
         exitCode = 1;
         process.stderr.write(formatError(error, process.env));
         stop();
-      },
-    );
+      });
     await ended.promise;
     return exitCode;
   } finally {
     forget();
     process.off('uncaughtException', fault);
     process.off('unhandledRejection', fault);
+  }
+}
+
+/** For the person at this terminal; what is written to files and pipes is read by others, too. Empty: there is none. */
+async function firstLogin(stateDirectory: string): Promise<string> {
+  const control = openControl(stateDirectory, 'operator');
+  try {
+    return control.info.rest === undefined ? '' : (await loginLink(control, 'editor')).url;
+  } catch {
+    // `heddle dashboard` makes one, and says what is wrong.
+    return '';
+  } finally {
+    control.close();
   }
 }
 

@@ -1,6 +1,7 @@
 // The commands that look: at a running mesh, or at a mesh file.
 import { type Command, Option } from 'commander';
 import type { CheckOptions } from '../commands/check.ts';
+import type { DashboardOptions } from '../commands/dashboard.ts';
 import type { DescribeInstanceOptions } from '../commands/describe-instance.ts';
 import type { DescribeProxyOptions } from '../commands/describe-proxy.ts';
 import type { DescribeServiceOptions } from '../commands/describe-service.ts';
@@ -154,6 +155,18 @@ export function addExplain(program: Command): void {
         (await import('../commands/explain.ts')).explain(method, url, options),
       ),
     );
+}
+
+export function addDashboard(program: Command): void {
+  program
+    .command('dashboard')
+    .summary('print a link to the dashboard that logs you in')
+    .description('Prints the address of the dashboard with a code that logs a browser in once, within 10 minutes. The login ends after 12 hours.')
+    .addOption(new Option('--role <role>', 'what may be done there').choices(['viewer', 'editor', 'operator']).default('editor'))
+    .addOption(output())
+    .addOption(stateDirectory())
+    .addHelpText('after', examples('heddle dashboard', 'heddle dashboard --role viewer'))
+    .action(result(async (options: DashboardOptions) => (await import('../commands/dashboard.ts')).dashboard(options)));
 }
 
 export function addCheck(program: Command): void {

@@ -25,6 +25,8 @@ export interface ReadyFacts {
   readonly adminPort: number;
   /** Undefined: there is no REST API. */
   readonly restPort: number | undefined;
+  /** With what logs a browser in once, where that may be shown; empty: only its address. */
+  readonly dashboardLink: string;
   /** How a person runs a Heddle command from here, with what it needs to find this mesh. */
   readonly command: string;
   readonly commandOptions: string;
@@ -83,14 +85,16 @@ function addresses({ controlPort, dnsPort, proxyPort, adminPort, restPort, state
     `proxy admin    http://127.0.0.1:${adminPort}/metrics`,
     `control plane  127.0.0.1:${controlPort} (gRPC, TLS)`,
     ...(dnsPort === undefined ? [] : [`names by DNS   127.0.0.1:${dnsPort} (UDP and TCP)`]),
-    ...(restPort === undefined ? [] : [`REST API       http://127.0.0.1:${restPort}/api/v1/openapi.json`]),
+    ...(restPort === undefined
+      ? []
+      : [`dashboard      http://127.0.0.1:${restPort}/`, `REST API       http://127.0.0.1:${restPort}/api/v1/openapi.json`]),
     `state          ${stateDirectory}`,
     '',
   ].join('\n');
 }
 
 /** With real names and process ids: lines to copy. */
-function thingsToTry({ mesh, instances, proxyPort, command, commandOptions }: ReadyFacts): string[] {
+function thingsToTry({ mesh, instances, proxyPort, restPort, dashboardLink, command, commandOptions }: ReadyFacts): string[] {
   const http = mesh.services.filter(({ service, run }) => service.protocol === 'http' && (run?.replicas ?? 0) > 0);
   // The service with the most instances shows balancing best.
   const most = http.toSorted((a, b) => (b.run?.replicas ?? 0) - (a.run?.replicas ?? 0))[0]?.service;
@@ -112,7 +116,9 @@ function thingsToTry({ mesh, instances, proxyPort, command, commandOptions }: Re
       `kill -9 ${victim.pid}`,
       `${victim.id} dies, ${others === 0 ? 'and is started again' : 'nobody notices, and it comes back'}`,
     ]);
-  lines.push([`${command} get instances --watch${commandOptions}`, 'in another terminal']);
+  if (restPort === undefined) lines.push([`${command} get instances --watch${commandOptions}`, 'in another terminal']);
+  else if (dashboardLink !== '') lines.push([dashboardLink, 'the dashboard: this link logs you in once, within 10 minutes']);
+  else lines.push([`${command} dashboard${commandOptions}`, 'prints a link to the dashboard that logs you in']);
   const width = Math.max(...lines.map(([line]) => line.length));
   return lines.map(([line, about]) => `  ${line.padEnd(width)}   # ${about}`);
 }

@@ -172,6 +172,7 @@ it('the ready block shows services, addresses and things to try with real values
     proxyPort: 2,
     adminPort: 3,
     restPort: 4,
+    dashboardLink: 'http://127.0.0.1:4/#login=x',
     command: './heddle',
     commandOptions: '',
   };
@@ -185,7 +186,9 @@ it('the ready block shows services, addresses and things to try with real values
   assert.match(text, /names by DNS +127\.0\.0\.1:5 /);
   assert.doesNotMatch(readyBlock({ ...facts, dnsPort: undefined }, PLAIN), /DNS/);
   assert.match(text, /kill -9 105 +# orders-3/);
-  assert.match(text, /\.\/heddle get instances --watch/);
+  assert.match(text, /127\.0\.0\.1:4\/#login=x +# the dashboard: this link logs you in once/);
+  assert.match(readyBlock({ ...facts, dashboardLink: '' }, PLAIN), /\.\/heddle dashboard +# prints a link/);
+  assert.match(readyBlock({ ...facts, restPort: undefined }, PLAIN), /\.\/heddle get instances --watch/);
 });
 
 it('certificates are read from the metrics of the proxy', () => {

@@ -5,7 +5,7 @@ import type { AdminServer } from '@heddle/api/grpc-js';
 import type { admin } from '@heddle/api';
 import { serviceKey } from '@heddle/core';
 import type { Logger } from '@heddle/runtime';
-import { createAdminToken, revokeAdminToken } from '../admin/administrators.ts';
+import { createAdminToken, createLoginCode, revokeAdminToken } from '../admin/administrators.ts';
 import type { AdministratorDesk } from '../admin/administrators.ts';
 import { policiesOf } from '../admin/policies.ts';
 import type { AuditEntry } from '../audit/entry.ts';
@@ -20,7 +20,7 @@ export interface AdministrationDesk extends AdministratorDesk {
   readonly logger: Logger;
 }
 
-type Handlers = Pick<AdminServer, 'listPolicies' | 'listAudit' | 'createAdminToken' | 'listAdminTokens' | 'revokeAdminToken'>;
+type Handlers = Pick<AdminServer, 'listPolicies' | 'listAudit' | 'createAdminToken' | 'createLoginCode' | 'listAdminTokens' | 'revokeAdminToken'>;
 
 /** Where nobody says how many; and the most. */
 const ENTRIES_DEFAULT = 1_000;
@@ -34,6 +34,10 @@ export function administrationHandlers(desk: AdministrationDesk): Handlers {
     createAdminToken: unary(logger, async ({ name, role, ttlMs }: admin.CreateAdminTokenRequest, _, by) => {
       const { token, notAfterMs } = await createAdminToken({ name, role, ttlMs }, desk, by);
       return { token, notAfterMs };
+    }),
+    createLoginCode: unary(logger, async ({ role }: admin.CreateLoginCodeRequest, _, by) => {
+      const { code, notAfterMs } = await createLoginCode(role, desk, by);
+      return { code, notAfterMs };
     }),
     listAdminTokens: unary(logger, () => ({ tokens: adminTokens.list().map((token) => ({ ...token })) })),
     revokeAdminToken: unary(logger, async ({ name }: admin.RevokeAdminTokenRequest, _, by) => {

@@ -5,9 +5,11 @@ import type { AuditLog } from '../audit/log.ts';
 import type { EventSink } from '../events/sink.ts';
 import { RegistryError } from '../registry/errors.ts';
 import type { AdminToken, AdminTokens } from './admin-tokens.ts';
+import { LOGIN_TTL_MS, type LoginCode, type LoginCodes } from './login-codes.ts';
 
 export interface AdministratorDesk {
   readonly adminTokens: AdminTokens;
+  readonly logins: LoginCodes;
   readonly events: EventSink;
   readonly audit: AuditLog;
   readonly logger: Logger;
@@ -47,6 +49,27 @@ export async function revokeAdminToken(name: string, { adminTokens, events, audi
   });
   logger.info({ name }, 'administrator token revoked');
   events.record('token-revoked', `administrator ${name}`, 'the token was revoked');
+}
+
+/** Rejects with RegistryError INVALID, LIMIT; AuditError. */
+export async function createLoginCode(role: string, { logins, audit, logger }: AdministratorDesk, by: Doer): Promise<LoginCode> {
+  const made = await audit.change(by, 'create-login-code', role, () => {
+    const result = logins.create(role, by.caller);
+    return Promise.resolve({ result, after: { role, notAfter: new Date(result.notAfterMs).toISOString() } });
+  });
+  logger.info({ role, notAfterMs: made.notAfterMs }, 'login code created');
+  return made;
+}
+
+/** Undefined: the code is none, or none any more. Rejects with RegistryError LIMIT; StoreError; AuditError. */
+export async function logInWith(code: string, desk: AdministratorDesk, from: string): Promise<(AdminToken & { readonly token: string }) | undefined> {
+  const found = desk.logins.take(code);
+  if (found === undefined) {
+    desk.audit.refused({ caller: { kind: 'anonymous' }, from }, 'call', 'login', 'the code is not known, was used, or has ended');
+    return undefined;
+  }
+  const { maker: caller, name, role } = found;
+  return await createAdminToken({ name, role, ttlMs: LOGIN_TTL_MS }, desk, { caller, from });
 }
 
 function factsOf({ name, role, by, createdMs, notAfterMs }: AdminToken): object {

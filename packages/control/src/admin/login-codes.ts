@@ -3,7 +3,8 @@
 import type { Clock, Random } from '@heddle/runtime';
 import { sha256 } from '@heddle/runtime/node';
 import { RegistryError } from '../registry/errors.ts';
-import type { Caller, Role } from '../server/caller.ts';
+import type { Doer } from '../audit/entry.ts';
+import { ROLES, type Role } from '../server/caller.ts';
 
 export const LOGIN_CODE_TTL_MS = 600_000;
 /** Of the token that a code is exchanged for. */
@@ -15,7 +16,7 @@ const CODES_MAX = 100;
 export interface Login {
   readonly role: Role;
   /** Who made the code. */
-  readonly maker: Caller;
+  readonly maker: Doer['caller'];
   /** Of the token to be made. */
   readonly name: string;
 }
@@ -38,8 +39,11 @@ export class LoginCodes {
     this.#random = random;
   }
 
-  /** Throws RegistryError LIMIT. */
-  create(role: Role, maker: Caller): LoginCode {
+  /** Throws RegistryError INVALID, LIMIT. */
+  create(wanted: string, maker: Doer['caller']): LoginCode {
+    const role = ROLES.find((known) => known === wanted);
+    if (role === undefined)
+      throw new RegistryError('INVALID', `role: ${JSON.stringify(wanted.slice(0, 50))} is none; there are ${ROLES.join(', ')}`);
     const nowMs = Math.floor(this.#clock.wallMs());
     for (const [key, { notAfterMs }] of this.#open) if (notAfterMs <= nowMs) this.#open.delete(key);
     if (this.#open.size >= CODES_MAX) throw new RegistryError('LIMIT', `${CODES_MAX} logins are open; each ends by itself after 10 minutes`);

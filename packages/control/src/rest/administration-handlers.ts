@@ -1,10 +1,8 @@
 // Operations on those who administer the mesh: tokens, audit, and the rules that hold.
-import { createAdminToken, revokeAdminToken } from '../admin/administrators.ts';
+import { createAdminToken, createLoginCode, logInWith, revokeAdminToken } from '../admin/administrators.ts';
 import type { AdminToken } from '../admin/admin-tokens.ts';
-import { LOGIN_TTL_MS } from '../admin/login-codes.ts';
 import { policiesOf } from '../admin/policies.ts';
-import type { AuditEntry, Doer } from '../audit/entry.ts';
-import type { Caller } from '../server/caller.ts';
+import type { AuditEntry } from '../audit/entry.ts';
 import type { Handlers } from './handler.ts';
 import { time } from './present.ts';
 import { ProblemError } from './problems.ts';
@@ -42,35 +40,22 @@ export const administrationHandlers: Pick<Handlers, AdministrationOperation> = {
     return { status: 204 };
   },
   getCaller: (_, { mesh, version }, __, { caller }) => {
-    const { role, uri } = administrator(caller);
-    return { status: 200, value: { who: uri, role, mesh: mesh.name, version } };
+    if (caller === 'process' || caller.kind !== 'administrator') throw new Error('who calls an operation that needs a role has one');
+    return { status: 200, value: { who: caller.uri, role: caller.role, mesh: mesh.name, version } };
   },
-  createLoginCode: async ({ body }, { logins, audit }, _, by) => {
-    const { code, role, notAfterMs } = await audit.change(by, 'create-login-code', body.role, () => {
-      const made = logins.create(body.role, administrator(by.caller));
-      return Promise.resolve({ result: made, after: { role: made.role, notAfter: time(made.notAfterMs) } });
-    });
+  createLoginCode: async ({ body }, context, _, by) => {
+    const { code, role, notAfterMs } = await createLoginCode(body.role, context, by);
     return { status: 201, value: { code, role, notAfter: time(notAfterMs) }, headers: { 'cache-control': 'no-store' } };
   },
   login: async ({ body }, context, _, { from }) => {
-    const found = context.logins.take(body.code);
-    if (found === undefined) {
-      context.audit.refused({ caller: { kind: 'anonymous' }, from }, 'call', 'POST /api/v1/login', 'the code is not known, was used, or has ended');
+    const made = await logInWith(body.code, context, from);
+    if (made === undefined)
       throw new ProblemError('NOT_FOUND', 'this link was used already, or has ended', {
         mend: '`heddle dashboard` makes a new one; a token of `heddle token create --admin` does as well',
       });
-    }
-    const { maker, name, role } = found;
-    const { token, ...made } = await createAdminToken({ name, role, ttlMs: LOGIN_TTL_MS }, context, { caller: maker, from });
-    return { status: 201, value: { token, ...presentToken(made) }, headers: { 'cache-control': 'no-store' } };
+    return { status: 201, value: { token: made.token, ...presentToken(made) }, headers: { 'cache-control': 'no-store' } };
   },
 };
-
-/** Every caller of an operation that needs a role is one. */
-function administrator(caller: Doer['caller']): Extract<Caller, { kind: 'administrator' }> {
-  if (caller === 'process' || caller.kind !== 'administrator') throw new Error('the caller of this operation is an administrator');
-  return caller;
-}
 
 function present({ rules, ...policies }: ReturnType<typeof policiesOf>): object {
   return { ...policies, rules: rules.map(({ rule }) => rule) };

@@ -1,7 +1,6 @@
 // The REST API, put together: door, application, watches. It needs nothing of the gRPC server.
 import { getRequestListener } from '@hono/node-server';
-import type { Clock, Random } from '@heddle/runtime';
-import { LoginCodes } from '../admin/login-codes.ts';
+import type { Clock } from '@heddle/runtime';
 import type { Authenticator } from '../server/authenticator.ts';
 import type { ServerIdentity } from '../server/tls-door.ts';
 import { createApp } from './app.ts';
@@ -25,6 +24,7 @@ export interface RestServerOptions
     | 'denials'
     | 'rotation'
     | 'adminTokens'
+    | 'logins'
     | 'audit'
     | 'proxies'
     | 'metrics'
@@ -36,7 +36,6 @@ export interface RestServerOptions
   readonly identity: ServerIdentity;
   readonly authenticator: Authenticator;
   readonly clock: Clock;
-  readonly random: Random;
   readonly limits?: RestDoorLimits;
 }
 
@@ -73,7 +72,7 @@ export async function openRestServer(options: RestServerOptions): Promise<RestSe
       denials: options.denials,
       rotation: options.rotation,
       adminTokens: options.adminTokens,
-      logins: new LoginCodes(clock, options.random),
+      logins: options.logins,
       audit: options.audit,
       proxies,
       metrics: options.metrics,

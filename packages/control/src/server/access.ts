@@ -72,6 +72,7 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   '/heddle.admin.v1.Admin/Explain': 'viewer',
   '/heddle.admin.v1.Admin/ListAudit': 'viewer',
   '/heddle.admin.v1.Admin/CreateAdminToken': 'operator',
+  '/heddle.admin.v1.Admin/CreateLoginCode': 'operator',
   '/heddle.admin.v1.Admin/ListAdminTokens': 'viewer',
   '/heddle.admin.v1.Admin/RevokeAdminToken': 'operator',
   '/heddle.admin.v1.Admin/GetMeshFile': 'operator',

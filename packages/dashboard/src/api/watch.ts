@@ -18,12 +18,10 @@ export interface Machine {
 export interface WatchOptions {
   readonly api: Pick<Api, 'stream'>;
   readonly path: string;
-  readonly query: () => Readonly<Record<string, string>>;
+  readonly query: Readonly<Record<string, string>>;
   readonly machine: Machine;
   readonly onEvent: (event: ServerSentEvent) => void;
   readonly onConnection: (connection: Connection) => void;
-  /** The stream was refused for good. True: try again all the same. */
-  readonly onRefused: (error: ApiError) => boolean;
 }
 
 const PAUSE_MIN_MS = 500;
@@ -76,7 +74,7 @@ export class Watch {
   async #read(abort: AbortController): Promise<void> {
     const { api, path, query, machine, onEvent, onConnection } = this.#options;
     const headers: Record<string, string> = this.#lastId === '' ? {} : { 'last-event-id': this.#lastId };
-    const response = await api.stream(path, query(), { signal: abort.signal, headers });
+    const response = await api.stream(path, query, { signal: abort.signal, headers });
     const reader = response.body?.getReader();
     if (reader === undefined) return;
     const parser = new EventParser();
@@ -101,9 +99,8 @@ export class Watch {
   }
 
   #failed(abort: AbortController, error: unknown): void {
-    if (this.#closed || abort !== this.#abort) return;
-    const isRefusal = error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429;
-    if (isRefusal && !this.#options.onRefused(error)) return this.close();
+    // Who is not let in is asked for a token; trying again with this one helps nobody.
+    if (error instanceof ApiError && error.status === 401) this.close();
     this.#broken(abort, error instanceof Error ? error.message : String(error));
   }
 

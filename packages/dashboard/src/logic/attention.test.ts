@@ -4,7 +4,7 @@ import { type AttentionFacts, attentionOf } from './attention.ts';
 
 const NOW = Date.parse('2026-01-31T12:00:00.000Z');
 const at = (ms: number): string => new Date(NOW + ms).toISOString();
-const QUIET: AttentionFacts = { services: [], instances: [], proxies: [], certificates: [], authority: undefined, events: [], nowMs: NOW };
+const QUIET: AttentionFacts = { services: [], instances: [], proxies: [], certificates: [], authority: undefined, events: [], edges: [], nowMs: NOW };
 const texts = (facts: object): string[] => attentionOf({ ...QUIET, ...facts } as AttentionFacts).map(({ tone, text, why }) => `${tone}: ${text}: ${why}`);
 
 test('a mesh in which all is well needs nobody', () => {
@@ -23,6 +23,10 @@ test('what is broken comes before what is late, each with its reason', () => {
         { node: 'odd', sync: [{ kind: 'listener', state: 'rejected', behindSince: null, rejection: 'no such port' }] },
       ],
       certificates: [{ identity: 'spiffe://m/ns/default/svc/web', issued: at(-3_000_000), notAfter: at(600_000), why: 'token', denied: false }],
+      edges: [
+        { source: 'default/web', destination: 'default/orders', requestsPerSecond: 10, errorsPerSecond: 0.5, errors: { '5xx': 0.1, TIMEOUT: 0.4 } },
+        { source: 'default/web', destination: 'default/catalog', requestsPerSecond: 100, errorsPerSecond: 1, errors: { '5xx': 1 } },
+      ],
       events: [
         { kind: 'anomaly', subject: 'default/web', time: at(-60_000), message: 'p99 is 5 times its usual' },
         { kind: 'anomaly', subject: 'default/web', time: at(-3_600_000), message: 'long ago' },
@@ -32,6 +36,7 @@ test('what is broken comes before what is late, each with its reason', () => {
       'bad: web has nobody to answer: no instance is registered',
       'bad: orders-1 is unhealthy: connection refused',
       'bad: odd has refused its configuration: no such port',
+      'warn: web → orders: 5 % of the calls fail: TIMEOUT 0.4/s, 5xx 0.1/s',
       'warn: slow is behind: it has not acknowledged its route for 20 s',
       'warn: 1 certificate should have been renewed by now: that of web ends in 10 min',
       'warn: web: out of the ordinary: p99 is 5 times its usual',

@@ -1,7 +1,8 @@
 // What needs somebody: the worst first. Empty is the best that can be said of a mesh.
 import type { Authority, Instance, IssuedCertificate, MeshEvent, Proxy, Service } from '../api/types.ts';
+import type { GraphEdge } from '../api/traffic.ts';
 import { href, serviceHref } from '../state/routes.ts';
-import { plural, shortName, span } from './format.ts';
+import { percent, plural, rate, shortName, span } from './format.ts';
 import { identityName, type Tone } from './words.ts';
 
 export interface Attention {
@@ -18,18 +19,23 @@ export interface AttentionFacts {
   readonly certificates: readonly IssuedCertificate[];
   readonly authority: Authority | undefined;
   readonly events: readonly MeshEvent[];
+  readonly edges: readonly GraphEdge[];
   readonly nowMs: number;
 }
 
 /** A certificate is renewed at half its life: one that has less left than this of it is late. */
 const LATE_SHARE = 0.25;
+/** Fewer errors, in number and as a share of the calls, are what retries are for. */
+const ERRORS_MIN = 0.2;
+const ERROR_SHARE_MIN = 0.02;
+const ERROR_SHARE_BAD = 0.2;
 /** Anomalies are shown for so long. */
 const ANOMALY_MS = 15 * 60_000;
 /** Data planes apply a change within milliseconds. */
 const BEHIND_MS = 10_000;
 
 export function attentionOf(facts: AttentionFacts): Attention[] {
-  const found = [...ofServices(facts), ...ofProxies(facts), ...ofIdentities(facts), ...ofEvents(facts)];
+  const found = [...ofServices(facts), ...ofEdges(facts), ...ofProxies(facts), ...ofIdentities(facts), ...ofEvents(facts)];
   return found.sort((a, b) => Number(a.tone === 'warn') - Number(b.tone === 'warn'));
 }
 
@@ -46,6 +52,16 @@ function ofServices({ services, instances }: AttentionFacts): Attention[] {
     found.push({ tone: 'bad', text: `${instance} is unhealthy`, why: healthReason, href: serviceHref(`${namespace}/${service}`) });
   }
   return found;
+}
+
+function ofEdges({ edges }: AttentionFacts): Attention[] {
+  return edges.flatMap(({ source, destination, requestsPerSecond, errorsPerSecond, errors }): Attention[] => {
+    if (errorsPerSecond < ERRORS_MIN || errorsPerSecond < requestsPerSecond * ERROR_SHARE_MIN) return [];
+    const codes = Object.entries(errors).sort(([, a], [, b]) => b - a);
+    const why = codes.slice(0, 3).map(([code, count]) => `${code} ${rate(count)}`).join(', ');
+    const text = `${shortName(source)} → ${shortName(destination)}: ${percent(errorsPerSecond, requestsPerSecond)} of the calls fail`;
+    return [{ tone: errorsPerSecond >= requestsPerSecond * ERROR_SHARE_BAD ? 'bad' : 'warn', text, why, href: serviceHref(destination) }];
+  });
 }
 
 function ofProxies({ proxies, nowMs }: AttentionFacts): Attention[] {

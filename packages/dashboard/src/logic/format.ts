@@ -75,18 +75,25 @@ export function ago(ms: number, nowMs: number): string {
   return gone > 0 ? `${text} ago` : `in ${text}`;
 }
 
-/** `default/orders` as `orders`: the namespace is told only where it is another one. */
+/** `default/orders` as `orders`: the namespace is told only where it is another one. Who is no service has a name for people. */
 export function shortName(name: string): string {
-  return name.startsWith('default/') ? name.slice('default/'.length) : name;
+  if (name === 'heddle-system/operator') return 'anonymous calls';
+  if (name === 'outside') return 'outside the mesh';
+  return name.replace(/^(default|heddle-egress)\//, '');
 }
 
-/** A value of a policy, for people. */
+/** A value of a policy, for people: `intervalMs: 2000` as `interval 2 s`. */
 export function plain(value: unknown): string {
   if (value === null || value === undefined) return '–';
   if (Array.isArray(value)) return value.length === 0 ? '–' : value.map(plain).join(', ');
-  if (typeof value === 'object')
-    return Object.entries(value)
-      .map(([name, part]) => `${name} ${typeof part === 'object' && part !== null ? `(${plain(part)})` : plain(part)}`)
-      .join(', ');
+  if (typeof value === 'object') return Object.entries(value).map(plainField).join(', ');
   return typeof value === 'boolean' ? (value ? 'yes' : 'no') : String(value as string | number);
+}
+
+function plainField([name, value]: readonly [string, unknown]): string {
+  if (name === 'kind') return plain(value);
+  const isTime = name.endsWith('Ms') && typeof value === 'number';
+  const words = (isTime ? name.slice(0, -2) : name).replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  if (isTime) return `${words} ${value >= 60_000 ? span(value) : latency(value)}`;
+  return `${words} ${typeof value === 'object' && value !== null ? `(${plain(value)})` : plain(value)}`;
 }

@@ -2,10 +2,10 @@
 import { Graph, layout as dagre } from '@dagrejs/dagre';
 import type { Topology } from './topology.ts';
 
-export const NODE_WIDTH = 176;
+export const NODE_WIDTH = 158;
 export const NODE_HEIGHT = 72;
 /** Room for what an edge says. */
-const LABEL_WIDTH = 92;
+const LABEL_WIDTH = 84;
 const LABEL_HEIGHT = 34;
 const MARGIN = 16;
 
@@ -26,7 +26,7 @@ export interface Layout {
 /** `down`: for screens that are higher than wide. */
 export function layoutOf({ nodes, edges }: Topology, down = false): Layout {
   const graph = new Graph({ multigraph: false });
-  graph.setGraph({ rankdir: down ? 'TB' : 'LR', nodesep: 28, ranksep: down ? 40 : 56, edgesep: 24, marginx: MARGIN, marginy: MARGIN });
+  graph.setGraph({ rankdir: down ? 'TB' : 'LR', nodesep: 30, ranksep: down ? 34 : 26, edgesep: 24, marginx: MARGIN, marginy: MARGIN });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const { id } of nodes) graph.setNode(id, { width: NODE_WIDTH, height: NODE_HEIGHT });
   for (const { source, destination } of edges)

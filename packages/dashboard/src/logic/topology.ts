@@ -73,7 +73,7 @@ function addEdges(a: GraphEdge, b: GraphEdge): GraphEdge {
   for (const [code, count] of Object.entries(b.errors)) errors[code] = (errors[code] ?? 0) + count;
   return {
     ...a,
-    protocol: a.protocol === b.protocol ? a.protocol : `${a.protocol}, ${b.protocol}`,
+    protocol: a.protocol === b.protocol ? a.protocol : [a.protocol, b.protocol].filter((one) => one !== null).join(', '),
     requestsPerSecond: a.requestsPerSecond + b.requestsPerSecond,
     errorsPerSecond: a.errorsPerSecond + b.errorsPerSecond,
     bytesPerSecond: a.bytesPerSecond + b.bytesPerSecond,

@@ -6,7 +6,7 @@ import { attentionOf } from '../logic/attention.ts';
 import { bytes, latency, percent, plural, rate, shortName } from '../logic/format.ts';
 import { type Topology, declaredPairs, sumEdges, topologyOf } from '../logic/topology.ts';
 import { caller } from '../browser/session.ts';
-import { live, trafficMissing } from '../browser/app.ts';
+import { live } from '../browser/app.ts';
 import { go, place } from '../browser/place.ts';
 import { nowMs } from '../browser/machine.ts';
 import { useResource } from '../browser/resource.ts';
@@ -46,7 +46,6 @@ export function Overview() {
           />
         }
       >
-        {trafficMissing.value !== '' && <Note tone="warn" icon="warn">Traffic is not known: {trafficMissing.value}.</Note>}
         {isEmpty ? (
           <Empty title="This mesh has no service yet">
             Add one to the mesh file, or register an instance: <code>heddle run --service orders --port 8080 -- node server.js</code>
@@ -135,6 +134,7 @@ function AttentionList() {
       certificates: identities.value.data?.items ?? [],
       authority: authority.value.data,
       events: live.events.value,
+      edges: live.edges.all(),
       nowMs: nowMs.value,
     }),
   );
@@ -178,7 +178,7 @@ function EdgeDetails({ id, onClose }: { readonly id: string; readonly onClose: (
       </div>
       {edges.length === 0 && <p>It may call, and does not now.</p>}
       {edges.map((edge) => (
-        <Facts key={edge.protocol} items={edgeFacts(edge)} />
+        <Facts key={edge.protocol ?? ''} items={edgeFacts(edge)} />
       ))}
     </div>
   );
@@ -187,7 +187,7 @@ function EdgeDetails({ id, onClose }: { readonly id: string; readonly onClose: (
 function edgeFacts(edge: GraphEdge): [string, string][] {
   const errors = Object.entries(edge.errors).map(([code, perSecond]) => `${code} ${rate(perSecond)}`);
   return [
-    ['Protocol', edge.protocol],
+    ['Protocol', edge.protocol ?? 'not known'],
     ['Requests', rate(edge.requestsPerSecond)],
     ['Errors', `${percent(edge.errorsPerSecond, edge.requestsPerSecond)}${errors.length === 0 ? '' : ` (${errors.join(', ')})`}`],
     ['Retries', rate(edge.retriesPerSecond)],

@@ -1,7 +1,7 @@
 // The service graph: a picture that can be moved and scaled, whose nodes are links and whose edges are buttons, so that the keyboard reaches all of it.
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { type ReadonlySignal, type Signal, useComputed, useSignal } from '@preact/signals';
-import type { GraphEdge } from '../api/traffic.ts';
+import type { GraphEdge, GraphNode } from '../api/traffic.ts';
 import { latency, percent, rate, shortName } from '../logic/format.ts';
 import { type Layout, NODE_HEIGHT, NODE_WIDTH, layoutOf } from '../logic/layout.ts';
 import { type Topology, type TopologyEdge, type TopologyNode, sumEdges } from '../logic/topology.ts';
@@ -14,7 +14,9 @@ import { Icon, type IconName, iconPath } from './icon.tsx';
 const DOWN_BELOW_PX = 620;
 const STEP_PX = 60;
 const ZOOM_STEP = 1.25;
-const NAME_CHARS_MAX = 19;
+const NAME_CHARS_MAX = 17;
+const HEIGHT_MIN_PX = 340;
+const HEIGHT_MAX_SHARE = 0.66;
 /** Pointers that move less have clicked. */
 const DRAG_PX = 4;
 
@@ -27,22 +29,19 @@ export interface GraphProps {
 
 export function GraphView({ topology, selected, isMutual }: GraphProps) {
   const frame = useRef<HTMLDivElement>(null);
-  const size = useSignal<Size>({ width: 0, height: 0 });
+  const width = useSignal(0);
   useEffect(() => {
     const target = frame.current;
     if (target === null) return undefined;
-    const measure = (): void => {
-      const { clientWidth: width, clientHeight: height } = target;
-      if (width !== size.peek().width || height !== size.peek().height) size.value = { width, height };
-    };
-    measure();
-    const observer = new ResizeObserver(measure);
+    const observer = new ResizeObserver(() => (width.value = target.clientWidth));
     observer.observe(target);
+    width.value = target.clientWidth;
     return () => observer.disconnect();
   }, []);
-  const isDown = useComputed(() => size.value.width < DOWN_BELOW_PX);
+  const isDown = useComputed(() => width.value < DOWN_BELOW_PX);
   // Laid out anew only when something comes or goes, not when numbers change.
   const layout = useComputed(() => layoutOf(topology.value, isDown.value));
+  const size = useComputed<Size>(() => ({ width: width.value, height: heightFor(layout.value, width.value) }));
   /** Undefined: as it fits. */
   const chosen = useSignal<View | undefined>(undefined);
   const view = useComputed(() => chosen.value ?? fitted(layout.value, size.value));
@@ -59,6 +58,7 @@ export function GraphView({ topology, selected, isMutual }: GraphProps) {
       <div
         class="graph-frame"
         ref={frame}
+        style={{ height: `${size.value.height}px` }}
         {...pointer}
         onFocusCapture={(event) => {
           const [dx, dy] = wayInto(event.currentTarget, event.target as Element);
@@ -105,6 +105,12 @@ function wayInto(frame: Element, focused: Element): readonly [dx: number, dy: nu
   const [outer, inner] = [frame.getBoundingClientRect(), focused.getBoundingClientRect()];
   const way = (from: number, to: number, min: number, max: number): number => (from < min ? min - from : to > max ? max - to : 0);
   return [way(inner.left, inner.right, outer.left, outer.right), way(inner.top, inner.bottom, outer.top, outer.bottom)];
+}
+
+/** Of the frame: no higher than what it shows, within limits. */
+function heightFor(picture: Size, width: number): number {
+  const needed = picture.height * Math.min(1, width / Math.max(picture.width, 1));
+  return Math.round(Math.min(Math.max(needed, HEIGHT_MIN_PX), Math.max(innerHeight * HEIGHT_MAX_SHARE, HEIGHT_MIN_PX)));
 }
 
 const MOVES: Readonly<Record<string, readonly [number, number]>> = {
@@ -162,7 +168,7 @@ function Arrows() {
 function Node({ node: { id, kind }, layout }: { readonly node: TopologyNode; readonly layout: Layout }) {
   const { x, y } = layout.nodes.get(id) ?? { x: 0, y: 0 };
   const place = `translate(${x - NODE_WIDTH / 2} ${y - NODE_HEIGHT / 2})`;
-  const name = kind === 'operator' ? 'calls from outside' : shortName(id.replace(/^heddle-egress\//, ''));
+  const name = shortName(id);
   const title = name.length > NAME_CHARS_MAX ? `${name.slice(0, NAME_CHARS_MAX - 1)}…` : name;
   void live.services.names.value;
   const counts = live.services.item(id)?.value.instances;
@@ -187,7 +193,7 @@ function Node({ node: { id, kind }, layout }: { readonly node: TopologyNode; rea
         </g>
       )}
       <text class="node-rate" x="14" y="62">
-        {traffic === undefined || counts === undefined ? (kind === 'service' ? '' : kind === 'operator' ? 'with no identity of a service' : 'outside the mesh') : `${rate(traffic.requestsPerSecond)} · p99 ${latency(traffic.p99Ms)}`}
+        {kind === 'service' ? calledText(traffic) : kind === 'operator' ? 'as the operator' : kind === 'egress' ? 'outside the mesh' : 'not of the mesh'}
       </text>
     </>
   );
@@ -202,6 +208,11 @@ function Node({ node: { id, kind }, layout }: { readonly node: TopologyNode; rea
       {inside}
     </g>
   );
+}
+
+function calledText(traffic: GraphNode | undefined): string {
+  if (traffic === undefined) return '';
+  return traffic.requestsPerSecond === 0 ? 'not called now' : `${rate(traffic.requestsPerSecond)} · p99 ${latency(traffic.p99Ms)}`;
 }
 
 interface EdgesProps extends Omit<GraphProps, 'topology'> {
@@ -258,14 +269,14 @@ function Edge({ edge: { id, source, destination }, names, layout, selected, mutu
       <path class="edge-touch" d={line.path} />
       <path class="edge-line" d={line.path} style={{ strokeWidth: isIdle ? 1.25 : 1.5 + Math.min(3.5, Math.log10(1 + traffic.requestsPerSecond)) }} marker-end={`url(#arrow-${tone})`} />
       <g transform={`translate(${line.label.x} ${line.label.y})`}>
-        <rect class="edge-label" x="-44" y={isIdle ? -10 : -17} width="88" height={isIdle ? 20 : 34} rx="8" />
-        {mutual !== undefined && <path class="edge-lock" transform={`translate(-40 ${isIdle ? -6 : -13}) scale(.72)`} d={iconPath(mutual ? 'lock' : 'unlock')} />}
+        <rect class="edge-label" x="-42" y={isIdle ? -10 : -17} width="84" height={isIdle ? 20 : 34} rx="8" />
+        {mutual !== undefined && <path class="edge-lock" transform={`translate(-38 ${isIdle ? -6 : -13}) scale(.72)`} d={iconPath(mutual ? 'lock' : 'unlock')} />}
         <text class="edge-rate" y={isIdle ? 4 : -3} x="4">
           {isIdle ? 'idle' : rate(traffic.requestsPerSecond)}
         </text>
         {!isIdle && (
           <text class="edge-more" y="11">
-            {tone === 'bad' ? `! ${percent(traffic.errorsPerSecond, traffic.requestsPerSecond)} errors` : `p99 ${latency(traffic.p99Ms)}`}
+            {tone === 'bad' ? `${percent(traffic.errorsPerSecond, traffic.requestsPerSecond)} errors` : `p99 ${latency(traffic.p99Ms)}`}
           </text>
         )}
       </g>

@@ -12,7 +12,7 @@ export const instanceKey = ({ namespace, service, instance }: Pick<Instance, 'na
   `${namespace}/${service}/${instance}`;
 export const serviceKey = ({ namespace, name }: { readonly namespace: string; readonly name: string }): string => `${namespace}/${name}`;
 export const edgeKey = ({ source, destination, protocol }: Pick<GraphEdge, 'source' | 'destination' | 'protocol'>): string =>
-  `${source} ${destination} ${protocol}`;
+  `${source} ${destination} ${protocol ?? ''}`;
 
 export class Live {
   readonly services = new Collection<Service>(serviceKey);

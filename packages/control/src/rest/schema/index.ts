@@ -7,4 +7,5 @@ export * from './instances.ts';
 export * from './mesh.ts';
 export * from './proxies.ts';
 export * from './services.ts';
+export * from './traffic.ts';
 export * from './watch.ts';

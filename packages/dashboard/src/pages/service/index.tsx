@@ -59,7 +59,7 @@ export function ServicePage({ name }: { readonly name: string }) {
       </div>
       <AccessCard policies={policies.value} name={name} />
       <Card title="Events" aside={<a href={href('events', { subject: name })}>All</a>}>
-        <EventList subject={name} limit={20} />
+        <EventList subject={name} limit={8} />
       </Card>
       {data !== undefined && <SettingsCard detail={data} />}
     </Page>
@@ -192,6 +192,12 @@ function AccessCard({ policies: { data, error }, name }: { readonly policies: Re
   );
 }
 
+/** 0 is no limit. */
+function limitsText(limits: object): string {
+  const set = Object.entries(limits).filter(([, limit]) => limit !== 0);
+  return set.length === 0 ? 'no limits' : plain(Object.fromEntries(set));
+}
+
 function SettingsCard({ detail }: { readonly detail: ServiceDetail }) {
   const { health, balance, timeoutMs, connectTimeoutMs, retry, retryBudget, breaker, outlier, hedge, session, labels, metadata, virtualAddress } = detail;
   const items: [string, string][] = [
@@ -200,7 +206,7 @@ function SettingsCard({ detail }: { readonly detail: ServiceDetail }) {
     ['Time limit', timeoutMs === 0 ? 'none' : span(timeoutMs)],
     ['Time to connect', `${connectTimeoutMs} ms`],
     ['Retries', `${retry.attempts}, on ${retry.on.join(', ')}; at most ${retryBudget.percent} % of the requests`],
-    ['Breaker', plain(breaker)],
+    ['Breaker', limitsText(breaker)],
     ['Outliers', outlier === undefined ? 'nothing is left out by callers' : plain(outlier)],
     ['Hedging', hedge === undefined ? 'none' : plain(hedge)],
     ['Sessions', session === undefined ? 'none' : plain(session)],
