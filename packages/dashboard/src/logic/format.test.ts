@@ -22,7 +22,7 @@ test('times are told by their two largest units', () => {
 
 test('names and values are as short as they can be understood', () => {
   assert.deepEqual([shortName('default/web'), shortName('eu/web')], ['web', 'eu/web']);
-  assert.deepEqual(['heddle-egress/a.example:443', 'heddle-system/operator', 'outside'].map(shortName), ['a.example:443', 'anonymous calls', 'outside the mesh']);
+  assert.deepEqual(['heddle-egress/a.example:443', 'heddle-system/operator', 'outside'].map(shortName), ['a.example:443', 'operator', 'outside the mesh']);
   assert.equal(
     plain({ kind: 'http', on: ['a', 'b'], backoff: { baseMs: 25 }, isActive: true, ejectMs: 300_000 }),
     'http, on (a, b), backoff (base 25 ms), is active yes, eject 5 min',

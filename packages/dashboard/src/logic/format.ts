@@ -77,7 +77,7 @@ export function ago(ms: number, nowMs: number): string {
 
 /** `default/orders` as `orders`: the namespace is told only where it is another one. Who is no service has a name for people. */
 export function shortName(name: string): string {
-  if (name === 'heddle-system/operator') return 'anonymous calls';
+  if (name === 'heddle-system/operator') return 'operator';
   if (name === 'outside') return 'outside the mesh';
   return name.replace(/^(default|heddle-egress)\//, '');
 }

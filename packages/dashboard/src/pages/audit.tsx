@@ -47,10 +47,12 @@ function AuditRow({ entry: { time, who, role, from, action, subject, outcome, be
         <Ago time={time} />
       </Cell>
       <Cell title="Who">
-        <span title={from === '' ? 'the control plane itself' : from}>{who}</span>
+        <span class="nowrap" title={from === '' ? 'the control plane itself' : from}>{who}</span>
         {role !== '' && <span class="about"> ({role})</span>}
       </Cell>
-      <Cell title="Action">{action.replaceAll('-', ' ')}</Cell>
+      <Cell title="Action">
+        <span class="nowrap">{action.replaceAll('-', ' ')}</span>
+      </Cell>
       <Cell title="Subject">{subject}</Cell>
       <Cell title="Outcome">
         <Mark tone={outcome === 'done' ? 'good' : 'bad'} icon={outcome === 'done' ? 'check' : 'cross'}>

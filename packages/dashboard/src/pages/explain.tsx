@@ -47,7 +47,7 @@ export function Explain() {
             void ask();
           }}
         >
-          <Select label="From" value={from.value} options={services.map((name) => [name, shortName(name)])} onChange={(value) => (from.value = value)} />
+          <Select label="From" value={from.value || (services[0] ?? '')} options={services.map((name) => [name, shortName(name)])} onChange={(value) => (from.value = value)} />
           <Select label="Method" value={method.value} options={METHODS} onChange={(value) => (method.value = value)} />
           <Text label="URL" value={url.value} required placeholder="http://orders/items" class="grow" onChange={(value) => (url.value = value)} />
           <label class="field full">

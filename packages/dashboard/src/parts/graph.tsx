@@ -193,7 +193,7 @@ function Node({ node: { id, kind }, layout }: { readonly node: TopologyNode; rea
         </g>
       )}
       <text class="node-rate" x="14" y="62">
-        {kind === 'service' ? calledText(traffic) : kind === 'operator' ? 'as the operator' : kind === 'egress' ? 'outside the mesh' : 'not of the mesh'}
+        {kind === 'service' ? calledText(traffic) : kind === 'operator' ? 'anonymous calls' : kind === 'egress' ? 'outside the mesh' : 'not of the mesh'}
       </text>
     </>
   );
