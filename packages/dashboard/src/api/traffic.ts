@@ -9,19 +9,8 @@ export type NodeKind = GraphNode['kind'];
 export type ServiceTraffic = schema.ServiceTraffic;
 export type Series = z.output<typeof schema.SeriesPoints>;
 
-export interface Decision {
-  readonly time: string;
-  readonly service: string;
-  readonly side: string;
-  readonly outcome: string;
-  readonly source: string;
-  readonly method: string;
-  readonly path: string;
-  readonly rule: string;
-  readonly by: string;
-  readonly reason: string;
-  readonly node: string;
-}
+export type Decision = z.output<typeof schema.Decision>;
+export type DecisionList = z.output<typeof schema.DecisionList>;
 
 export interface TapRecord {
   readonly time: string;

@@ -1,5 +1,5 @@
 // Requests that rules of access have refused, or would have.
-import type { Decision } from '../api/traffic.ts';
+import type { Decision, DecisionList } from '../api/traffic.ts';
 import { shortName } from '../logic/format.ts';
 import { identityName } from '../logic/words.ts';
 import { live } from '../browser/app.ts';
@@ -13,11 +13,13 @@ const OUTCOMES = [
   ['', 'All'],
   ['denied', 'Denied'],
   ['would-deny', 'Would be denied'],
+  ['would-allow', 'Would be allowed'],
+  ['unavailable', 'Not found out'],
 ] as const;
 
 export function Decisions() {
   const { service = '', outcome = '' } = place.value.query;
-  const decisions = useResource<{ readonly items: readonly Decision[] }>(() => {
+  const decisions = useResource<DecisionList>(() => {
     const { query } = place.value;
     return { path: '/decisions', query: { service: query['service'], outcome: query['outcome'] }, everyMs: 3_000 };
   });
@@ -56,7 +58,7 @@ export function Decisions() {
   );
 }
 
-function DecisionRow({ decision: { time, outcome, source, service, method, path, rule, reason, by, node } }: { readonly decision: Decision }) {
+function DecisionRow({ decision: { time, outcome, side, source, service, method, path, rule, reason, by, node } }: { readonly decision: Decision }) {
   return (
     <tr>
       <Cell title="When">
@@ -83,7 +85,7 @@ function DecisionRow({ decision: { time, outcome, source, service, method, path,
         <span class="about">
           {' '}
           {by === '' ? '' : `${by}, `}
-          {node}
+          {node}, {side}
         </span>
       </Cell>
     </tr>
