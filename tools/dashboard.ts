@@ -9,10 +9,13 @@ import { type Bundler, NOTICES, thirdParty } from './bundle.ts';
 /** In the page, where the names of the bundle go. */
 const PLACES: Readonly<Record<string, RegExp>> = { js: /%SCRIPT%/, css: /%STYLE%/ };
 
-/** `toolsRoot` is where esbuild is installed. Throws with esbuild's messages. */
-export async function bundleDashboard(root: string, toolsRoot: string): Promise<void> {
+/** `toolsRoot` is where esbuild is installed. What is in `out` is replaced. Throws with esbuild's messages. */
+export async function bundleDashboard(
+  root: string,
+  toolsRoot: string,
+  out: string = join(root, 'packages/dashboard/dist'),
+): Promise<void> {
   const home = join(root, 'packages/dashboard');
-  const out = join(home, 'dist');
   const work = `${out}.${process.pid}`;
   const bundler = createRequire(join(toolsRoot, 'package.json'))('esbuild') as Bundler;
   try {

@@ -54,8 +54,11 @@ export function heddle(args: readonly string[], options: { cwd?: string; env?: N
   return new Promise((resolve) => child.on('close', (code) => resolve({ code, stdout: stdout(), stderr: stderr() })));
 }
 
-/** Starts the mesh of the file's text (`{{ECHO}}` is the path of the echo service) and waits until it is ready. */
-export async function startUp(yaml: string): Promise<RunningMesh> {
+/**
+ * Starts the mesh of the file's text (`{{ECHO}}` is the path of the echo service) and waits until it is ready. `restPort`: of the REST API; 0: the
+ * system chooses one at each start.
+ */
+export async function startUp(yaml: string, restPort = 0): Promise<RunningMesh> {
   const directory = await mkdtemp(join(tmpdir(), 'heddle-up-'));
   await writeFile(join(directory, 'heddle.yaml'), yaml.replaceAll('{{ECHO}}', `${process.execPath} ${ECHO}`));
   const [control, proxy, admin] = await freePorts(3);
@@ -68,7 +71,7 @@ export async function startUp(yaml: string): Promise<RunningMesh> {
     '--admin-port',
     `${admin}`,
     '--rest-port',
-    '0',
+    `${restPort}`,
     '--dns-port',
     '0',
   ];

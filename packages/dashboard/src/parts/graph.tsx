@@ -177,35 +177,34 @@ function Node({ node: { id, kind }, layout }: { readonly node: TopologyNode; rea
   const healthy = counts === undefined ? '' : `${counts.healthy} of ${counts.total} healthy`;
   const rates = traffic === undefined ? '' : `${rate(traffic.requestsPerSecond)}, ${percent(traffic.errorsPerSecond, traffic.requestsPerSecond)} errors, p99 ${latency(traffic.p99Ms)}`;
   const words = [name, healthy, rates].filter((part) => part !== '').join('; ');
-  const inside = (
-    <>
-      <title>{words}</title>
-      <rect class="node-box" width={NODE_WIDTH} height={NODE_HEIGHT} rx="10" />
-      <text class="node-name" x="14" y="25">
-        {title}
-      </text>
-      {counts !== undefined && (
-        <g class={`node-state ${state}`} transform="translate(13 33)">
-          <path class="node-icon" transform="scale(.8)" d={iconPath(state === 'good' ? 'check' : state === 'bad' ? 'cross' : 'down')} />
-          <text x="17" y="11">
-            {counts.total === 0 ? 'no instance' : `${counts.healthy}/${counts.total} healthy`}
-          </text>
+  const box = <rect class="node-box" width={NODE_WIDTH} height={NODE_HEIGHT} rx="10" />;
+  return (
+    <g class={`node ${kind === 'service' ? state : 'foreign'}`} transform={place}>
+      {kind === 'service' ? (
+        <a href={serviceHref(id)} aria-label={words} draggable={false}>
+          {box}
+        </a>
+      ) : (
+        <g role="img" aria-label={words}>
+          {box}
         </g>
       )}
-      <text class="node-rate" x="14" y="62">
-        {kind === 'service' ? calledText(traffic) : kind === 'operator' ? 'anonymous calls' : kind === 'egress' ? 'outside the mesh' : 'not of the mesh'}
-      </text>
-    </>
-  );
-  return kind === 'service' ? (
-    <g transform={place}>
-      <a class={`node ${state}`} href={serviceHref(id)} aria-label={words} draggable={false}>
-        {inside}
-      </a>
-    </g>
-  ) : (
-    <g class="node foreign" transform={place} role="img" aria-label={words}>
-      {inside}
+      <g class="node-text" aria-hidden="true">
+        <text class="node-name" x="14" y="25">
+          {title}
+        </text>
+        {counts !== undefined && (
+          <g class={`node-state ${state}`} transform="translate(13 33)">
+            <path class="node-icon" transform="scale(.8)" d={iconPath(state === 'good' ? 'check' : state === 'bad' ? 'cross' : 'down')} />
+            <text x="17" y="11">
+              {counts.total === 0 ? 'no instance' : `${counts.healthy}/${counts.total} healthy`}
+            </text>
+          </g>
+        )}
+        <text class="node-rate" x="14" y="62">
+          {kind === 'service' ? calledText(traffic) : kind === 'operator' ? 'anonymous calls' : kind === 'egress' ? 'outside the mesh' : 'not of the mesh'}
+        </text>
+      </g>
     </g>
   );
 }
@@ -252,23 +251,22 @@ function Edge({ edge: { id, source, destination }, names, layout, selected, mutu
     selected.value = selected.peek() === id ? '' : id;
   };
   return (
-    <g
-      class={`edge ${tone} ${isIdle ? 'idle' : ''} ${selected.value === id ? 'selected' : ''}`}
-      role="button"
-      tabIndex={0}
-      aria-label={words}
-      aria-pressed={selected.value === id}
-      onClick={choose}
-      onKeyDown={(event) => {
-        if (event.key !== 'Enter' && event.key !== ' ') return;
-        event.preventDefault();
-        choose();
-      }}
-    >
-      <title>{words}</title>
-      <path class="edge-touch" d={line.path} />
-      <path class="edge-line" d={line.path} style={{ strokeWidth: isIdle ? 1.25 : 1.5 + Math.min(3.5, Math.log10(1 + traffic.requestsPerSecond)) }} marker-end={`url(#arrow-${tone})`} />
-      <g transform={`translate(${line.label.x} ${line.label.y})`}>
+    <g class={`edge ${tone} ${isIdle ? 'idle' : ''} ${selected.value === id ? 'selected' : ''}`} onClick={choose}>
+      <g
+        role="button"
+        tabindex={0}
+        aria-label={words}
+        aria-pressed={selected.value === id}
+        onKeyDown={(event) => {
+          if (event.key !== 'Enter' && event.key !== ' ') return;
+          event.preventDefault();
+          choose();
+        }}
+      >
+        <path class="edge-touch" d={line.path} />
+        <path class="edge-line" d={line.path} style={{ strokeWidth: isIdle ? 1.25 : 1.5 + Math.min(3.5, Math.log10(1 + traffic.requestsPerSecond)) }} marker-end={`url(#arrow-${tone})`} />
+      </g>
+      <g transform={`translate(${line.label.x} ${line.label.y})`} aria-hidden="true">
         <rect class="edge-label" x="-42" y={isIdle ? -10 : -17} width="84" height={isIdle ? 20 : 34} rx="8" />
         {mutual !== undefined && <path class="edge-lock" transform={`translate(-38 ${isIdle ? -6 : -13}) scale(.72)`} d={iconPath(mutual ? 'lock' : 'unlock')} />}
         <text class="edge-rate" y={isIdle ? 4 : -3} x="4">

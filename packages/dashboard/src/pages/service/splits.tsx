@@ -84,7 +84,7 @@ function Split({ name, rule, to, requests, onChange }: SplitProps) {
           action="Shift"
           onClose={() => (isAsking.value = false)}
           onConfirm={async () => {
-            await api.send('PUT', `/services/${pathOf(name)}/routes/${encodeURIComponent(rule)}/split`, { weights: to.map((destination, index) => weightOf(destination, Math.round(wanted.value[index] ?? 0), name)) });
+            await api.send('PUT', `/services/${pathOf(name)}/routes/${encodeURIComponent(rule)}/split`, { weights: to.map((destination, index) => weightOf(destination, Math.round(wanted.value[index] ?? 0))) });
             say(`Traffic of ${shortName(name)} is shifted: ${titles.map((title, index) => `${title} ${Math.round(wanted.value[index] ?? 0)} %`).join(', ')}.`);
             onChange();
           }}
@@ -113,7 +113,6 @@ function titleOf({ service, labels }: Destination, own: string): string {
   return [...elsewhere, ...marks].join(', ') || shortName(own);
 }
 
-/** Named as the API knows it: by its labels, or by its service where that is another one. */
-function weightOf({ service, labels }: Destination, weight: number, own: string): object {
-  return { ...(keyOf(service) === own ? {} : { service: keyOf(service) }), ...(Object.keys(labels).length === 0 ? {} : { labels }), weight };
+function weightOf({ service, labels }: Destination, weight: number): object {
+  return { service: keyOf(service), labels, weight };
 }
