@@ -11,8 +11,12 @@ export const LAYERS = {
   proxy: ['wire', 'core', 'runtime', 'dns', 'dataplane'],
   client: ['wire', 'core', 'api', 'runtime', 'dataplane'],
   control: ['core', 'api', 'runtime', 'dns'],
+  dashboard: ['core'],
   cli: ['wire', 'core', 'api', 'runtime', 'dns', 'dataplane', 'proxy', 'client', 'control'],
 };
+
+/** What it may import besides, as types: the dashboard knows the answers of the REST API, and nothing of who gives them. */
+const TYPES_OF = /** @type {Record<string, string[]>} */ ({ dashboard: ['^packages/control/src/rest/schema/index\\.ts$'] });
 
 const ERROR = /** @type {const} */ ('error');
 
@@ -27,7 +31,10 @@ const layerRules = Object.entries(LAYERS).map(([name, allowed]) => ({
   comment: `${name} may import ${allowed.length === 0 ? 'no other package of ours' : allowed.join(', ')}.`,
   severity: ERROR,
   from: { path: `^packages/${name}/`, pathNot: TEST },
-  to: { path: '^(packages|examples|tests|tools|bench)/', pathNot: `^packages/(${[name, ...allowed].join('|')})/` },
+  to: {
+    path: '^(packages|examples|tests|tools|bench)/',
+    pathNot: [`^packages/(${[name, ...allowed].join('|')})/`, ...(TYPES_OF[name] ?? [])],
+  },
 }));
 
 /** @type {import('dependency-cruiser').IConfiguration} */
@@ -54,6 +61,13 @@ export default {
       severity: ERROR,
       from: { path: '^packages/control/' },
       to: { path: '^packages/dataplane/' },
+    },
+    {
+      name: 'dashboard-imports-types-only',
+      comment: 'What is imported from the control plane would be sent to every browser.',
+      severity: ERROR,
+      from: { path: '^packages/dashboard/' },
+      to: { path: '^packages/control/', dependencyTypesNot: ['type-only'] },
     },
     {
       name: 'generated-only-in-api',

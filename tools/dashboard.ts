@@ -10,11 +10,7 @@ import { type Bundler, NOTICES, thirdParty } from './bundle.ts';
 const PLACES: Readonly<Record<string, RegExp>> = { js: /%SCRIPT%/, css: /%STYLE%/ };
 
 /** `toolsRoot` is where esbuild is installed. What is in `out` is replaced. Throws with esbuild's messages. */
-export async function bundleDashboard(
-  root: string,
-  toolsRoot: string,
-  out: string = join(root, 'packages/dashboard/dist'),
-): Promise<void> {
+export async function bundleDashboard(root: string, toolsRoot: string, out: string = join(root, 'packages/dashboard/dist')): Promise<void> {
   const home = join(root, 'packages/dashboard');
   const work = `${out}.${process.pid}`;
   const bundler = createRequire(join(toolsRoot, 'package.json'))('esbuild') as Bundler;

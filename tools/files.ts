@@ -7,7 +7,7 @@ const CODE_FOLDERS = ['packages', 'examples', 'tests', 'tools', 'bench'];
 const SKIPPED_FOLDERS = new Set(['node_modules', 'dist', '.heddle', '.toolchain', '.git']);
 export const GENERATED_FOLDER = 'packages/api/src/gen';
 
-const CODE = /(?<!\.d)\.(ts|mts|mjs|js)$/;
+const CODE = /(?<!\.d)\.(ts|tsx|mts|mjs|js)$/;
 
 /** Paths relative to the root, sorted, of every file under the folders whose path matches; generated code is left out. */
 export function listFiles(root: string, pattern: RegExp, folders: readonly string[] = CODE_FOLDERS): string[] {

@@ -1,10 +1,11 @@
-// Makes the README's picture from the running program: starts the shop in a terminal, does what the tour says, and draws what
-// was printed. `npm run pictures`; needs `script` (util-linux) for a real terminal, and `curl`.
+// Makes the README's pictures from the running program: starts the shop in a terminal, does what the tour says, draws what was printed, and takes
+// the dashboard as it is then. `npm run pictures`; needs `script` (util-linux) for a real terminal, `curl`, and Debian's `chromium`.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { runProgram } from './run.ts';
+import { dashboardPicture } from './pictures/dashboard.ts';
 import { terminalSvg } from './pictures/terminal.ts';
 
 const READY_TIMEOUT_MS = 90_000;
@@ -58,6 +59,8 @@ try {
   mkdirSync(join(root, 'docs/images'), { recursive: true });
   writeFileSync(join(root, 'docs/images/up.svg'), terminalSvg(text, 'npm start runs the shop: its instances, calls that go round, health'));
   process.stdout.write('wrote docs/images/up.svg\n');
+  await dashboardPicture(root, 'docs/images/dashboard.png');
+  process.stdout.write('wrote docs/images/dashboard.png\n');
 } finally {
   const ended = new Promise((resolvePromise) => mesh.on('close', resolvePromise));
   // Ctrl-C, as a person would.

@@ -15,7 +15,19 @@ import { skipWithout } from './support/programs.ts';
 
 const SHOP = fileURLToPath(new URL('../../examples/shop/heddle.yaml', import.meta.url));
 const skip = skipWithout('chromium', 'python3');
-const PAGES = ['', 'services', 'services/default/orders', 'proxies', 'identities', 'decisions', 'tap', 'explain', 'events', 'audit', '?view=list'];
+const PAGES = [
+  '',
+  'services',
+  'services/default/orders',
+  'proxies',
+  'identities',
+  'decisions',
+  'tap',
+  'explain',
+  'events',
+  'audit',
+  '?view=list',
+];
 const PHONE = { viewport: { width: 390, height: 780 } };
 const REQUESTS_PER_SECOND = 20;
 
@@ -110,6 +122,7 @@ describe('the dashboard', { skip }, () => {
     const running = load('catalog.mesh.internal/healthz');
     const begun = performance.now();
     try {
+      // A line that is straight has no height, and so counts as hidden.
       for (const [from, to] of [
         ['visitors', 'web'],
         ['web', 'catalog'],
@@ -118,7 +131,7 @@ describe('the dashboard', { skip }, () => {
         ['catalog', 'inventory'],
         ['orders', 'inventory'],
       ] as const)
-        await page.getByRole('button', { name: new RegExp(`^${from} to ${to}: [0-9.]+/s, .*mutual TLS`) }).waitFor();
+        await page.getByRole('button', { name: new RegExp(`^${from} to ${to}: [0-9.]+/s, .*mutual TLS`) }).waitFor({ state: 'attached' });
       const edge = page.getByRole('button', { name: /^operator to catalog: [0-9.]+\/s/ });
       // The window of ten seconds has to lie within the load.
       await waitFor('a rate within 10 % of the load', async () => {
@@ -201,7 +214,10 @@ describe('the dashboard', { skip }, () => {
   test('tells which requests were denied, and why', async () => {
     const denied = load('catalog.mesh.internal/x', { method: 'DELETE' });
     await waitFor('refusals', () => denied.outcomes.length > 3);
-    assert.deepEqual(Object.keys(summarize(await denied.stop())).map((kind) => kind.slice(0, 3)), ['403']);
+    assert.deepEqual(
+      Object.keys(summarize(await denied.stop())).map((kind) => kind.slice(0, 3)),
+      ['403'],
+    );
     await visit(page, 'decisions?service=default/catalog');
     await page.locator('tr', { hasText: 'DELETE /x' }).first().getByText('rule keep').waitFor();
   });

@@ -43,8 +43,7 @@ export async function ensureGenerated(root, node) {
 async function make(root, node, { output, input, tools, doing, failed }) {
   say(doing);
   const printed = await run(node, ['--conditions=heddle-source', join(root, tools[0] ?? '')], root);
-  if (printed !== undefined)
-    throw new BootstrapError(`${failed}:\n${printed}`, `Mend what the message names in ${input} and start again.`);
+  if (printed !== undefined) throw new BootstrapError(`${failed}:\n${printed}`, `Mend what the message names in ${input} and start again.`);
   try {
     mkdirSync(join(root, output), { recursive: true });
     writeFileSync(stampOf(root, output), inputHash(root, { input, tools }));

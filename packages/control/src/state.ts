@@ -72,7 +72,19 @@ export async function openState(options: ControlOptions, undo: (() => Promise<vo
     denial: (id) => denials.reasonFor(id) ?? denialOf(id, (known) => registry.service(serviceKey(known)) !== undefined),
     clock,
   });
-  return { authority, operatorToken, events, audit, registry, meshFile, tokens, adminTokens, logins: new LoginCodes(clock, random), denials, lateRenewals };
+  return {
+    authority,
+    operatorToken,
+    events,
+    audit,
+    registry,
+    meshFile,
+    tokens,
+    adminTokens,
+    logins: new LoginCodes(clock, random),
+    denials,
+    lateRenewals,
+  };
 }
 
 function openMemory(clock: Clock, undo: (() => Promise<void> | void)[]): Store {

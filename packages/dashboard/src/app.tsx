@@ -64,7 +64,14 @@ function Shell() {
         Skip to the content
       </a>
       <header class="bar">
-        <button type="button" class="square menu-button" aria-label="Menu" aria-expanded={isMenuOpen.value} aria-controls="menu" onClick={() => (isMenuOpen.value = !isMenuOpen.value)}>
+        <button
+          type="button"
+          class="square menu-button"
+          aria-label="Menu"
+          aria-expanded={isMenuOpen.value}
+          aria-controls="menu"
+          onClick={() => (isMenuOpen.value = !isMenuOpen.value)}
+        >
           <Icon name="menu" />
         </button>
         <a class="brand" href={href('overview')}>
@@ -163,7 +170,13 @@ const THEME_ICONS: Readonly<Record<Theme, IconName>> = { auto: 'auto', light: 's
 function ThemeSwitch() {
   const next = THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length] ?? 'auto';
   return (
-    <button type="button" class="square" aria-label={`Colours: ${theme.value}; change to ${next}`} title={`Colours: ${theme.value}`} onClick={() => (theme.value = next)}>
+    <button
+      type="button"
+      class="square"
+      aria-label={`Colours: ${theme.value}; change to ${next}`}
+      title={`Colours: ${theme.value}`}
+      onClick={() => (theme.value = next)}
+    >
       <Icon name={THEME_ICONS[theme.value]} />
     </button>
   );
@@ -175,8 +188,9 @@ function Who() {
   return (
     <span class="who">
       <span class="who-name" title={own.who}>
-        {own.who} <b>{own.role}</b>
+        {own.who}
       </span>
+      <b>{own.role}</b>
       <button type="button" class="square" aria-label="Log out" title="Log out" onClick={() => logOut()}>
         <Icon name="out" />
       </button>

@@ -16,7 +16,10 @@ export async function dashboard({ role, output, stateDir }: DashboardOptions): P
   const control = openControl(requireStateDirectory(stateDir));
   try {
     if (control.info.rest === undefined)
-      throw new CliError('this control plane serves no dashboard: its REST API is off', 'start it without --rest-listen off (`heddle up`: --rest-port off)');
+      throw new CliError(
+        'this control plane serves no dashboard: its REST API is off',
+        'start it without --rest-listen off (`heddle up`: --rest-port off)',
+      );
     const { url, notAfterMs } = await loginLink(control, role);
     const notAfter = new Date(notAfterMs).toISOString();
     if (output === 'table') {

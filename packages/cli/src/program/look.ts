@@ -161,7 +161,9 @@ export function addDashboard(program: Command): void {
   program
     .command('dashboard')
     .summary('print a link to the dashboard that logs you in')
-    .description('Prints the address of the dashboard with a code that logs a browser in once, within 10 minutes. The login ends after 12 hours.')
+    .description(
+      'Prints the address of the dashboard with a code that logs a browser in once, within 10 minutes. The login ends after 12 hours.',
+    )
     .addOption(new Option('--role <role>', 'what may be done there').choices(['viewer', 'editor', 'operator']).default('editor'))
     .addOption(output())
     .addOption(stateDirectory())

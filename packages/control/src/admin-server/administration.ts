@@ -20,7 +20,10 @@ export interface AdministrationDesk extends AdministratorDesk {
   readonly logger: Logger;
 }
 
-type Handlers = Pick<AdminServer, 'listPolicies' | 'listAudit' | 'createAdminToken' | 'createLoginCode' | 'listAdminTokens' | 'revokeAdminToken'>;
+type Handlers = Pick<
+  AdminServer,
+  'listPolicies' | 'listAudit' | 'createAdminToken' | 'createLoginCode' | 'listAdminTokens' | 'revokeAdminToken'
+>;
 
 /** Where nobody says how many; and the most. */
 const ENTRIES_DEFAULT = 1_000;

@@ -62,7 +62,11 @@ export async function createLoginCode(role: string, { logins, audit, logger }: A
 }
 
 /** Undefined: the code is none, or none any more. Rejects with RegistryError LIMIT; StoreError; AuditError. */
-export async function logInWith(code: string, desk: AdministratorDesk, from: string): Promise<(AdminToken & { readonly token: string }) | undefined> {
+export async function logInWith(
+  code: string,
+  desk: AdministratorDesk,
+  from: string,
+): Promise<(AdminToken & { readonly token: string }) | undefined> {
   const found = desk.logins.take(code);
   if (found === undefined) {
     desk.audit.refused({ caller: { kind: 'anonymous' }, from }, 'call', 'login', 'the code is not known, was used, or has ended');

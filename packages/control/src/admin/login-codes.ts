@@ -46,7 +46,8 @@ export class LoginCodes {
       throw new RegistryError('INVALID', `role: ${JSON.stringify(wanted.slice(0, 50))} is none; there are ${ROLES.join(', ')}`);
     const nowMs = Math.floor(this.#clock.wallMs());
     for (const [key, { notAfterMs }] of this.#open) if (notAfterMs <= nowMs) this.#open.delete(key);
-    if (this.#open.size >= CODES_MAX) throw new RegistryError('LIMIT', `${CODES_MAX} logins are open; each ends by itself after 10 minutes`);
+    if (this.#open.size >= CODES_MAX)
+      throw new RegistryError('LIMIT', `${CODES_MAX} logins are open; each ends by itself after 10 minutes`);
     const code = Buffer.from(this.#random.bytes(CODE_BYTES)).toString('base64url');
     const name = `dashboard-${Buffer.from(this.#random.bytes(4)).toString('hex')}`;
     const notAfterMs = nowMs + LOGIN_CODE_TTL_MS;

@@ -77,7 +77,8 @@ export function createApp(options: AppOptions): Hono<{ Bindings: HttpBindings }>
 function pageFor({ req }: RestRequest, pages: Pages): Response | undefined {
   if (req.method !== 'GET' && req.method !== 'HEAD') return undefined;
   const page = pages.answer({ path: req.path, acceptEncoding: req.header('accept-encoding'), ifNoneMatch: req.header('if-none-match') });
-  if (page !== undefined) for (const [name, value] of Object.entries(SECURITY_HEADERS)) if (!page.headers.has(name)) page.headers.set(name, value);
+  if (page !== undefined)
+    for (const [name, value] of Object.entries(SECURITY_HEADERS)) if (!page.headers.has(name)) page.headers.set(name, value);
   return page;
 }
 
@@ -92,7 +93,11 @@ interface Audit {
   caller?: Caller;
 }
 
-async function answer(request: RestRequest, options: AppOptions, run: (audit: Audit) => Reply | Response | Promise<Reply>): Promise<Response> {
+async function answer(
+  request: RestRequest,
+  options: AppOptions,
+  run: (audit: Audit) => Reply | Response | Promise<Reply>,
+): Promise<Response> {
   const audit: Audit = {};
   let response: Response;
   let reason: string | undefined;

@@ -21,7 +21,8 @@ export class EventParser {
     for (const line of lines) {
       if (line !== '') this.#field(line);
       else {
-        if (this.#data.length > 0) found.push({ event: this.#event === '' ? 'message' : this.#event, data: this.#data.join('\n'), lastId: this.#lastId });
+        if (this.#data.length > 0)
+          found.push({ event: this.#event === '' ? 'message' : this.#event, data: this.#data.join('\n'), lastId: this.#lastId });
         this.#event = '';
         this.#data = [];
       }

@@ -11,7 +11,13 @@ export interface Explanation {
     readonly similar: readonly string[];
   };
   readonly caller: { readonly workload: string; readonly why: string; readonly others: readonly string[]; readonly identity: string };
-  readonly listener: { readonly name: string; readonly address: string; readonly port: number; readonly state: string; readonly why: string } | null;
+  readonly listener: {
+    readonly name: string;
+    readonly address: string;
+    readonly port: number;
+    readonly state: string;
+    readonly why: string;
+  } | null;
   readonly route: {
     readonly virtualHost: string;
     readonly domain: string;

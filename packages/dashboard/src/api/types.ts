@@ -2,20 +2,17 @@
 import type * as schema from '@heddle/control/schema';
 import type { z } from 'zod';
 
-export type Mesh = z.output<typeof schema.Mesh>;
 export type Caller = z.output<typeof schema.CallerView>;
 export type MadeAdminToken = z.output<typeof schema.MadeAdminToken>;
 export type Role = Caller['role'];
 export type Problem = z.output<typeof schema.Problem>;
 
 export type Health = z.output<typeof schema.Health>;
-export type HealthCounts = z.output<typeof schema.HealthCounts>;
 export type Service = z.output<typeof schema.Service>;
 export type ServiceDetail = schema.ServiceDetail;
 export type Instance = z.output<typeof schema.Instance>;
 export type InstanceDetail = z.output<typeof schema.InstanceDetail>;
 export type DrainAnswer = z.output<typeof schema.DrainAnswer>;
-export type Route = z.output<typeof schema.Route>;
 export type RouteList = z.output<typeof schema.RouteList>;
 export type Policies = z.output<typeof schema.Policies>;
 export type AccessRule = Policies['rules'][number];
@@ -35,4 +32,3 @@ export type Authority = z.output<typeof schema.Authority>;
 export type WatchSnapshot = z.output<typeof schema.WatchSnapshot>;
 export type WatchChanges = z.output<typeof schema.WatchChanges>;
 export type WatchResync = z.output<typeof schema.WatchResync>;
-export type WatchKind = schema.WatchKind;

@@ -4,27 +4,60 @@ import { type AttentionFacts, attentionOf } from './attention.ts';
 
 const NOW = Date.parse('2026-01-31T12:00:00.000Z');
 const at = (ms: number): string => new Date(NOW + ms).toISOString();
-const QUIET: AttentionFacts = { services: [], instances: [], proxies: [], certificates: [], authority: undefined, events: [], edges: [], nowMs: NOW };
-const texts = (facts: object): string[] => attentionOf({ ...QUIET, ...facts } as AttentionFacts).map(({ tone, text, why }) => `${tone}: ${text}: ${why}`);
+const QUIET: AttentionFacts = {
+  services: [],
+  instances: [],
+  proxies: [],
+  certificates: [],
+  authority: undefined,
+  events: [],
+  edges: [],
+  nowMs: NOW,
+};
+const texts = (facts: object): string[] =>
+  attentionOf({ ...QUIET, ...facts } as AttentionFacts).map(({ tone, text, why }) => `${tone}: ${text}: ${why}`);
 
 test('a mesh in which all is well needs nobody', () => {
-  const certificate = { identity: 'spiffe://m/ns/default/svc/web', issued: at(-1_000), notAfter: at(3_599_000), why: 'renewal', denied: false };
+  const certificate = {
+    identity: 'spiffe://m/ns/default/svc/web',
+    issued: at(-1_000),
+    notAfter: at(3_599_000),
+    why: 'renewal',
+    denied: false,
+  };
   const sync = [{ kind: 'cluster', state: 'behind', behindSince: at(-500), rejection: '' }];
-  assert.deepEqual(texts({ certificates: [certificate], proxies: [{ node: 'n', sync }], services: [{ namespace: 'default', name: 'web', instances: { total: 1, healthy: 1 } }] }), []);
+  assert.deepEqual(
+    texts({
+      certificates: [certificate],
+      proxies: [{ node: 'n', sync }],
+      services: [{ namespace: 'default', name: 'web', instances: { total: 1, healthy: 1 } }],
+    }),
+    [],
+  );
 });
 
 test('what is broken comes before what is late, each with its reason', () => {
   assert.deepEqual(
     texts({
       services: [{ namespace: 'default', name: 'web', instances: { total: 0, healthy: 0 } }],
-      instances: [{ namespace: 'default', service: 'orders', instance: 'orders-1', health: 'unhealthy', healthReason: 'connection refused' }],
+      instances: [
+        { namespace: 'default', service: 'orders', instance: 'orders-1', health: 'unhealthy', healthReason: 'connection refused' },
+      ],
       proxies: [
         { node: 'slow', sync: [{ kind: 'route', state: 'behind', behindSince: at(-20_000), rejection: '' }] },
         { node: 'odd', sync: [{ kind: 'listener', state: 'rejected', behindSince: null, rejection: 'no such port' }] },
       ],
-      certificates: [{ identity: 'spiffe://m/ns/default/svc/web', issued: at(-3_000_000), notAfter: at(600_000), why: 'token', denied: false }],
+      certificates: [
+        { identity: 'spiffe://m/ns/default/svc/web', issued: at(-3_000_000), notAfter: at(600_000), why: 'token', denied: false },
+      ],
       edges: [
-        { source: 'default/web', destination: 'default/orders', requestsPerSecond: 10, errorsPerSecond: 0.5, errors: { '5xx': 0.1, TIMEOUT: 0.4 } },
+        {
+          source: 'default/web',
+          destination: 'default/orders',
+          requestsPerSecond: 10,
+          errorsPerSecond: 0.5,
+          errors: { '5xx': 0.1, TIMEOUT: 0.4 },
+        },
         { source: 'default/web', destination: 'default/catalog', requestsPerSecond: 100, errorsPerSecond: 1, errors: { '5xx': 1 } },
       ],
       events: [

@@ -58,7 +58,10 @@ function ofEdges({ edges }: AttentionFacts): Attention[] {
   return edges.flatMap(({ source, destination, requestsPerSecond, errorsPerSecond, errors }): Attention[] => {
     if (errorsPerSecond < ERRORS_MIN || errorsPerSecond < requestsPerSecond * ERROR_SHARE_MIN) return [];
     const codes = Object.entries(errors).sort(([, a], [, b]) => b - a);
-    const why = codes.slice(0, 3).map(([code, count]) => `${code} ${rate(count)}`).join(', ');
+    const why = codes
+      .slice(0, 3)
+      .map(([code, count]) => `${code} ${rate(count)}`)
+      .join(', ');
     const text = `${shortName(source)} → ${shortName(destination)}: ${percent(errorsPerSecond, requestsPerSecond)} of the calls fail`;
     return [{ tone: errorsPerSecond >= requestsPerSecond * ERROR_SHARE_BAD ? 'bad' : 'warn', text, why, href: serviceHref(destination) }];
   });
@@ -86,14 +89,38 @@ function ofIdentities({ certificates, authority, nowMs }: AttentionFacts): Atten
   const found: Attention[] =
     first === undefined
       ? []
-      : [{ tone: 'warn', text: `${plural(late.length, 'certificate')} should have been renewed by now`, why: `that of ${shortName(identityName(first.identity))} ends in ${span(Date.parse(first.notAfter) - nowMs)}`, href: to }];
+      : [
+          {
+            tone: 'warn',
+            text: `${plural(late.length, 'certificate')} should have been renewed by now`,
+            why: `that of ${shortName(identityName(first.identity))} ends in ${span(Date.parse(first.notAfter) - nowMs)}`,
+            href: to,
+          },
+        ];
   if (authority === undefined) return found;
-  if (authority.logFailing) found.push({ tone: 'bad', text: 'The log of issued certificates cannot be written', why: 'is the disk of the control plane full?', href: to });
-  if (authority.phase !== 'none') found.push({ tone: 'warn', text: 'The root is being replaced', why: authority.obstacles[0] ?? `the next step is ${authority.step ?? 'none'}`, href: to });
+  if (authority.logFailing)
+    found.push({
+      tone: 'bad',
+      text: 'The log of issued certificates cannot be written',
+      why: 'is the disk of the control plane full?',
+      href: to,
+    });
+  if (authority.phase !== 'none')
+    found.push({
+      tone: 'warn',
+      text: 'The root is being replaced',
+      why: authority.obstacles[0] ?? `the next step is ${authority.step ?? 'none'}`,
+      href: to,
+    });
   return found;
 }
 
 function ofEvents({ events, nowMs }: AttentionFacts): Attention[] {
   const anomalies = events.filter(({ kind, time }) => kind === 'anomaly' && nowMs - Date.parse(time) < ANOMALY_MS);
-  return anomalies.map(({ subject, message }) => ({ tone: 'warn', text: `${shortName(subject)}: out of the ordinary`, why: message, href: href('events', { subject }) }));
+  return anomalies.map(({ subject, message }) => ({
+    tone: 'warn',
+    text: `${shortName(subject)}: out of the ordinary`,
+    why: message,
+    href: href('events', { subject }),
+  }));
 }

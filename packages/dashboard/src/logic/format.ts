@@ -23,6 +23,7 @@ export function rate(perSecond: number): string {
 /** `840 µs`, `14.2 ms`, `1.5 s`; `–` where nothing was measured. */
 export function latency(ms: number | null): string {
   if (ms === null) return '–';
+  if (ms === 0) return '0 ms';
   if (ms < 0.9995) return `${digits(ms * 1_000)} µs`;
   return ms < 999.5 ? `${digits(ms)} ms` : `${digits(ms / 1_000)} s`;
 }

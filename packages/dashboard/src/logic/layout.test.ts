@@ -10,7 +10,12 @@ test('nodes never lie upon one another, and callers come before what they call',
   const name = fc.constantFrom(...'abcdefgh').map((letter) => `default/${letter}`);
   fc.assert(
     fc.property(fc.uniqueArray(name), fc.array(fc.tuple(name, name), { maxLength: 14 }), fc.boolean(), (services, pairs, down) => {
-      const topology = topologyOf(services, [], pairs.map(([a, b]) => edge(a, b)), []);
+      const topology = topologyOf(
+        services,
+        [],
+        pairs.map(([a, b]) => edge(a, b)),
+        [],
+      );
       const { nodes, edges, width, height } = layoutOf(topology, down);
       assert.equal(edges.size, topology.edges.length);
       const places = [...nodes.values()];
@@ -41,7 +46,11 @@ test('the graph has who calls now and who may call, and tells callers outside fr
   const { nodes, edges } = topologyOf(
     ['default/web', 'default/orders'],
     [],
-    [edge('heddle-system/operator', 'default/web'), edge('default/web', 'heddle-egress/example.com:443'), edge('default/web', 'default/web')],
+    [
+      edge('heddle-system/operator', 'default/web'),
+      edge('default/web', 'heddle-egress/example.com:443'),
+      edge('default/web', 'default/web'),
+    ],
     [...declared, 'default/gone default/web'],
   );
   assert.deepEqual(
@@ -57,6 +66,9 @@ test('a pair with two protocols is one edge', () => {
     { ...one, p50Ms: null, p90Ms: 1, p99Ms: 2, errors: { TIMEOUT: 1 } },
     { ...one, protocol: 'grpc', p50Ms: 3, p90Ms: null, p99Ms: 1, errors: { TIMEOUT: 0.5 } },
   ]);
-  assert.deepEqual([sum?.requestsPerSecond, sum?.p50Ms, sum?.p90Ms, sum?.p99Ms, sum?.errors, sum?.protocol], [2, 3, 1, 2, { TIMEOUT: 1.5 }, 'http1, grpc']);
+  assert.deepEqual(
+    [sum?.requestsPerSecond, sum?.p50Ms, sum?.p90Ms, sum?.p99Ms, sum?.errors, sum?.protocol],
+    [2, 3, 1, 2, { TIMEOUT: 1.5 }, 'http1, grpc'],
+  );
   assert.equal(sumEdges([]), undefined);
 });

@@ -9,8 +9,14 @@ test('shares are whole, never negative, 100 in all, and the one that is set is w
       const index = at % weights.length;
       const next = withShare(sharesOf(weights), index, share);
       assert.equal(next[index], share);
-      assert.equal(next.reduce((sum, one) => sum + one, 0), 100);
-      assert.ok(next.every((one) => Number.isInteger(one) && one >= 0), String(next));
+      assert.equal(
+        next.reduce((sum, one) => sum + one, 0),
+        100,
+      );
+      assert.ok(
+        next.every((one) => Number.isInteger(one) && one >= 0),
+        String(next),
+      );
     }),
   );
 });

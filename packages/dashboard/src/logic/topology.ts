@@ -26,7 +26,9 @@ export function pairId(source: string, destination: string): string {
 /** What `uses` of the mesh file says: an instance has a local port for each service that it may call. */
 export function declaredPairs(instances: readonly Pick<Instance, 'namespace' | 'service' | 'outbounds'>[]): string[] {
   return [
-    ...new Set(instances.flatMap((one) => one.outbounds.map((to) => pairId(`${one.namespace}/${one.service}`, `${to.namespace}/${to.service}`)))),
+    ...new Set(
+      instances.flatMap((one) => one.outbounds.map((to) => pairId(`${one.namespace}/${one.service}`, `${to.namespace}/${to.service}`))),
+    ),
   ].sort();
 }
 

@@ -8,15 +8,14 @@ export const HEALTH_WORDS: Readonly<Record<Health, string>> = {
   starting: 'starting',
 };
 
-/** The worst first. */
-export const HEALTH_ORDER: readonly Health[] = ['unhealthy', 'draining', 'starting', 'healthy'];
-
 type Subject = AccessRule['subjects'][number];
 type Permission = AccessRule['permissions'][number];
 
 export function subjectText({ identities, networks, token }: Subject): string {
   const parts = [
-    ...(identities ?? []).map((match) => (match.kind === 'any' ? 'every workload' : match.kind === 'exact' ? identityName(match.id) : `${identityName(match.prefix)}…`)),
+    ...(identities ?? []).map((match) =>
+      match.kind === 'any' ? 'every workload' : match.kind === 'exact' ? identityName(match.id) : `${identityName(match.prefix)}…`,
+    ),
     ...(networks === undefined ? [] : [`from ${networks.join(', ')}`]),
     ...(token === undefined ? [] : [tokenText(token)]),
   ];
@@ -32,7 +31,9 @@ function tokenText({ issuers, claims }: NonNullable<Subject['token']>): string {
 export function permissionText({ methods, paths, authorities, headers }: Permission): string {
   const parts = [
     (methods ?? []).join(', '),
-    (paths ?? []).map(({ kind, value }) => (kind === 'segments' || kind === 'prefix' ? `${value.replace(/\/$/, '')}/**` : value)).join(', '),
+    (paths ?? [])
+      .map(({ kind, value }) => (kind === 'segments' || kind === 'prefix' ? `${value.replace(/\/$/, '')}/**` : value))
+      .join(', '),
     authorities === undefined ? '' : `host ${authorities.map(({ value }) => value).join(', ')}`,
     headers === undefined ? '' : `header ${headers.map(({ name }) => name).join(', ')}`,
   ];

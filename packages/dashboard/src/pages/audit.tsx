@@ -19,7 +19,17 @@ export function Audit() {
   const { data, error } = audit.value;
   return (
     <Page title="Audit log" about="Every change of the mesh and every attempt that was refused. Entries are only ever added.">
-      <Card title="Entries" aside={<Segments label="Outcome" options={OUTCOMES} value={outcome} onChange={(next) => go('audit', { outcome: next }, { replace: true })} />}>
+      <Card
+        title="Entries"
+        aside={
+          <Segments
+            label="Outcome"
+            options={OUTCOMES}
+            value={outcome}
+            onChange={(next) => go('audit', { outcome: next }, { replace: true })}
+          />
+        }
+      >
         {data === undefined ? (
           error === undefined ? (
             <Waiting what="the audit log" />
@@ -29,7 +39,10 @@ export function Audit() {
         ) : data.items.length === 0 ? (
           <Empty title="Nothing yet">Changes are listed here with who made them.</Empty>
         ) : (
-          <Table label="Entries of the audit log, the newest first" columns={['When', 'Who', 'Action', 'Subject', 'Outcome', 'What'].map((title) => ({ title }))}>
+          <Table
+            label="Entries of the audit log, the newest first"
+            columns={['When', 'Who', 'Action', 'Subject', 'Outcome', 'What'].map((title) => ({ title }))}
+          >
             {data.items.toReversed().map((entry) => (
               <AuditRow key={entry.id} entry={entry} />
             ))}
@@ -47,7 +60,9 @@ function AuditRow({ entry: { time, who, role, from, action, subject, outcome, be
         <Ago time={time} />
       </Cell>
       <Cell title="Who">
-        <span class="nowrap" title={from === '' ? 'the control plane itself' : from}>{who}</span>
+        <span class="nowrap" title={from === '' ? 'the control plane itself' : from}>
+          {who}
+        </span>
         {role !== '' && <span class="about"> ({role})</span>}
       </Cell>
       <Cell title="Action">

@@ -26,12 +26,20 @@ export function Decisions() {
   const { data, error } = decisions.value;
   const filter = (next: Record<string, string>): void => go('decisions', { service, outcome, ...next }, { replace: true });
   return (
-    <Page title="Decisions" about="Requests that were refused by rules of access, and those that a rule on trial would refuse. The newest first.">
+    <Page
+      title="Decisions"
+      about="Requests that were refused by rules of access, and those that a rule on trial would refuse. The newest first."
+    >
       <Card
         title="Denied and audited"
         aside={
           <>
-            <Select label="Service" value={service} options={[['', 'All services'], ...live.services.names.value.map((name) => [name, shortName(name)] as const)]} onChange={(next) => filter({ service: next })} />
+            <Select
+              label="Service"
+              value={service}
+              options={[['', 'All services'], ...live.services.names.value.map((name) => [name, shortName(name)] as const)]}
+              onChange={(next) => filter({ service: next })}
+            />
             <Select label="Outcome" value={outcome} options={OUTCOMES} onChange={(next) => filter({ outcome: next })} />
           </>
         }
@@ -44,10 +52,14 @@ export function Decisions() {
           )
         ) : data.items.length === 0 ? (
           <Empty title="Nothing was denied">
-            That is good, or no rule is there to deny: rules stand at <code>security.access</code> of the mesh file. With <code>audit: true</code> they can be tried without refusing anything.
+            That is good, or no rule is there to deny: rules stand at <code>security.access</code> of the mesh file. With{' '}
+            <code>audit: true</code> they can be tried without refusing anything.
           </Empty>
         ) : (
-          <Table label="Decisions, the newest first" columns={['When', 'Outcome', 'From', 'To', 'Request', 'Why'].map((title) => ({ title }))}>
+          <Table
+            label="Decisions, the newest first"
+            columns={['When', 'Outcome', 'From', 'To', 'Request', 'Why'].map((title) => ({ title }))}
+          >
             {data.items.map((decision, index) => (
               <DecisionRow key={`${decision.time} ${decision.node} ${index}`} decision={decision} />
             ))}
@@ -58,7 +70,11 @@ export function Decisions() {
   );
 }
 
-function DecisionRow({ decision: { time, outcome, side, source, service, method, path, rule, reason, by, node } }: { readonly decision: Decision }) {
+function DecisionRow({
+  decision: { time, outcome, side, source, service, method, path, rule, reason, by, node },
+}: {
+  readonly decision: Decision;
+}) {
   return (
     <tr>
       <Cell title="When">

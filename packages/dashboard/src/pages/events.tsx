@@ -19,7 +19,8 @@ const LIMIT = 300;
 export function Events() {
   const look = useComputed(() => place.value.query['kind'] ?? '');
   const subject = useComputed(() => place.value.query['subject'] ?? '');
-  const filter = (next: Record<string, string>): void => go('events', { kind: look.value, subject: subject.value, ...next }, { replace: true });
+  const filter = (next: Record<string, string>): void =>
+    go('events', { kind: look.value, subject: subject.value, ...next }, { replace: true });
   return (
     <Page title="Events" about="What came, went, changed or failed, and what is out of the ordinary. The newest first.">
       <Card
@@ -32,7 +33,12 @@ export function Events() {
               options={[['', 'Everything'], ...optionsOf(subject.value)]}
               onChange={(next) => filter({ subject: next })}
             />
-            <Segments label="Kind" options={LOOKS} value={LOOKS.find(([value]) => value === look.value)?.[0] ?? ''} onChange={(kind) => filter({ kind })} />
+            <Segments
+              label="Kind"
+              options={LOOKS}
+              value={LOOKS.find(([value]) => value === look.value)?.[0] ?? ''}
+              onChange={(kind) => filter({ kind })}
+            />
           </>
         }
       >
@@ -40,7 +46,9 @@ export function Events() {
           key={subject.value}
           subject={subject.value}
           limit={LIMIT}
-          isShown={({ kind, message }) => look.value === '' || (look.value === 'anomaly' ? kind === 'anomaly' : TROUBLE.has(eventTone(kind, message)))}
+          isShown={({ kind, message }) =>
+            look.value === '' || (look.value === 'anomaly' ? kind === 'anomaly' : TROUBLE.has(eventTone(kind, message)))
+          }
         />
       </Card>
     </Page>

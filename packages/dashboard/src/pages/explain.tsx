@@ -13,7 +13,8 @@ import { Cell, Table } from '../parts/table.tsx';
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS', 'CONNECT'].map((method) => [method, method] as const);
 
-export function Explain() {
+/** The question as it is filled in, and what became of it. */
+function useQuestion() {
   const { query } = place.peek();
   const from = useSignal(query['from'] ?? '');
   const method = useSignal(query['method'] ?? 'GET');
@@ -22,11 +23,10 @@ export function Explain() {
   const answer = useSignal<Explanation | undefined>(undefined);
   const error = useSignal<ApiError | undefined>(undefined);
   const isBusy = useSignal(false);
-  const services = live.services.names.value;
   const ask = async (): Promise<void> => {
     isBusy.value = true;
     error.value = undefined;
-    const question = { from: from.value || (services[0] ?? ''), method: method.value, url: url.value };
+    const question = { from: from.value || (live.services.names.peek()[0] ?? ''), method: method.value, url: url.value };
     go('explain', { ...question, headers: headers.value }, { replace: true });
     try {
       answer.value = await api.send<Explanation>('POST', '/explain', { ...question, headers: headersOf(headers.value) });
@@ -37,6 +37,12 @@ export function Explain() {
       isBusy.value = false;
     }
   };
+  return { from, method, url, headers, answer, error, isBusy, ask };
+}
+
+export function Explain() {
+  const { from, method, url, headers, answer, error, isBusy, ask } = useQuestion();
+  const services = live.services.names.value;
   return (
     <Page title="Explain" about="Where a request would go, which rules apply, and why. Nothing is sent.">
       <Card title="The request">
@@ -47,12 +53,30 @@ export function Explain() {
             void ask();
           }}
         >
-          <Select label="From" value={from.value || (services[0] ?? '')} options={services.map((name) => [name, shortName(name)])} onChange={(value) => (from.value = value)} />
+          <Select
+            label="From"
+            value={from.value || (services[0] ?? '')}
+            options={services.map((name) => [name, shortName(name)])}
+            onChange={(value) => (from.value = value)}
+          />
           <Select label="Method" value={method.value} options={METHODS} onChange={(value) => (method.value = value)} />
-          <Text label="URL" value={url.value} required placeholder="http://orders/items" class="grow" onChange={(value) => (url.value = value)} />
+          <Text
+            label="URL"
+            value={url.value}
+            required
+            placeholder="http://orders/items"
+            class="grow"
+            onChange={(value) => (url.value = value)}
+          />
           <label class="field full">
             <span>Headers, one a line</span>
-            <textarea rows={2} spellcheck={false} placeholder="x-user: ann" value={headers.value} onInput={(event) => (headers.value = event.currentTarget.value)} />
+            <textarea
+              rows={2}
+              spellcheck={false}
+              placeholder="x-user: ann"
+              value={headers.value}
+              onInput={(event) => (headers.value = event.currentTarget.value)}
+            />
           </label>
           <div class="actions">
             <button type="submit" class="primary" disabled={isBusy.value || url.value === '' || services.length === 0}>
@@ -62,7 +86,17 @@ export function Explain() {
         </form>
       </Card>
       <div aria-live="polite">
-        {error.value !== undefined && <Failure error={error.value} what="explanation" title={error.value.status === 404 && error.value.message.startsWith('there is nothing') ? 'This control plane explains nothing yet' : 'It cannot be explained'} />}
+        {error.value !== undefined && (
+          <Failure
+            error={error.value}
+            what="explanation"
+            title={
+              error.value.status === 404 && error.value.message.startsWith('there is nothing')
+                ? 'This control plane explains nothing yet'
+                : 'It cannot be explained'
+            }
+          />
+        )}
         {answer.value !== undefined && <Answer answer={answer.value} />}
         {answer.value === undefined && error.value === undefined && (
           <Card title="The answer">
@@ -81,7 +115,9 @@ const TONES = { forwarded: 'good', tunnelled: 'good', answered: 'warn', refused:
 function Answer({ answer }: { readonly answer: Explanation }) {
   const { outcome, caller, listener, route, action, access, calledSide, notes, node } = answer;
   const { kind, summary, code, status, mend, similar } = outcome;
-  const decisions = [...new Map(calledSide.flatMap(({ decision }) => (decision === null ? [] : [[JSON.stringify(decision), decision] as const]))).values()];
+  const decisions = [
+    ...new Map(calledSide.flatMap(({ decision }) => (decision === null ? [] : [[JSON.stringify(decision), decision] as const]))).values(),
+  ];
   return (
     <>
       <Card title="The answer">
@@ -97,17 +133,28 @@ function Answer({ answer }: { readonly answer: Explanation }) {
         <Facts
           items={[
             ['Caller', `${caller.workload}, which ${caller.why}, at ${node}`],
-            ...(listener === null ? [] : ([['Listener', `${listener.name} on ${listener.address}:${listener.port}, because ${listener.why}`]] as const)),
+            ...(listener === null
+              ? []
+              : ([['Listener', `${listener.name} on ${listener.address}:${listener.port}, because ${listener.why}`]] as const)),
             ...(route === null ? [] : ([['Route', <RouteFacts key="route" route={route} />]] as const)),
             ...(action === null ? [] : actionFacts(action)),
             ['Access', access.summary],
-            ...decisions.map((decision) => ['Called side', `${decision.allowed ? 'allows' : 'refuses'} it: ${decision.reason}${decision.token === '' ? '' : `. ${decision.token}`}`] as const),
+            ...decisions.map(
+              (decision) =>
+                [
+                  'Called side',
+                  `${decision.allowed ? 'allows' : 'refuses'} it: ${decision.reason}${decision.token === '' ? '' : `. ${decision.token}`}`,
+                ] as const,
+            ),
             ...(notes.length === 0 ? [] : ([['Note', notes.join('. ')]] as const)),
           ]}
         />
       </Card>
       {answer.clusters.map((target) => (
-        <Card key={target.name} title={`${shortName(target.service === '' ? target.name : target.service)}${target.sharePercent < 100 ? `, ${target.sharePercent} % of the requests` : ''}`}>
+        <Card
+          key={target.name}
+          title={`${shortName(target.service === '' ? target.name : target.service)}${target.sharePercent < 100 ? `, ${target.sharePercent} % of the requests` : ''}`}
+        >
           <Candidates target={target} />
         </Card>
       ))}
@@ -115,7 +162,11 @@ function Answer({ answer }: { readonly answer: Explanation }) {
   );
 }
 
-function RouteFacts({ route: { name, position, routes, virtualHost, domain, passedOver, passedOverCount } }: { readonly route: NonNullable<Explanation['route']> }) {
+function RouteFacts({
+  route: { name, position, routes, virtualHost, domain, passedOver, passedOverCount },
+}: {
+  readonly route: NonNullable<Explanation['route']>;
+}) {
   if (virtualHost === '') return <>none</>;
   return (
     <>
@@ -135,14 +186,18 @@ function RouteFacts({ route: { name, position, routes, virtualHost, domain, pass
 }
 
 function actionFacts(action: Action): (readonly [string, string])[] {
-  if (action.kind === 'tunnel') return [['Tunnel', action.tunnel === '' ? 'the bytes go to the instance as they are' : `by CONNECT ${action.tunnel}`]];
+  if (action.kind === 'tunnel')
+    return [['Tunnel', action.tunnel === '' ? 'the bytes go to the instance as they are' : `by CONNECT ${action.tunnel}`]];
   if (action.kind === 'redirect') return [['Redirect', `${action.status} to ${action.location}`]];
   if (action.kind === 'respond') return [['Answer', `${action.status} ${action.contentType} ${action.body}`]];
   const { time, retry, retryNote, rewrite, fault, rateLimits } = action;
   return [
     ...(rewrite === null ? [] : ([['Rewrite', `asks ${rewrite.authority} for ${rewrite.path}`]] as const)),
     ['Time', time.limitMs === 0 ? 'no limit' : `${span(time.limitMs)}${time.error === null ? '' : `, then ${time.error}`}`],
-    ['Retry', retry.attempts === 0 ? 'none' : `up to ${retry.attempts} more, on ${retry.on.join(', ')}${retryNote === '' ? '' : `; ${retryNote}`}`],
+    [
+      'Retry',
+      retry.attempts === 0 ? 'none' : `up to ${retry.attempts} more, on ${retry.on.join(', ')}${retryNote === '' ? '' : `; ${retryNote}`}`,
+    ],
     ...(fault === null ? [] : ([['Fault', plain(fault)]] as const)),
     ...rateLimits.map(({ text, applies, why }) => ['Limit', applies ? text : `${text}; not for this request: ${why}`] as const),
   ];

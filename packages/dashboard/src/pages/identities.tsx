@@ -64,7 +64,12 @@ function AuthorityView({ authority }: { readonly authority: Authority }) {
           ['Certificates from it', String(root.certificates)],
           ['Replacement', `${PHASES[phase]}${automatic ? ', by itself' : ''}`],
           ['Roots known to', `${acknowledged} of ${plural(dataPlanes, 'data plane')}`],
-          ...(next === null ? [] : ([['New root', <code key="next">{next.pin}</code>], ['Certificates from the new root', String(next.certificates)]] as const)),
+          ...(next === null
+            ? []
+            : ([
+                ['New root', <code key="next">{next.pin}</code>],
+                ['Certificates from the new root', String(next.certificates)],
+              ] as const)),
         ]}
       />
       {step !== null && (
@@ -89,7 +94,10 @@ function Certificates({ list: { items, next } }: { readonly list: IdentityList }
   const sorted = items.toSorted((a, b) => (a.notAfter < b.notAfter ? -1 : 1));
   return (
     <>
-      <Table label="Certificates, the one that ends first at the top" columns={['Identity', 'Ends', 'Issued for', 'Serial number', 'Issued'].map((title) => ({ title }))}>
+      <Table
+        label="Certificates, the one that ends first at the top"
+        columns={['Identity', 'Ends', 'Issued for', 'Serial number', 'Issued'].map((title) => ({ title }))}
+      >
         {sorted.map((certificate) => (
           <CertificateRow key={certificate.serial} certificate={certificate} />
         ))}
@@ -139,7 +147,8 @@ function Denied({ list }: { readonly list: DeniedList | undefined }) {
   if (list.items.length === 0)
     return (
       <Empty title="Nobody is denied">
-        <code>heddle identity deny SERVICE</code> closes all connections of a service that was taken over, and gives it no certificate any more.
+        <code>heddle identity deny SERVICE</code> closes all connections of a service that was taken over, and gives it no certificate any
+        more.
       </Empty>
     );
   return (

@@ -197,11 +197,17 @@ function edgeFacts(edge: GraphEdge): [string, string][] {
 }
 
 function Calls({ topology }: { readonly topology: ReadonlySignal<Topology> }) {
-  if (topology.value.edges.length === 0) return <Empty title="Nobody calls anybody yet">Calls are shown here within seconds of the first.</Empty>;
+  if (topology.value.edges.length === 0)
+    return <Empty title="Nobody calls anybody yet">Calls are shown here within seconds of the first.</Empty>;
   return (
     <Table
       label="Calls between services"
-      columns={[{ title: 'From' }, { title: 'To' }, { title: 'Protocol' }, ...['Requests', 'Errors', 'p50', 'p99'].map((title) => ({ title, numeric: true }))]}
+      columns={[
+        { title: 'From' },
+        { title: 'To' },
+        { title: 'Protocol' },
+        ...['Requests', 'Errors', 'p50', 'p99'].map((title) => ({ title, numeric: true })),
+      ]}
     >
       {topology.value.edges.map(({ id, source, destination }) => (
         <CallRow key={id} id={id} source={source} destination={destination} />
@@ -211,7 +217,9 @@ function Calls({ topology }: { readonly topology: ReadonlySignal<Topology> }) {
 }
 
 function CallRow({ id, source, destination }: { readonly id: string; readonly source: string; readonly destination: string }) {
-  const edge = sumEdges(live.edges.names.value.filter((name) => name.startsWith(`${id} `)).flatMap((name) => live.edges.item(name)?.value ?? []));
+  const edge = sumEdges(
+    live.edges.names.value.filter((name) => name.startsWith(`${id} `)).flatMap((name) => live.edges.item(name)?.value ?? []),
+  );
   return (
     <tr>
       <Cell title="From">
@@ -250,7 +258,12 @@ function ServiceTable() {
   return (
     <Table
       label="Services"
-      columns={[{ title: 'Service' }, { title: 'Protocol' }, { title: 'Health' }, ...['Instances', 'Requests', 'Errors', 'p99'].map((title) => ({ title, numeric: true }))]}
+      columns={[
+        { title: 'Service' },
+        { title: 'Protocol' },
+        { title: 'Health' },
+        ...['Instances', 'Requests', 'Errors', 'p99'].map((title) => ({ title, numeric: true })),
+      ]}
     >
       {live.services.names.value.map((name) => (
         <ServiceRow key={name} name={name} />
@@ -272,7 +285,9 @@ function ServiceRow({ name }: { readonly name: string }) {
       </Cell>
       <Cell title="Protocol">{service.protocol}</Cell>
       <Cell title="Health">
-        <HealthMark health={unhealthy > 0 || total === 0 ? 'unhealthy' : healthy === total ? 'healthy' : draining > 0 ? 'draining' : 'starting'} />
+        <HealthMark
+          health={unhealthy > 0 || total === 0 ? 'unhealthy' : healthy === total ? 'healthy' : draining > 0 ? 'draining' : 'starting'}
+        />
       </Cell>
       <Cell title="Instances" numeric>
         {healthy} of {total}

@@ -13,7 +13,14 @@ export function Proxies() {
   const names = live.proxies.names.value;
   const isBehind = useComputed(() => live.proxies.all().filter(({ inSync }) => !inSync).length);
   return (
-    <Page title="Data planes" about={names.length === 0 ? 'Proxies and in-process data planes.' : `${names.length} connected, ${names.length - isBehind.value} with everything they were sent.`}>
+    <Page
+      title="Data planes"
+      about={
+        names.length === 0
+          ? 'Proxies and in-process data planes.'
+          : `${names.length} connected, ${names.length - isBehind.value} with everything they were sent.`
+      }
+    >
       <Card title="Connected">
         {!live.proxies.complete.value ? (
           <Waiting what="the data planes" />
@@ -92,7 +99,13 @@ function SyncMark({ proxy: { sync } }: { readonly proxy: Proxy }) {
 function Details({ proxy: { sync, service, heldHash, givenHash, reported, identity } }: { readonly proxy: Proxy }) {
   return (
     <>
-      <Table label="What it has applied" columns={['Configuration', 'State', 'Resources', 'Version', 'Acknowledged'].map((title) => ({ title, numeric: title === 'Resources' }))}>
+      <Table
+        label="What it has applied"
+        columns={['Configuration', 'State', 'Resources', 'Version', 'Acknowledged'].map((title) => ({
+          title,
+          numeric: title === 'Resources',
+        }))}
+      >
         {sync.map((kind) => (
           <KindRow key={kind.kind} sync={kind} />
         ))}
@@ -114,7 +127,10 @@ function KindRow({ sync: { kind, state, resources, sentVersion, ackedVersion, ac
     <tr>
       <Cell title="Configuration">{kind}</Cell>
       <Cell title="State">
-        <Mark tone={state === 'in sync' ? 'good' : state === 'behind' ? 'warn' : 'bad'} icon={state === 'in sync' ? 'check' : state === 'behind' ? 'dots' : 'cross'}>
+        <Mark
+          tone={state === 'in sync' ? 'good' : state === 'behind' ? 'warn' : 'bad'}
+          icon={state === 'in sync' ? 'check' : state === 'behind' ? 'dots' : 'cross'}
+        >
           {state}
         </Mark>
         {rejection !== '' && <span class="reason">{rejection}</span>}

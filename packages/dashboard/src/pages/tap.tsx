@@ -17,7 +17,12 @@ import { Cell, Table } from '../parts/table.tsx';
 const COLUMNS = ['Time', 'From', 'To', 'Request', 'Status', 'Took'].map((title) => ({ title, numeric: title === 'Took' }));
 
 /** Ends when `signal` is aborted, or the control plane ends it. */
-async function readTap(query: Readonly<Record<string, string>>, signal: AbortSignal, onRecord: (record: TapRecord) => void, onLost: (counts: Readonly<Record<string, unknown>>) => void): Promise<void> {
+async function readTap(
+  query: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+  onRecord: (record: TapRecord) => void,
+  onLost: (counts: Readonly<Record<string, unknown>>) => void,
+): Promise<void> {
   const response = await api.stream('/tap', query, { signal });
   const [reader, parser, decoder] = [response.body?.getReader(), new EventParser(), new TextDecoder()];
   for (let part = await reader?.read(); part?.done === false; part = await reader?.read()) {
@@ -29,7 +34,8 @@ async function readTap(query: Readonly<Record<string, string>>, signal: AbortSig
   }
 }
 
-export function Tap() {
+/** A tap with its filter; it ends with the page. */
+function useTap() {
   const { query } = place.peek();
   const filter = useSignal<Readonly<Record<string, string>>>({ source: '', destination: '', method: '', path: '', status: '', ...query });
   const tapped = useSignal<Tapped>(NOTHING_TAPPED);
@@ -51,12 +57,18 @@ export function Tap() {
       (counts) => (tapped.value = withLost(tapped.peek(), counts)),
     )
       .catch((failure: unknown) => {
-        if (!own.signal.aborted) error.value = failure instanceof ApiError ? failure : new ApiError(0, 'UNKNOWN', 'the stream broke; start it again');
+        if (!own.signal.aborted)
+          error.value = failure instanceof ApiError ? failure : new ApiError(0, 'UNKNOWN', 'the stream broke; start it again');
       })
       .finally(() => {
         if (abort.current === own) isRunning.value = false;
       });
   };
+  return { filter, tapped, error, isRunning, start, stop: () => abort.current?.abort() };
+}
+
+export function Tap() {
+  const { filter, tapped, error, isRunning, start, stop } = useTap();
   const set = (name: string) => (value: string) => (filter.value = { ...filter.value, [name]: value });
   const services = [['', 'any'], ...live.services.names.value.map((name) => [name, shortName(name)] as const)] as const;
   const field = (name: string): string => filter.value[name] ?? '';
@@ -72,7 +84,7 @@ export function Tap() {
           class="form"
           onSubmit={(event) => {
             event.preventDefault();
-            if (isRunning.value) abort.current?.abort();
+            if (isRunning.value) stop();
             else start();
           }}
         >
@@ -90,10 +102,18 @@ export function Tap() {
         </form>
       </Card>
       <Card title="Requests" aside={<span class="about">{summary(tapped.value, isRunning.value)}</span>}>
-        {error.value !== undefined && <Failure error={error.value} what="tap" title={error.value.status === 404 ? 'This control plane has no tap' : 'The tap has ended'} />}
+        {error.value !== undefined && (
+          <Failure
+            error={error.value}
+            what="tap"
+            title={error.value.status === 404 ? 'This control plane has no tap' : 'The tap has ended'}
+          />
+        )}
         {tapped.value.records.length === 0 ? (
           <Empty title={isRunning.value ? 'No such request yet' : 'Not started'}>
-            {isRunning.value ? 'They are shown as soon as they have ended. Is the filter too narrow?' : 'Choose which requests you want to see, or leave it open, and start.'}
+            {isRunning.value
+              ? 'They are shown as soon as they have ended. Is the filter too narrow?'
+              : 'Choose which requests you want to see, or leave it open, and start.'}
           </Empty>
         ) : (
           <Table label="Requests, the newest first" columns={COLUMNS}>
@@ -108,7 +128,9 @@ export function Tap() {
 }
 
 function summary({ seen, lost }: Tapped, isRunning: boolean): string {
-  return [isRunning ? 'live' : '', seen === 0 ? '' : plural(seen, 'request'), lost === 0 ? '' : `${lost} more were not told`].filter((part) => part !== '').join(', ');
+  return [isRunning ? 'live' : '', seen === 0 ? '' : plural(seen, 'request'), lost === 0 ? '' : `${lost} more were not told`]
+    .filter((part) => part !== '')
+    .join(', ');
 }
 
 function RecordRow({ record }: { readonly record: TapRecord }) {

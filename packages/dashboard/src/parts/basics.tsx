@@ -14,7 +14,12 @@ interface Children {
   readonly children: ComponentChildren;
 }
 
-export function Page({ title, about, aside, children }: Children & { readonly title: string; readonly about?: ComponentChildren; readonly aside?: ComponentChildren }) {
+export function Page({
+  title,
+  about,
+  aside,
+  children,
+}: Children & { readonly title: string; readonly about?: ComponentChildren; readonly aside?: ComponentChildren }) {
   return (
     <>
       <header class="page-head">
@@ -29,7 +34,12 @@ export function Page({ title, about, aside, children }: Children & { readonly ti
   );
 }
 
-export function Card({ title, aside, children, id }: Children & { readonly title: string; readonly aside?: ComponentChildren; readonly id?: string }) {
+export function Card({
+  title,
+  aside,
+  children,
+  id,
+}: Children & { readonly title: string; readonly aside?: ComponentChildren; readonly id?: string }) {
   return (
     <section class="card" aria-label={title} id={id}>
       <div class="card-head">
@@ -118,7 +128,11 @@ export function Ago({ time }: { readonly time: string }) {
 }
 
 export function ServiceLink({ name }: { readonly name: string }) {
-  return name.startsWith('heddle-') || !name.includes('/') ? <span>{shortName(name)}</span> : <a href={serviceHref(name)}>{shortName(name)}</a>;
+  return name.startsWith('heddle-') || !name.includes('/') ? (
+    <span>{shortName(name)}</span>
+  ) : (
+    <a href={serviceHref(name)}>{shortName(name)}</a>
+  );
 }
 
 export function Segments<T extends string>({

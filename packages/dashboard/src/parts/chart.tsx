@@ -35,7 +35,11 @@ export function Chart(props: ChartProps) {
   useEffect(() => {
     const target = place.current;
     if (target === null) return undefined;
-    plot.current = new uPlot(optionsOf(props, target, (index) => (pointed.value = index)), dataOf(props), target);
+    plot.current = new uPlot(
+      optionsOf(props, target, (index) => (pointed.value = index)),
+      dataOf(props),
+      target,
+    );
     const resize = new ResizeObserver(() => plot.current?.setSize({ width: target.clientWidth, height: HEIGHT }));
     resize.observe(target);
     return () => {
@@ -46,7 +50,10 @@ export function Chart(props: ChartProps) {
   }, [shape]);
   useEffect(() => plot.current?.setData(dataOf(props)), [props.lines, props.startMs, props.stepMs]);
   const at = pointed.value;
-  const shown = lines.map(({ points, ...line }) => ({ ...line, value: (at === null ? undefined : points[at]) ?? (at === null ? newest(points) : null) }));
+  const shown = lines.map(({ points, ...line }) => ({
+    ...line,
+    value: (at === null ? undefined : points[at]) ?? (at === null ? newest(points) : null),
+  }));
   const words = shown.map((line) => `${line.title} ${line.value === null ? 'unknown' : format(line.value)}`).join(', ');
   return (
     <figure class="chart">
@@ -80,7 +87,12 @@ function dataOf({ lines, startMs, stepMs }: ChartProps): uPlot.AlignedData {
 
 function optionsOf({ lines, format }: ChartProps, target: HTMLElement, onPoint: (index: number | null) => void): uPlot.Options {
   const paint = (name: string): string => colourOf(target, name);
-  const axis = { stroke: paint('--ink-soft'), grid: { stroke: paint('--line'), width: 1 }, ticks: { show: false }, font: '11px system-ui, sans-serif' };
+  const axis = {
+    stroke: paint('--ink-soft'),
+    grid: { stroke: paint('--line'), width: 1 },
+    ticks: { show: false },
+    font: '11px system-ui, sans-serif',
+  };
   return {
     width: target.clientWidth,
     height: HEIGHT,
@@ -89,7 +101,17 @@ function optionsOf({ lines, format }: ChartProps, target: HTMLElement, onPoint: 
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
     scales: { y: { range: (_, __, max) => [0, Number.isFinite(max) && max > 0 ? max * 1.15 : 1] } },
     axes: [
-      { ...axis, grid: { show: false }, size: 24, gap: 4, space: 70, values: [[60, '{HH}:{mm}', null, null, null, null, null, null, 1], [1, '{HH}:{mm}:{ss}', null, null, null, null, null, null, 1]] },
+      {
+        ...axis,
+        grid: { show: false },
+        size: 24,
+        gap: 4,
+        space: 70,
+        values: [
+          [60, '{HH}:{mm}', null, null, null, null, null, null, 1],
+          [1, '{HH}:{mm}:{ss}', null, null, null, null, null, null, 1],
+        ],
+      },
       { ...axis, size: AXIS_WIDTH, space: 30, values: (_, values) => values.map((value) => format(value)) },
     ],
     series: [

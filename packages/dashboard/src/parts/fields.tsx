@@ -17,12 +17,24 @@ export function Text({ label, value, onChange, ...more }: TextProps) {
   return (
     <label class="field">
       <span>{label}</span>
-      <input type="text" autoComplete="off" spellcheck={false} {...more} value={value} onInput={(event) => onChange(event.currentTarget.value)} />
+      <input
+        type="text"
+        autoComplete="off"
+        spellcheck={false}
+        {...more}
+        value={value}
+        onInput={(event) => onChange(event.currentTarget.value)}
+      />
     </label>
   );
 }
 
-export function Select({ label, value, options, onChange }: FieldProps & { readonly options: readonly (readonly [value: string, text: string])[] }) {
+export function Select({
+  label,
+  value,
+  options,
+  onChange,
+}: FieldProps & { readonly options: readonly (readonly [value: string, text: string])[] }) {
   return (
     <label class="field">
       <span>{label}</span>

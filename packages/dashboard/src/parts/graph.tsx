@@ -29,15 +29,7 @@ export interface GraphProps {
 
 export function GraphView({ topology, selected, isMutual }: GraphProps) {
   const frame = useRef<HTMLDivElement>(null);
-  const width = useSignal(0);
-  useEffect(() => {
-    const target = frame.current;
-    if (target === null) return undefined;
-    const observer = new ResizeObserver(() => (width.value = target.clientWidth));
-    observer.observe(target);
-    width.value = target.clientWidth;
-    return () => observer.disconnect();
-  }, []);
+  const width = useWidth(frame);
   const isDown = useComputed(() => width.value < DOWN_BELOW_PX);
   // Laid out anew only when something comes or goes, not when numbers change.
   const layout = useComputed(() => layoutOf(topology.value, isDown.value));
@@ -107,6 +99,19 @@ function wayInto(frame: Element, focused: Element): readonly [dx: number, dy: nu
   return [way(inner.left, inner.right, outer.left, outer.right), way(inner.top, inner.bottom, outer.top, outer.bottom)];
 }
 
+function useWidth(frame: { readonly current: HTMLElement | null }): ReadonlySignal<number> {
+  const width = useSignal(0);
+  useEffect(() => {
+    const target = frame.current;
+    if (target === null) return undefined;
+    const observer = new ResizeObserver(() => (width.value = target.clientWidth));
+    observer.observe(target);
+    width.value = target.clientWidth;
+    return () => observer.disconnect();
+  }, []);
+  return width;
+}
+
 /** Of the frame: no higher than what it shows, within limits. */
 function heightFor(picture: Size, width: number): number {
   const needed = picture.height * Math.min(1, width / Math.max(picture.width, 1));
@@ -157,7 +162,18 @@ function Arrows() {
   return (
     <defs>
       {(['calm', 'bad'] as const).map((tone) => (
-        <marker key={tone} id={`arrow-${tone}`} class={`arrow ${tone}`} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto">
+        <marker
+          key={tone}
+          id={`arrow-${tone}`}
+          class={`arrow ${tone}`}
+          viewBox="0 0 8 8"
+          refX="7"
+          refY="4"
+          markerWidth="8"
+          markerHeight="8"
+          markerUnits="userSpaceOnUse"
+          orient="auto"
+        >
           <path d="M0 0.5L8 4L0 7.5z" />
         </marker>
       ))}
@@ -173,9 +189,13 @@ function Node({ node: { id, kind }, layout }: { readonly node: TopologyNode; rea
   void live.services.names.value;
   const counts = live.services.item(id)?.value.instances;
   const traffic = (void live.nodes.names.value, live.nodes.item(id)?.value);
-  const state = counts === undefined ? 'calm' : counts.total === 0 || counts.unhealthy > 0 ? 'bad' : counts.healthy < counts.total ? 'warn' : 'good';
+  const state =
+    counts === undefined ? 'calm' : counts.total === 0 || counts.unhealthy > 0 ? 'bad' : counts.healthy < counts.total ? 'warn' : 'good';
   const healthy = counts === undefined ? '' : `${counts.healthy} of ${counts.total} healthy`;
-  const rates = traffic === undefined ? '' : `${rate(traffic.requestsPerSecond)}, ${percent(traffic.errorsPerSecond, traffic.requestsPerSecond)} errors, p99 ${latency(traffic.p99Ms)}`;
+  const rates =
+    traffic === undefined
+      ? ''
+      : `${rate(traffic.requestsPerSecond)}, ${percent(traffic.errorsPerSecond, traffic.requestsPerSecond)} errors, p99 ${latency(traffic.p99Ms)}`;
   const words = [name, healthy, rates].filter((part) => part !== '').join('; ');
   const box = <rect class="node-box" width={NODE_WIDTH} height={NODE_HEIGHT} rx="10" />;
   return (
@@ -202,7 +222,13 @@ function Node({ node: { id, kind }, layout }: { readonly node: TopologyNode; rea
           </g>
         )}
         <text class="node-rate" x="14" y="62">
-          {kind === 'service' ? calledText(traffic) : kind === 'operator' ? 'anonymous calls' : kind === 'egress' ? 'outside the mesh' : 'not of the mesh'}
+          {kind === 'service'
+            ? calledText(traffic)
+            : kind === 'operator'
+              ? 'anonymous calls'
+              : kind === 'egress'
+                ? 'outside the mesh'
+                : 'not of the mesh'}
         </text>
       </g>
     </g>
@@ -221,11 +247,21 @@ interface EdgesProps extends Omit<GraphProps, 'topology'> {
 
 function Edges({ layout, edges, selected, isMutual }: EdgesProps) {
   // Which protocols each pair speaks changes seldom.
-  const byPair = useMemo(() => new Map(edges.map(({ id }) => [id, live.edges.names.value.filter((name) => name.startsWith(`${id} `))])), [edges, live.edges.names.value]);
+  const byPair = useMemo(
+    () => new Map(edges.map(({ id }) => [id, live.edges.names.value.filter((name) => name.startsWith(`${id} `))])),
+    [edges, live.edges.names.value],
+  );
   return (
     <>
       {edges.map((edge) => (
-        <Edge key={edge.id} edge={edge} names={byPair.get(edge.id) ?? []} layout={layout} selected={selected} mutual={isMutual(edge.destination)} />
+        <Edge
+          key={edge.id}
+          edge={edge}
+          names={byPair.get(edge.id) ?? []}
+          layout={layout}
+          selected={selected}
+          mutual={isMutual(edge.destination)}
+        />
       ))}
     </>
   );
@@ -264,11 +300,18 @@ function Edge({ edge: { id, source, destination }, names, layout, selected, mutu
         }}
       >
         <path class="edge-touch" d={line.path} />
-        <path class="edge-line" d={line.path} style={{ strokeWidth: isIdle ? 1.25 : 1.5 + Math.min(3.5, Math.log10(1 + traffic.requestsPerSecond)) }} marker-end={`url(#arrow-${tone})`} />
+        <path
+          class="edge-line"
+          d={line.path}
+          style={{ strokeWidth: isIdle ? 1.25 : 1.5 + Math.min(3.5, Math.log10(1 + traffic.requestsPerSecond)) }}
+          marker-end={`url(#arrow-${tone})`}
+        />
       </g>
       <g transform={`translate(${line.label.x} ${line.label.y})`} aria-hidden="true">
         <rect class="edge-label" x="-42" y={isIdle ? -10 : -17} width="84" height={isIdle ? 20 : 34} rx="8" />
-        {mutual !== undefined && <path class="edge-lock" transform={`translate(-38 ${isIdle ? -6 : -13}) scale(.72)`} d={iconPath(mutual ? 'lock' : 'unlock')} />}
+        {mutual !== undefined && (
+          <path class="edge-lock" transform={`translate(-38 ${isIdle ? -6 : -13}) scale(.72)`} d={iconPath(mutual ? 'lock' : 'unlock')} />
+        )}
         <text class="edge-rate" y={isIdle ? 4 : -3} x="4">
           {isIdle ? 'idle' : rate(traffic.requestsPerSecond)}
         </text>

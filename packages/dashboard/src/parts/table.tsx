@@ -6,7 +6,15 @@ export interface Column {
   readonly numeric?: boolean;
 }
 
-export function Table({ label, columns, children }: { readonly label: string; readonly columns: readonly Column[]; readonly children: ComponentChildren }) {
+export function Table({
+  label,
+  columns,
+  children,
+}: {
+  readonly label: string;
+  readonly columns: readonly Column[];
+  readonly children: ComponentChildren;
+}) {
   return (
     <div class="table-wrap">
       <table>

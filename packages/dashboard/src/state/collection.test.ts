@@ -34,7 +34,10 @@ test('who shows one of a thousand items is told of that one alone, and the list 
     WHOLE,
   );
   assert.deepEqual([lists, told.get('i7'), told.get('i8')], [1, 2, 1]);
-  assert.equal([...told.values()].reduce((sum, count) => sum + count), 1_001);
+  assert.equal(
+    [...told.values()].reduce((sum, count) => sum + count),
+    1_001,
+  );
 });
 
 test('a snapshot in parts forgets what is in none of them, only when it is complete', () => {

@@ -16,11 +16,16 @@ test('every page has an address that leads back to it, with what it asks for', (
 
 test('an address that leads nowhere is known as such', () => {
   assert.deepEqual(
-    ['', '#', '#/', '#/nowhere', '#/service', '#/proxies/x', '#/services/a/b/c', '#/services/%E0%A4%A'].map((hash) => parsePlace(hash).page),
+    ['', '#', '#/', '#/nowhere', '#/service', '#/proxies/x', '#/services/a/b/c', '#/services/%E0%A4%A'].map(
+      (hash) => parsePlace(hash).page,
+    ),
     ['overview', 'overview', 'overview', 'unknown', 'unknown', 'unknown', 'unknown', 'unknown'],
   );
 });
 
 test('a login link is told from a page', () => {
-  assert.deepEqual([loginCode('#login=a-B_9'), loginCode('#/login=a'), loginCode('#login=a b'), loginCode('')], ['a-B_9', undefined, undefined, undefined]);
+  assert.deepEqual(
+    [loginCode('#login=a-B_9'), loginCode('#/login=a'), loginCode('#login=a b'), loginCode('')],
+    ['a-B_9', undefined, undefined, undefined],
+  );
 });

@@ -1,6 +1,17 @@
 // Addresses of the pages, behind the `#` of the one page there is: no server needs to know them, and each can be kept as a bookmark.
 
-export const PAGES = ['overview', 'services', 'service', 'proxies', 'identities', 'decisions', 'tap', 'explain', 'events', 'audit'] as const;
+export const PAGES = [
+  'overview',
+  'services',
+  'service',
+  'proxies',
+  'identities',
+  'decisions',
+  'tap',
+  'explain',
+  'events',
+  'audit',
+] as const;
 export type PageName = (typeof PAGES)[number];
 
 export interface Place {
@@ -13,7 +24,10 @@ export interface Place {
 /** Of `location.hash`. */
 export function parsePlace(hash: string): Place {
   const [path = '', query = ''] = hash.replace(/^#\/?/, '').split('?', 2);
-  const [first = '', ...rest] = path.split('/').filter((part) => part !== '').map(decode);
+  const [first = '', ...rest] = path
+    .split('/')
+    .filter((part) => part !== '')
+    .map(decode);
   const found = { name: '', query: Object.fromEntries(new URLSearchParams(query)) };
   if (first === '' || first.includes('=')) return { ...found, page: 'overview' };
   if (first === 'services' && rest.length === 2) return { ...found, page: 'service', name: rest.join('/') };

@@ -7,6 +7,9 @@ test('the newest records are kept, the first of them at the top, and what is los
   let tapped = NOTHING_TAPPED;
   for (let id = 0; id < TAPPED_MAX + 5; id += 1) tapped = withRecord(tapped, { id } as TapRecord);
   tapped = withLost(withLost(tapped, { atDataPlanes: 3, slowReader: 1, since: 'x' }), { lost: 1 });
-  assert.deepEqual([tapped.records.length, tapped.records[0]?.id, tapped.seen, tapped.lost], [TAPPED_MAX, TAPPED_MAX + 4, TAPPED_MAX + 5, 5]);
+  assert.deepEqual(
+    [tapped.records.length, tapped.records[0]?.id, tapped.seen, tapped.lost],
+    [TAPPED_MAX, TAPPED_MAX + 4, TAPPED_MAX + 5, 5],
+  );
   assert.equal(new Set(tapped.records.map(({ key }) => key)).size, TAPPED_MAX);
 });

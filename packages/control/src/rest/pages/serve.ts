@@ -52,6 +52,8 @@ export class Pages {
     if (isKnown(ifNoneMatch, file.tag)) return new Response(null, { status: 304, headers });
     const isPacked = /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?(?:,|$))/i.test(acceptEncoding);
     const body = isPacked ? file.gzipped() : file.body;
-    return new Response(body, { headers: { ...headers, 'content-length': String(body.length), ...(isPacked && { 'content-encoding': 'gzip' }) } });
+    return new Response(body, {
+      headers: { ...headers, 'content-length': String(body.length), ...(isPacked && { 'content-encoding': 'gzip' }) },
+    });
   }
 }

@@ -70,9 +70,7 @@ export const LoginCode = z.strictObject({ code: z.string(), role, notAfter: time
   description: 'It is good once, for 10 minutes, while this control plane runs.',
   examples: [{ code: 'uK0…', role: 'editor', notAfter: '2026-01-31T12:10:00.000Z' }],
 });
-export const LoginWith = z
-  .strictObject({ code: z.string().min(1).max(200) })
-  .meta({ id: 'LoginWith', examples: [{ code: 'uK0…' }] });
+export const LoginWith = z.strictObject({ code: z.string().min(1).max(200) }).meta({ id: 'LoginWith', examples: [{ code: 'uK0…' }] });
 
 export const AuditEntry = z
   .strictObject({

@@ -21,7 +21,11 @@ const SLOW_MS = 15_000;
 export function ServicePage({ name }: { readonly name: string }) {
   const [namespace = '', service = ''] = name.split('/');
   const watched = useComputed(() => (void live.services.names.value, live.services.item(name)?.value));
-  const detail = useResource<ServiceDetail>(() => ({ path: `/services/${pathOf(name)}`, everyMs: SLOW_MS, version: JSON.stringify(watched.value) }));
+  const detail = useResource<ServiceDetail>(() => ({
+    path: `/services/${pathOf(name)}`,
+    everyMs: SLOW_MS,
+    version: JSON.stringify(watched.value),
+  }));
   const routes = useResource<RouteList>(() => ({ path: '/routes', query: { namespace, service }, everyMs: SLOW_MS }));
   const policies = useResource<Policies>(() => ({ path: '/policies', query: { namespace, service }, everyMs: SLOW_MS }));
   const traffic = useResource<ServiceTraffic>(() => ({ path: `/services/${pathOf(name)}/traffic`, query: { window: '1m' } }));
@@ -51,7 +55,12 @@ export function ServicePage({ name }: { readonly name: string }) {
     >
       <Signals name={name} />
       <Instances name={name} traffic={traffic.value.data} />
-      <Splits name={name} detail={detail.value.data} traffic={traffic.value.data} onChange={() => [detail, routes].forEach((one) => one.reload())} />
+      <Splits
+        name={name}
+        detail={detail.value.data}
+        traffic={traffic.value.data}
+        onChange={() => [detail, routes].forEach((one) => one.reload())}
+      />
       <RoutesCard routes={routes.value} traffic={traffic.value.data} />
       <div class="columns">
         <Neighbours title="Callers" traffic={traffic.value} side="callers" />
@@ -80,7 +89,15 @@ function RoutesCard({ routes, traffic }: { readonly routes: Resource<RouteList>;
       ) : (
         <Table
           label="Routes, in the order in which they are tried"
-          columns={[{ title: 'Name' }, { title: 'Takes' }, { title: 'Goes to' }, { title: 'Time limit' }, { title: 'Requests', numeric: true }, { title: 'Errors', numeric: true }, { title: 'p99', numeric: true }]}
+          columns={[
+            { title: 'Name' },
+            { title: 'Takes' },
+            { title: 'Goes to' },
+            { title: 'Time limit' },
+            { title: 'Requests', numeric: true },
+            { title: 'Errors', numeric: true },
+            { title: 'p99', numeric: true },
+          ]}
         >
           {data.items.map(({ name, match, action, timeoutMs, retries }) => {
             const found = rates.get(name);
@@ -113,7 +130,15 @@ function RoutesCard({ routes, traffic }: { readonly routes: Resource<RouteList>;
   );
 }
 
-function Neighbours({ title, traffic: { data, error }, side }: { readonly title: string; readonly traffic: Resource<ServiceTraffic>; readonly side: 'callers' | 'callees' }) {
+function Neighbours({
+  title,
+  traffic: { data, error },
+  side,
+}: {
+  readonly title: string;
+  readonly traffic: Resource<ServiceTraffic>;
+  readonly side: 'callers' | 'callees';
+}) {
   const edges = (data?.[side] ?? []).toSorted((a, b) => b.requestsPerSecond - a.requestsPerSecond);
   return (
     <Card title={title}>
@@ -126,7 +151,10 @@ function Neighbours({ title, traffic: { data, error }, side }: { readonly title:
       ) : edges.length === 0 ? (
         <Empty title={side === 'callers' ? 'Nobody calls it now' : 'It calls nobody now'}>The last minute counts.</Empty>
       ) : (
-        <Table label={title} columns={[{ title: 'Service' }, ...['Requests', 'Errors', 'p99'].map((column) => ({ title: column, numeric: true }))]}>
+        <Table
+          label={title}
+          columns={[{ title: 'Service' }, ...['Requests', 'Errors', 'p99'].map((column) => ({ title: column, numeric: true }))]}
+        >
           {edges.map((edge) => (
             <tr key={`${edge.source} ${edge.destination} ${edge.protocol}`}>
               <Cell title="Service">
@@ -161,10 +189,14 @@ function AccessCard({ policies: { data, error }, name }: { readonly policies: Re
       ) : (
         <>
           <p class="about">
-            Mutual TLS is {data.mtls}. What no rule takes is {data.default === 'allow' ? 'allowed' : 'refused'}.{data.audit && ' Nothing is refused yet: what would be is logged.'}
+            Mutual TLS is {data.mtls}. What no rule takes is {data.default === 'allow' ? 'allowed' : 'refused'}.
+            {data.audit && ' Nothing is refused yet: what would be is logged.'}
           </p>
           {data.rules.length > 0 && (
-            <Table label="Access rules" columns={[{ title: 'Rule' }, { title: 'Effect' }, { title: 'Who' }, { title: 'What' }, { title: 'When' }]}>
+            <Table
+              label="Access rules"
+              columns={[{ title: 'Rule' }, { title: 'Effect' }, { title: 'Who' }, { title: 'What' }, { title: 'When' }]}
+            >
               {data.rules.map((rule) => (
                 <tr key={rule.name}>
                   <Cell title="Rule">{rule.name}</Cell>
@@ -175,7 +207,9 @@ function AccessCard({ policies: { data, error }, name }: { readonly policies: Re
                     </Mark>
                   </Cell>
                   <Cell title="Who">{rule.subjects.map(subjectText).join('; or ')}</Cell>
-                  <Cell title="What">{rule.permissions.length === 0 ? 'every request' : rule.permissions.map(permissionText).join('; or ')}</Cell>
+                  <Cell title="What">
+                    {rule.permissions.length === 0 ? 'every request' : rule.permissions.map(permissionText).join('; or ')}
+                  </Cell>
                   <Cell title="When">{rule.when === undefined ? '' : <code>{rule.when}</code>}</Cell>
                 </tr>
               ))}
@@ -199,7 +233,21 @@ function limitsText(limits: object): string {
 }
 
 function SettingsCard({ detail }: { readonly detail: ServiceDetail }) {
-  const { health, balance, timeoutMs, connectTimeoutMs, retry, retryBudget, breaker, outlier, hedge, session, labels, metadata, virtualAddress } = detail;
+  const {
+    health,
+    balance,
+    timeoutMs,
+    connectTimeoutMs,
+    retry,
+    retryBudget,
+    breaker,
+    outlier,
+    hedge,
+    session,
+    labels,
+    metadata,
+    virtualAddress,
+  } = detail;
   const items: [string, string][] = [
     ['Health check', plain(health)],
     ['Balancing', plain(balance)],
@@ -207,7 +255,7 @@ function SettingsCard({ detail }: { readonly detail: ServiceDetail }) {
     ['Time to connect', `${connectTimeoutMs} ms`],
     ['Retries', `${retry.attempts}, on ${retry.on.join(', ')}; at most ${retryBudget.percent} % of the requests`],
     ['Breaker', limitsText(breaker)],
-    ['Outliers', outlier === undefined ? 'nothing is left out by callers' : plain(outlier)],
+    ['Outliers', outlier === undefined ? 'nothing is left out by callers' : limitsText(outlier)],
     ['Hedging', hedge === undefined ? 'none' : plain(hedge)],
     ['Sessions', session === undefined ? 'none' : plain(session)],
     ['Virtual address', virtualAddress ?? '–'],

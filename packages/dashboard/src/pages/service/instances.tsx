@@ -13,7 +13,10 @@ import { Dialog } from '../../parts/dialog.tsx';
 import { Cell, Table } from '../../parts/table.tsx';
 
 const DRAIN_WAIT_MS = 30_000;
-const COLUMNS = ['Instance', 'Health', 'Node', 'Version', 'Requests', 'Errors', 'p99', ''].map((title) => ({ title, numeric: ['Requests', 'Errors', 'p99'].includes(title) }));
+const COLUMNS = ['Instance', 'Health', 'Node', 'Version', 'Requests', 'Errors', 'p99', ''].map((title) => ({
+  title,
+  numeric: ['Requests', 'Errors', 'p99'].includes(title),
+}));
 
 export function Instances({ name, traffic }: { readonly name: string; readonly traffic: ServiceTraffic | undefined }) {
   const names = live.instancesOf(name).value;
@@ -28,7 +31,11 @@ export function Instances({ name, traffic }: { readonly name: string; readonly t
       ) : (
         <Table label="Instances" columns={COLUMNS}>
           {names.map((instance) => (
-            <InstanceRow key={instance} name={instance} traffic={traffic?.instances.find((one) => one.instance === instance || instance.endsWith(`/${one.instance}`))} />
+            <InstanceRow
+              key={instance}
+              name={instance}
+              traffic={traffic?.instances.find((one) => one.instance === instance || instance.endsWith(`/${one.instance}`))}
+            />
           ))}
         </Table>
       )}
@@ -71,7 +78,11 @@ function InstanceRow({ name, traffic }: { readonly name: string; readonly traffi
         </Cell>
         <Cell title="">
           {may('editor') && (
-            <button type="button" aria-label={`${isDraining ? 'Put back' : 'Drain'} ${instance.instance}`} onClick={() => (question.value = isDraining ? 'return' : 'drain')}>
+            <button
+              type="button"
+              aria-label={`${isDraining ? 'Put back' : 'Drain'} ${instance.instance}`}
+              onClick={() => (question.value = isDraining ? 'return' : 'drain')}
+            >
               {isDraining ? 'Put back' : 'Drain'}
             </button>
           )}
@@ -119,7 +130,12 @@ function Evidence({ name, instance }: { readonly name: string; readonly instance
           ['Inbound', <code key="i">{`${inbound.address}:${inbound.port}`}</code>],
           ['Application', <code key="a">{`${application.address}:${application.port}`}</code>],
           ['Weight', String(weight)],
-          ['Labels', Object.entries(labels).map(([key, value]) => `${key}=${value}`).join(', ') || '–'],
+          [
+            'Labels',
+            Object.entries(labels)
+              .map(([key, value]) => `${key}=${value}`)
+              .join(', ') || '–',
+          ],
           ['Calls', outbounds.map(({ service }) => service).join(', ') || '–'],
         ]}
       />
@@ -130,7 +146,9 @@ function Evidence({ name, instance }: { readonly name: string; readonly instance
 function DrainDialog({ name, onClose }: { readonly name: string; readonly onClose: () => void }) {
   const reason = useSignal('');
   const short = name.split('/')[2] ?? name;
-  const others = live.instancesOf(name.split('/').slice(0, 2).join('/')).value.filter((one) => one !== name && live.instances.item(one)?.value.health === 'healthy').length;
+  const others = live
+    .instancesOf(name.split('/').slice(0, 2).join('/'))
+    .value.filter((one) => one !== name && live.instances.item(one)?.value.health === 'healthy').length;
   return (
     <Dialog
       title={`Take ${short} out of rotation?`}
@@ -139,7 +157,9 @@ function DrainDialog({ name, onClose }: { readonly name: string; readonly onClos
       onClose={onClose}
       onConfirm={async () => {
         // It is answered when every data plane has acknowledged: until then the instance may still be called.
-        const answer = await api.send<DrainAnswer>('PUT', `/instances/${pathOf(name)}/drain?waitMs=${DRAIN_WAIT_MS}`, { reason: reason.value });
+        const answer = await api.send<DrainAnswer>('PUT', `/instances/${pathOf(name)}/drain?waitMs=${DRAIN_WAIT_MS}`, {
+          reason: reason.value,
+        });
         say(drained(short, answer?.drain));
       }}
     >

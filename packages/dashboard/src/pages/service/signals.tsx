@@ -15,11 +15,23 @@ type Range = (typeof RANGES)[number][0];
 
 export function Signals({ name }: { readonly name: string }) {
   const range = useSignal<Range>('5m');
-  const series = useResource<Series>(() => ({ path: '/series', query: { destination: name, range: range.value }, everyMs: range.value === '5m' ? 5_000 : 30_000 }));
+  const series = useResource<Series>(() => ({
+    path: '/series',
+    query: { destination: name, range: range.value },
+    everyMs: range.value === '5m' ? 5_000 : 30_000,
+  }));
   return (
-    <Card title="Golden signals" aside={<Segments label="How far back" options={RANGES} value={range.value} onChange={(next) => (range.value = next)} />}>
+    <Card
+      title="Golden signals"
+      aside={<Segments label="How far back" options={RANGES} value={range.value} onChange={(next) => (range.value = next)} />}
+    >
       <Charts series={series.value.data} />
-      {series.value.data === undefined && (series.value.error === undefined ? <Waiting what="the history" /> : <Failure error={series.value.error} what="history of traffic" />)}
+      {series.value.data === undefined &&
+        (series.value.error === undefined ? (
+          <Waiting what="the history" />
+        ) : (
+          <Failure error={series.value.error} what="history of traffic" />
+        ))}
       {series.value.data?.from === 'prometheus' && <p class="about">From Prometheus.</p>}
     </Card>
   );
@@ -31,7 +43,8 @@ function Charts({ series }: { readonly series: Series | undefined }) {
   given.value = series;
   const charts = useComputed(() => (given.value === undefined ? undefined : chartsOf(given.value)));
   if (charts.value === undefined) return null;
-  if (charts.value.isEmpty) return <Empty title="No request yet">Call the service through the mesh, and the lines begin here within seconds.</Empty>;
+  if (charts.value.isEmpty)
+    return <Empty title="No request yet">Call the service through the mesh, and the lines begin here within seconds.</Empty>;
   const { time } = charts.value;
   return (
     <div class="charts">

@@ -21,13 +21,22 @@ interface SplitsProps {
 }
 
 export function Splits({ name, detail, traffic, onChange }: SplitsProps) {
-  const splits = (detail?.rules ?? []).flatMap((rule) => (rule.action.kind === 'forward' && rule.action.to.length > 1 ? [{ rule: rule.name, to: rule.action.to }] : []));
+  const splits = (detail?.rules ?? []).flatMap((rule) =>
+    rule.action.kind === 'forward' && rule.action.to.length > 1 ? [{ rule: rule.name, to: rule.action.to }] : [],
+  );
   if (splits.length === 0) return null;
   return (
     <Card title="Splits" aside={!may('editor') && <span class="about">Changes need the role editor</span>}>
       {splits.map(({ rule, to }) => (
         // Anew when somebody else has changed it.
-        <Split key={`${rule} ${JSON.stringify(to)}`} name={name} rule={rule} to={to} requests={traffic?.routes.find(({ route }) => route === rule)?.requestsPerSecond} onChange={onChange} />
+        <Split
+          key={`${rule} ${JSON.stringify(to)}`}
+          name={name}
+          rule={rule}
+          to={to}
+          requests={traffic?.routes.find(({ route }) => route === rule)?.requestsPerSecond}
+          onChange={onChange}
+        />
       ))}
     </Card>
   );
@@ -84,8 +93,12 @@ function Split({ name, rule, to, requests, onChange }: SplitProps) {
           action="Shift"
           onClose={() => (isAsking.value = false)}
           onConfirm={async () => {
-            await api.send('PUT', `/services/${pathOf(name)}/routes/${encodeURIComponent(rule)}/split`, { weights: to.map((destination, index) => weightOf(destination, Math.round(wanted.value[index] ?? 0))) });
-            say(`Traffic of ${shortName(name)} is shifted: ${titles.map((title, index) => `${title} ${Math.round(wanted.value[index] ?? 0)} %`).join(', ')}.`);
+            await api.send('PUT', `/services/${pathOf(name)}/routes/${encodeURIComponent(rule)}/split`, {
+              weights: to.map((destination, index) => weightOf(destination, Math.round(wanted.value[index] ?? 0))),
+            });
+            say(
+              `Traffic of ${shortName(name)} is shifted: ${titles.map((title, index) => `${title} ${Math.round(wanted.value[index] ?? 0)} %`).join(', ')}.`,
+            );
             onChange();
           }}
         >
