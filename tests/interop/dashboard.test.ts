@@ -100,6 +100,9 @@ describe('the dashboard', { skip }, () => {
   let complaints: string[];
 
   test('lets nobody see anything without a token, and logs in by a link, once', async () => {
+    const head = await fetch(base, { method: 'HEAD' });
+    assert.deepEqual([head.status, head.headers.get('x-content-type-options'), await head.text()], [200, 'nosniff', '']);
+    assert.equal((await fetch(`${base}assets/none.js`)).status, 404);
     const stranger = await openPage(browser);
     await stranger.page.goto(`${base}#/services/default/orders`);
     await stranger.page.getByLabel('Token').fill('wrong');

@@ -32,8 +32,9 @@ describe('the built dashboard', () => {
     assert.doesNotMatch(page, /<script>|<style|style=|\son\w+=|https?:|%/);
     for (const [, path = ''] of page.matchAll(/(?:src|href)="([^"]+)"/g)) assert.ok(readPages(out)?.has(path), path);
     const code = readdirSync(join(out, 'assets')).map((name) => readFileSync(join(out, 'assets', name), 'utf8'));
-    // Of addresses, only names of XML.
-    for (const [address] of code.join('\n').matchAll(/https?:\/\/[^"'`\s)]+/g)) assert.match(address, /^http:\/\/www\.w3\.org\//);
+    // Of addresses, only names of XML, and examples of those in the mesh.
+    for (const [address] of code.join('\n').matchAll(/https?:\/\/[^"'`\s)]+/g))
+      assert.match(address, /^http:\/\/(?:www\.w3\.org|orders|\$\{\w+\})\//);
   });
 
   it('goes with the licences of what is in it', () => {
