@@ -28,7 +28,7 @@ import type {
 import { compileRequestRoutes } from '../compiler/request-routes.ts';
 import { POLICY_LIMITS } from '../schema/limits.ts';
 import { RegistryError } from './errors.ts';
-import { MESH_FILE_KEYS, SECURITY, SERVICES, serviceStoreKey } from './keys.ts';
+import { MESH_FILE_KEYS, SECURITY, SERVICES, egressStoreKey, serviceStoreKey } from './keys.ts';
 import { invalid } from './reader.ts';
 import { securityParts } from './security-record.ts';
 import { declaredValues, heldAddresses, readService } from './service-record.ts';
