@@ -90,6 +90,22 @@ describe('changing a mesh from the command line', () => {
     assert.deepEqual(await weights(), [90, 10]);
   });
 
+  test('config view has the file that holds, check says that it is not the own one, and names that are none have near ones', async () => {
+    await heddle('split', 'echo', 'v1=1', 'v2=1');
+    const { code, out, err } = await heddle('config', 'view');
+    assert.deepEqual([code, out], [0, SMALL_MESH.concat(RULES)]);
+    assert.match(err, /^# applied by operator token at 20.*; with other weights than it says: canary of default\/echo/);
+    const checked = JSON.parse((await heddle('check', '-o', 'json')).out) as {
+      findings: { check: string; result: string; detail: string }[];
+    };
+    const found = checked.findings.find(({ check }) => check === 'configuration');
+    assert.equal(found?.result, 'notice');
+    assert.match(found.detail, /was applied since the start, 1 split was changed.*1 thing holds otherwise/);
+    assert.match((await heddle('describe', 'service', 'ecko')).err, /there is no service ecko\n {2}mend: did you mean echo\?/);
+    assert.match((await heddle('get', 'instances', '--service', 'wep')).err, /did you mean web\?/);
+    assert.match((await heddle('describe', 'service', 'echo')).out, /the split of canary was changed since the mesh file was read/);
+  });
+
   test('split says what there is when something else is asked for', async () => {
     const gone = await heddle('split', 'echo', 'canry', 'v1=1', 'v2=1');
     assert.deepEqual([gone.code, /did you mean canary\?/.test(gone.err)], [1, true]);
