@@ -11,6 +11,7 @@ import type { Operation, OperationId } from '../../packages/control/src/rest/ope
 import { Problem } from '../../packages/control/src/rest/schema/common.ts';
 import { Cleanup, connectedProxies, LOOPBACK, machine, meshOf, silent, SMALL_MESH, temporaryDirectory } from '../support/planes.ts';
 import { fits, RestCaller, type Answer, type Body, type CallOptions } from '../support/rest-call.ts';
+import { askAboutTraffic } from '../support/rest-traffic.ts';
 import { waitFor } from '../support/wait.ts';
 import { changeMesh } from './support/rest-mesh-file.ts';
 
@@ -235,37 +236,8 @@ describe('the REST API', () => {
     assert.match(await (await fetch(`http://${target.targets[0]}/metrics`)).text(), /heddle_control_connected 1\n/);
   });
 
-  it('tells of traffic that there is none yet, asks data planes that are there, and refuses questions that make no sense', async () => {
-    const graph = await call('getGraph', { query: '?window=10s&namespace=default' });
-    assert.deepEqual(
-      [graph.body['windowMs'], graph.body['nodes'].map(({ id }: Body) => id), graph.body['edges']],
-      [10_000, ['default/cache', 'default/echo', 'default/web'], []],
-    );
-    assert.equal((await call('getGraph', { query: '?window=2m' })).status, 400);
-    assert.deepEqual((await call('getServiceTraffic', { path: one('x') })).body['callers'], []);
-    assert.equal((await call('getServiceTraffic', { path: one('x', 'gone') })).status, 404);
-    const series = await call('getSeries', { query: '?destination=default/echo&route=default&range=1h' });
-    assert.deepEqual([series.body['from'], series.body['points'].p99Ms.length], ['memory', 3_600_000 / series.body['stepMs']]);
-    assert.equal((await call('getSeries', { query: '?route=default' })).status, 400);
-    assert.deepEqual((await call('listDecisions', { query: '?service=default/echo&outcome=denied' })).body, { items: [] });
-    const question = { from: 'heddle-system/operator', method: 'GET', url: 'http://echo/' };
-    const explained = await waitFor('the data plane to be attached', async () => {
-      const answer = await call('explainRequest', { body: question });
-      return answer.status === 200 ? answer.body : undefined;
-    });
-    assert.deepEqual([explained['node'], explained['caller'].workload], ['n1', 'heddle-system/operator/n1']);
-    for (const [wrong, status, detail] of [
-      [{ from: 'default/gone' }, 404, /no service default\/gone/],
-      [{ from: 'default/web' }, 409, /no data plane that is connected hosts default\/web/],
-      [{ node: 'n9' }, 404, /"n9"/],
-      [{ url: 'http://echo/ü' }, 400, /the data plane n1: .* is no URL/],
-      [{ from: 'web' }, 400, /./],
-    ] as const) {
-      const answer = await call('explainRequest', { body: { ...question, ...wrong } });
-      assert.equal(answer.status, status, answer.body['detail']);
-      assert.match(answer.body['detail'], detail);
-    }
-  });
+  it('tells of traffic that there is none yet, asks data planes that are there, and refuses questions that make no sense', () =>
+    askAboutTraffic(call));
 
   it('tells what has happened', async () => {
     const { body } = await call('listEvents', { query: '?kind=instance-registered&subject=default/echo/echo-1&limit=5' });
