@@ -3,7 +3,6 @@ import { telemetry } from '@heddle/api';
 import type { Palette } from '../output/palette.ts';
 
 /** C0, DEL, C1, marks that turn text around, and what ends a line. */
-// oxlint-disable-next-line no-control-regex -- they are what is looked for
 const UNSAFE = /[\0-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]/g;
 /** The widths of what comes before the path. */
 const WIDTHS = { time: 12, pair: 28, method: 7, status: 6, took: 9 } as const;
