@@ -75,11 +75,12 @@ function sectionLines(
   const widths = titles.map((text, at) =>
     Math.max(text.length, ...rows.map(({ name, cells }) => (at === 0 ? name : cells[at - 1]!).length)),
   );
-  // Columns that do not fit are left out from the right; the name has what is left.
-  let used = Math.max(NAME_MIN, Math.min(widths[0]!, 40));
+  // The name gives way first; then columns are left out from the right.
+  const rest = widths.slice(1).reduce((sum, width) => sum + 2 + width, 0);
+  const nameWidth = Math.min(widths[0]!, Math.max(NAME_MIN, columns - rest));
+  let used = nameWidth;
   let count = 1;
   while (count < titles.length && used + 2 + widths[count]! <= columns) used += 2 + widths[count++]!;
-  const nameWidth = Math.max(1, Math.min(widths[0]!, columns - (used - Math.max(NAME_MIN, Math.min(widths[0]!, 40)))));
   const line = (name: string, cells: readonly string[]): string =>
     cut(
       [cut(name, nameWidth).padEnd(nameWidth), ...cells.slice(0, count - 1).map((cell, at) => cell.padStart(widths[at + 1]!))].join('  '),
