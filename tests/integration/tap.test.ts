@@ -2,7 +2,9 @@
 // REST API and to `heddle tap`. What is secret is looked for in everything that comes out.
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { after, before, describe, it } from 'node:test';
 import { createMesh } from '@heddle/client';
 import type { RunningControl } from '@heddle/control';
@@ -22,6 +24,7 @@ import {
   untilReady,
 } from '../support/planes.ts';
 import type { Target } from '../support/load.ts';
+import { heddleArguments } from '../../packages/cli/src/testing/command.ts';
 import { heddle } from '../support/up.ts';
 import { waitFor } from '../support/wait.ts';
 import { TAP_EVENTS } from '../../packages/control/src/rest/schema/tap.ts';
@@ -199,6 +202,48 @@ describe('live requests', () => {
     const made = await heddle(['token', 'create', '--admin', 'looker', '--role', 'viewer', '--state-dir', stateDir]);
     assert.equal(made.code, 0, made.stderr);
     return made.stdout.trim().split('\n').at(-1)!;
+  }
+
+  it('have their rates in `heddle top`: once as a table, and live on a terminal, which is left as it was', async () => {
+    const load = setInterval(() => void send(web, 2, '/').catch(() => {}), 100);
+    cleanup.add(() => clearInterval(load));
+    const once = await heddle(['top', '--view', 'edges', '--once', '--state-dir', stateDir]);
+    assert.equal(once.code, 0, once.stderr);
+    assert.match(once.stdout, /^SOURCE -> DESTINATION +REQ\/S +ERR\/S +ERR % +P50 +P99 +RETRY\/S\n(?:.*\n)*web -> echo +\d+\.\d +/);
+    // What the person types, and what is to be on the screen before the next key.
+    const steps = [
+      ['', /\[1 services\][^]*SERVICE +REQ\/S/],
+      ['2', /\[2 edges\][^]*web -> echo/],
+      ['/cron\r', /filter: cron/],
+      ['\x1b', /\[2 edges\]/],
+      ['4', /\[4 data planes\][^]*n1 /],
+      ['1n\r', /\[default\/cron\]/],
+      ['q', undefined],
+    ] as const;
+    const text = await onTerminal(['top', '--interval', '1s', '--state-dir', stateDir], steps);
+    assert.ok(text.indexOf('\x1b[?1049h') >= 0 && text.lastIndexOf('\x1b[?1049l') > text.lastIndexOf('\x1b[H'), 'the screen is left');
+    assert.match(text, /\x1b\[\?25h/);
+    clearInterval(load);
+  });
+
+  /** Runs a command in a pseudo-terminal of 80×24; after each step what came since is shown to its pattern. */
+  async function onTerminal(args: readonly string[], steps: readonly (readonly [string, RegExp | undefined])[]): Promise<string> {
+    const command = [process.execPath, ...heddleArguments(...args)].map((part) => `'${part}'`).join(' ');
+    const child = spawn('script', ['-qec', `stty rows 24 cols 80; exec ${command}`, '/dev/null'], {
+      env: { ...process.env, TERM: 'xterm' },
+    });
+    cleanup.add(() => child.kill());
+    let text = '';
+    child.stdout.on('data', (chunk: Buffer) => void (text += chunk.toString()));
+    const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+    for (const [keys, pattern] of steps) {
+      const from = text.length;
+      for (const key of keys) child.stdin.write(key);
+      if (pattern !== undefined)
+        await waitFor(`${pattern} after ${JSON.stringify(keys)}`, () => pattern.test(stripVTControlCharacters(text.slice(from))));
+    }
+    assert.equal(await ended, 0);
+    return text;
   }
 
   it('are lines of `heddle tap`, until so many have come', async () => {

@@ -19,6 +19,7 @@ import {
 } from '@heddle/api/grpc-js';
 import { controlPlaneId, formatSpiffeId, type Instance, type ServiceRef } from '@heddle/core';
 import { CliError } from './errors.ts';
+import type { Traffic } from './top/model.ts';
 import { connectableAddress, readControlInfo, readStateFile, type ControlInfo } from './state-directory.ts';
 
 const DEADLINE_MS = 5_000;
@@ -246,6 +247,21 @@ export class ControlClient {
     const request = { namespace: service.namespace, service: service.name, instance: id };
     const { instance } = await this.#call(this.#admin.undrainInstance.bind(this.#admin), request);
     return instance === undefined ? undefined : discovery.instanceFromMessage(instance);
+  }
+
+  /** @param service of which more is told; empty: none. */
+  async traffic(windowMs: number, service: string): Promise<Traffic> {
+    const { graphJson, serviceJson, instancesJson, dataPlanesJson } = await this.#call(this.#admin.getTraffic.bind(this.#admin), {
+      windowMs,
+      service,
+    });
+    const read = (bytes: Uint8Array): never => JSON.parse(new TextDecoder().decode(bytes)) as never;
+    return {
+      graph: read(graphJson),
+      service: serviceJson.length === 0 ? undefined : read(serviceJson),
+      instances: read(instancesJson),
+      dataPlanes: read(dataPlanesJson),
+    };
   }
 
   /** Live requests. Resolves when it is over; rejects with CliError. `signal` ends it. */

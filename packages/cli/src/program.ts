@@ -4,7 +4,7 @@ import { Command, CommanderError, type Option } from 'commander';
 import { CliError, exitCodeOf, formatError, type ExitCode } from './errors.ts';
 import { addApply, addConfig, addDiff, addSplit } from './program/change.ts';
 import { addDrain, addRestart } from './program/instances.ts';
-import { addTap } from './program/live.ts';
+import { addTap, addTop } from './program/live.ts';
 import { addRun, addUp } from './program/mesh.ts';
 import { addControl, addProxy } from './program/planes.ts';
 import { addCheck, addDashboard, addDescribe, addExplain, addGet, addValidate } from './program/look.ts';
@@ -81,6 +81,7 @@ function buildProgram(): Command {
     addGet,
     addDescribe,
     addExplain,
+    addTop,
     addTap,
     addCheck,
     addDashboard,

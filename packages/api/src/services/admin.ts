@@ -40,6 +40,8 @@ export {
   GetMeshResponse,
   IssuedCertificate as IssuedCertificateMessage,
   JoinToken as JoinTokenMessage,
+  GetTrafficRequest,
+  GetTrafficResponse,
   ListAdminTokensRequest,
   ListAdminTokensResponse,
   ListAuditRequest,

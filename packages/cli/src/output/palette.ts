@@ -9,13 +9,15 @@ export interface Palette {
   readonly good: Style;
   readonly warn: Style;
   readonly bad: Style;
+  /** The row at which somebody is. */
+  readonly chosen: Style;
   /** Told apart, for the names of processes. */
   readonly names: readonly Style[];
 }
 
 const plain: Style = (text) => text;
 
-export const PLAIN: Palette = { bold: plain, dim: plain, good: plain, warn: plain, bad: plain, names: [plain] };
+export const PLAIN: Palette = { bold: plain, dim: plain, good: plain, warn: plain, bad: plain, chosen: plain, names: [plain] };
 
 function style(format: Parameters<typeof styleText>[0]): Style {
   return (text) => styleText(format, text, { validateStream: false });
@@ -27,6 +29,7 @@ export const COLORED: Palette = {
   good: style('green'),
   warn: style('yellow'),
   bad: style('red'),
+  chosen: style('inverse'),
   names: (['cyan', 'yellow', 'green', 'magenta', 'blue', 'cyanBright', 'greenBright', 'magentaBright', 'blueBright'] as const).map(style),
 };
 

@@ -1,8 +1,11 @@
 // The commands that look at traffic while it goes by.
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { TapOptions } from '../commands/tap.ts';
-import { callerName, count, headerNames, instanceName, shortTime } from '../options.ts';
-import { examples, result, stateDirectory } from './parts.ts';
+import type { TopOptions } from '../commands/top.ts';
+import { callerName, count, headerNames, instanceName, interval, shortTime } from '../options.ts';
+import { SORTS, VIEWS } from '../top/model.ts';
+import { WINDOWS } from '../top/session.ts';
+import { examples, output, result, stateDirectory } from './parts.ts';
 
 export function addTap(program: Command): void {
   program
@@ -44,4 +47,41 @@ export function addTap(program: Command): void {
       ),
     )
     .action(result(async (service: string | undefined, options: TapOptions) => (await import('../commands/tap.ts')).tap(service, options)));
+}
+
+export function addTop(program: Command): void {
+  program
+    .command('top')
+    .summary('show the traffic of the mesh as it is')
+    .description(
+      'Shows services, who calls whom, instances and data planes with their rates, errors and latencies, on the whole terminal until `q`. Where there is no terminal: once, as a table.',
+    )
+    .argument('[service]', 'to look into: SERVICE or NAMESPACE/SERVICE', callerName)
+    .addOption(new Option('--view <view>', 'what to begin with').choices(VIEWS).default('services'))
+    .addOption(new Option('--sort <by>', 'what comes first').choices(SORTS).default('rate'))
+    .option('--filter <text>', 'only names with this in them', '')
+    .addOption(
+      new Option('--window <time>', 'how much of the past is taken together: 10s, 1m, 5m or 1h')
+        .argParser(windowTime)
+        .default(WINDOWS[0][1], WINDOWS[0][0]),
+    )
+    .addOption(new Option('--interval <time>', 'how often it is asked for anew').argParser(interval).default(2_000, '2s'))
+    .option('--once', 'print one table, and end', false)
+    .addOption(output())
+    .addOption(stateDirectory())
+    .addHelpText(
+      'after',
+      `${examples('heddle top', 'heddle top orders', 'heddle top --view edges --sort p99', 'heddle top --once', 'heddle top -o json --window 5m')}
+Keys: 1 to 4 or tab for the views, enter to look into a service, esc to go back,
+r, e, p, n to sort by rate, errors, p99 or name, / to filter, w for another
+window, j and k or the arrows to move, q to quit.
+`,
+    )
+    .action(result(async (service: string | undefined, options: TopOptions) => (await import('../commands/top.ts')).top(service, options)));
+}
+
+function windowTime(text: string): number {
+  const found = WINDOWS.find(([name]) => name === text);
+  if (found === undefined) throw new InvalidArgumentError(`expected ${WINDOWS.map(([name]) => name).join(', ')}.`);
+  return found[1];
 }

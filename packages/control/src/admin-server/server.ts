@@ -25,6 +25,7 @@ import { explain } from './explain.ts';
 import { getInstance, listRoutes } from './look.ts';
 import { meshFileHandlers } from './mesh-file.ts';
 import { serveTap } from './tap.ts';
+import { getTraffic } from './traffic.ts';
 
 /** Changes closer together than this are told as one: a person or a table on a terminal reads them. */
 const CHANGES_PAUSE_MS = 50;
@@ -37,7 +38,7 @@ export interface AdminServerOptions extends TokenDesk, IdentityDesk, Administrat
   readonly meshFile: MeshFileDesk;
   readonly events: EventLog;
   /** Data planes themselves, and what they report. */
-  readonly loads: Pick<ProxySource, 'loads' | 'reported'>;
+  readonly loads: Pick<ProxySource, 'loads' | 'reported' | 'processOf'>;
   readonly traffic: TrafficSource;
   readonly streams: OpenStreams;
   readonly clock: Clock;
@@ -70,6 +71,7 @@ export function addAdminService(server: Server, options: AdminServerOptions): vo
     createToken: unary(logger, (request: admin.CreateTokenRequest, _, by) => createToken(request, options, by)),
     listEvents: unary(logger, (request: admin.ListEventsRequest) => listEvents(request, options.events)),
     changes: (call) => watchChanges(call, options),
+    getTraffic: unary(logger, (request: admin.GetTrafficRequest) => getTraffic(request, options)),
     tap: (call) => void serveTap(call, options),
     drainInstance: (call) => void drainInstance(call, { ...options, drains: ads.drains }),
     getInstance: unary(logger, (request: admin.GetInstanceRequest) => getInstance(request, registry)),
