@@ -225,6 +225,17 @@ describe('the dashboard', { skip }, () => {
     await page.locator('tr', { hasText: 'DELETE /x' }).first().getByText('rule keep').waitFor();
   });
 
+  test('shows requests as they go by, by a filter', async () => {
+    await visit(page, 'tap?source=default/catalog&destination=default/inventory');
+    await page.getByRole('button', { name: 'Start' }).click();
+    await page.locator('tbody tr', { hasText: 'POST /' }).first().waitFor();
+    await page.getByText('1 data plane looking').waitFor();
+    const others = page.locator('tbody tr').filter({ hasNotText: 'inventory' });
+    assert.equal(await others.count(), 0);
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await page.getByRole('button', { name: 'Start' }).waitFor();
+  });
+
   test('explains a request', async () => {
     await visit(page, 'explain?from=default/web&method=GET&url=http://orders/orders/7');
     await page.getByRole('button', { name: 'Explain', exact: true }).click();

@@ -12,23 +12,7 @@ export type Series = z.output<typeof schema.SeriesPoints>;
 export type Decision = z.output<typeof schema.Decision>;
 export type DecisionList = z.output<typeof schema.DecisionList>;
 
-export interface TapRecord {
-  readonly time: string;
-  readonly node: string;
-  readonly id: string | number;
-  readonly source: string;
-  readonly destination: string;
-  readonly instance: string;
-  readonly route: string;
-  readonly protocol: string;
-  readonly method: string;
-  readonly path: string;
-  readonly status: number;
-  readonly error: string;
-  readonly durationMs: number;
-  readonly requestBytes: number;
-  readonly responseBytes: number;
-  readonly tries: number;
-  readonly traceId: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
+export type TapRecord = z.output<typeof schema.TapRecord>;
+export type TapLost = z.output<typeof schema.TapLost>;
+export type TapWatchers = z.output<typeof schema.TapWatchers>;
+export type TapEnd = z.output<typeof schema.TapEnd>;

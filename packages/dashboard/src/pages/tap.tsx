@@ -1,7 +1,7 @@
 // Requests as they go by, picked by a filter, from the data planes that carry them.
 import { useEffect, useRef } from 'preact/hooks';
 import { useSignal } from '@preact/signals';
-import type { TapRecord } from '../api/traffic.ts';
+import type { TapEnd, TapLost, TapRecord, TapWatchers } from '../api/traffic.ts';
 import { EventParser } from '../api/events.ts';
 import { ApiError } from '../api/http.ts';
 import { bytes, latency, plural, shortName } from '../logic/format.ts';
@@ -16,22 +16,25 @@ import { Cell, Table } from '../parts/table.tsx';
 
 const COLUMNS = ['Time', 'From', 'To', 'Request', 'Status', 'Took'].map((title) => ({ title, numeric: title === 'Took' }));
 
-/** Ends when `signal` is aborted, or the control plane ends it. */
-async function readTap(
-  query: Readonly<Record<string, string>>,
-  signal: AbortSignal,
-  onRecord: (record: TapRecord) => void,
-  onLost: (counts: Readonly<Record<string, unknown>>) => void,
-): Promise<void> {
+interface TapListener {
+  readonly onRecord: (record: TapRecord) => void;
+  readonly onLost: (lost: TapLost) => void;
+  readonly onWatchers: (watchers: TapWatchers) => void;
+}
+
+/** Ends when `signal` is aborted, or the control plane ends it: then with the reason. */
+async function readTap(query: Readonly<Record<string, string>>, signal: AbortSignal, listener: TapListener): Promise<string> {
   const response = await api.stream('/tap', query, { signal });
   const [reader, parser, decoder] = [response.body?.getReader(), new EventParser(), new TextDecoder()];
   for (let part = await reader?.read(); part?.done === false; part = await reader?.read()) {
     for (const { event, data } of parser.push(decoder.decode(part.value, { stream: true }))) {
-      if (event === 'record') onRecord(JSON.parse(data) as TapRecord);
-      else if (event === 'lost') onLost(JSON.parse(data) as Readonly<Record<string, unknown>>);
-      else if (event === 'end') return;
+      if (event === 'record') listener.onRecord(JSON.parse(data) as TapRecord);
+      else if (event === 'lost') listener.onLost(JSON.parse(data) as TapLost);
+      else if (event === 'watchers') listener.onWatchers(JSON.parse(data) as TapWatchers);
+      else if (event === 'end') return (JSON.parse(data) as TapEnd).reason;
     }
   }
+  return 'the control plane ended the stream';
 }
 
 /** A tap with its filter; it ends with the page. */
@@ -40,6 +43,8 @@ function useTap() {
   const filter = useSignal<Readonly<Record<string, string>>>({ source: '', destination: '', method: '', path: '', status: '', ...query });
   const tapped = useSignal<Tapped>(NOTHING_TAPPED);
   const error = useSignal<ApiError | undefined>(undefined);
+  /** Who looks, or why nobody does any more. */
+  const note = useSignal('');
   const isRunning = useSignal(false);
   const abort = useRef<AbortController | undefined>(undefined);
   useEffect(() => () => abort.current?.abort(), []);
@@ -47,15 +52,16 @@ function useTap() {
     abort.current?.abort();
     const own = (abort.current = new AbortController());
     tapped.value = NOTHING_TAPPED;
+    note.value = '';
     error.value = undefined;
     isRunning.value = true;
     go('tap', filter.value, { replace: true });
-    readTap(
-      filter.value,
-      own.signal,
-      (record) => (tapped.value = withRecord(tapped.peek(), record)),
-      (counts) => (tapped.value = withLost(tapped.peek(), counts)),
-    )
+    readTap(filter.value, own.signal, {
+      onRecord: (record) => (tapped.value = withRecord(tapped.peek(), record)),
+      onLost: (lost) => (tapped.value = withLost(tapped.peek(), lost)),
+      onWatchers: ({ dataPlanes }) => (note.value = `${plural(dataPlanes, 'data plane')} looking`),
+    })
+      .then((reason) => (note.value = reason))
       .catch((failure: unknown) => {
         if (!own.signal.aborted)
           error.value = failure instanceof ApiError ? failure : new ApiError(0, 'UNKNOWN', 'the stream broke; start it again');
@@ -64,11 +70,11 @@ function useTap() {
         if (abort.current === own) isRunning.value = false;
       });
   };
-  return { filter, tapped, error, isRunning, start, stop: () => abort.current?.abort() };
+  return { filter, tapped, note, error, isRunning, start, stop: () => abort.current?.abort() };
 }
 
 export function Tap() {
-  const { filter, tapped, error, isRunning, start, stop } = useTap();
+  const { filter, tapped, note, error, isRunning, start, stop } = useTap();
   const set = (name: string) => (value: string) => (filter.value = { ...filter.value, [name]: value });
   const services = [['', 'any'], ...live.services.names.value.map((name) => [name, shortName(name)] as const)] as const;
   const field = (name: string): string => filter.value[name] ?? '';
@@ -91,7 +97,7 @@ export function Tap() {
           <Select label="From" value={field('source')} options={services} onChange={set('source')} />
           <Select label="To" value={field('destination')} options={services} onChange={set('destination')} />
           <Text label="Method" value={field('method')} placeholder="any" onChange={set('method')} />
-          <Text label="Path" value={field('path')} class="grow" placeholder="/orders/**" onChange={set('path')} />
+          <Text label="Path" value={field('path')} class="grow" placeholder="/orders/*" onChange={set('path')} />
           <Text label="Status" value={field('status')} placeholder="any" onChange={set('status')} />
           <div class="actions">
             <button type="submit" class={isRunning.value ? '' : 'primary'} disabled={!may('editor')}>
@@ -101,7 +107,7 @@ export function Tap() {
           </div>
         </form>
       </Card>
-      <Card title="Requests" aside={<span class="about">{summary(tapped.value, isRunning.value)}</span>}>
+      <Card title="Requests" aside={<span class="about">{summary(tapped.value, note.value)}</span>}>
         {error.value !== undefined && (
           <Failure
             error={error.value}
@@ -127,10 +133,9 @@ export function Tap() {
   );
 }
 
-function summary({ seen, lost }: Tapped, isRunning: boolean): string {
-  return [isRunning ? 'live' : '', seen === 0 ? '' : plural(seen, 'request'), lost === 0 ? '' : `${lost} more were not told`]
-    .filter((part) => part !== '')
-    .join(', ');
+function summary({ seen, lost }: Tapped, note: string): string {
+  const parts = [note, seen === 0 ? '' : plural(seen, 'request'), lost === 0 ? '' : `${lost} more were not told`];
+  return parts.filter((part) => part !== '').join(', ');
 }
 
 function RecordRow({ record }: { readonly record: TapRecord }) {

@@ -1,5 +1,5 @@
 // Records of a tap as they are shown: the newest of them, and how many were not.
-import type { TapRecord } from '../api/traffic.ts';
+import type { TapLost, TapRecord } from '../api/traffic.ts';
 
 export interface Tapped {
   /** Newest first. */
@@ -17,8 +17,6 @@ export function withRecord({ records, seen, lost }: Tapped, record: TapRecord): 
   return { records: [{ ...record, key: seen }, ...records].slice(0, TAPPED_MAX), seen: seen + 1, lost };
 }
 
-/** `counts`: of what was lost, by the reason; whatever they are called. */
-export function withLost(tapped: Tapped, counts: Readonly<Record<string, unknown>>): Tapped {
-  const lost = Object.values(counts).reduce<number>((sum, count) => (typeof count === 'number' ? sum + count : sum), 0);
-  return { ...tapped, lost: tapped.lost + lost };
+export function withLost(tapped: Tapped, { overLimit, slowReader }: TapLost): Tapped {
+  return { ...tapped, lost: tapped.lost + overLimit + slowReader };
 }

@@ -8,5 +8,6 @@ export * from './instances.ts';
 export * from './mesh.ts';
 export * from './proxies.ts';
 export * from './services.ts';
+export * from './tap.ts';
 export * from './traffic.ts';
 export * from './watch.ts';
