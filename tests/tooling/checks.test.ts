@@ -72,7 +72,7 @@ describe('layers', () => {
     const result = await violations();
     assert.equal(result.output, '');
     assert.equal(result.ok, true);
-    assert.equal(result.detail, '22 of 22 modules');
+    assert.equal(result.detail, '24 of 24 modules');
   });
 
   const forbidden: [string, string, string, string][] = [
@@ -136,7 +136,9 @@ describe('layers', () => {
     for (const [name, { dependencies = {} }] of manifests) {
       const own = Object.keys(dependencies).filter((dependency) => dependency.startsWith('@heddle/'));
       const allowed = (LAYERS as Readonly<Record<string, readonly string[]>>)[name] ?? [];
-      for (const dependency of own) assert.ok(allowed.includes(dependency.replace('@heddle/', '')), `${name} depends on ${dependency}`);
+      // The dashboard is files, which the control plane finds by its manifest; nobody imports it.
+      for (const dependency of own.filter((one) => one !== '@heddle/dashboard'))
+        assert.ok(allowed.includes(dependency.replace('@heddle/', '')), `${name} depends on ${dependency}`);
     }
   });
 });

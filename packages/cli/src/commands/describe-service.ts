@@ -1,4 +1,5 @@
 // `heddle describe service`: what a service is, its instances, how requests to it are routed, and who may call it.
+import type { discovery } from '@heddle/api';
 import { serviceKey, type ServiceRef } from '@heddle/core';
 import { type ControlClient, openControl } from '../control-client.ts';
 import type { ExitCode } from '../errors.ts';
@@ -56,7 +57,7 @@ export async function describeService(name: string, { namespace, output, stateDi
 }
 
 /** Throws CliError. */
-export async function serviceNamed({ namespace, name }: ServiceRef, control: ControlClient) {
+export async function serviceNamed({ namespace, name }: ServiceRef, control: ControlClient): Promise<discovery.ListedService> {
   const services = await control.services();
   const found = services.find((one) => one.namespace === namespace && one.name === name);
   if (found !== undefined) return found;

@@ -81,9 +81,9 @@ export class WatchStream {
     });
   }
 
-  /** There may be something to say, to somebody who waits for it. */
+  /** There may be something to say, to somebody who waits for it: to nobody once feeds are being closed. */
   #poke(): void {
-    if (this.#waiting !== undefined) this.#say();
+    if (!this.#ended && this.#waiting !== undefined) this.#say();
   }
 
   /** Whether there was something to say. */
