@@ -219,7 +219,8 @@ describe('tools', () => {
     for (const file of ['biome.json', '.oxlintrc.json', 'tsconfig.json', 'tsconfig.base.json'])
       cpSync(join(ROOT, file), join(folder, file));
     symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-    write({ 'packages/core/src/x.ts': text, 'package.json': '{"type":"module"}' });
+    write({ 'packages/core/src/x.ts': text, 'packages/dashboard/src/x.ts': 'export const x = 1;\n', 'package.json': '{"type":"module"}' });
+    cpSync(join(ROOT, 'packages/dashboard/tsconfig.json'), join(folder, 'packages/dashboard/tsconfig.json'));
   }
 
   it('format: fails for a file that is laid out otherwise, and names it', async () => {
