@@ -38,11 +38,18 @@ test('an answer of any status and framing is given back whole', async () => {
   const issuer = await TestIssuer.start();
   closers.push(() => issuer.close());
   issuer.replies.set('/a', () => ({ status: 400, body: '{"error":"x"}' }));
-  assert.deepEqual(await get(client(), `${issuer.url}/a`), { status: 400, body: '{"error":"x"}', maxAgeMs: undefined });
+  assert.deepEqual(await get(client(), `${issuer.url}/a`), {
+    status: 400,
+    body: '{"error":"x"}',
+    maxAgeMs: undefined,
+    retryAfter: undefined,
+  });
   issuer.replies.set('/b', () => ({ body: '{}', headers: { 'cache-control': 'public, Max-Age=60, must-revalidate' } }));
   assert.equal((await get(client(), `${issuer.url}/b`)).maxAgeMs, 60_000);
+  issuer.replies.set('/c', () => ({ status: 503, body: '', headers: { 'retry-after': '7' } }));
+  assert.equal((await get(client(), `${issuer.url}/c`)).retryAfter, '7');
   const untilClose = await raw('HTTP/1.1 200 OK\r\n\r\nj\u00c3\u00b6rg');
-  assert.deepEqual(await get(client(), untilClose.url), { status: 200, body: 'jörg', maxAgeMs: undefined });
+  assert.deepEqual(await get(client(), untilClose.url), { status: 200, body: 'jörg', maxAgeMs: undefined, retryAfter: undefined });
   assert.match(untilClose.server.peers[0]!.text, /^GET \/x\?y=1 HTTP\/1\.1\r\nhost: 127\.0\.0\.1:\d+\r\n/);
 });
 
@@ -130,7 +137,12 @@ test('a server is trusted by the given authorities besides those of the platform
     const { body } = await asks.ask({ url: `https://localhost:${(ofPlatform.address() as AddressInfo).port}/`, rootsPem: roots });
     assert.equal(body, '[]', roots === undefined ? 'of the platform alone' : 'of the platform, too');
   }
-  assert.deepEqual(await asks.ask({ url: `https://localhost:${port}/`, rootsPem }), { status: 200, body: '{}', maxAgeMs: undefined });
+  assert.deepEqual(await asks.ask({ url: `https://localhost:${port}/`, rootsPem }), {
+    status: 200,
+    body: '{}',
+    maxAgeMs: undefined,
+    retryAfter: undefined,
+  });
   await assert.rejects(asks.ask({ url: `https://127.0.0.1:${port}/`, rootsPem }), /could not be asked/, 'another name');
   await assert.rejects(
     asks.ask({ url: `https://localhost:${port}/`, rootsPem: undefined }),

@@ -20,7 +20,7 @@ function setting(level: LogLevel) {
   const metrics = createMetrics();
   const logger = createLogger({ level, format: 'json', destination: { write: (text) => void lines.push(JSON.parse(text) as never) } });
   let nowMs = 0;
-  const context = { metrics, logger, clock: { nowMs: () => nowMs } } as unknown as Context;
+  const context = { metrics, logger, clock: { nowMs: () => nowMs, wallMs: () => nowMs } } as unknown as Context;
   const record = new AccessRecord(context, new AccessLines(context), 'inbound', 'default/orders');
   return { lines, metrics, record, pass: (ms: number) => (nowMs += ms) };
 }
