@@ -127,6 +127,6 @@ describe('the table of packages in README.md', () => {
   it('has every package', () => {
     const packages = readdirSync(join(ROOT, 'packages'));
     const rows = [...readFileSync(join(ROOT, 'README.md'), 'utf8').matchAll(/^\| \[`@heddle\/([a-z]+)`\]/gm)].map(([, name]) => name);
-    assert.deepEqual(rows.sort(), packages.sort());
+    assert.deepEqual(new Set(rows), new Set(packages));
   });
 });
