@@ -98,7 +98,6 @@ function textOf<T extends object>(item: T, present: (item: T) => unknown): strin
   return text;
 }
 
-/** Data planes as they are listed; `id` tells connections of the same node apart. */
 /** A data plane with several streams is one target, and so are several that say they are at the same place: the one that came last is. */
 export function scrapeTargets(connected: readonly Pick<ConnectedProxy, 'node' | 'admin'>[]): ScrapeTargets {
   const nodes = new Map<string, string>();
@@ -110,6 +109,7 @@ function authorityOf({ address, port }: SocketAddress): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
+/** Data planes as they are listed; `id` tells connections of the same node apart. */
 export function presentProxies(source: Pick<ProxySource, 'proxies' | 'reported' | 'processOf'>): Proxy[] {
   const seen = new Map<string, number>();
   return source.proxies().map((connected) => {
