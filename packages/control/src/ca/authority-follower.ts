@@ -29,7 +29,7 @@ export interface FollowerHooks {
 export interface FollowerOptions {
   readonly source: Exclude<CaSource, { kind: 'own' }>;
   readonly authority: Pick<AuthorityOptions, 'clock' | 'logger'>;
-  readonly ledger: Pick<IssuedLedger, 'valid'>;
+  readonly ledger: Pick<IssuedLedger, 'validOfWorkloads'>;
   /** In use at the start, and what `fingerprintOf` said before it was read. */
   readonly first: Followed & { readonly fingerprint: string };
   /** Reads and checks the files. Rejects with AuthorityError. */
@@ -139,14 +139,14 @@ export class AuthorityFollower {
     // What a command signs with, it alone knows.
     if (rootPin === undefined || rootPin === this.#now.signer.rootPin) return true;
     if (!pinsOf(this.#now.rootsPem).has(rootPin) || !this.#hooks.haveAll()) return false;
-    const issued = [...this.#options.ledger.valid()].filter(({ why }) => why !== 'control');
+    const issued = this.#options.ledger.validOfWorkloads();
     if (issued.some(({ timeMs }) => timeMs < this.#rootsSinceMs)) return false;
     return issued.length === 0 || this.#options.authority.clock.wallMs() >= this.#rootsSinceMs + FILES_TAKEN_UP_MS;
   }
 
   #isNeeded(pin: string, isReplaced: boolean): boolean {
     if (pin === this.#now.signer.rootPin && !isReplaced) return true;
-    return [...this.#options.ledger.valid()].some(({ root, why }) => root === pin && why !== 'control');
+    return this.#options.ledger.validOfWorkloads().some(({ root }) => root === pin);
   }
 
   #say(message: string): void {

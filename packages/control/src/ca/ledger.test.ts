@@ -51,6 +51,18 @@ test('what has ended or was replaced is not valid, and a restart knows the same'
   assert.equal((await open()).of('04')?.replaces, '02');
 });
 
+test('certificates of workloads are those that have not ended, without the ones of the control plane', async (t) => {
+  const { clock, open, record } = bench(t);
+  const ledger = await open();
+  await ledger.record(record('01', { untilMs: clock.wallMs() + 1_000 }));
+  await ledger.record(record('02'));
+  await ledger.record(record('03', { why: 'control' }));
+  const ofWorkloads = (): string[] => ledger.validOfWorkloads().map(({ serial }) => serial);
+  assert.deepEqual(ofWorkloads(), ['01', '02']);
+  clock.advance(1_000);
+  assert.deepEqual(ofWorkloads(), ['02']);
+});
+
 test('records are lines for people, in a file for the owner alone', async (t) => {
   const { path, clock, open, record } = bench(t);
   const ledger = await open();

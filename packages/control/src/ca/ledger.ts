@@ -63,11 +63,6 @@ export class IssuedLedger {
   }
 
   /** Whether the log cannot be written at present. */
-  /** Certificates that have not ended. */
-  get validCount(): number {
-    return this.#valid.size;
-  }
-
   get failing(): boolean {
     return this.#isFailing;
   }
@@ -81,6 +76,11 @@ export class IssuedLedger {
   *valid(): Generator<IssuedRecord, undefined> {
     const nowMs = this.#options.clock.wallMs();
     for (const record of this.#valid.values()) if (record.untilMs > nowMs) yield record;
+  }
+
+  /** The same without those of the control plane itself. */
+  validOfWorkloads(): IssuedRecord[] {
+    return [...this.valid()].filter(({ why }) => why !== 'control');
   }
 
   /** When the last one of the root ends of those that `valid` has lost count of; 0: there is none. */

@@ -203,7 +203,7 @@ export class RotationDesk {
   }
 
   #valid(isMeant: (record: IssuedRecord) => boolean): IssuedRecord[] {
-    return [...this.#options.authority.ledger.valid()].filter((record) => record.why !== 'control' && isMeant(record));
+    return this.#options.authority.ledger.validOfWorkloads().filter(isMeant);
   }
 
   #factsOf(pin: string, notAfterMs: number): RootFacts {

@@ -37,7 +37,7 @@ export function watchControl(options: WatchControlOptions): () => void {
     revision.set(registry.revision);
     rootLeft.set(Math.round((authority.rootNotAfterMs - nowMs) / MS_PER_SECOND));
     serverLeft.set(Math.round((certificates.notAfterMs - nowMs) / MS_PER_SECOND));
-    issued.set(authority.ledger.validCount);
+    issued.set(authority.ledger.validOfWorkloads().length);
     instances();
     proxies(nowMs);
   });
