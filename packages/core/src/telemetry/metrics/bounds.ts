@@ -1,5 +1,5 @@
 // The bounds between which durations are counted, in seconds. Series R10 (ISO 3): ten steps to each decade, so that a quantile is off by at
-// most 14 %, whatever its size. Prometheus is shown every few of them, since each is a series of its own there.
+// most 28 %, whatever its size. Prometheus is shown every few of them, since each is a series of its own there.
 
 const R10 = ['1', '1.25', '1.6', '2', '2.5', '3.15', '4', '5', '6.3', '8'] as const;
 const FIRST_DECADE = -4;
