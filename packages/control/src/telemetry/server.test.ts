@@ -6,7 +6,7 @@ import { join as joinPath } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import { telemetry } from '@heddle/api';
-import { NO_DURATIONS, type TrafficCounts } from '@heddle/core';
+import { type AccessDecision, NO_DURATIONS, type TrafficCounts } from '@heddle/core';
 import { nodeClock, nodeRandom } from '@heddle/runtime/node';
 import { startControl } from '../start.ts';
 import type { RunningControl } from '../start.ts';
@@ -22,6 +22,10 @@ const counts = (over: Partial<TrafficCounts> = {}): TrafficCounts => ({
   ...{ side: 'outbound', source: 'default/orders', destination: 'default/web', route: 'default', protocol: 'http1', requests: 10 },
   ...{ classes: {}, errors: { '5xx': 2 }, durations: NO_DURATIONS, requestBytes: 0, responseBytes: 0, retries: 0, ...over },
 });
+const decision: AccessDecision = {
+  ...{ timeMs: 1, service: 'default/web', side: 'outbound', outcome: 'denied', source: 'unknown', method: 'GET', path: '/' },
+  ...{ rule: '', by: 'caller', reason: 'the called service allows it nothing' },
+};
 const report = (...traffic: TrafficCounts[]): telemetry.ReadRequest => ({
   message: telemetry.reportMessage({ intervalMs: 2_000, traffic, instances: [], inProgress: [], process: {} }, HASH),
 });
@@ -31,14 +35,18 @@ describe('the stream of an attached data plane', () => {
   let stateDir: string;
   let admin: TestClient;
   let orders: TestClient;
+  let ordersId: string;
   const streams: TestStream<telemetry.ReadRequest, telemetry.AttachResponse>[] = [];
 
   before(async () => {
     stateDir = await mkdtemp(joinPath(tmpdir(), 'heddle-feed-'));
     const listen = { address: '127.0.0.1', port: 0 };
-    control = await startControl({ mesh: mesh(), stateDir, store: 'memory', listen, logger: silent, clock: nodeClock, random: nodeRandom });
+    const system = { logger: silent, clock: nodeClock, random: nodeRandom };
+    control = await startControl({ mesh: mesh(), stateDir, store: 'memory', listen, rest: listen, ...system });
     admin = operator(control);
-    orders = new TestClient(control, await join(control, 'orders'));
+    const identity = await join(control, 'orders');
+    orders = new TestClient(control, identity);
+    ordersId = identity.spiffeId;
   });
   afterEach(() => {
     for (const stream of streams.splice(0)) stream.close();
@@ -82,6 +90,34 @@ describe('the stream of an attached data plane', () => {
     await second.next('the instruction');
     first.send(report(counts()));
     assert.equal((await first.refusal()).code, status.ABORTED);
+  });
+
+  const decisions = async (): Promise<unknown[]> => {
+    const address = `http://127.0.0.1:${control.rest?.port}/api/v1/decisions`;
+    const response = await fetch(address, { headers: { authorization: `Bearer ${control.operatorToken}` } });
+    const { items } = (await response.json()) as { items: Record<string, unknown>[] };
+    return items.map(({ side, service, source }) => [side, service, source]);
+  };
+
+  test('a workload is believed what its own service decided, and what its own calls were refused', async () => {
+    const stream = open(orders);
+    stream.send(hello('node-4'));
+    await stream.next('the instruction');
+    const web = 'spiffe://shop.test/ns/default/svc/web';
+    const told: AccessDecision[] = [
+      { ...decision, source: web },
+      { ...decision, side: 'inbound', source: web },
+      { ...decision, side: 'inbound', service: 'default/orders', source: web },
+      { ...decision, source: ordersId },
+      decision,
+    ];
+    stream.send({ message: telemetry.decisionsMessage(told, 0) });
+    await until('the decisions', async () => (await decisions()).length > 0);
+    assert.deepEqual(await decisions(), [
+      ['inbound', 'default/orders', web],
+      ['outbound', 'default/web', ordersId],
+      ['outbound', 'default/web', 'unknown'],
+    ]);
   });
 
   test('nobody is attached without a proof, and nonsense or a flood ends the stream, not the control plane', async () => {

@@ -12,7 +12,7 @@ import type { OpenStreams } from '../server/handlers.ts';
 import { CallError, statusOf } from '../server/status.ts';
 import type { ReportedState } from '../xds-server/applied.ts';
 import { type AttachCall, AttachedPlane } from './attached-plane.ts';
-import { OPERATOR, type Speaker, type TrafficBook } from './traffic-book.ts';
+import { OPERATOR, type Speaker, type TrafficBook, UNKNOWN } from './traffic-book.ts';
 
 /** One for each data plane. */
 const STREAMS_MAX = 5_000;
@@ -168,9 +168,7 @@ export class TelemetryServer {
         return this.#report(state, message.value);
       case 'decisions': {
         const { decisions, lost } = telemetry.readDecisions(message.value);
-        const { isOperator, own: service } = state.speaker;
-        // What a workload's own calls were refused is decided by the policy of whom it calls.
-        const own = decisions.filter((decision) => isOperator || decision.service === service || decision.side === 'outbound');
+        const own = state.speaker.isOperator ? decisions : decisions.filter((decision) => isItsOwn(state, decision));
         for (const { onDecisions } of this.#listeners) onDecisions?.(plane, own, lost);
         return;
       }
@@ -245,6 +243,11 @@ function checked({ unreadable, message }: telemetry.ReadRequest): telemetry.From
   if (unreadable !== undefined) throw new CallError(status.INVALID_ARGUMENT, `the message is not valid: ${unreadable}`);
   if (message === undefined) throw new CallError(status.INVALID_ARGUMENT, 'the message is empty');
   return message;
+}
+
+/** A workload tells what its service decided, and what its own calls were refused, which the policy of whom it calls decides. */
+function isItsOwn({ plane, speaker }: State, { side, service, source }: AccessDecision): boolean {
+  return side === 'inbound' ? service === speaker.own : source === plane.identity || source === UNKNOWN;
 }
 
 function stateOf(hash: string | undefined, clock: Clock): ReportedState | undefined {

@@ -7,12 +7,10 @@ import type { Registry } from '../registry/registry.ts';
 import { hasRole } from '../server/caller.ts';
 import type { AttachedPlane } from './attached-plane.ts';
 import { ownServiceOf, type TelemetryServer } from './server.ts';
-import { OPERATOR, OUTSIDE, type TrafficBook } from './traffic-book.ts';
+import { OPERATOR, OUTSIDE, type TrafficBook, UNKNOWN } from './traffic-book.ts';
 
 /** A person reads some hundreds at most before they ask for less. */
 const WAITING_MAX = 1_000;
-/** Of callers that have proven nothing, in data planes. */
-const UNKNOWN = 'unknown';
 
 export interface TapWish {
   readonly filter: TapFilter;

@@ -17,6 +17,8 @@ import type { Registry } from '../registry/registry.ts';
 
 /** Callers that have proven nothing, or are of no service of the mesh. */
 export const OUTSIDE = 'outside';
+/** What data planes call those. */
+export const UNKNOWN = 'unknown';
 /** Who calls without saying so: people on the machine of `heddle up`. */
 export const OPERATOR = `${SYSTEM_NAMESPACE}/operator`;
 /** In place of the codes of errors where only their number is reported. */
