@@ -4,11 +4,9 @@ import type { admin } from '@heddle/api';
 import { CallError } from '../server/status.ts';
 import type { ProxySource, TrafficSource } from '../rest/sources.ts';
 import { WINDOWS } from '../rest/schema/traffic.ts';
-import type { Registry } from '../registry/registry.ts';
 
 export interface TrafficDesk {
-  readonly registry: Pick<Registry, 'snapshot'>;
-  readonly traffic: Pick<TrafficSource, 'graph' | 'service'>;
+  readonly traffic: Pick<TrafficSource, 'graph' | 'service' | 'instances'>;
   readonly loads: Pick<ProxySource, 'processOf'>;
   readonly ads: Pick<ProxySource, 'proxies'>;
 }
@@ -19,16 +17,13 @@ const json = (value: unknown): Uint8Array => encoder.encode(JSON.stringify(value
 /** Throws CallError. */
 export function getTraffic(
   { windowMs: asked, service: key }: admin.GetTrafficRequest,
-  { registry, traffic, ads, loads }: TrafficDesk,
+  { traffic, ads, loads }: TrafficDesk,
 ): admin.GetTrafficResponse {
   const windowMs = asked === 0 ? WINDOWS['10s'] : asked;
   if (!Object.values<number>(WINDOWS).includes(windowMs))
     throw new CallError(status.INVALID_ARGUMENT, `window_ms must be one of ${Object.values(WINDOWS).join(', ')}`);
   const service = key === '' ? undefined : traffic.service(key, windowMs);
   if (key !== '' && service === undefined) throw new CallError(status.NOT_FOUND, `there is no service ${key}`);
-  const instances = [...registry.snapshot().services.keys()].flatMap((name) =>
-    (traffic.service(name, windowMs)?.instances ?? []).map((instance) => ({ service: name, ...instance })),
-  );
   const dataPlanes = ads.proxies().map((proxy) => ({
     node: proxy.node,
     flavour: proxy.flavour,
@@ -39,7 +34,7 @@ export function getTraffic(
   return {
     graphJson: json(traffic.graph(windowMs)),
     serviceJson: service === undefined ? new Uint8Array(0) : json(service),
-    instancesJson: json(instances),
+    instancesJson: json(traffic.instances(windowMs)),
     dataPlanesJson: json(dataPlanes),
   };
 }

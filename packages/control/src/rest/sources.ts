@@ -4,7 +4,7 @@ import type { DrainDesk } from '../drain/desk.ts';
 import type { DecisionFilter, ToldDecision } from '../telemetry/decision-log.ts';
 import type { ExplainReply, ExplainWish } from '../telemetry/questions.ts';
 import type { OpenTap, TapWish } from '../telemetry/tap-desk.ts';
-import type { SeriesQuestion } from '../telemetry/traffic-views.ts';
+import type { InstanceTraffic, SeriesQuestion } from '../telemetry/traffic-views.ts';
 import type { ConnectedProxy, ReportedState } from '../xds-server/applied.ts';
 import type { Graph, SeriesPoints, ServiceTraffic } from './schema/traffic.ts';
 
@@ -27,6 +27,8 @@ export interface TrafficSource {
   graph(windowMs: number, namespace?: string): Graph;
   /** Undefined: there is no such service. */
   service(key: string, windowMs: number): ServiceTraffic | undefined;
+  /** Of all services. */
+  instances(windowMs: number): readonly InstanceTraffic[];
   series(question: SeriesQuestion, rangeMs: number): Promise<SeriesPoints>;
   /** Newest first. */
   decisions(filter: DecisionFilter, limit: number): readonly ToldDecision[];

@@ -14,7 +14,7 @@ import { type ExplainReply, type ExplainWish, Questions } from './questions.ts';
 import { TelemetryServer } from './server.ts';
 import { type OpenTap, TapDesk, type TapWish } from './tap-desk.ts';
 import { TrafficBook } from './traffic-book.ts';
-import { type SeriesQuestion, TrafficViews } from './traffic-views.ts';
+import { type InstanceTraffic, type SeriesQuestion, TrafficViews } from './traffic-views.ts';
 
 export interface TelemetryDeskOptions {
   readonly registry: Registry;
@@ -67,6 +67,10 @@ export class TelemetryDesk implements TrafficSource {
 
   service(key: string, windowMs: number): ServiceTraffic | undefined {
     return this.#views.service(key, windowMs);
+  }
+
+  instances(windowMs: number): InstanceTraffic[] {
+    return this.#views.instances(windowMs);
   }
 
   async series(question: SeriesQuestion, rangeMs: number): Promise<SeriesPoints> {

@@ -20,6 +20,9 @@ export interface SeriesQuestion {
   readonly instance?: string | undefined;
 }
 
+/** Tries at one instance. */
+export type InstanceTraffic = ServiceTraffic['instances'][number] & { readonly service: string };
+
 /** From one time to another, and how long that is in which anything is known. */
 interface Window {
   readonly fromMs: number;
@@ -73,6 +76,21 @@ export class TrafficViews {
       routes: parts('route').map(({ name, ...rest }) => ({ route: name, ...rest })),
       instances: parts('instance').map(({ name, ...rest }) => ({ instance: name, ...rest })),
     };
+  }
+
+  /** Of all services, sorted by service and name: what had any traffic. */
+  instances(windowMs: number): InstanceTraffic[] {
+    const { registry, book } = this.#options;
+    const window = this.#window(windowMs);
+    const all: InstanceTraffic[] = [];
+    for (const series of book.store.list('instance')) {
+      const { destination: service, part: instance } = series;
+      if (registry.service(service) === undefined) continue;
+      const sum = book.store.sum(series, window.fromMs, window.toMs);
+      if (sum.requests > 0) all.push({ service, instance, ...golden(sum, window.seconds) });
+    }
+    const name = ({ service, instance }: InstanceTraffic): string => `${service} ${instance}`;
+    return all.sort((a, b) => (name(a) < name(b) ? -1 : 1));
   }
 
   /** Oldest first; null where nothing is known, or there was nothing. */
