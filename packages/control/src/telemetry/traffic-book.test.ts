@@ -12,9 +12,9 @@ const registry: ConstructorParameters<typeof TrafficBook>[1]['registry'] = {
     return service === undefined ? undefined : { service, instances: [instance(service.name, 1)] };
   },
   egress: [{ host: 'api.example', port: 443, protocol: 'https' }],
-  instancesOfNode: () => [],
+  instance: ({ service: { name }, id }) => (id === `${name}-1` ? instance(name, 1) : undefined),
   revision: 1,
-} satisfies Pick<Registry, 'service' | 'egress' | 'instancesOfNode' | 'revision'>;
+} satisfies Pick<Registry, 'service' | 'instance' | 'egress' | 'revision'>;
 
 const counts = (source: string, destination: string, over: Partial<TrafficCounts> = {}): TrafficCounts => ({
   ...{ side: 'outbound', source, destination, route: 'default', protocol: 'http1', requests: 10, classes: {}, errors: {} },

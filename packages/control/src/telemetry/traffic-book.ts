@@ -37,7 +37,7 @@ export interface Speaker {
 }
 
 export interface TrafficBookOptions extends Partial<TrafficStoreOptions> {
-  readonly registry: Pick<Registry, 'service' | 'egress' | 'instancesOfNode' | 'revision'>;
+  readonly registry: Pick<Registry, 'service' | 'instance' | 'egress' | 'revision'>;
 }
 
 export class TrafficBook {
@@ -149,7 +149,8 @@ export class TrafficBook {
   }
 
   #takeInstance({ destination, instance, requests, failures, durations }: InstanceCounts, fromMs: number, toMs: number): void {
-    if (this.#registry.service(destination)?.instances.some(({ id }) => id === instance) !== true) return;
+    const [namespace = '', name = ''] = destination.split('/');
+    if (this.#registry.instance({ service: { namespace, name }, id: instance }) === undefined || !this.isDestination(destination)) return;
     const counted = { requests, errors: [[SOME_ERROR, failures] as const], durations, bytes: 0, retries: 0 };
     this.store.add('instance', destination, instance, counted, fromMs, toMs);
   }
