@@ -192,10 +192,11 @@ export class TelemetryServer {
 
   /** What it hosts is reported by it, also while nothing of it calls anybody. */
   #noteHosted({ plane, speaker }: State): void {
-    const { registry, book } = this.#options;
-    book.hosts(speaker, speaker.own);
+    const { registry, book, clock } = this.#options;
+    const nowMs = clock.nowMs();
+    book.hosts(speaker, speaker.own, nowMs);
     if (!speaker.isOperator) return;
-    for (const { service } of registry.instancesOfNode(plane.node)) book.hosts(speaker, serviceKey(service));
+    for (const { service } of registry.instancesOfNode(plane.node)) book.hosts(speaker, serviceKey(service), nowMs);
   }
 
   /** The same as `LRS` has it: who calls whom now. */

@@ -67,6 +67,21 @@ describe('the book of traffic', () => {
     assert.deepEqual(edges(), [['default/web', 'default/orders', 20, 20]]);
   });
 
+  test('who hosts a service no longer does not speak for it for ever', () => {
+    const machine = book.join(OPERATOR, true);
+    book.hosts(machine, 'default/web', 0);
+    for (let nowMs = 5_000; nowMs <= 65_000; nowMs += 5_000) {
+      book.hosts(machine, OPERATOR, nowMs);
+      book.advance(nowMs);
+    }
+    assert.deepEqual([...book.covered()], [OPERATOR]);
+    const load = { issued: 7, succeeded: 7, failed: 0, inProgress: 0, dropped: 0 };
+    book.reportLoad('default/web', 'default/orders', load, 5_000, 65_000);
+    assert.deepEqual([...book.store.list('edge')].map(({ part }) => part), ['default/web']);
+    book.leave(machine);
+    assert.deepEqual([...book.covered()], []);
+  });
+
   test('of callers that report by LRS the counts are theirs, and how long it took is known from the called side', () => {
     const orders = book.join('default/orders', false);
     const load = { issued: 7, succeeded: 6, failed: 1, inProgress: 0, dropped: 0 };
@@ -75,7 +90,7 @@ describe('the book of traffic', () => {
     assert.deepEqual(edges(), [['default/web', 'default/orders', 7, 10]]);
     // One whose data plane is ours is not believed twice.
     const web = book.join('default/web', false);
-    book.hosts(web, 'default/web');
+    book.hosts(web, 'default/web', 5_000);
     book.reportLoad('default/web', 'default/orders', load, 5_000, 5_000);
     assert.deepEqual(edges(), [['default/web', 'default/orders', 7, 10]]);
     book.leave(web);

@@ -24,7 +24,9 @@ export const OPERATOR = `${SYSTEM_NAMESPACE}/operator`;
 /** In place of the codes of errors where only their number is reported. */
 const SOME_ERROR = 'FAILED';
 /** After this without a report a source is counted at the called side again. */
-const LRS_EXPIRY_STEPS = 7;
+const EXPIRY_STEPS = 7;
+/** A data plane of ours that is only held up is waited for longer: what it has counted comes yet, and must not count twice. */
+const COVERED_MS_MIN = 60_000;
 
 /** What a data plane may say. */
 export interface Speaker {
@@ -32,8 +34,8 @@ export interface Speaker {
   readonly own: string;
   /** Of the operator: it hosts workloads of many services. */
   readonly isOperator: boolean;
-  /** Services that it has spoken for as callers. */
-  readonly sources: Set<string>;
+  /** Services that it speaks for as callers, and when it last did. */
+  readonly sources: Map<string, number>;
 }
 
 export interface TrafficBookOptions extends Partial<TrafficStoreOptions> {
@@ -43,6 +45,7 @@ export interface TrafficBookOptions extends Partial<TrafficStoreOptions> {
 export class TrafficBook {
   readonly store: TrafficStore;
   readonly #registry: TrafficBookOptions['registry'];
+  readonly #speakers = new Set<Speaker>();
   /** How many speakers speak for a source. */
   readonly #covered = new Map<string, number>();
   /** When somebody last reported about an edge by LRS. */
@@ -55,23 +58,21 @@ export class TrafficBook {
   }
 
   join(own: string, isOperator: boolean): Speaker {
-    return { own, isOperator, sources: new Set() };
+    const speaker = { own, isOperator, sources: new Map<string, number>() };
+    this.#speakers.add(speaker);
+    return speaker;
   }
 
-  leave({ sources }: Speaker): void {
-    for (const source of sources) {
-      const left = (this.#covered.get(source) ?? 1) - 1;
-      if (left === 0) this.#covered.delete(source);
-      else this.#covered.set(source, left);
-    }
-    sources.clear();
+  leave(speaker: Speaker): void {
+    this.#speakers.delete(speaker);
+    for (const source of speaker.sources.keys()) this.#uncover(speaker, source);
   }
 
-  /** The speaker reports as a caller for this source from now on, as far as it may. */
-  hosts(speaker: Speaker, source: string): void {
-    if (speaker.sources.has(source) || (!speaker.isOperator && source !== speaker.own)) return;
-    speaker.sources.add(source);
-    this.#covered.set(source, (this.#covered.get(source) ?? 0) + 1);
+  /** The speaker reports as a caller for this source, as far as it may. To be said with each report. */
+  hosts(speaker: Speaker, source: string, nowMs: number): void {
+    if (!speaker.isOperator && source !== speaker.own) return;
+    if (!speaker.sources.has(source)) this.#covered.set(source, (this.#covered.get(source) ?? 0) + 1);
+    speaker.sources.set(source, nowMs);
   }
 
   /** Whether a data plane of ours tells what this source calls. */
@@ -93,7 +94,7 @@ export class TrafficBook {
     for (const counts of traffic) {
       const source = this.#sourceOf(speaker, counts);
       if (source === undefined || !this.isDestination(counts.destination)) continue;
-      if (counts.side === 'outbound') this.hosts(speaker, source);
+      if (counts.side === 'outbound') this.hosts(speaker, source, nowMs);
       this.#take(source, counts, fromMs, nowMs);
     }
     for (const counts of instances) this.#takeInstance(counts, fromMs, nowMs);
@@ -110,8 +111,12 @@ export class TrafficBook {
   /** Closes steps. To be called about once a step. */
   advance(nowMs: number): void {
     this.store.advance(nowMs);
-    const oldestMs = nowMs - LRS_EXPIRY_STEPS * this.store.options.stepMs;
+    const oldestMs = nowMs - EXPIRY_STEPS * this.store.options.stepMs;
     for (const [key, reportedMs] of this.#lrs) if (reportedMs < oldestMs) this.#lrs.delete(key);
+    // A service may have gone elsewhere, to a data plane of somebody else.
+    const coveredMs = Math.min(oldestMs, nowMs - COVERED_MS_MIN);
+    for (const speaker of this.#speakers)
+      for (const [source, saidMs] of speaker.sources) if (saidMs < coveredMs) this.#uncover(speaker, source);
   }
 
   /** A service of the mesh, or a host outside that it may call. */
@@ -124,6 +129,13 @@ export class TrafficBook {
     if (this.#egress?.revision !== revision)
       this.#egress = { revision, names: new Set(egress.map((host) => `${EGRESS_NAMESPACE}/${authorityOf(host)}`)) };
     return this.#egress.names;
+  }
+
+  #uncover(speaker: Speaker, source: string): void {
+    speaker.sources.delete(source);
+    const left = (this.#covered.get(source) ?? 1) - 1;
+    if (left === 0) this.#covered.delete(source);
+    else this.#covered.set(source, left);
   }
 
   /** Undefined: the speaker may not say it, or it is counted elsewhere. */
