@@ -5,8 +5,8 @@ import type { Clock, Timer } from '@heddle/runtime';
 import type { Registry } from '../registry/registry.ts';
 import { hasRole } from '../server/caller.ts';
 import type { AttachedPlane } from './attached-plane.ts';
-import { ownServiceOf, type TelemetryServer } from './server.ts';
-import { OPERATOR } from './traffic-book.ts';
+import type { TelemetryServer } from './server.ts';
+import { OPERATOR, ownServiceOf } from './traffic-book.ts';
 
 /** A person waits for it; proxies with workers ask these first, up to 2 s. */
 const ANSWER_MS = 5_000;

@@ -7,12 +7,12 @@ import { type AccessDecision, type LoadContributor, type LoadTable, type Process
 import type { Clock, Logger } from '@heddle/runtime';
 import type { Registry } from '../registry/registry.ts';
 import { callerOf, noteRefusal } from '../server/access.ts';
-import { type Caller, hasRole } from '../server/caller.ts';
+import { hasRole } from '../server/caller.ts';
 import type { OpenStreams } from '../server/handlers.ts';
 import { CallError, statusOf } from '../server/status.ts';
 import type { ReportedState } from '../xds-server/applied.ts';
 import { type AttachCall, AttachedPlane } from './attached-plane.ts';
-import { OPERATOR, type Speaker, type TrafficBook, UNKNOWN } from './traffic-book.ts';
+import { OPERATOR, ownServiceOf, type Speaker, type TrafficBook, UNKNOWN } from './traffic-book.ts';
 
 /** One for each data plane. */
 const STREAMS_MAX = 5_000;
@@ -253,11 +253,6 @@ function isItsOwn({ plane, speaker }: State, { side, service, source }: AccessDe
 
 function stateOf(hash: string | undefined, clock: Clock): ReportedState | undefined {
   return hash === undefined ? undefined : { hash, ms: Math.floor(clock.wallMs()) };
-}
-
-/** `<namespace>/<service>` for which a data plane speaks by its identity. */
-export function ownServiceOf(caller: Caller): string {
-  return caller.kind === 'anonymous' || caller.id === undefined ? OPERATOR : serviceKey(caller.id);
 }
 
 function keyOf(identity: string, node: string): string {

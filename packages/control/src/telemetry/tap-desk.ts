@@ -6,8 +6,8 @@ import type { Clock, Timer } from '@heddle/runtime';
 import type { Registry } from '../registry/registry.ts';
 import { hasRole } from '../server/caller.ts';
 import type { AttachedPlane } from './attached-plane.ts';
-import { ownServiceOf, type TelemetryServer } from './server.ts';
-import { OPERATOR, OUTSIDE, type TrafficBook, UNKNOWN } from './traffic-book.ts';
+import type { TelemetryServer } from './server.ts';
+import { OPERATOR, OUTSIDE, ownServiceOf, type TrafficBook, UNKNOWN } from './traffic-book.ts';
 
 /** A person reads some hundreds at most before they ask for less. */
 const WAITING_MAX = 1_000;

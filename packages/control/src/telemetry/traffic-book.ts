@@ -6,6 +6,7 @@ import {
   type InstanceCounts,
   type LoadCounts,
   NO_DURATIONS,
+  serviceKey,
   SYSTEM_NAMESPACE,
   type TrafficCounts,
   type TrafficReport,
@@ -14,6 +15,7 @@ import {
 } from '@heddle/core';
 import { authorityOf } from '../compiler/egress-resources.ts';
 import type { Registry } from '../registry/registry.ts';
+import type { Caller } from '../server/caller.ts';
 
 /** Callers that have proven nothing, or are of no service of the mesh. */
 export const OUTSIDE = 'outside';
@@ -170,4 +172,9 @@ export class TrafficBook {
 
 function edgeKey(source: string, destination: string): string {
   return `${source} ${destination}`;
+}
+
+/** `<namespace>/<service>` for which a data plane speaks by its identity. */
+export function ownServiceOf(caller: Caller): string {
+  return caller.kind === 'anonymous' || caller.id === undefined ? OPERATOR : serviceKey(caller.id);
 }

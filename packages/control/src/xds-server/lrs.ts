@@ -15,7 +15,7 @@ import type { Caller } from '../server/caller.ts';
 import { answerEach } from '../server/answer-each.ts';
 import type { OpenStreams } from '../server/handlers.ts';
 import { CallError } from '../server/status.ts';
-import type { TrafficBook } from '../telemetry/traffic-book.ts';
+import { ownServiceOf, type TrafficBook } from '../telemetry/traffic-book.ts';
 import type { ConnectedProxy, ReportedState } from './applied.ts';
 
 /** One for each data plane; each holds what it reported last. */
@@ -135,8 +135,7 @@ class LoadStream {
     this.#options = options;
     const { caller, table, node } = options;
     this.#contributor = table.join(node.id);
-    const id = caller.kind === 'anonymous' ? undefined : caller.id;
-    this.#ownSource = id === undefined ? 'heddle-system/operator' : serviceKey(id);
+    this.#ownSource = ownServiceOf(caller);
   }
 
   /** What is to be told to the data plane: at first, and when the clusters to report have changed. Throws CallError, InvalidMessageError. */
