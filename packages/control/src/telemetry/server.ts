@@ -110,7 +110,9 @@ export class TelemetryServer {
           this.#take(state, message);
         }
       }
-      if (!isOver) call.end();
+      // Through what writes to it, so that nothing which still waits is written behind the end.
+      if (!isOver && state !== undefined) state.plane.end();
+      else if (!isOver) call.end();
     } catch (error) {
       // A broken stream throws here too; then nobody is there to be told.
       if (!call.cancelled && !isOver) {
