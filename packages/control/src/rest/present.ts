@@ -99,10 +99,11 @@ function textOf<T extends object>(item: T, present: (item: T) => unknown): strin
 }
 
 /** A data plane with several streams is one target, and so are several that say they are at the same place: the one that came last is. */
-export function scrapeTargets(connected: readonly Pick<ConnectedProxy, 'node' | 'admin'>[]): ScrapeTargets {
+export function scrapeTargets(connected: readonly Pick<ConnectedProxy, 'node' | 'admin' | 'connectedMs'>[]): ScrapeTargets {
   const nodes = new Map<string, string>();
-  for (const { node, admin } of connected) if (admin !== undefined) nodes.set(authorityOf(admin), node);
-  return [...nodes].map(([target, node]) => ({ targets: [target], labels: { node } }));
+  for (const { node, admin } of connected.toSorted((a, b) => a.connectedMs - b.connectedMs))
+    if (admin !== undefined) nodes.set(authorityOf(admin), node);
+  return [...nodes].sort(([, a], [, b]) => (a < b ? -1 : 1)).map(([target, node]) => ({ targets: [target], labels: { node } }));
 }
 
 function authorityOf({ address, port }: SocketAddress): string {
