@@ -73,6 +73,8 @@ const NAME_LENGTH_MAX = 253;
 const INTERVAL_MS_MAX = 3_600_000;
 const DECISIONS_PER_MESSAGE_MAX = 500;
 const TEXT_LENGTH_MAX = 1_024;
+/** ECMA-262 §21.4.1.1: what is later is no time, and cannot be shown as one. */
+const TIME_MS_MAX = 8.64e15;
 const HASH = /^[0-9a-f]{16}$/;
 const CODE = /^[A-Za-z0-9_]{1,40}$/;
 
@@ -179,6 +181,7 @@ function readDecision({ side, service, ...rest }: pb.Decision, path: string): Ac
     throw new InvalidMessageError(`${path}.outcome`, `${JSON.stringify(rest.outcome.slice(0, 40))} is none`);
   const long = (['source', 'method', 'path', 'rule', 'by', 'reason'] as const).find((field) => rest[field].length > TEXT_LENGTH_MAX);
   if (long !== undefined) throw new InvalidMessageError(`${path}.${long}`, `has more than ${TEXT_LENGTH_MAX} characters`);
+  checkTime(rest.timeMs, `${path}.time_ms`);
   return {
     ...rest,
     outcome: rest.outcome as AccessDecision['outcome'],
@@ -208,6 +211,10 @@ function count(value: number, path: string): number {
 function bytes(value: number, path: string): number {
   if (Number.isSafeInteger(value)) return value;
   throw new InvalidMessageError(path, `${value} bytes cannot be`);
+}
+
+function checkTime(unixMs: number, path: string): void {
+  if (unixMs > TIME_MS_MAX) throw new InvalidMessageError(path, `${unixMs} is no time`);
 }
 
 function readHash(hash: string): string | undefined {
@@ -324,6 +331,8 @@ function readTapRecord({ side, headers, ...rest }: pb.TapRecord, path: string): 
   if (long !== undefined) throw new InvalidMessageError(`${path}.${long}`, `has more than ${TEXT_LENGTH_MAX} characters`);
   if (headers.length > TAP_LIMITS.headers || headers.some((header) => header.name.length + header.value.length > TEXT_LENGTH_MAX))
     throw new InvalidMessageError(`${path}.headers`, `at most ${TAP_LIMITS.headers}, of ${TEXT_LENGTH_MAX} characters each`);
+  checkTime(rest.timeMs, `${path}.time_ms`);
+  if (!Number.isFinite(rest.durationMs)) throw new InvalidMessageError(`${path}.duration_ms`, `${rest.durationMs} is no duration`);
   return {
     ...rest,
     side: tapSideOf(side),

@@ -134,6 +134,7 @@ describe('the stream of an attached data plane', () => {
       [[hello('n'), report(counts({ durations }))], /^report\.traffic\[0\]\.durations\.indexes\[1\]: 2 must be greater/],
       [[hello('n'), report(counts({ errors: { 'a b': 1 } }))], /^report\.traffic\[0\]\.errors: "a b" is no code/],
       [[hello('n'), report(counts({ source: 'x'.repeat(300) }))], /^report\.traffic\[0\]\.source: must have/],
+      [[hello('n'), { message: telemetry.decisionsMessage([{ ...decision, timeMs: 8.7e15 }], 0) }], /^decisions\[0\]\.time_ms: .* no time/],
       [[hello('n'), ...Array.from({ length: 600 }, () => report())], /more than 50 messages a second/],
     ] as const) {
       const stream = open(orders);

@@ -57,6 +57,15 @@ test('asks the data planes that may see it, and believes each about its own serv
   assert.deepEqual(asked.at(-1), 'web tapStop');
 });
 
+test('what could not be shown is not taken, and the tap goes on', () => {
+  const { desk: taps, planes, tells } = desk();
+  const tap = taps.open(all, () => {});
+  tap.next();
+  for (const wrong of [{ timeMs: 8.7e15 }, { durationMs: NaN }]) assert.throws(() => tells(planes[0], '1', [{ ...record, ...wrong }]), /records\[0\]/);
+  tells(planes[0], '1', [record]);
+  assert.equal(tap.next()?.kind, 'request');
+});
+
 test('a slow reader loses what does not fit, is told how much, and reads what was kept after the end', () => {
   const { desk: taps, clock, planes, tells } = desk();
   const tap = taps.open(all, () => {});
