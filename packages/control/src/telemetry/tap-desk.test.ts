@@ -61,7 +61,8 @@ test('what could not be shown is not taken, and the tap goes on', () => {
   const { desk: taps, planes, tells } = desk();
   const tap = taps.open(all, () => {});
   tap.next();
-  for (const wrong of [{ timeMs: 8.7e15 }, { durationMs: NaN }]) assert.throws(() => tells(planes[0], '1', [{ ...record, ...wrong }]), /records\[0\]/);
+  for (const wrong of [{ timeMs: 8.7e15 }, { durationMs: NaN }])
+    assert.throws(() => tells(planes[0], '1', [{ ...record, ...wrong }]), /records\[0\]/);
   tells(planes[0], '1', [record]);
   assert.equal(tap.next()?.kind, 'request');
 });

@@ -77,7 +77,10 @@ describe('the book of traffic', () => {
     assert.deepEqual([...book.covered()], [OPERATOR]);
     const load = { issued: 7, succeeded: 7, failed: 0, inProgress: 0, dropped: 0 };
     book.reportLoad('default/web', 'default/orders', load, 5_000, 65_000);
-    assert.deepEqual([...book.store.list('edge')].map(({ part }) => part), ['default/web']);
+    assert.deepEqual(
+      [...book.store.list('edge')].map(({ part }) => part),
+      ['default/web'],
+    );
     book.leave(machine);
     assert.deepEqual([...book.covered()], []);
   });
