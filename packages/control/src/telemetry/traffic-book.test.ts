@@ -106,6 +106,26 @@ describe('the book of traffic', () => {
     assert.equal(book.store.sum([...book.store.list('edge')][0]!, 55_000, 61_000).requests, 10);
   });
 
+  test('codes that a data plane makes up take no room from those that there are', () => {
+    const liar = book.join('default/cache', false);
+    for (const part of [0, 1, 2, 3]) {
+      const errors = Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`MADE_UP_${part}_${index}`, 1]));
+      report(liar, counts('default/cache', 'default/orders', { errors }));
+    }
+    // Codes are given their places when a step is written down.
+    book.advance(60_000);
+    const web = book.join('default/web', false);
+    const honest = counts('default/web', 'default/orders', { errors: { '5xx': 1, NO_HEALTHY_INSTANCE: 2 } });
+    book.report(web, { traffic: [honest], instances: [], intervalMs: 5_000 }, 65_000);
+    book.advance(120_000);
+    const errorsOf = (source: string) => [...(book.store.sum(book.store.get('edge', 'default/orders', source)!, 0, 120_000).errors ?? [])];
+    assert.deepEqual(errorsOf('default/cache'), [['OTHER', 200]]);
+    assert.deepEqual(errorsOf('default/web'), [
+      ['5xx', 1],
+      ['NO_HEALTHY_INSTANCE', 2],
+    ]);
+  });
+
   test('keeps routes and instances that there are', () => {
     const web = book.join('default/web', false);
     const at = { destination: 'default/orders', requests: 3, failures: 1, durations: NO_DURATIONS };

@@ -4,6 +4,7 @@ import {
   type CountedTraffic,
   EGRESS_NAMESPACE,
   type InstanceCounts,
+  isErrorCode,
   type LoadCounts,
   NO_DURATIONS,
   serviceKey,
@@ -25,6 +26,10 @@ export const UNKNOWN = 'unknown';
 export const OPERATOR = `${SYSTEM_NAMESPACE}/operator`;
 /** In place of the codes of errors where only their number is reported. */
 const SOME_ERROR = 'FAILED';
+/** Codes that a data plane has made up, or that are of a later version: the store has room for 127 names, and never forgets one. */
+const OTHER_ERROR = 'OTHER';
+/** The application's own. */
+const ANSWERED_ERROR = '5xx';
 /** After this without a report a source is counted at the called side again. */
 const EXPIRY_STEPS = 7;
 /** A data plane of ours that is only held up is waited for longer: what it has counted comes yet, and must not count twice. */
@@ -153,7 +158,13 @@ export class TrafficBook {
 
   #take(source: string, counts: TrafficCounts, fromMs: number, toMs: number): void {
     const { destination, route, protocol, requests, errors, durations, requestBytes, responseBytes, retries } = counts;
-    const counted: CountedTraffic = { requests, errors: Object.entries(errors), durations, bytes: requestBytes + responseBytes, retries };
+    const counted: CountedTraffic = {
+      requests,
+      errors: Object.entries(errors).map(knownError),
+      durations,
+      bytes: requestBytes + responseBytes,
+      retries,
+    };
     // Their own reports have counted them already; how long they took these do not say.
     const isReported = counts.side === 'inbound' && this.#lrs.has(edgeKey(source, destination));
     const edge = isReported ? { ...counted, requests: 0, errors: [] } : counted;
@@ -168,6 +179,10 @@ export class TrafficBook {
     const counted = { requests, errors: [[SOME_ERROR, failures] as const], durations, bytes: 0, retries: 0 };
     this.store.add('instance', destination, instance, counted, fromMs, toMs);
   }
+}
+
+function knownError([code, count]: [string, number]): readonly [string, number] {
+  return [code === ANSWERED_ERROR || isErrorCode(code) ? code : OTHER_ERROR, count];
 }
 
 function edgeKey(source: string, destination: string): string {
