@@ -23,7 +23,7 @@ export function addTap(program: Command): void {
     .option('--path <path>', 'only paths that begin so; with `*` all of the path must fit: /orders/*/items')
     .option('--status <status>', 'only this status or class: 503, 5xx, or 429,5xx')
     .option('--errors', 'only what failed: errors of data planes, and 5xx of applications', false)
-    .option('--error <code>', 'only errors of this code, for example NO_ENDPOINT')
+    .option('--error <code>', 'only errors of this code, for example NO_HEALTHY_INSTANCE')
     .option('--slower <time>', 'only what took at least so long: 100ms, 2s', shortTime)
     .option('--trace <id>', 'only requests of this trace')
     .addOption(

@@ -21,7 +21,11 @@ export const TapQuery = z.strictObject({
     '/orders/*/items',
   ),
   status: text('A status, a class, or several. Of gRPC in words of HTTP.', '503', '429,5xx'),
-  error: text('A code of an error of a data plane, `5xx` for what the application answered so, or `any` of them.', 'any', 'NO_ENDPOINT'),
+  error: text(
+    'A code of an error of a data plane, `5xx` for what the application answered so, or `any` of them.',
+    'any',
+    'NO_HEALTHY_INSTANCE',
+  ),
   slowerThanMs: whole(TAP_LIMITS.forMs)
     .optional()
     .meta({ description: 'Only what took at least so long.', examples: ['100'] }),
