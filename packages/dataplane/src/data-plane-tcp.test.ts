@@ -130,8 +130,11 @@ describe('tcp services', () => {
     await until(() => web.plane.status().openConnections === 0, 'nothing left');
     await mustApply(web.plane, { kind: 'endpoints', upserts: [{ cluster: 'outbound/default/store', endpoints: [] }], removed: [] });
     const refused = connectRaw(bind.port);
-    refused.send('CONNECT store.mesh.internal:6379 HTTP/1.1\r\nHost: store.mesh.internal:6379\r\n\r\n');
+    const ask = 'CONNECT store.mesh.internal:6379 HTTP/1.1\r\nHost: store.mesh.internal:6379\r\n\r\n';
+    refused.send(ask);
     assert.match(await refused.expect('NO_HEALTHY_INSTANCE: '), /^HTTP\/1\.1 503 /);
+    refused.send(ask + ask);
+    await until(() => refused.text.split('NO_HEALTHY_INSTANCE: ').length === 4, 'the connection is still good');
     refused.socket.destroy();
     const wrongPort = connectRaw(bind.port);
     wrongPort.send('CONNECT store.mesh.internal:80 HTTP/1.1\r\nHost: store.mesh.internal:80\r\n\r\n');

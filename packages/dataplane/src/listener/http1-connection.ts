@@ -555,7 +555,6 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
         this.stream = undefined;
         this.connection.resume();
         this.answer(errorAnswer(code, detail));
-        this.phase = 'idle';
         this.context.turn.end();
       },
     });
