@@ -25,7 +25,7 @@ const CALLERS = 2;
 const TRUST_DOMAIN = 'shop.test';
 const SERVICE = { namespace: 'default', name: 'orders' };
 const PROGRAMS = join(import.meta.dirname, 'programs');
-const PLANE = join(import.meta.dirname, '../programs/plane-spec.ts');
+const PLANE = join(import.meta.dirname, '../programs/heddle-plane.ts');
 const COMMON = { connectTimeoutMs: 1_000, breaker: NO_BREAKER, retryBudget: DEFAULT_RETRY_BUDGET } as const;
 
 export async function runReal(scenario: BalanceScenario, algorithm: BalanceAlgorithm, options: RealOptions): Promise<Figures> {
