@@ -220,6 +220,22 @@ describe('faults', () => {
     await client.gone();
   });
 
+  test('a second head that does not come is no failure of the service that the first one was for', async () => {
+    const { web, port, application } = await pair({ limits: { requestHeadTimeoutMs: 60 } });
+    application.onPeer = (peer) => peer.socket.once('data', () => peer.send(OK));
+    const client = connectRaw(port);
+    client.send(GET);
+    await client.expect('ok');
+    client.send('GET / HT');
+    await client.expect('CLIENT_TIMEOUT: ');
+    const counted = [...web.metrics.expose().matchAll(/^heddle_requests_total\{(.*error="CLIENT_TIMEOUT".*)\} (\d+)$/gm)];
+    assert.deepEqual(
+      counted.map(([, labels = '', count]) => [/destination="(.*?)"/.exec(labels)?.[1], /route="(.*?)"/.exec(labels)?.[1], count]),
+      [['unknown', 'none', '1']],
+    );
+    client.socket.destroy();
+  });
+
   test('an idle client connection is closed', async () => {
     const { port } = await pair({ limits: { downstreamIdleTimeoutMs: 60 } });
     const client = connectRaw(port);

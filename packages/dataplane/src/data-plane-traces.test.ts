@@ -7,7 +7,7 @@ import { Collector } from './testing/collector.ts';
 import type { CollectedSpan } from './testing/collector.ts';
 import { endpoint, mustApply, TestMesh } from './testing/mesh.ts';
 import type { Plane } from './testing/mesh.ts';
-import { DEAD_PORTS, until } from './testing/raw-http.ts';
+import { connectRaw, DEAD_PORTS, until } from './testing/raw-http.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const PARENT = 'b7ad6b7169203331';
@@ -170,6 +170,31 @@ describe('a trace', () => {
     await orders.plane.drain(2_000, 'all', 0);
     assert.ok(to.spans.length <= 2 * 525, `${to.spans.length} spans`);
     for (const spans of to.traces.values()) assert.equal(spans.length, 2);
+  });
+
+  test('is that of who calls by the shared proxy, and a request of nobody is none of its last caller', async () => {
+    const { web, port } = await pair();
+    const to = await collector();
+    await mesh.inbound(web.plane, 'web', 'web-1', port);
+    await traced(web, policyOf(to.url, 100));
+    const bind = await web.plane.reserve({ address: '127.0.0.1', port: 0 });
+    const filter = { kind: 'http', routeConfigName: 'outbound/default/orders' } as const;
+    await mustApply(web.plane, {
+      kind: 'listener',
+      upserts: [{ name: 'outbound/proxy', direction: 'outbound', ...bind, filter }],
+      removed: [],
+    });
+    web.plane.setCredential('key', 'default/web/web-1');
+    const client = connectRaw(bind.port);
+    const get = 'GET http://orders/ HTTP/1.1\r\nHost: orders\r\n';
+    client.send(`${get}Proxy-Authorization: Basic ${Buffer.from('key:').toString('base64')}\r\n\r\n${get}\r\n`);
+    await client.expect('UNKNOWN_WORKLOAD');
+    client.socket.destroy();
+    await web.plane.drain(2_000, 'all', 0);
+    assert.deepEqual(
+      to.spans.map(({ resource, attributes }) => [resource['service.name'], attributes['http.response.status_code']]),
+      [['web', 200]],
+    );
   });
 
   test('costs no request while the collector is away, slow, busy or talks nonsense, and what it takes later arrives', async () => {

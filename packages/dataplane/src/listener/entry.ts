@@ -150,12 +150,12 @@ export class Entry implements Destination, Decider {
     const credential = isHttp1 ? head.proxyAuthorization : head.get(PROXY_AUTHORIZATION);
     const workload = this.knownWorkload ?? service.workloadOf(credential);
     this.workload = workload ?? '';
+    if (service.isShared) this.watch = workload === undefined ? service.watch : service.watchOf(workload);
     if (workload === undefined)
       return this.refuse(
         'UNKNOWN_WORKLOAD',
         credential === undefined ? 'no Proxy-Authorization was sent' : 'the credential is not known here',
       );
-    if (service.isShared) this.watch = service.watchOf(workload);
     const { table, access } = service.routes;
     if (table === undefined)
       return this.refuse('NO_HEALTHY_INSTANCE', `the route configuration "${service.routes.name}" has not arrived yet`);
@@ -326,6 +326,15 @@ export class Entry implements Destination, Decider {
     this.head = undefined;
   }
 
+  /** The same of one whose head never came whole: what was found for the request before is not its own. */
+  unheard(code: ErrorCode): void {
+    this.isLocated = false;
+    this.workload = '';
+    this.watch = this.service.watch;
+    this.head = undefined;
+    this.refused(code);
+  }
+
   /** The same of one that a rule answers. */
   answered({ code, status }: LocalAnswer): void {
     const route = this.stack === HELD_STACK ? NO_ROUTE : this.stack.route.name;
@@ -337,10 +346,9 @@ export class Entry implements Destination, Decider {
 
   /** @param route where no cluster was found. */
   private metricsAsFar(route: string): RequestMetrics {
-    const { service, workload, source } = this;
+    const { service, workload, source, head } = this;
     const caller = workload === '' ? source : service.sourceName(source, workload);
     const metrics = this.isLocated ? this.metrics : service.answersTo(caller).of(route, this.version);
-    const { head } = this.view;
     return head?.method === 'POST' && grpcKindOf(head.get('content-type')) !== undefined ? metrics.grpc : metrics;
   }
 

@@ -193,9 +193,10 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
 
   onDeadline(nowMs: number): void {
     if (this.exchange.active) this.exchange.onDeadline(nowMs);
-    else if (this.phase === 'head')
-      this.refuseWith('CLIENT_TIMEOUT', `no complete request head within ${this.context.limits.requestHeadTimeoutMs} ms`);
-    else this.destroy();
+    else if (this.phase === 'head') {
+      this.answer(errorAnswer('CLIENT_TIMEOUT', `no complete request head within ${this.context.limits.requestHeadTimeoutMs} ms`));
+      this.entry.unheard('CLIENT_TIMEOUT');
+    } else this.destroy();
     this.context.turn.end();
   }
 
@@ -429,21 +430,14 @@ export class Http1Connection extends Timed implements ConnectionHandler, Downstr
     return this.rest !== undefined && this.rest.length > this.context.limits.pipelinedBytesMax;
   }
 
-  /** An error before there is an exchange. */
-  private refuseWith(code: ErrorCode, detail: string): void {
-    this.answer(errorAnswer(code, detail));
-    this.entry.refused(code);
-  }
-
   /** The entry has found no way for the request, or has the answer itself. */
   private refuse(): void {
     const { entry } = this;
-    const { answer } = entry;
-    if (answer === undefined) this.refuseWith(entry.code, entry.detail);
-    else {
-      this.answer(answer);
-      entry.answered(answer);
-    }
+    const { answer, code, detail } = entry;
+    // First: behind the answer the next request may begin at once.
+    if (answer === undefined) entry.refused(code);
+    else entry.answered(answer);
+    this.answer(answer ?? errorAnswer(code, detail));
   }
 
   private answer(answer: LocalAnswer): void {
