@@ -113,6 +113,21 @@ test('a metric has so many series and no more: further names count as `other`, a
   assert.match(text, /heddle_metrics_folded_total\{metric="c_total"\} 3\n/);
 });
 
+test('what nobody was told of need not be told to be gone', () => {
+  const metrics = createMetrics();
+  const c = counter('c_total', 'c', 'i');
+  const comeAndGo = (): void => {
+    metrics.counter(c, { i: 'x' }).add(1);
+    metrics.forget(c, { i: 'x' });
+  };
+  comeAndGo();
+  metrics.counter(c, { i: 'told' }).add(1);
+  assert.deepEqual(metrics.report().forgotten, []);
+  comeAndGo();
+  metrics.forget(c, { i: 'told' });
+  assert.deepEqual(metrics.report().forgotten, [1]);
+});
+
 test('a forgotten series is shown no more; its handle does no harm, and a new one begins at zero', () => {
   const metrics = createMetrics({ seriesMax: 2 });
   const c = counter('c_total', 'c', 'i');

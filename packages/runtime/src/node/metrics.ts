@@ -150,7 +150,8 @@ class NodeMetrics implements ReportingMetrics {
     if (family === undefined || series === undefined) return;
     family.series.delete(series.labels);
     this.all.delete(series);
-    this.forgotten.push(series.index);
+    // Where nobody reads reports, none is ever told.
+    if (series.index < this.reportedSeries) this.forgotten.push(series.index);
   }
 
   expose(format: MetricsFormat = 'text'): string {
