@@ -2,7 +2,7 @@
 // on whether the client speaks gRPC; that is the downstream side's affair.
 import { describeRateLimit, ERROR_HEADER, ERRORS, Redirect } from '@heddle/core';
 import type { ErrorCode, FaultStatus, HeaderFacts, RateLimit, RequestView, RespondAction, RouteAction, RouteMatch } from '@heddle/core';
-import { grpcStatusOfHttp } from '@heddle/wire';
+import { grpcStatusOfHttp, httpStatusOfGrpc } from '@heddle/wire';
 import type { HeaderRewrite, OwnHeader } from './header-rewrite.ts';
 
 export interface LocalAnswer {
@@ -19,9 +19,6 @@ export interface LocalAnswer {
 
 const TEXT = 'text/plain; charset=utf-8';
 const CONTENT_TYPE = 'content-type';
-
-/** HTTP statuses for gRPC's (google/rpc/code.proto), from 1 on. */
-const HTTP_OF_GRPC = [499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401];
 
 /** The error table as an answer: a header names the code for the calling data plane, the body tells a person what happened and what to do. */
 export function errorAnswer(code: ErrorCode, detail: string, status: number = ERRORS[code].httpStatus): LocalAnswer {
@@ -80,11 +77,6 @@ export function rateLimited(limit: RateLimit, retryAfterMs: number): LocalAnswer
     ['grpc-retry-pushback-ms', String(Math.ceil(retryAfterMs))],
   ] as const;
   return refusal('RATE_LIMITED', httpStatus, grpcStatus, describeRateLimit(limit), headers);
-}
-
-/** @param code from 1 on. */
-export function httpStatusOfGrpc(code: number): number {
-  return HTTP_OF_GRPC[code - 1] ?? 500;
 }
 
 export function injectedFault(status: FaultStatus): LocalAnswer {

@@ -1,6 +1,5 @@
 // What spans and lines of a log both want to know of a request.
-import { RequestHead } from '@heddle/wire';
-import { httpStatusOfGrpc } from '../../stack/local-answer.ts';
+import { httpStatusOfGrpc, RequestHead } from '@heddle/wire';
 import type { EndedRequest } from '../../stack/ended-request.ts';
 import type { AnyRequestHead } from '../../stack/messages.ts';
 
