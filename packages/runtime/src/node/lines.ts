@@ -16,7 +16,12 @@ export function openLines(to: string): LineOutput {
 
 class StandardOutput implements LineOutput {
   write(bytes: Buffer, done: Done): void {
-    process.stdout.write(bytes, (error) => done(error ?? undefined));
+    const { stdout } = process;
+    stdout.write(bytes, (error) => {
+      // The stream tells it next, to nobody: that would end the process, which may be an application's.
+      if (error && stdout.listenerCount('error') === 0) stdout.once('error', () => {});
+      done(error ?? undefined);
+    });
   }
 
   close(): void {}
