@@ -40,7 +40,7 @@ export class MetricsSum {
     known.families.push(...report.families);
     for (const { index, family, labels } of report.series)
       known.series.set(index, { family: known.families[family]!, labels, values: EMPTY });
-    for (const index of report.forgotten) this.forget(known, index);
+    if (report.forgotten.length > 0) this.forget(known, report.forgotten);
     let at = 0;
     for (const series of known.series.values()) {
       const { type, bounds } = series.family;
@@ -86,19 +86,23 @@ export class MetricsSum {
     return sum.values();
   }
 
-  /** While others have the series, what this one counted stays in their sum. */
-  private forget(from: Reporter, index: number): void {
-    const series = from.series.get(index);
-    if (series === undefined) return;
-    from.series.delete(index);
-    this.keep(series);
-    const { family, labels } = series;
-    const isLeft = [...this.reporters.values()].some((other) =>
-      [...other.series.values()].some((one) => one.family.name === family.name && one.labels === labels),
-    );
-    if (isLeft) return;
-    this.ended.get(family.name)?.series.delete(labels);
-    this.exemplars.get(family.name)?.delete(labels);
+  /** While others have a series, what this one counted stays in their sum. */
+  private forget({ series }: Reporter, indexes: readonly number[]): void {
+    const gone: ReportedSeries[] = [];
+    for (const index of indexes) {
+      const one = series.get(index);
+      if (one !== undefined) gone.push(one);
+      series.delete(index);
+    }
+    // Looked at once for all: with a service, thousands of series go.
+    const left = new Set([...this.reporters.values()].flatMap((reporter) => Array.from(reporter.series.values(), nameOf)));
+    for (const one of gone) {
+      this.keep(one);
+      if (left.has(nameOf(one))) continue;
+      const { family, labels } = one;
+      this.ended.get(family.name)?.series.delete(labels);
+      this.exemplars.get(family.name)?.delete(labels);
+    }
   }
 
   private keep({ family, labels, values }: ReportedSeries): void {
@@ -107,6 +111,10 @@ export class MetricsSum {
 }
 
 const EMPTY = new Float64Array(0);
+
+function nameOf({ family, labels }: ReportedSeries): string {
+  return `${family.name} ${labels}`;
+}
 
 function add(sum: Map<string, SummedFamily>, family: FamilyDescription, labels: string, values: Float64Array): void {
   const { name, type, help, bounds, shownBounds, across } = family;
