@@ -53,6 +53,9 @@ const DRAIN_POLL_MS = 10;
 /** How long idle connections stay open once nothing is in flight: longer than news of the departure takes to reach the callers. */
 const DRAIN_IDLE_MS = 1_000;
 
+/** What requests have to end in whose connections were destroyed: a few turns of the event loop. */
+const LAST_REQUESTS_MS = 200;
+
 /** What only some policies need, and some megabytes of memory each. */
 const DOORS: AccessDoors & { readonly telemetry: () => Promise<typeof TelemetryDoor> } = {
   telemetry: () => import('./telemetry/export/index.ts'),
@@ -288,8 +291,7 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
     // Callers that have heard of the departure close their idle connections; those that have not may still send a request on one.
     await this.waitWhile(() => active.count > 0 || this.status().openConnections > 0, Math.min(endMs, clock.nowMs() + idleMs));
     await this.waitWhile(() => active.count > 0, endMs);
-    await this.outlets?.end(Math.max(0, endMs - clock.nowMs()));
-    await this.close();
+    await this.shut(Math.max(0, endMs - clock.nowMs()));
   }
 
   private async waitWhile(condition: () => boolean, endMs: number): Promise<void> {
@@ -297,7 +299,12 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
     while (condition() && clock.nowMs() < endMs) await new Promise<void>((resolve) => void clock.after(DRAIN_POLL_MS, resolve));
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.shut(0);
+  }
+
+  /** @param tellMs what spans and lines have to go out, also those of requests that end here. */
+  private async shut(tellMs: number): Promise<void> {
     this.draining = true;
     this.closed = true;
     this.taps.stopAll();
@@ -308,7 +315,11 @@ export class LocalDataPlane implements InsideDataPlane, ListenerWorld {
     this.context.connectFailures.close();
     this.context.deadlines.close();
     this.access.close();
-    await this.outlets?.end(0);
+    if (this.outlets === undefined) return;
+    const { active, clock } = this.context;
+    // Connections that were destroyed say so in a later turn.
+    await this.waitWhile(() => active.count > 0, clock.nowMs() + LAST_REQUESTS_MS);
+    await this.outlets.end(tellMs);
   }
 
   // --- updates

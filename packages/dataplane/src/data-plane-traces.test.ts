@@ -197,6 +197,21 @@ describe('a trace', () => {
     );
   });
 
+  test('of a request that a drain cuts off is told, too', async () => {
+    const to = await collector();
+    const web = mesh.plane('web-node');
+    const application = await mesh.application(() => {});
+    await mesh.inbound(web.plane, 'web', 'web-1', application.port, { mtls: 'off' });
+    await traced(web, policyOf(to.url, 100));
+    const [listener] = web.plane.status().listeners;
+    const client = connectRaw(listener!.port);
+    client.send('GET /slow HTTP/1.1\r\nHost: web\r\n\r\n');
+    await until(() => web.plane.status().activeRequests === 1, 'under way');
+    await web.plane.drain(50, 'all', 0);
+    await until(() => to.spans.length === 1, 'its span');
+    assert.equal(to.spans[0]?.attributes['heddle.error.code'], 'CLIENT_GONE');
+  });
+
   test('costs no request while the collector is away, slow, busy or talks nonsense, and what it takes later arrives', async () => {
     const { web, port } = await pair();
     const to = await collector();
