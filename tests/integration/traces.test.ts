@@ -1,7 +1,6 @@
 // Traces across three services of a real mesh, with the data planes beside the applications, inside them, and mixed; the access log that goes with them; and
 // a mesh file that is changed while traffic flows.
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
 import { createServer, get, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -10,6 +9,7 @@ import { createMesh } from '@heddle/client';
 import type { RunningControl } from '@heddle/control';
 import type { RunningProxy } from '@heddle/proxy';
 import { Collector, type CollectedSpan } from '../../packages/dataplane/src/testing/collector.ts';
+import { linesOfTrace } from '../support/access-log.ts';
 import { Cleanup, control, host, joinToken, LOOPBACK, machine, meshOf, proxy, temporaryDirectory, through } from '../support/planes.ts';
 import { callThroughProxy } from '../support/load.ts';
 import { waitFor } from '../support/wait.ts';
@@ -171,30 +171,16 @@ describe('a trace across three services', () => {
   });
 
   test('has a line in the access log at both ends of every call', async () => {
-    const lines = async (): Promise<Record<string, unknown>[]> =>
-      (await readFile(log, 'utf8'))
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line) as Record<string, unknown>)
-        .filter(({ traceId }) => traceId === TRACE);
-    await waitFor('six lines', async () => (await lines()).length === 6);
-    const told = await lines();
-    assert.deepEqual(
-      told
-        .map(
-          ({ direction, source, destination, status }) => `${String(direction)} ${String(source)} ${String(destination)} ${String(status)}`,
-        )
-        .sort(),
-      [
-        'inbound default/orders default/stock 200',
-        'inbound default/web default/orders 200',
-        'inbound heddle-system/operator default/web 200',
-        'outbound default/orders default/stock 200',
-        'outbound default/web default/orders 200',
-        'outbound heddle-system/operator default/web 200',
-      ],
-    );
-    const ids = told.map(({ headers }) => (headers as Record<string, string> | undefined)?.['x-request-id']);
+    const told = await linesOfTrace(log, TRACE, 6);
+    assert.deepEqual(told.map(({ direction, source, destination, status }) => `${direction} ${source} ${destination} ${status}`).sort(), [
+      'inbound default/orders default/stock 200',
+      'inbound default/web default/orders 200',
+      'inbound heddle-system/operator default/web 200',
+      'outbound default/orders default/stock 200',
+      'outbound default/web default/orders 200',
+      'outbound heddle-system/operator default/web 200',
+    ]);
+    const ids = told.map(({ headers }) => headers?.['x-request-id']);
     assert.ok(told.every(({ path }) => path === '/') && ids.filter((id) => id !== undefined).length >= 3);
   });
 

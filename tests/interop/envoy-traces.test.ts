@@ -1,12 +1,12 @@
 // The real Envoy with the traces and access logs of the mesh file: its spans are part of the same traces as ours, and its lines say the same.
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
 import { createServer, get, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { RunningProxy } from '@heddle/proxy';
 import { Collector, type CollectedSpan } from '../../packages/dataplane/src/testing/collector.ts';
+import { linesOfTrace } from '../support/access-log.ts';
 import { callThroughProxy } from '../support/load.ts';
 import { Cleanup, host, LOOPBACK, machine, temporaryDirectory, through } from '../support/planes.ts';
 import { waitFor } from '../support/wait.ts';
@@ -99,19 +99,14 @@ telemetry:
   });
 
   test('have a line for each request by it as by ours', async () => {
-    const lines = async (): Promise<Record<string, unknown>[]> =>
-      (await readFile(log, 'utf8'))
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line) as Record<string, unknown>)
-        .filter(({ traceId }) => traceId === TRACE);
     // Envoy writes its file every ten seconds.
-    await waitFor('four lines', async () => (await lines()).length === 4);
-    const told = await lines();
-    assert.deepEqual(
-      told.map(({ direction, method, path, status }) => `${String(direction)} ${String(method)} ${String(path)} ${String(status)}`).sort(),
-      ['inbound GET / 200', 'inbound GET / 200', 'outbound GET / 200', 'outbound GET / 200'],
-    );
-    assert.equal(new Set(told.map(({ headers }) => (headers as Record<string, string> | undefined)?.['x-request-id'])).size >= 1, true);
+    const told = await linesOfTrace(log, TRACE, 4);
+    assert.deepEqual(told.map(({ direction, method, path, status }) => `${direction} ${method} ${path} ${status}`).sort(), [
+      'inbound GET / 200',
+      'inbound GET / 200',
+      'outbound GET / 200',
+      'outbound GET / 200',
+    ]);
+    assert.equal(new Set(told.map(({ headers }) => headers?.['x-request-id'])).size >= 1, true);
   });
 });
