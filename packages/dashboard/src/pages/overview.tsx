@@ -14,6 +14,7 @@ import { Card, Empty, Facts, HealthMark, Note, Page, Segments, ServiceLink, Wait
 import { GraphView } from '../parts/graph.tsx';
 import { Icon } from '../parts/icon.tsx';
 import { Cell, Table } from '../parts/table.tsx';
+import { TRAFFIC_COLUMNS, TrafficCells } from '../parts/traffic-cells.tsx';
 
 const SLOW_MS = 15_000;
 
@@ -262,7 +263,8 @@ function ServiceTable() {
         { title: 'Service' },
         { title: 'Protocol' },
         { title: 'Health' },
-        ...['Instances', 'Requests', 'Errors', 'p99'].map((title) => ({ title, numeric: true })),
+        { title: 'Instances', numeric: true },
+        ...TRAFFIC_COLUMNS,
       ]}
     >
       {live.services.names.value.map((name) => (
@@ -292,15 +294,7 @@ function ServiceRow({ name }: { readonly name: string }) {
       <Cell title="Instances" numeric>
         {healthy} of {total}
       </Cell>
-      <Cell title="Requests" numeric>
-        {traffic === undefined ? '–' : rate(traffic.requestsPerSecond)}
-      </Cell>
-      <Cell title="Errors" numeric>
-        {traffic === undefined ? '–' : percent(traffic.errorsPerSecond, traffic.requestsPerSecond)}
-      </Cell>
-      <Cell title="p99" numeric>
-        {latency(traffic?.p99Ms ?? null)}
-      </Cell>
+      <TrafficCells traffic={traffic} />
     </tr>
   );
 }

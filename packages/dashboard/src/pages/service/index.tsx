@@ -3,13 +3,14 @@ import { useComputed } from '@preact/signals';
 import type { Policies, RouteList, ServiceDetail } from '../../api/types.ts';
 import type { ServiceTraffic } from '../../api/traffic.ts';
 import { pathOf } from '../../api/http.ts';
-import { latency, percent, plain, rate, shortName, span } from '../../logic/format.ts';
+import { plain, shortName, span } from '../../logic/format.ts';
 import { permissionText, subjectText } from '../../logic/words.ts';
 import { live } from '../../browser/app.ts';
 import { type Resource, useResource } from '../../browser/resource.ts';
 import { href } from '../../state/routes.ts';
 import { Card, Empty, Facts, Failure, Mark, Note, Page, ServiceLink, Waiting } from '../../parts/basics.tsx';
 import { Cell, Table } from '../../parts/table.tsx';
+import { TRAFFIC_COLUMNS, TrafficCells } from '../../parts/traffic-cells.tsx';
 import { EventList } from '../../parts/event-list.tsx';
 import { Instances } from './instances.tsx';
 import { Signals } from './signals.tsx';
@@ -89,15 +90,7 @@ function RoutesCard({ routes, traffic }: { readonly routes: Resource<RouteList>;
       ) : (
         <Table
           label="Routes, in the order in which they are tried"
-          columns={[
-            { title: 'Name' },
-            { title: 'Takes' },
-            { title: 'Goes to' },
-            { title: 'Time limit' },
-            { title: 'Requests', numeric: true },
-            { title: 'Errors', numeric: true },
-            { title: 'p99', numeric: true },
-          ]}
+          columns={[{ title: 'Name' }, { title: 'Takes' }, { title: 'Goes to' }, { title: 'Time limit' }, ...TRAFFIC_COLUMNS]}
         >
           {data.items.map(({ name, match, action, timeoutMs, retries }) => {
             const found = rates.get(name);
@@ -112,15 +105,7 @@ function RoutesCard({ routes, traffic }: { readonly routes: Resource<RouteList>;
                   {timeoutMs === 0 ? 'none' : span(timeoutMs)}
                   {retries > 0 && `, ${retries} more ${retries === 1 ? 'try' : 'tries'}`}
                 </Cell>
-                <Cell title="Requests" numeric>
-                  {found === undefined ? '–' : rate(found.requestsPerSecond)}
-                </Cell>
-                <Cell title="Errors" numeric>
-                  {found === undefined ? '–' : percent(found.errorsPerSecond, found.requestsPerSecond)}
-                </Cell>
-                <Cell title="p99" numeric>
-                  {latency(found?.p99Ms ?? null)}
-                </Cell>
+                <TrafficCells traffic={found} />
               </tr>
             );
           })}
@@ -151,24 +136,13 @@ function Neighbours({
       ) : edges.length === 0 ? (
         <Empty title={side === 'callers' ? 'Nobody calls it now' : 'It calls nobody now'}>The last minute counts.</Empty>
       ) : (
-        <Table
-          label={title}
-          columns={[{ title: 'Service' }, ...['Requests', 'Errors', 'p99'].map((column) => ({ title: column, numeric: true }))]}
-        >
+        <Table label={title} columns={[{ title: 'Service' }, ...TRAFFIC_COLUMNS]}>
           {edges.map((edge) => (
             <tr key={`${edge.source} ${edge.destination} ${edge.protocol}`}>
               <Cell title="Service">
                 <ServiceLink name={side === 'callers' ? edge.source : edge.destination} />
               </Cell>
-              <Cell title="Requests" numeric>
-                {rate(edge.requestsPerSecond)}
-              </Cell>
-              <Cell title="Errors" numeric>
-                {percent(edge.errorsPerSecond, edge.requestsPerSecond)}
-              </Cell>
-              <Cell title="p99" numeric>
-                {latency(edge.p99Ms)}
-              </Cell>
+              <TrafficCells traffic={edge} />
             </tr>
           ))}
         </Table>

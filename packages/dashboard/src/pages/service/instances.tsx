@@ -3,7 +3,7 @@ import { useComputed, useSignal } from '@preact/signals';
 import type { ServiceTraffic } from '../../api/traffic.ts';
 import type { DrainAnswer, Instance, InstanceDetail } from '../../api/types.ts';
 import { pathOf } from '../../api/http.ts';
-import { latency, percent, plural, rate } from '../../logic/format.ts';
+import { plural } from '../../logic/format.ts';
 import { live } from '../../browser/app.ts';
 import { useResource } from '../../browser/resource.ts';
 import { api, may } from '../../browser/session.ts';
@@ -11,12 +11,10 @@ import { say } from '../../browser/toasts.ts';
 import { Card, Empty, Facts, Failure, HealthMark, Mark, Waiting } from '../../parts/basics.tsx';
 import { Dialog } from '../../parts/dialog.tsx';
 import { Cell, Table } from '../../parts/table.tsx';
+import { TRAFFIC_COLUMNS, TrafficCells } from '../../parts/traffic-cells.tsx';
 
 const DRAIN_WAIT_MS = 30_000;
-const COLUMNS = ['Instance', 'Health', 'Node', 'Version', 'Requests', 'Errors', 'p99', ''].map((title) => ({
-  title,
-  numeric: ['Requests', 'Errors', 'p99'].includes(title),
-}));
+const COLUMNS = [...['Instance', 'Health', 'Node', 'Version'].map((title) => ({ title })), ...TRAFFIC_COLUMNS, { title: '' }];
 
 export function Instances({ name, traffic }: { readonly name: string; readonly traffic: ServiceTraffic | undefined }) {
   const names = live.instancesOf(name).value;
@@ -67,15 +65,7 @@ function InstanceRow({ name, traffic }: { readonly name: string; readonly traffi
           {locality !== undefined && `, ${locality.zone}`}
         </Cell>
         <Cell title="Version">{version === '' ? '–' : version}</Cell>
-        <Cell title="Requests" numeric>
-          {traffic === undefined ? '–' : rate(traffic.requestsPerSecond)}
-        </Cell>
-        <Cell title="Errors" numeric>
-          {traffic === undefined ? '–' : percent(traffic.errorsPerSecond, traffic.requestsPerSecond)}
-        </Cell>
-        <Cell title="p99" numeric>
-          {latency(traffic?.p99Ms ?? null)}
-        </Cell>
+        <TrafficCells traffic={traffic} />
         <Cell title="">
           {may('editor') && (
             <button
