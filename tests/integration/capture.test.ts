@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import type { RunningControl } from '@heddle/control';
 import type { RunningProxy } from '@heddle/proxy';
 import { heddleArguments } from '../../packages/cli/src/testing/command.ts';
+import { reason } from '../interop/support/programs.ts';
 import {
   ADMIN_TOKEN,
   adminCall,
@@ -49,10 +50,10 @@ function impossible(): string | false {
     execFileSync('unshare', [...UNSHARE, 'nft', 'list', 'ruleset'], { stdio: 'pipe', env: { ...process.env, PATH: SBIN } });
     return false;
   } catch (error) {
-    // Not skipped then: the test runs, and fails by itself.
-    if (process.env['HEDDLE_REQUIRE_INTEROP'] === '1') return false;
     const said = String((error as { stderr?: unknown }).stderr ?? '').trim() || (error as Error).message;
-    return `no network namespace with nftables: ${said.split('\n', 1)[0]}; needs nft, ip, curl, unshare, and root or user namespaces`;
+    return reason(
+      `a network namespace with nftables: ${said.split('\n', 1)[0]}; needs nft, ip, curl, unshare, and root or user namespaces`,
+    );
   }
 }
 

@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { heddleArguments } from '../../packages/cli/src/testing/command.ts';
 import { node24Program } from '../interop/support/node-program.ts';
+import { reason } from '../interop/support/programs.ts';
 import { Cleanup } from '../support/planes.ts';
 import { freePorts } from '../support/ports.ts';
 import { type RunningMesh, startUp } from '../support/up.ts';
@@ -26,6 +27,7 @@ interface Run {
   readonly ended: Promise<number | null>;
 }
 
+const node24 = await node24Program();
 const cleanup = new Cleanup();
 let mesh: RunningMesh;
 before(async () => {
@@ -115,14 +117,10 @@ describe('applications of express, fastify and grpc-js under heddle run', () => 
     assert.match(explained.stdout, /stock-1/);
   });
 
-  it('do so on the oldest Node that is supported', async (test) => {
-    const node = await node24Program();
-    if (typeof node !== 'string') {
-      if (process.env['HEDDLE_REQUIRE_INTEROP'] === '1') assert.fail(node.reason);
-      return test.skip(`not on this machine: ${node.reason}`);
-    }
+  it('do so on the oldest Node that is supported', { skip: typeof node24 !== 'string' && reason(node24.reason) }, async () => {
+    if (typeof node24 !== 'string') throw new Error(node24.reason);
     const [port = 0] = await freePorts(1);
-    const web = heddleRun('web', 'web-24', [node, `${APPS}web.mjs`], ['--port', String(port), '--in-process']);
+    const web = heddleRun('web', 'web-24', [node24, `${APPS}web.mjs`], ['--port', String(port), '--in-process']);
     const quote = await waitFor('a quote', () => quoteOf(port)).catch((error: Error) => {
       throw new Error(`${error.message}\n${web.output()}`);
     });

@@ -137,7 +137,7 @@ test('a client without a proxy reaches them too', async () => {
 });
 
 test('one that dies costs no call of a program behind a proxy of ours', {
-  skip: present.length < 2 && 'only one library is here',
+  skip: present.length < 2 && reason('a second library'),
 }, async () => {
   const [first] = running.keys();
   running.get(first ?? '')?.program.child.kill('SIGKILL');

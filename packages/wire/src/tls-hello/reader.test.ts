@@ -1,11 +1,12 @@
 // ClientHellos of real clients, caught on real sockets, and hand-made ones for what real clients do not send.
 
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import net, { type AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import tls from 'node:tls';
 import fc from 'fast-check';
+import { needs } from '../http2/testing/programs.ts';
 import { TLS_HELLO_VIOLATIONS, readTlsHello, type TlsHelloLimits, type TlsHelloResult } from './reader.ts';
 
 const DEADLINE_MS = 10_000;
@@ -52,12 +53,6 @@ function commandHello(command: string, args: (port: number) => string[]): Promis
     const child = spawn(command, args(port), { stdio: ['pipe', 'ignore', 'ignore'] });
     return () => child.kill();
   });
-}
-
-/** Why a test is skipped; with HEDDLE_REQUIRE_INTEROP=1 it fails instead. */
-function missing(command: string, versionArg: string): string | false {
-  if (process.env.HEDDLE_REQUIRE_INTEROP === '1') return false;
-  return spawnSync(command, [versionArg]).status === 0 ? false : `${command} is not installed`;
 }
 
 /** The same message in records of at most so many bytes. */
@@ -118,7 +113,7 @@ test('reads what node sends without name and protocols, and for one version', as
   assertHello(older, { serverName: 'a', alpn: [], versions: [0x0303] });
 });
 
-test('reads what openssl sends', { skip: missing('openssl', 'version') }, async () => {
+test('reads what openssl sends', { skip: needs('openssl', ['version'], 'install the package openssl') }, async () => {
   const base = (port: number): string[] => ['s_client', '-connect', `127.0.0.1:${port}`];
   const full = await commandHello('openssl', (port) => [...base(port), '-servername', 'x.test', '-alpn', 'heddle-tcp,h2', '-tls1_3']);
   assertHello(full, { serverName: 'x.test', alpn: ['heddle-tcp', 'h2'], versions: [0x0304] });
@@ -126,7 +121,7 @@ test('reads what openssl sends', { skip: missing('openssl', 'version') }, async 
   assertHello(bare, { serverName: undefined, alpn: [], versions: [0x0303] });
 });
 
-test('reads what curl sends', { skip: missing('curl', '--version') }, async () => {
+test('reads what curl sends', { skip: needs('curl', ['--version'], 'install the package curl') }, async () => {
   const args = (port: number): string[] => [
     '-sk',
     '--http1.1',

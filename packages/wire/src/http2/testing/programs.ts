@@ -21,7 +21,8 @@ export function needs(program: string, args: readonly string[], howToGet: string
   }
 }
 
-function missing(reason: string): string | false {
+/** The `skip` of a test that lacks something. */
+export function missing(reason: string): string | false {
   // Not skipped: the test runs, and fails by itself.
   return process.env.HEDDLE_REQUIRE_INTEROP === '1' ? false : reason;
 }
