@@ -7,6 +7,7 @@ import type { OutputFormat } from '../output/formats.ts';
 import { paletteFor } from '../output/palette.ts';
 import { listenForStop } from '../signals.ts';
 import { requireStateDirectory } from '../state-directory.ts';
+import { TopAsking } from '../top/asking.ts';
 import { sections, type Sort, type View } from '../top/model.ts';
 import { screen, table } from '../top/screen.ts';
 import { TopSession } from '../top/session.ts';
@@ -65,26 +66,13 @@ async function live(session: TopSession, control: ControlClient, intervalMs: num
     const lines = screen(session.frame(), size, palette);
     stdout.write(`${HOME}${lines.map((line) => `${line}${END_OF_LINE}`).join('\r\n')}`);
   };
-  let asked = 0;
-  const ask = async (): Promise<void> => {
-    asked += 1;
-    const mine = asked;
-    const { windowMs, service } = session.question;
-    try {
-      const traffic = await control.traffic(windowMs, service);
-      // Something else may have been asked for meanwhile.
-      if (mine === asked) session.take(traffic);
-    } catch (error) {
-      if (mine === asked) session.fail((error as Error).message);
-    }
-    draw();
-  };
+  const asking = new TopAsking(session, (windowMs, service) => control.traffic(windowMs, service), draw);
   const { promise: quit, resolve } = Promise.withResolvers<void>();
   const pressed = (text: string | undefined, key: Key): void => {
     const name = key.ctrl === true && key.name === 'c' ? 'ctrl-c' : text !== undefined && /^[!-~]$/.test(text) ? text : (key.name ?? '');
     const next = session.press(name);
     if (next === 'quit') resolve();
-    else if (next === 'ask') void ask();
+    else if (next === 'ask') void asking.anew();
     draw();
   };
   // Also where the process ends by a fault: nobody can type in a terminal that is left so.
@@ -95,7 +83,7 @@ async function live(session: TopSession, control: ControlClient, intervalMs: num
     stdout.write(LEAVE);
   };
   process.once('exit', restore);
-  const timer = setInterval(() => void ask(), intervalMs);
+  const timer = setInterval(() => void asking.again(), intervalMs);
   try {
     stdout.write(ENTER);
     emitKeypressEvents(stdin, undefined);

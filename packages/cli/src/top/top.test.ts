@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { PLAIN } from '../output/palette.ts';
+import { TopAsking } from './asking.ts';
 import { sections, type Traffic } from './model.ts';
 import { screen } from './screen.ts';
 import { TopSession } from './session.ts';
@@ -79,4 +80,36 @@ test('looks into what is chosen and comes back, asks for another window, and kee
   for (const key of ['/', 'q', 'return']) assert.notEqual(session.press(key), 'quit');
   assert.equal(session.press('q'), 'quit');
   assert.equal(session.press('ctrl-c'), 'quit');
+});
+
+test('a control plane that answers later than it is asked again is waited for, and shown, or that it fails', async () => {
+  const session = new TopSession(choice, 10_000);
+  const open: PromiseWithResolvers<Traffic>[] = [];
+  let drawn = 0;
+  const asking = new TopAsking(
+    session,
+    () => {
+      open.push(Promise.withResolvers<Traffic>());
+      return open.at(-1)!.promise;
+    },
+    () => (drawn += 1),
+  );
+  const first = asking.again();
+  await asking.again();
+  assert.equal(open.length, 1);
+  open[0]!.resolve(traffic);
+  await first;
+  assert.equal(session.frame().updated, traffic.graph.updated);
+  const second = asking.again();
+  await asking.again();
+  open[1]!.reject(new Error('it does not answer'));
+  await second;
+  assert.deepEqual([open.length, drawn, session.frame().problem], [2, 2, 'it does not answer']);
+  // What somebody asks by a key is asked at once, and the answer to what was asked before comes too late.
+  const [old, fresh] = [asking.again(), asking.anew()];
+  open[2]!.reject(new Error('too late'));
+  await old;
+  open[3]!.resolve(traffic);
+  await fresh;
+  assert.deepEqual([open.length, drawn, session.frame().problem], [4, 3, '']);
 });
