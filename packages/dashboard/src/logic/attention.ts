@@ -79,12 +79,28 @@ function ofProxies({ proxies, nowMs }: AttentionFacts): Attention[] {
   });
 }
 
-function ofIdentities({ certificates, authority, nowMs }: AttentionFacts): Attention[] {
-  const to = href('identities');
-  const late = certificates.filter(({ issued, notAfter, denied, why }) => {
+/** Of each identity that is at work the newest: who has left renews nothing, and who came back has another one. As `heddle check` has it. */
+function overdue({ certificates, instances, proxies, nowMs }: AttentionFacts): IssuedCertificate[] {
+  const atWork = new Set([
+    ...instances.map(({ namespace, service }) => `${namespace}/${service}`),
+    ...proxies.map(({ identity }) => identityName(identity)),
+  ]);
+  const newest = new Map<string, IssuedCertificate>();
+  for (const one of certificates) {
+    const known = newest.get(one.identity);
+    if (known === undefined || Date.parse(known.issued) <= Date.parse(one.issued)) newest.set(one.identity, one);
+  }
+  return [...newest.values()].filter(({ identity, issued, notAfter, denied, why }) => {
     const [from, until] = [Date.parse(issued), Date.parse(notAfter)];
-    return !denied && why !== 'control' && until > nowMs && until - nowMs < (until - from) * LATE_SHARE;
+    const isLate = until > nowMs && until - nowMs < (until - from) * LATE_SHARE;
+    return isLate && !denied && why !== 'control' && atWork.has(identityName(identity));
   });
+}
+
+function ofIdentities(facts: AttentionFacts): Attention[] {
+  const { authority, nowMs } = facts;
+  const to = href('identities');
+  const late = overdue(facts);
   const [first] = late;
   const found: Attention[] =
     first === undefined

@@ -126,7 +126,7 @@ function Total({ title, value, tone }: { readonly title: string; readonly value:
 
 function AttentionList() {
   const authority = useResource<Authority>(() => ({ path: '/authority', everyMs: SLOW_MS }));
-  const identities = useResource<IdentityList>(() => ({ path: '/identities', everyMs: SLOW_MS }));
+  const identities = useResource<IdentityList>(() => ({ path: '/identities', query: { limit: 1_000 }, everyMs: SLOW_MS }));
   const list = useComputed(() =>
     attentionOf({
       services: live.services.all(),
