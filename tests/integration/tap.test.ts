@@ -6,7 +6,6 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { after, before, describe, it } from 'node:test';
-import { createMesh } from '@heddle/client';
 import type { RunningControl } from '@heddle/control';
 import {
   application,
@@ -14,7 +13,6 @@ import {
   Cleanup,
   control,
   host,
-  joinToken,
   LOOPBACK,
   machine,
   meshOf,
@@ -24,6 +22,7 @@ import {
   untilReady,
 } from '../support/planes.ts';
 import type { Target } from '../support/load.ts';
+import { member } from '../support/member.ts';
 import { heddleArguments } from '../../packages/cli/src/testing/command.ts';
 import { heddle } from '../support/up.ts';
 import { waitFor } from '../support/wait.ts';
@@ -69,11 +68,7 @@ describe('live requests', () => {
     const n1 = await machine(cleanup, plane, { node: 'n1', processes: { workers: 2, logLevel: 'silent' } });
     await host(n1, plane, 'echo-1', (await application(cleanup, 'echo-1')).port);
     const hosted = await host(n1, plane, 'web-1', (await application(cleanup, 'web-1')).port, { uses: ['echo'] });
-    const inside = createMesh({
-      ...{ service: 'cron', instance: 'cron-1', control: `${plane.address}:${plane.port}`, logLevel: 'silent' },
-      joinToken: await joinToken(plane, 'cron'),
-    });
-    cleanup.add(() => inside.stop());
+    const inside = await member(cleanup, plane, 'cron', { instance: 'cron-1' });
     await Promise.all([untilReady(n1), inside.ready()]);
     await untilEndpoints(n1, 'echo', ['echo-1']);
     web = { ...through(n1), credential: hosted.proxyCredential };

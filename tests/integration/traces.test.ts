@@ -5,13 +5,14 @@ import { createServer, get, type IncomingMessage, type ServerResponse } from 'no
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { createMesh } from '@heddle/client';
 import type { RunningControl } from '@heddle/control';
 import type { RunningProxy } from '@heddle/proxy';
 import { Collector, type CollectedSpan } from '../../packages/dataplane/src/testing/collector.ts';
+import { askDirect } from '../../packages/dataplane/src/testing/direct.ts';
 import { linesOfTrace } from '../support/access-log.ts';
-import { Cleanup, control, host, joinToken, LOOPBACK, machine, meshOf, proxy, temporaryDirectory, through } from '../support/planes.ts';
+import { Cleanup, control, host, LOOPBACK, machine, meshOf, proxy, temporaryDirectory, through } from '../support/planes.ts';
 import { callThroughProxy } from '../support/load.ts';
+import { member } from '../support/member.ts';
 import { waitFor } from '../support/wait.ts';
 
 type Call = (headers: Readonly<Record<string, string>>) => Promise<string>;
@@ -74,35 +75,12 @@ async function take(service: string, place: 'inside' | 'beside', calls: string |
     if (service === 'web') webCalls = next!;
     return;
   }
-  const token = await joinToken(plane, service);
-  const settings = {
-    service,
-    instance,
-    control: `${plane.address}:${plane.port}`,
-    joinToken: token,
-    logLevel: 'silent',
-    drainMs: 500,
-    port,
-  } as const;
-  const mesh = createMesh(settings);
-  cleanup.add(() => mesh.stop());
+  const mesh = await member(cleanup, plane, service, { instance, drainMs: 500, port });
   mesh.servers.add(port, server);
   await mesh.ready();
   if (calls === undefined) return;
-  next = (headers) =>
-    new Promise((resolve, reject) => {
-      let text = '';
-      const user = {
-        onInterim() {},
-        onHead() {},
-        onBody: (bytes: Buffer) => void (text += bytes.toString()),
-        onEnd: () => resolve(text),
-        onError: reject,
-        onDrained() {},
-      };
-      const request = { method: 'GET', authority: `${calls}.mesh.internal`, path: '/', headers: Object.entries(headers).flat() };
-      mesh.calls.begin(request, true, user, process.nextTick);
-    });
+  const authority = `${calls}.mesh.internal`;
+  next = async (headers) => (await askDirect(mesh.calls, { authority, headers: Object.entries(headers).flat() })).text;
 }
 
 function ask(port: number, headers: Readonly<Record<string, string>>): Promise<string> {

@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import { createMesh } from '@heddle/client';
 import type { RunningControl } from '@heddle/control';
 import {
   application,
@@ -13,7 +12,6 @@ import {
   control,
   events,
   host,
-  joinToken,
   LOOPBACK,
   machine,
   meshOf,
@@ -24,6 +22,7 @@ import {
   untilReady,
 } from '../support/planes.ts';
 import { type Load, startLoad, type Target } from '../support/load.ts';
+import { member } from '../support/member.ts';
 import { heddle } from '../support/up.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -71,11 +70,7 @@ describe('the traffic of a mesh', () => {
     await host(n2, plane, 'echo-2', await moody(() => failing), { version: 'v2' });
     await host(n1, plane, 'echo-1', (await application(cleanup, 'echo-1')).port, { version: 'v1' });
     const hosted = await host(n1, plane, 'web-1', (await application(cleanup, 'web-1')).port, { uses: ['echo'] });
-    const inside = createMesh({
-      ...{ service: 'cron', instance: 'cron-1', control: `${plane.address}:${plane.port}`, logLevel: 'silent' },
-      joinToken: await joinToken(plane, 'cron'),
-    });
-    cleanup.add(() => inside.stop());
+    const inside = await member(cleanup, plane, 'cron', { instance: 'cron-1' });
     await Promise.all([untilReady(n1, n2), inside.ready()]);
     await untilEndpoints(n1, 'echo', ['echo-1', 'echo-2']);
     web = { ...through(n1), credential: hosted.proxyCredential };
