@@ -1,6 +1,7 @@
 // What a page asks for and shows, kept up to date: asked again from time to time while the page is shown, and when the control plane is back.
 import { type ReadonlySignal, useComputed, useSignal, useSignalEffect } from '@preact/signals';
 import { ApiError } from '../api/http.ts';
+import { oneAtATime } from '../logic/one-at-a-time.ts';
 import { comebacks } from './app.ts';
 import { every } from './machine.ts';
 import { api } from './session.ts';
@@ -37,17 +38,15 @@ export function useResource<T>(want: () => Wanted): ReadonlySignal<Resource<T>> 
     asked.value = about;
     if (path === undefined) return;
     const abort = new AbortController();
-    const ask = (): void => {
+    const ask = oneAtATime(async () => {
       if (document.hidden && state.peek().data !== undefined) return;
-      api.get<T>(path, query, abort.signal).then(
-        (data) => {
-          if (!abort.signal.aborted) state.value = { data, error: undefined };
-        },
-        (error: unknown) => {
-          if (!abort.signal.aborted && error instanceof ApiError) state.value = { data: state.peek().data, error };
-        },
-      );
-    };
+      try {
+        const data = await api.get<T>(path, query, abort.signal);
+        if (!abort.signal.aborted) state.value = { data, error: undefined };
+      } catch (error) {
+        if (!abort.signal.aborted && error instanceof ApiError) state.value = { data: state.peek().data, error };
+      }
+    });
     ask();
     const stop = everyMs === 0 ? undefined : every(everyMs, ask);
     return () => {
