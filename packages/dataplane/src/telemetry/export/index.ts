@@ -1,7 +1,6 @@
 // Where spans and lines of all listeners of a data plane come together: one exporter for each collector, one writer for each file. A door by itself: only
 // data planes that trace or log load it.
 import { gzip } from 'node:zlib';
-import { encodeSpan } from '@heddle/api/otlp';
 import type { AccessLogPolicy, TracingPolicy } from '@heddle/core';
 import { openLines, readSmallFile, variable } from '@heddle/runtime/node';
 import { serviceOfWorkload } from '../../stack/context.ts';
@@ -12,7 +11,7 @@ import type { SpanExporter } from '../tracer.ts';
 import { AccessLog } from './access-log.ts';
 import { LineWriter } from './line-writer.ts';
 import { OtlpExporter } from './otlp-exporter.ts';
-import { resourceOf, spanRecord } from './span-record.ts';
+import { EndedSpan, resourceOf } from './span-record.ts';
 
 const SECRETS = { variable, file: readSmallFile };
 
@@ -38,6 +37,7 @@ export class TelemetryOutlets {
     let wallMs = 0;
     let lookedMs = -Infinity;
     const add: SpanExporter['add'] = (request, span) => {
+      if (!exporter.takes()) return;
       const nowMs = clock.nowMs();
       if (nowMs - lookedMs > WALL_MS) {
         wallMs = clock.wallMs() - nowMs;
@@ -46,11 +46,8 @@ export class TelemetryOutlets {
       const { labels } = request;
       const service =
         workload === undefined ? (labels.direction === 'inbound' ? labels.destination : labels.source) : serviceOfWorkload(workload);
-      exporter.add(
-        workload ?? service,
-        () => resourceOf(service, workload ?? '', node),
-        encodeSpan(spanRecord(request, span, attributes, wallMs)),
-      );
+      const ended = new EndedSpan(request, span, attributes, wallMs);
+      exporter.add(workload ?? service, () => resourceOf(service, workload ?? '', node), ended);
     };
     return new Tracer(policy, { clock, random: context.random, exporter: { add } });
   }

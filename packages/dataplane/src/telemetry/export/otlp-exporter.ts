@@ -1,6 +1,6 @@
 // Sends spans to a collector, by OTLP over HTTP: in batches, one at a time, again for a while when the collector is busy or away. What waits is bounded, and
 // what does not fit is counted and gone: traffic never waits for a collector.
-import { encodeBatch } from '@heddle/api/otlp';
+import { encodeBatch, encodeSpan } from '@heddle/api/otlp';
 import type { Attributes } from '@heddle/api/otlp';
 import { EXPORT_METRICS, parseRetryAfter } from '@heddle/core';
 import type { TraceCollector } from '@heddle/core';
@@ -10,6 +10,7 @@ import type { HttpAnswer } from '../../asking/https-client.ts';
 import type { Context } from '../../stack/context.ts';
 import { collectorHeaders, isSecret } from './collector-headers.ts';
 import type { ReadSecrets } from './collector-headers.ts';
+import { type EndedSpan, spanRecord } from './span-record.ts';
 
 /** Spans are sent so long after the first of a batch: a person who looks for a trace has hardly switched windows. */
 const BATCH_MS = 1_000;
@@ -17,6 +18,8 @@ const BATCH_MS = 1_000;
 const STEADY_MS = 5_000;
 /** Spans of one batch: some 300 KiB, which every collector takes. */
 const BATCH_SPANS = 512;
+/** Spans that are encoded in a row: of requests that are seldom traced, one alone costs three times as much. */
+const ENCODED_AT_ONCE = 16;
 const BACKOFF_MS = 1_000;
 const BACKOFF_MAX_MS = 30_000;
 /** A collector that is away longer loses spans anyway, as more come. */
@@ -35,6 +38,12 @@ interface Waiting {
   readonly spans: Buffer[];
 }
 
+interface Fresh {
+  readonly key: string;
+  readonly resource: () => Attributes;
+  readonly ended: EndedSpan;
+}
+
 type Outcome =
   | { readonly kind: 'taken' }
   | { readonly kind: 'refused'; readonly reason: string }
@@ -48,6 +57,9 @@ export class OtlpExporter {
   private readonly dropped: Readonly<Record<'full' | 'refused' | 'unreachable', Counter>>;
   /** By the resource that the spans are of. */
   private waiting = new Map<string, Waiting>();
+  /** Not encoded yet. */
+  private fresh: Fresh[] = [];
+  /** Both. */
   private waitingSpans = 0;
   private waitingBytes = 0;
   private timer: Timer | undefined;
@@ -68,17 +80,32 @@ export class OtlpExporter {
     this.dropped = { full: dropped('full'), refused: dropped('refused'), unreachable: dropped('unreachable') };
   }
 
-  /** @param key of the resource. @param resource is asked for with the first span of a batch. */
-  add(key: string, resource: () => Attributes, span: Buffer): void {
-    if (this.isEnding || this.waitingBytes + span.length > this.deps.limits.spanQueueBytesMax) return this.dropped.full.add(1);
-    let waiting = this.waiting.get(key);
-    if (waiting === undefined) this.waiting.set(key, (waiting = { resource: resource(), spans: [] }));
-    waiting.spans.push(span);
+  /** False: there is no room for another span, and it is counted as lost. */
+  takes(): boolean {
+    if (!this.isEnding && this.waitingBytes < this.deps.limits.spanQueueBytesMax) return true;
+    this.dropped.full.add(1);
+    return false;
+  }
+
+  /** After `takes`. @param key of the resource. @param resource is asked for with the first span of a batch. */
+  add(key: string, resource: () => Attributes, ended: EndedSpan): void {
     this.waitingSpans += 1;
-    this.waitingBytes += span.length;
+    if (this.fresh.push({ key, resource, ended }) >= ENCODED_AT_ONCE) this.encode();
     if (this.sending !== undefined) return;
     if (this.waitingSpans >= BATCH_SPANS) this.begin();
     else this.schedule();
+  }
+
+  private encode(): void {
+    const { fresh } = this;
+    this.fresh = [];
+    for (const { key, resource, ended } of fresh) {
+      const span = encodeSpan(spanRecord(ended));
+      let waiting = this.waiting.get(key);
+      if (waiting === undefined) this.waiting.set(key, (waiting = { resource: resource(), spans: [] }));
+      waiting.spans.push(span);
+      this.waitingBytes += span.length;
+    }
   }
 
   /** Sends what waits, as long as there is time: pauses are cut short. Spans that come later are dropped. */
@@ -100,6 +127,7 @@ export class OtlpExporter {
     this.timer = undefined;
     if (this.waitingSpans > 0) this.dropped.unreachable.add(this.waitingSpans);
     this.waiting = new Map();
+    this.fresh = [];
     this.waitingSpans = 0;
     this.hurry?.();
   }
@@ -130,6 +158,7 @@ export class OtlpExporter {
   }
 
   private takeBatch(): Waiting[] {
+    this.encode();
     const groups: Waiting[] = [];
     let room = BATCH_SPANS;
     for (const [key, { resource, spans }] of this.waiting) {

@@ -1,10 +1,12 @@
 // What a span says of a request: OpenTelemetry's semantic conventions for HTTP and gRPC, and what they have no name for under `heddle.`. Queries are left out,
 // as they may hold secrets.
 import type { Attributes, AttributeValue, OtlpSpan, SpanEvent } from '@heddle/api/otlp';
+import type { ErrorCode } from '@heddle/core';
 import { RequestHead } from '@heddle/wire';
-import type { EndedRequest } from '../../stack/ended-request.ts';
+import type { EndedRequest, RequestProtocol } from '../../stack/ended-request.ts';
+import type { PairLabels } from '../requests.ts';
 import type { RequestSpan, SpanTry } from '../request-span.ts';
-import { isGrpcFailure, isOwnError, methodAndPath, shortPath } from './request-facts.ts';
+import { isGrpcFailure, isOwnError, methodAndPath } from './request-facts.ts';
 
 /** RFC 9110 §9, RFC 5789: other names are as many as their senders like. */
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH']);
@@ -12,18 +14,70 @@ const OTHER_METHOD = '_OTHER';
 const PORT = /:(\d{1,5})$/;
 const NO_EVENTS: readonly SpanEvent[] = [];
 
-/**
- * @param attributes keys and values in turn, on every span.
- * @param wallMs what is to be added to the clock that measures, to have the time of day.
- */
-export function spanRecord(request: EndedRequest, span: RequestSpan, attributes: Attributes, wallMs: number): OtlpSpan {
-  const { labels, durationMs } = request;
+/** What is kept of a traced request until its span is encoded: the request itself holds during the call alone. */
+export class EndedSpan {
+  readonly span: RequestSpan;
+  readonly attributes: Attributes;
+  readonly wallMs: number;
+  readonly labels: PairLabels;
+  readonly route: string;
+  readonly protocol: RequestProtocol;
+  readonly method: string;
+  readonly path: string;
+  readonly authority: string;
+  readonly version: '1.0' | '1.1' | '2';
+  readonly userAgent: string;
+  readonly sourceIdentity: string;
+  readonly peerAddress: string;
+  readonly status: number;
+  readonly grpcStatus: number | undefined;
+  readonly error: ErrorCode | 'CLIENT_GONE' | '';
+  readonly durationMs: number;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  readonly tries: number;
+  readonly instance: string;
+
+  /**
+   * @param attributes keys and values in turn, on every span.
+   * @param wallMs what is to be added to the clock that measures, to have the time of day.
+   */
+  constructor(request: EndedRequest, span: RequestSpan, attributes: Attributes, wallMs: number) {
+    const { head, peer } = request;
+    const { method, path } = methodAndPath(head);
+    this.span = span;
+    this.attributes = attributes;
+    this.wallMs = wallMs;
+    this.labels = request.labels;
+    this.route = request.route;
+    this.protocol = request.protocol;
+    this.method = method;
+    this.path = path;
+    this.authority = head.authority;
+    this.version = head instanceof RequestHead ? (head.minorVersion === 1 ? '1.1' : '1.0') : '2';
+    this.userAgent = request.labels.direction === 'inbound' ? (head.get('user-agent') ?? '') : '';
+    this.sourceIdentity = peer.sourceIdentity;
+    this.peerAddress = peer.peerAddress;
+    this.status = request.status;
+    this.grpcStatus = request.grpcStatus;
+    this.error = request.error;
+    this.durationMs = request.durationMs;
+    this.requestBytes = request.requestBytes;
+    this.responseBytes = request.responseBytes;
+    this.tries = request.tries;
+    this.instance = request.instance;
+  }
+}
+
+export function spanRecord(ended: EndedSpan): OtlpSpan {
+  const { span, attributes, wallMs, labels, durationMs } = ended;
   const isServer = labels.direction === 'inbound';
   const startMs = span.startMs + wallMs;
+  const endMs = startMs + durationMs;
   const all: AttributeValue[] = [];
-  addCommon(all, request);
-  if (isServer) addServer(all, request);
-  else addClient(all, request, span);
+  addCommon(all, ended);
+  if (isServer) addServer(all, ended);
+  else addClient(all, ended);
   for (const own of attributes) all.push(own);
   return {
     traceId: span.traceId,
@@ -31,34 +85,32 @@ export function spanRecord(request: EndedRequest, span: RequestSpan, attributes:
     parentId: span.parentId,
     state: span.state,
     flags: span.flags,
-    name: nameOf(request),
+    name: nameOf(ended),
     kind: isServer ? 'server' : 'client',
     startMs,
-    endMs: startMs + durationMs,
+    endMs,
     attributes: all,
-    events: isServer ? NO_EVENTS : span.tries.map((one) => eventOf(one, wallMs, startMs + durationMs)),
-    error: errorOf(request, isServer),
+    events: isServer ? NO_EVENTS : span.tries.map((one) => eventOf(one, wallMs, endMs)),
+    error: errorOf(ended, isServer),
   };
 }
 
 /** Of few values, as the conventions want it. */
-function nameOf({ head, protocol, labels }: EndedRequest): string {
-  if (protocol === 'grpc' && head.path.length <= 256) return shortPath(head.path).slice(1);
-  return `${METHODS.has(head.method) ? head.method : 'HTTP'} ${serviceName(labels.destination)}`;
+function nameOf({ method, path, protocol, labels }: EndedSpan): string {
+  if (protocol === 'grpc' && path.length <= 256) return path.slice(1);
+  return `${METHODS.has(method) ? method : 'HTTP'} ${serviceName(labels.destination)}`;
 }
 
-function addCommon(to: AttributeValue[], request: EndedRequest): void {
-  const { head, labels, status, error, protocol, route, grpcStatus, requestBytes, responseBytes } = request;
-  const { method, path } = methodAndPath(head);
+function addCommon(to: AttributeValue[], ended: EndedSpan): void {
+  const { method, path, authority, version, labels, status, error, protocol, route, grpcStatus, requestBytes, responseBytes } = ended;
   if (METHODS.has(method)) to.push('http.request.method', method);
   else to.push('http.request.method', OTHER_METHOD, 'http.request.method_original', method.slice(0, 64));
   to.push('url.path', path);
-  addServerAddress(to, head.authority);
+  addServerAddress(to, authority);
   if (status !== 0) to.push('http.response.status_code', status);
-  to.push('network.protocol.name', 'http');
-  to.push('network.protocol.version', head instanceof RequestHead ? (head.minorVersion === 1 ? '1.1' : '1.0') : '2');
+  to.push('network.protocol.name', 'http', 'network.protocol.version', version);
   to.push('http.request.body.size', requestBytes, 'http.response.body.size', responseBytes);
-  const type = errorType(request);
+  const type = errorType(ended);
   if (type !== undefined) to.push('error.type', type);
   to.push('heddle.source', labels.source, 'heddle.destination', labels.destination);
   if (route !== '') to.push('heddle.route', route);
@@ -80,18 +132,16 @@ function addGrpc(to: AttributeValue[], path: string, grpcStatus: number | undefi
   if (grpcStatus !== undefined) to.push('rpc.grpc.status_code', grpcStatus);
 }
 
-function addServer(to: AttributeValue[], { peer, head }: EndedRequest): void {
-  const agent = head.get('user-agent');
+function addServer(to: AttributeValue[], { peerAddress, sourceIdentity, userAgent }: EndedSpan): void {
   to.push('url.scheme', 'http');
-  if (peer.peerAddress !== '') to.push('network.peer.address', peer.peerAddress);
-  if (peer.sourceIdentity !== '') to.push('heddle.peer.identity', peer.sourceIdentity);
-  if (agent !== undefined) to.push('user_agent.original', agent.slice(0, 256));
+  if (peerAddress !== '') to.push('network.peer.address', peerAddress);
+  if (sourceIdentity !== '') to.push('heddle.peer.identity', sourceIdentity);
+  if (userAgent !== '') to.push('user_agent.original', userAgent.slice(0, 256));
 }
 
-function addClient(to: AttributeValue[], { head, instance, tries }: EndedRequest, span: RequestSpan): void {
+function addClient(to: AttributeValue[], { authority, path, instance, tries, span }: EndedSpan): void {
   const last = span.tries.findLast((one) => one.outcome === '') ?? span.tries.at(-1);
-  const { path } = methodAndPath(head);
-  to.push('url.full', `http://${head.authority}${path}`, 'heddle.tries', tries);
+  to.push('url.full', `http://${authority}${path}`, 'heddle.tries', tries);
   if (tries > 1) to.push('http.request.resend_count', tries - 1);
   if (instance !== '') to.push('heddle.instance', instance);
   if (last !== undefined) to.push('network.peer.address', last.address, 'network.peer.port', last.port);
@@ -106,16 +156,16 @@ function eventOf({ startMs, endMs, instance, address, port, isHedge, outcome }: 
   return { timeMs: startMs + wallMs, name: 'heddle.try', attributes };
 }
 
-function errorType({ error, status, grpcStatus }: EndedRequest): string | undefined {
+function errorType({ error, status, grpcStatus }: EndedSpan): string | undefined {
   if (error !== '') return error;
   if (grpcStatus !== undefined && grpcStatus !== 0) return String(grpcStatus);
   return status >= 500 ? String(status) : undefined;
 }
 
 /** A server is not at fault for what its client did wrong. */
-function errorOf(request: EndedRequest, isServer: boolean): string | undefined {
-  const { error, status, grpcStatus } = request;
-  if (isOwnError(request)) return error;
+function errorOf(ended: EndedSpan, isServer: boolean): string | undefined {
+  const { error, status, grpcStatus } = ended;
+  if (isOwnError(ended)) return error;
   if (error !== '') return isServer ? undefined : error;
   if (grpcStatus !== undefined) return isGrpcFailure(grpcStatus, isServer) ? `gRPC status ${grpcStatus}` : undefined;
   return status >= (isServer ? 500 : 400) ? '' : undefined;
