@@ -6,6 +6,7 @@ import { createLogger, nodeClock, nodeRandom, type LogLevel } from '@heddle/runt
 import { CliError, splitMend, type ExitCode } from '../errors.ts';
 import { loadMeshFile } from '../mesh-file.ts';
 import type { HostPort } from '../options.ts';
+import { Reloads } from '../reloads.ts';
 import { listenForStop } from '../signals.ts';
 import { prepareStateDirectory } from '../state-directory.ts';
 import { caSource, type CaOptions } from './ca-options.ts';
@@ -35,9 +36,8 @@ export async function control(options: ControlCommandOptions): Promise<ExitCode>
   delete process.env[PASSPHRASE_VARIABLE];
   const directory = prepareStateDirectory(stateDir);
   const logger = createLogger({ level: logLevel, name: 'control', ...(logFormat === undefined ? {} : { format: logFormat }) });
-  // Until the control plane runs there is nothing to reload.
-  let onHangup = (): void => {};
-  using stop = listenForStop(() => onHangup());
+  const reloads = new Reloads();
+  using stop = listenForStop(reloads.ask);
   const running = await startControl({
     mesh,
     meshFile: { path: resolve(file), text },
@@ -53,13 +53,9 @@ export async function control(options: ControlCommandOptions): Promise<ExitCode>
     clock: nodeClock,
     random: nodeRandom,
   }).catch(explain);
-  // Each waits for the one before it.
-  let reloads: Promise<void> = Promise.resolve();
-  onHangup = () => {
-    reloads = reloads.then(() => reload(file, running, logger));
-  };
+  reloads.begin(() => reload(file, running, logger));
   await stop.asked;
-  await reloads;
+  await reloads.done;
   await running.close();
   return 0;
 }

@@ -7,6 +7,7 @@ import { type Logger, NetworkError } from '@heddle/runtime';
 import { createLogger, createMetrics, nodeClock, nodeNetwork, nodeRandom } from '@heddle/runtime/node';
 import { CliError, type ExitCode } from '../errors.ts';
 import { machineName } from '../machine.ts';
+import { Reloads } from '../reloads.ts';
 import { listenForStop } from '../signals.ts';
 import type { ProxyCommandOptions } from './proxy.ts';
 import { ADMIN_TOKEN_BYTES, adminToken, LOOPBACK } from './proxy-admin-token.ts';
@@ -16,9 +17,8 @@ import { readStaticFile } from './proxy-static-file.ts';
 export async function serveStatic(file: string, config: StaticConfig, options: ProxyCommandOptions): Promise<ExitCode> {
   const { logLevel, logFormat, adminTokenFile } = options;
   const logger = createLogger({ level: logLevel, name: 'proxy', ...(logFormat === undefined ? {} : { format: logFormat }) });
-  // Until the proxy runs there is nothing to reload.
-  let onHangup = (): void => {};
-  using stop = listenForStop(() => onHangup());
+  const reloads = new Reloads();
+  using stop = listenForStop(reloads.ask);
   const running = await startStaticProxy({
     config,
     node: machineName(),
@@ -34,13 +34,9 @@ export async function serveStatic(file: string, config: StaticConfig, options: P
     processes: await processOptions(options),
   }).catch(explain);
   logger.info({ admin: running.admin, listeners: listenersOf(running) }, 'the proxy is up');
-  // Each waits for the one before it.
-  let reloads: Promise<void> = Promise.resolve();
-  onHangup = () => {
-    reloads = reloads.then(() => reload(file, running, logger));
-  };
+  reloads.begin(() => reload(file, running, logger));
   await serve(running, stop, options, logger);
-  await reloads;
+  await reloads.done;
   return 0;
 }
 
