@@ -1,6 +1,6 @@
 // `npm run bench:telemetry`: what traces and access logs cost a request, beside the same proxy without them, round by round. The targets are about
 // 1 % of traces with a sampled access log; everything traced and logged shows what a trace and a line cost by themselves.
-// Arguments: rounds (9), seconds of each (2), rows with commas (h1,h2,pair).
+// Arguments: rounds (9), seconds of each (2), rows with commas (h1,h2,pair,pair-grpc).
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -24,9 +24,17 @@ const ROWS = [
     connections: 64,
     streams: 1,
   }),
+  throughputRow({
+    name: 'pair-grpc',
+    group: 'pair',
+    title: 'Unary gRPC by a pair of proxies with mutual TLS',
+    scenario: { http: 'http2', grpc: true, tls: false, pair: true, bodyBytes: 100 },
+    connections: 8,
+    streams: 16,
+  }),
 ];
 
-async function main([rounds = '9', seconds = '2', only = 'h1,h2,pair']: readonly string[]): Promise<void> {
+async function main([rounds = '9', seconds = '2', only = 'h1,h2,pair,pair-grpc']: readonly string[]): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'heddle-bench-'));
   const [port = 0] = await freePorts(1);
   const told = (sample: number, logged: number): Telemetry => ({

@@ -17,11 +17,13 @@ export class ProtoWriter {
     this.buffer = Buffer.allocUnsafe(size);
   }
 
-  /** Everything that was written, in memory of its own; what comes next is written anew. */
-  take(): Buffer {
-    const taken = Buffer.from(this.buffer.subarray(0, this.end));
-    this.end = 0;
-    return taken;
+  get length(): number {
+    return this.end;
+  }
+
+  /** All of it; what is written afterwards may be in it, too. */
+  get written(): Buffer {
+    return this.buffer.subarray(0, this.end);
   }
 
   /** At least 0. */
@@ -51,12 +53,11 @@ export class ProtoWriter {
     this.end = this.buffer.writeDoubleLE(value, this.end);
   }
 
-  bytes(field: number, bytes: Uint8Array): void {
-    this.tag(field, LENGTH);
-    this.number(bytes.length);
-    this.room(bytes.length);
-    this.buffer.set(bytes, this.end);
-    this.end += bytes.length;
+  /** Fields that were written elsewhere. */
+  raw(fields: Uint8Array): void {
+    this.room(fields.length);
+    this.buffer.set(fields, this.end);
+    this.end += fields.length;
   }
 
   /** @param digits hexadecimal, two for each byte. */

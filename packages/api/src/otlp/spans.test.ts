@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { type AttributeValue, encodeBatch, encodeSpan, type OtlpSpan } from './spans.ts';
+import { type Attributes, type AttributeValue, encodeBatch, SpanWriter } from './spans.ts';
 
 interface Value {
   readonly stringValue?: string | null;
@@ -46,24 +46,28 @@ function valueOf({ stringValue, boolValue, intValue, doubleValue }: Value): Attr
 
 describe('spans in OTLP', () => {
   it('are read as they were written', () => {
+    const traceId = '0af7651916cd43dd8448eb211c80319c';
     fc.assert(
       fc.property(attributes, attributes, text, fc.integer({ min: 0, max: 4e15 }), (own, resource, name, micros) => {
-        const span: OtlpSpan = {
-          ...{
-            traceId: '0af7651916cd43dd8448eb211c80319c',
-            spanId: 'b7ad6b7169203331',
-            parentId: '',
-            state: '',
-            flags: 1,
-            name,
-            kind: 'client',
-          },
-          ...{ startMs: micros / 1_000, endMs: micros / 1_000, attributes: own, error: undefined },
-          events: [{ timeMs: 0, name, attributes: own }],
+        const spans = new SpanWriter();
+        const writeAll = (all: Attributes): void => {
+          for (let at = 0; at < all.length; at += 2) spans.attribute(all[at] as string, all[at + 1]!);
         };
-        const { resourceSpans } = ExportTraceServiceRequest.decode(
-          encodeBatch([{ resource, spans: [encodeSpan(span), encodeSpan(span)] }]),
-        );
+        for (let count = 0; count < 2; count++) {
+          spans.begin(
+            { traceId, spanId: 'b7ad6b7169203331', parentId: '', state: '', flags: 1 },
+            name,
+            'client',
+            micros / 1_000,
+            micros / 1_000,
+          );
+          writeAll(own);
+          spans.beginEvent(name, 0);
+          writeAll(own);
+          spans.endEvent();
+          spans.end(undefined);
+        }
+        const { resourceSpans } = ExportTraceServiceRequest.decode(encodeBatch([{ resource, spans }]));
         const [group] = resourceSpans;
         assert.deepEqual(
           group!.resource.attributes.flatMap((one) => [one.key, valueOf(one.value)]),
@@ -71,9 +75,9 @@ describe('spans in OTLP', () => {
         );
         const [first, second] = group!.scopeSpans[0]!.spans;
         assert.deepEqual(first, second);
-        assert.equal(Buffer.from(first!.traceId).toString('hex'), span.traceId);
+        assert.equal(Buffer.from(first!.traceId).toString('hex'), traceId);
         assert.deepEqual([first!.name, first!.events[0]?.name], [name, name]);
-        assert.equal(first!.startTimeUnixNano.toString(), `${BigInt(Math.round(span.startMs * 1_000)) * 1_000n}`);
+        assert.equal(first!.startTimeUnixNano.toString(), `${BigInt(Math.round((micros / 1_000) * 1_000)) * 1_000n}`);
         assert.deepEqual(
           first!.attributes.flatMap((one) => [one.key, valueOf(one.value)]),
           own,

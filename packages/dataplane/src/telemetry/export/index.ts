@@ -11,7 +11,7 @@ import type { SpanExporter } from '../tracer.ts';
 import { AccessLog } from './access-log.ts';
 import { LineWriter } from './line-writer.ts';
 import { OtlpExporter } from './otlp-exporter.ts';
-import { EndedSpan, resourceOf } from './span-record.ts';
+import { resourceOf, writeSpan } from './span-record.ts';
 
 const SECRETS = { variable, file: readSmallFile };
 
@@ -37,7 +37,6 @@ export class TelemetryOutlets {
     let wallMs = 0;
     let lookedMs = -Infinity;
     const add: SpanExporter['add'] = (request, span) => {
-      if (!exporter.takes()) return;
       const nowMs = clock.nowMs();
       if (nowMs - lookedMs > WALL_MS) {
         wallMs = clock.wallMs() - nowMs;
@@ -46,8 +45,10 @@ export class TelemetryOutlets {
       const { labels } = request;
       const service =
         workload === undefined ? (labels.direction === 'inbound' ? labels.destination : labels.source) : serviceOfWorkload(workload);
-      const ended = new EndedSpan(request, span, attributes, wallMs);
-      exporter.add(workload ?? service, () => resourceOf(service, workload ?? '', node), ended);
+      const writer = exporter.writer(workload ?? service, () => resourceOf(service, workload ?? '', node));
+      if (writer === undefined) return;
+      writeSpan(writer, request, span, attributes, wallMs);
+      exporter.wrote();
     };
     return new Tracer(policy, { clock, random: context.random, exporter: { add } });
   }

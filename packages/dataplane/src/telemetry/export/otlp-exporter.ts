@@ -1,7 +1,7 @@
 // Sends spans to a collector, by OTLP over HTTP: in batches, one at a time, again for a while when the collector is busy or away. What waits is bounded, and
 // what does not fit is counted and gone: traffic never waits for a collector.
-import { encodeBatch, encodeSpan } from '@heddle/api/otlp';
-import type { Attributes } from '@heddle/api/otlp';
+import { encodeBatch, SpanWriter } from '@heddle/api/otlp';
+import type { Attributes, ResourceSpans } from '@heddle/api/otlp';
 import { EXPORT_METRICS, parseRetryAfter } from '@heddle/core';
 import type { TraceCollector } from '@heddle/core';
 import type { Counter, Timer } from '@heddle/runtime';
@@ -10,7 +10,6 @@ import type { HttpAnswer } from '../../asking/https-client.ts';
 import type { Context } from '../../stack/context.ts';
 import { collectorHeaders, isSecret } from './collector-headers.ts';
 import type { ReadSecrets } from './collector-headers.ts';
-import { type EndedSpan, spanRecord } from './span-record.ts';
 
 /** Spans are sent so long after the first of a batch: a person who looks for a trace has hardly switched windows. */
 const BATCH_MS = 1_000;
@@ -18,8 +17,6 @@ const BATCH_MS = 1_000;
 const STEADY_MS = 5_000;
 /** Spans of one batch: some 300 KiB, which every collector takes. */
 const BATCH_SPANS = 512;
-/** Spans that are encoded in a row: of requests that are seldom traced, one alone costs three times as much. */
-const ENCODED_AT_ONCE = 16;
 const BACKOFF_MS = 1_000;
 const BACKOFF_MAX_MS = 30_000;
 /** A collector that is away longer loses spans anyway, as more come. */
@@ -33,15 +30,9 @@ export interface ExporterDeps extends Pick<Context, 'network' | 'clock' | 'rando
   readonly compress: (bytes: Buffer) => Promise<Buffer>;
 }
 
-interface Waiting {
-  readonly resource: Attributes;
-  readonly spans: Buffer[];
-}
-
-interface Fresh {
-  readonly key: string;
-  readonly resource: () => Attributes;
-  readonly ended: EndedSpan;
+interface Batch {
+  readonly bytes: Buffer;
+  readonly spans: number;
 }
 
 type Outcome =
@@ -55,13 +46,12 @@ export class OtlpExporter {
   private readonly client: HttpsClient;
   private readonly sent: Counter;
   private readonly dropped: Readonly<Record<'full' | 'refused' | 'unreachable', Counter>>;
-  /** By the resource that the spans are of. */
-  private waiting = new Map<string, Waiting>();
-  /** Not encoded yet. */
-  private fresh: Fresh[] = [];
-  /** Both. */
-  private waitingSpans = 0;
-  private waitingBytes = 0;
+  /** The batch that is being filled, by the resource that the spans are of. */
+  private open = new Map<string, ResourceSpans>();
+  private openSpans = 0;
+  /** Full batches, the oldest first. */
+  private full: Batch[] = [];
+  private fullBytes = 0;
   private timer: Timer | undefined;
   private begunMs = -Infinity;
   /** Ends the pause before a batch is sent again. */
@@ -80,32 +70,35 @@ export class OtlpExporter {
     this.dropped = { full: dropped('full'), refused: dropped('refused'), unreachable: dropped('unreachable') };
   }
 
-  /** False: there is no room for another span, and it is counted as lost. */
-  takes(): boolean {
-    if (!this.isEnding && this.waitingBytes < this.deps.limits.spanQueueBytesMax) return true;
-    this.dropped.full.add(1);
-    return false;
+  /**
+   * Where the next span is to be written, followed by `wrote`. Undefined: there is no room, and it is counted as lost.
+   * @param key of the resource. @param resource is asked for with the first span of a batch.
+   */
+  writer(key: string, resource: () => Attributes): SpanWriter | undefined {
+    if (this.isEnding || this.fullBytes >= this.deps.limits.spanQueueBytesMax) {
+      this.dropped.full.add(1);
+      return undefined;
+    }
+    let group = this.open.get(key);
+    if (group === undefined) this.open.set(key, (group = { resource: resource(), spans: new SpanWriter() }));
+    return group.spans;
   }
 
-  /** After `takes`. @param key of the resource. @param resource is asked for with the first span of a batch. */
-  add(key: string, resource: () => Attributes, ended: EndedSpan): void {
-    this.waitingSpans += 1;
-    if (this.fresh.push({ key, resource, ended }) >= ENCODED_AT_ONCE) this.encode();
+  wrote(): void {
+    this.openSpans += 1;
+    if (this.openSpans >= BATCH_SPANS) this.seal();
     if (this.sending !== undefined) return;
-    if (this.waitingSpans >= BATCH_SPANS) this.begin();
+    if (this.full.length > 0) this.begin();
     else this.schedule();
   }
 
-  private encode(): void {
-    const { fresh } = this;
-    this.fresh = [];
-    for (const { key, resource, ended } of fresh) {
-      const span = encodeSpan(spanRecord(ended));
-      let waiting = this.waiting.get(key);
-      if (waiting === undefined) this.waiting.set(key, (waiting = { resource: resource(), spans: [] }));
-      waiting.spans.push(span);
-      this.waitingBytes += span.length;
-    }
+  private seal(): void {
+    if (this.openSpans === 0) return;
+    const bytes = encodeBatch([...this.open.values()]);
+    this.full.push({ bytes, spans: this.openSpans });
+    this.fullBytes += bytes.length;
+    this.open = new Map();
+    this.openSpans = 0;
   }
 
   /** Sends what waits, as long as there is time: pauses are cut short. Spans that come later are dropped. */
@@ -125,10 +118,9 @@ export class OtlpExporter {
     this.isEnding = true;
     this.timer?.cancel();
     this.timer = undefined;
-    if (this.waitingSpans > 0) this.dropped.unreachable.add(this.waitingSpans);
-    this.waiting = new Map();
-    this.fresh = [];
-    this.waitingSpans = 0;
+    this.seal();
+    for (const { spans } of this.full) this.dropped.unreachable.add(spans);
+    this.full = [];
     this.hurry?.();
   }
 
@@ -140,43 +132,31 @@ export class OtlpExporter {
   private begin(): void {
     this.timer?.cancel();
     this.timer = undefined;
-    if (this.sending !== undefined || this.waitingSpans === 0) return;
+    if (this.sending !== undefined) return;
+    this.seal();
+    if (this.full.length === 0) return;
     this.begunMs = this.deps.clock.nowMs();
     this.sending = this.sendAll().finally(() => {
       this.sending = undefined;
       // They came while the last batch was under way.
-      if (this.waitingSpans > 0 && !this.isEnding) this.schedule();
+      if (this.openSpans > 0 && !this.isEnding) this.schedule();
     });
   }
 
   private async sendAll(): Promise<void> {
-    do {
-      const groups = this.takeBatch();
-      const spans = groups.reduce((count, group) => count + group.spans.length, 0);
-      await this.send(encodeBatch(groups), spans);
-    } while (this.waitingSpans >= BATCH_SPANS || (this.isEnding && this.waitingSpans > 0));
-  }
-
-  private takeBatch(): Waiting[] {
-    this.encode();
-    const groups: Waiting[] = [];
-    let room = BATCH_SPANS;
-    for (const [key, { resource, spans }] of this.waiting) {
-      if (room === 0) break;
-      const taken = spans.splice(0, room);
-      if (spans.length === 0) this.waiting.delete(key);
-      room -= taken.length;
-      groups.push({ resource, spans: taken });
-      for (const span of taken) this.waitingBytes -= span.length;
+    for (;;) {
+      if (this.isEnding) this.seal();
+      const batch = this.full.shift();
+      if (batch === undefined) return;
+      this.fullBytes -= batch.bytes.length;
+      await this.send(batch);
     }
-    this.waitingSpans -= BATCH_SPANS - room;
-    return groups;
   }
 
   /** Never rejects. */
-  private async send(batch: Buffer, spans: number): Promise<void> {
+  private async send({ bytes, spans }: Batch): Promise<void> {
     for (let made = 1; ; made++) {
-      const outcome = await this.post(batch);
+      const outcome = await this.post(bytes);
       if (outcome.kind === 'taken') {
         this.sent.add(spans);
         return this.works();

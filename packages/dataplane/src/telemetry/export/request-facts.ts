@@ -8,7 +8,7 @@ const PATH_LENGTH_MAX = 512;
 const SERVER_FAULTS: readonly number[] = [2, 4, 12, 13, 14, 15];
 
 /** Without its query, which may hold secrets, and not longer than anybody reads. */
-function shortPath(path: string): string {
+export function shortPath(path: string): string {
   const end = path.indexOf('?');
   const shown = end === -1 ? path : path.slice(0, end);
   return shown.length > PATH_LENGTH_MAX ? `${shown.slice(0, PATH_LENGTH_MAX)}…` : shown;
@@ -21,7 +21,7 @@ export function methodAndPath(head: AnyRequestHead): { readonly method: string; 
 }
 
 /** A data plane ended it, and not its client. */
-export function isOwnError({ error }: Pick<EndedRequest, 'error'>): boolean {
+export function isOwnError({ error }: EndedRequest): boolean {
   return error !== '' && error !== 'CLIENT_GONE';
 }
 
