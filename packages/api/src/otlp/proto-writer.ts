@@ -17,13 +17,14 @@ export class ProtoWriter {
     this.buffer = Buffer.allocUnsafe(size);
   }
 
-  get length(): number {
-    return this.end;
-  }
-
-  /** All of it; what is written afterwards may be in it, too. */
+  /** All of it, until more is written. */
   get written(): Buffer {
     return this.buffer.subarray(0, this.end);
+  }
+
+  /** What is written next begins anew, in the same memory. */
+  clear(): void {
+    this.end = 0;
   }
 
   /** At least 0. */

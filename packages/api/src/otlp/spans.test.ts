@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { type Attributes, type AttributeValue, encodeBatch, SpanWriter } from './spans.ts';
+import { ProtoWriter } from './proto-writer.ts';
+import { type Attributes, type AttributeValue, SpanWriter, writeBatch } from './spans.ts';
 
 interface Value {
   readonly stringValue?: string | null;
@@ -67,7 +68,10 @@ describe('spans in OTLP', () => {
           spans.endEvent();
           spans.end(undefined);
         }
-        const { resourceSpans } = ExportTraceServiceRequest.decode(encodeBatch([{ resource, spans }]));
+        const batch = new ProtoWriter(16);
+        writeBatch(batch, [{ resource, spans }]);
+        assert.equal(spans.count, 0);
+        const { resourceSpans } = ExportTraceServiceRequest.decode(batch.written);
         const [group] = resourceSpans;
         assert.deepEqual(
           group!.resource.attributes.flatMap((one) => [one.key, valueOf(one.value)]),

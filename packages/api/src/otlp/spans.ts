@@ -30,8 +30,6 @@ const STATUS_ERROR = 2;
 const PARENT_IS_REMOTE = 0x300;
 /** A dozen spans; it grows. */
 const SPANS_BYTES = 8_192;
-/** About what a resource takes. */
-const GROUP_BYTES = 512;
 const SCOPE = 'heddle';
 /** Fields of `ScopeSpans`, `Span` and its `Event`. */
 const SPANS = 2;
@@ -47,11 +45,6 @@ export class SpanWriter {
   private spanAt = 0;
   private eventAt = 0;
   private attributesField = OF_SPAN;
-
-  /** Bytes. */
-  get length(): number {
-    return this.writer.length;
-  }
 
   /** A span begins, which ends with `end`. */
   begin(
@@ -106,15 +99,20 @@ export class SpanWriter {
     this.count += 1;
   }
 
+  /** Those that come next are written into the same memory. */
+  clear(): void {
+    this.writer.clear();
+    this.count = 0;
+  }
+
   /** @internal All of them, in memory that is not to be kept. */
   get bytes(): Uint8Array {
     return this.writer.written;
   }
 }
 
-/** A message `ExportTraceServiceRequest`. */
-export function encodeBatch(groups: readonly ResourceSpans[]): Buffer {
-  const batch = new ProtoWriter(groups.reduce((sum, { spans }) => sum + spans.length + GROUP_BYTES, 0));
+/** A message `ExportTraceServiceRequest`; the groups are empty afterwards. */
+export function writeBatch(batch: ProtoWriter, groups: Iterable<ResourceSpans>): void {
   for (const { resource, spans } of groups) {
     const group = batch.open(1);
     const resourceAt = batch.open(1);
@@ -127,8 +125,8 @@ export function encodeBatch(groups: readonly ResourceSpans[]): Buffer {
     batch.raw(spans.bytes);
     batch.close(ofScope);
     batch.close(group);
+    spans.clear();
   }
-  return batch.written;
 }
 
 function writeAttribute(to: ProtoWriter, field: number, key: string, value: AttributeValue): void {

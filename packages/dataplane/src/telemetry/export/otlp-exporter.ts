@@ -1,6 +1,6 @@
 // Sends spans to a collector, by OTLP over HTTP: in batches, one at a time, again for a while when the collector is busy or away. What waits is bounded, and
 // what does not fit is counted and gone: traffic never waits for a collector.
-import { encodeBatch, SpanWriter } from '@heddle/api/otlp';
+import { ProtoWriter, SpanWriter, writeBatch } from '@heddle/api/otlp';
 import type { Attributes, ResourceSpans } from '@heddle/api/otlp';
 import { EXPORT_METRICS, parseRetryAfter } from '@heddle/core';
 import type { TraceCollector } from '@heddle/core';
@@ -17,6 +17,7 @@ const BATCH_MS = 1_000;
 const STEADY_MS = 5_000;
 /** Spans of one batch: some 300 KiB, which every collector takes. */
 const BATCH_SPANS = 512;
+const BATCH_BYTES = 65_536;
 const BACKOFF_MS = 1_000;
 const BACKOFF_MAX_MS = 30_000;
 /** A collector that is away longer loses spans anyway, as more come. */
@@ -31,6 +32,7 @@ export interface ExporterDeps extends Pick<Context, 'network' | 'clock' | 'rando
 }
 
 interface Batch {
+  readonly written: ProtoWriter;
   readonly bytes: Buffer;
   readonly spans: number;
 }
@@ -47,11 +49,13 @@ export class OtlpExporter {
   private readonly sent: Counter;
   private readonly dropped: Readonly<Record<'full' | 'refused' | 'unreachable', Counter>>;
   /** The batch that is being filled, by the resource that the spans are of. */
-  private open = new Map<string, ResourceSpans>();
+  private readonly open = new Map<string, ResourceSpans>();
   private openSpans = 0;
   /** Full batches, the oldest first. */
   private full: Batch[] = [];
   private fullBytes = 0;
+  /** Of a batch that is done: memory that is asked for over and over has the engine look for garbage everywhere. */
+  private spare: ProtoWriter | undefined;
   private timer: Timer | undefined;
   private begunMs = -Infinity;
   /** Ends the pause before a batch is sent again. */
@@ -94,10 +98,14 @@ export class OtlpExporter {
 
   private seal(): void {
     if (this.openSpans === 0) return;
-    const bytes = encodeBatch([...this.open.values()]);
-    this.full.push({ bytes, spans: this.openSpans });
+    const written = this.spare ?? new ProtoWriter(BATCH_BYTES);
+    this.spare = undefined;
+    // Who had nothing to say since the last batch may be gone.
+    for (const [key, { spans }] of this.open) if (spans.count === 0) this.open.delete(key);
+    writeBatch(written, this.open.values());
+    const bytes = written.written;
+    this.full.push({ written, bytes, spans: this.openSpans });
     this.fullBytes += bytes.length;
-    this.open = new Map();
     this.openSpans = 0;
   }
 
@@ -150,6 +158,8 @@ export class OtlpExporter {
       if (batch === undefined) return;
       this.fullBytes -= batch.bytes.length;
       await this.send(batch);
+      batch.written.clear();
+      this.spare = batch.written;
     }
   }
 
