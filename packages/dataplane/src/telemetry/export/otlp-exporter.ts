@@ -15,8 +15,8 @@ import type { ReadSecrets } from './collector-headers.ts';
 const BATCH_MS = 1_000;
 /** From the beginning of one batch to that of the next, while spans keep coming: each costs some milliseconds, whatever is in it. */
 const STEADY_MS = 5_000;
-/** Spans of one batch: some 300 KiB, which every collector takes. */
-const BATCH_SPANS = 512;
+/** Spans of one batch: some 1.2 MB, which collectors take (4 MiB and more). Each batch costs several milliseconds, whatever is in it. */
+const BATCH_SPANS = 2_048;
 const BATCH_BYTES = 65_536;
 const BACKOFF_MS = 1_000;
 const BACKOFF_MAX_MS = 30_000;
