@@ -114,6 +114,43 @@ describe('a supervised process', () => {
     assert.deepEqual(kinds(machine.launched(1)), ['SIGTERM']);
   });
 
+  it('says why it is down and when it starts again, also while others of its group are still being ended', () => {
+    const reasons = (actions: readonly ProcessAction[]): string[] =>
+      actions.flatMap((action) => (action.kind === 'down' ? [action.reason] : []));
+    const machine = running();
+    const killed = { code: null, signal: 'SIGKILL' };
+    assert.deepEqual(reasons(machine.exited(killed, 10)), []);
+    assert.deepEqual(reasons(machine.groupGone(10)), ['its process was killed by SIGKILL; starts again in 100 ms']);
+    machine.handleTimeout(110);
+    machine.launched(110);
+    assert.deepEqual(reasons(machine.exited(CRASH, 200, true)), ['its process ended with exit code 1; what it has started is being ended']);
+    assert.deepEqual(reasons(machine.groupGone(300)), ['its process ended with exit code 1; starts again in 200 ms']);
+    let nowMs = machine.nextTimeoutMs()!;
+    for (let crashes = 3; crashes <= 5; crashes++) {
+      machine.handleTimeout(nowMs);
+      assert.deepEqual(kinds(machine.launchFailed('no such directory', nowMs)), ['down', 'tell']);
+      nowMs = machine.nextTimeoutMs()!;
+    }
+    machine.handleTimeout(nowMs);
+    const [told] = reasons(machine.launchFailed('no such directory', nowMs));
+    assert.match(
+      told ?? '',
+      /^its process could not be started: no such directory; crash loop \(6 crashes in a row\), starts again in \d+ s$/,
+    );
+  });
+
+  it('is not called down when it ends because somebody has asked for it', () => {
+    for (const ask of [
+      (machine: ProcessMachine) => machine.stop(10),
+      (machine: ProcessMachine) => machine.kill(10),
+      (machine: ProcessMachine) => machine.relaunch(10),
+    ]) {
+      const machine = running();
+      const actions = [...(ask(machine) ?? []), ...machine.exited(CRASH, 20, true), ...machine.groupGone(30)];
+      assert.ok(!kinds(actions).includes('down'), JSON.stringify(actions));
+    }
+  });
+
   it('is killed without grace on demand, also when it is already ending', () => {
     assert.deepEqual(kinds(running().kill(0)), ['SIGKILL']);
     const ending = running();
@@ -169,7 +206,7 @@ describe('a supervised process', () => {
   it('counts a launch that failed as a crash, and says why', () => {
     const machine = new ProcessMachine(POLICY, () => 0.5);
     machine.start();
-    const [said] = machine.launchFailed('the command "nix" is not on PATH', 0);
+    const said = machine.launchFailed('the command "nix" is not on PATH', 0).find(({ kind }) => kind === 'tell');
     assert.match(said?.kind === 'tell' ? said.message : '', /nix.*not on PATH; restarting in/);
     assert.equal(machine.phase, 'waiting');
   });

@@ -32,6 +32,8 @@ export type ProcessAction =
   | { readonly kind: 'signal'; readonly signal: 'SIGTERM' | 'SIGKILL' }
   /** For people. */
   | { readonly kind: 'tell'; readonly level: Level; readonly message: string }
+  /** It has ended, or could not be started, and nobody has asked for that. For the mesh, in words for people, without its name. */
+  | { readonly kind: 'down'; readonly reason: string }
   /** The process is down and stays down. */
   | { readonly kind: 'stopped' };
 
@@ -40,6 +42,10 @@ const STOPPED: ProcessAction = { kind: 'stopped' };
 
 function tell(level: Level, message: string): ProcessAction {
   return { kind: 'tell', level, message };
+}
+
+function down(what: string): ProcessAction {
+  return { kind: 'down', reason: `its process ${what}` };
 }
 
 function signal(name: 'SIGTERM' | 'SIGKILL'): ProcessAction {
@@ -120,11 +126,15 @@ export class ProcessMachine {
     return this.#crashed(`could not be started: ${reason}`, nowMs);
   }
 
-  /** The first process of the group has ended; call `groupGone` once nothing of the group is left. */
-  exited(exit: ProcessExit, nowMs: number): ProcessAction[] {
+  /**
+   * The first process of the group has ended; call `groupGone` once nothing of the group is left. `isGroupLeft`: that will take a while; else it
+   * is about to be called, and knows what comes next.
+   */
+  exited(exit: ProcessExit, nowMs: number, isGroupLeft = false): ProcessAction[] {
     if (this.#phase !== 'running') return [];
     this.#lastExit = describeExit(exit);
-    return this.#end(nowMs);
+    const ended = this.#end(nowMs);
+    return isGroupLeft ? [down(`${this.#lastExit}; what it has started is being ended`), ...ended] : ended;
   }
 
   groupGone(nowMs: number): ProcessAction[] {
@@ -238,8 +248,10 @@ export class ProcessMachine {
     const state = this.#restart.crashed(nowMs);
     this.#phase = 'waiting';
     const waitMs = (this.#restart.nextTimeoutMs() ?? nowMs) - nowMs;
-    if (state !== 'crash-loop') return [tell('warn', `${what}; restarting in ${seconds(waitMs)}`)];
-    return [tell('error', `${what}; crash loop (${this.#restart.crashes} crashes in a row), next try in ${seconds(waitMs)}`)];
+    const wait = seconds(waitMs);
+    if (state !== 'crash-loop') return [down(`${what}; starts again in ${wait}`), tell('warn', `${what}; restarting in ${wait}`)];
+    const loop = `${what}; crash loop (${this.#restart.crashes} crashes in a row)`;
+    return [down(`${loop}, starts again in ${wait}`), tell('error', `${loop}, next try in ${wait}`)];
   }
 
   #stop(): ProcessAction[] {

@@ -20,6 +20,7 @@ interface Fixture {
   readonly supervised: SupervisedProcess;
   readonly recorder: Recorder;
   readonly told: string[];
+  readonly down: string[];
 }
 
 describe('a supervisor of real processes', () => {
@@ -33,7 +34,7 @@ describe('a supervisor of real processes', () => {
   function supervise(command: string | readonly string[], policy = POLICY): Fixture {
     const recorder = new Recorder();
     const output = new Output(recorder, PLAIN);
-    const told: string[] = [];
+    const [told, down]: [string[], string[]] = [[], []];
     const supervised = new SupervisedProcess({
       policy,
       guard,
@@ -41,10 +42,11 @@ describe('a supervisor of real processes', () => {
       prepare: () => Promise.resolve({ argv: commandLine(command), directory: tmpdir(), environment: process.env }),
       onOutput: (stream) => output.attach(stream, 'orders-1'),
       onTell: (_level, message) => told.push(message),
+      onDown: (reason) => down.push(reason),
     });
     supervised.start();
     all.push(supervised);
-    return { supervised, recorder, told };
+    return { supervised, recorder, told, down };
   }
 
   const pidOf = ({ supervised }: Fixture): Promise<number> => until('a process', () => supervised.status.pid);
@@ -69,8 +71,13 @@ describe('a supervisor of real processes', () => {
     const second = await until('another process', () => fixture.supervised.status.pid !== first && fixture.supervised.status.pid);
     assert.equal(fixture.supervised.status.restarts, 1);
     assert.match(fixture.told[0] ?? '', /was killed by SIGKILL; restarting in/);
+    assert.deepEqual(
+      fixture.down.map((reason) => reason.replace(/\d+ ms$/, '')),
+      ['its process was killed by SIGKILL; starts again in '],
+    );
     await fixture.supervised.stop();
     assert.equal(alive(second), false);
+    assert.equal(fixture.down.length, 1);
   });
 
   it('calls a process that ends over and over a crash loop, and says its exit code', async () => {

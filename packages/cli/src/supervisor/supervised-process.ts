@@ -32,6 +32,8 @@ export interface SupervisedOptions {
   readonly prepare: (aborted: AbortSignal) => Promise<Launch>;
   readonly onOutput: (stream: Readable) => void;
   readonly onTell: (level: Level, message: string) => void;
+  /** It has ended, or could not be started, and nobody has asked for that: why, and whether it starts again. It is down until the next `prepare`. */
+  readonly onDown?: (reason: string) => void;
   /** After every launch and every end. */
   readonly onChange?: (status: ProcessStatus) => void;
 }
@@ -100,6 +102,7 @@ export class SupervisedProcess {
     for (const action of actions) {
       if (action.kind === 'launch') void this.#launch();
       else if (action.kind === 'tell') this.#options.onTell(action.level, action.message);
+      else if (action.kind === 'down') this.#options.onDown?.(action.reason);
       else if (action.kind === 'stopped') this.#stopped.resolve();
       else if (this.#pgid !== undefined) {
         signalGroup(this.#pgid, action.signal);
@@ -168,7 +171,7 @@ export class SupervisedProcess {
 
   #exited(child: ChildProcess, exit: { code: number | null; signal: NodeJS.Signals | null }): void {
     if (child !== this.#child) return;
-    this.#do(this.#machine.exited(exit, performance.now()));
+    this.#do(this.#machine.exited(exit, performance.now(), groupExists(child.pid!)));
     this.#changed();
     this.#awaitGroup(child.pid!);
   }
