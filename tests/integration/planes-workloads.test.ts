@@ -13,6 +13,7 @@ import {
   Cleanup,
   connectedProxies,
   control,
+  events,
   host,
   instances,
   joinToken,
@@ -101,6 +102,31 @@ test('a change of what leaves the application alone is checked anew and comes ba
       return instance?.version === version && (await call({ proxy: through(proxy), url: 'http://echo/' })).status === 200;
     });
   }
+});
+
+test('a workload whose process has ended gets no calls, whatever is found at its port, until it is there again and a check has passed', async () => {
+  const hosted = await putWorkload(proxy, 'default/echo/echo-1', spec({ joinToken: await joinToken(plane, 'echo') }));
+  await untilReady(proxy);
+  await untilEndpoints(proxy, 'echo', ['echo-1']);
+  const down = 'its process was killed by SIGKILL; starts again in 100 ms';
+  assert.deepEqual(await putWorkload(proxy, 'default/echo/echo-1', spec({ down })), hosted);
+  await untilEndpoints(proxy, 'echo', []);
+  let checks = 0;
+  app.server.on('request', () => (checks += 1));
+  await waitFor('checks that pass', () => checks > 2);
+  const [status] = await workloads(proxy);
+  assert.deepEqual([status?.health, status?.healthReason], ['unhealthy', down]);
+  for (const method of ['POST', 'DELETE'])
+    assert.equal((await adminCall(proxy, method, '/workloads/default/echo/echo-1/drain')).status, 200);
+  await waitFor('the registry', async () => (await instances(plane)).get('echo-1')?.healthReason === down);
+  assert.deepEqual(await putWorkload(proxy, 'default/echo/echo-1', spec()), hosted);
+  await untilEndpoints(proxy, 'echo', ['echo-1']);
+  assert.equal((await call({ proxy: through(proxy), url: 'http://echo/' })).status, 200);
+  const told = (await events(plane)).filter(({ subject, kind }) => subject === 'default/echo/echo-1' && kind === 'instance-health');
+  assert.deepEqual(
+    told.map(({ message }) => message).filter((message) => !/starting|draining/.test(message)),
+    [`healthy → unhealthy: ${down}`, 'unhealthy → healthy: checks pass'],
+  );
 });
 
 test('a removed workload leaves the registry and gives its ports back', async () => {

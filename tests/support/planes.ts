@@ -338,6 +338,7 @@ export interface HostedStatus {
   readonly certificate: string;
   readonly registered: boolean;
   readonly health: string;
+  readonly healthReason: string;
   readonly problem: string;
 }
 

@@ -1,5 +1,6 @@
-// One instance of a service: its process, its ports, and its place in the proxy. The proxy is told before every launch; when
-// the proxy is another process, it is told again, and the instance keeps its ports so that nothing around it has to change.
+// One instance of a service: its process, its ports, and its place in the proxy. The proxy is told before every launch, and when the process has
+// ended though nobody has asked for that; when the proxy is another process, it is told again, and the instance keeps its ports so that nothing
+// around it has to change.
 import type { Readable } from 'node:stream';
 import {
   DEFAULT_RESTART_POLICY,
@@ -53,6 +54,7 @@ interface Ports {
 
 /** A port that another process took in the meantime is replaced; more often than this, something else is wrong. */
 const PORT_TRIES = 5;
+const DOWN_CHARS_MAX = 300;
 
 export class HostedProcess {
   #ports: Ports | undefined;
@@ -61,6 +63,11 @@ export class HostedProcess {
   #generation = 0;
   /** What the running process was told; undefined before the first launch. */
   #told: string | undefined;
+  /** Why the process is not there. */
+  #down: string | undefined;
+  /** The same, as the proxy knows it. */
+  #knownDown: string | undefined;
+  #lastDown: string | undefined;
   /** Dealings with the proxy, one after the other. */
   #queue: Promise<unknown> = Promise.resolve();
   readonly #abort = new AbortController();
@@ -77,6 +84,7 @@ export class HostedProcess {
       prepare: (aborted) => this.#prepare(aborted),
       onOutput,
       onTell,
+      onDown: (reason) => this.#isDown(reason),
       onChange,
     });
   }
@@ -109,6 +117,11 @@ export class HostedProcess {
     if (!this.#process.status.running) return;
     const trouble = leaveTrouble(await this.leave(tellMs));
     if (trouble !== undefined && !this.#abort.signal.aborted) this.#options.onTell(trouble.level, trouble.message);
+  }
+
+  /** Whether that is what was told of its process, which people have heard from its supervisor already. */
+  isOwnNews(healthReason: string): boolean {
+    return this.#lastDown !== undefined && healthReason.includes(this.#lastDown);
   }
 
   /** Gracefully, by somebody who has seen to its rotation. */
@@ -158,12 +171,20 @@ export class HostedProcess {
     if (this.#told !== this.#knowledge()) this.#process.restart('must learn its new way into the mesh');
   }
 
+  /** A proxy that does not answer now is told when there is another one. */
+  #isDown(reason: string): void {
+    this.#down = lineOf(reason);
+    this.#lastDown = this.#down;
+    if (this.#binding !== undefined) void this.#register().catch(() => {});
+  }
+
   async #prepare(aborted: AbortSignal): Promise<Launch> {
     const { run, service, instance, host, proxyUrl } = this.#options;
     const problem = commandProblem(run.command, process.env['PATH'] ?? '', run.directory);
     if (problem !== undefined) throw new Error(problem);
     await host.up(aborted);
     await this.#freeApplicationPort();
+    this.#down = undefined;
     const { binding, ports } = await this.#register();
     this.#told = this.#knowledge();
     const place = {
@@ -203,13 +224,18 @@ export class HostedProcess {
     for (let tries = 1; ; tries++) {
       this.#ports ??= await this.#choosePorts();
       const generation = host.generation;
-      if (this.#binding !== undefined && this.#generation === generation) return { binding: this.#binding, ports: this.#ports };
-      const token = await joinToken();
+      const isKnown = this.#binding !== undefined && this.#generation === generation;
+      const down = this.#down;
+      if (this.#binding !== undefined && isKnown && this.#knownDown === down) return { binding: this.#binding, ports: this.#ports };
+      const token = isKnown ? undefined : await joinToken();
       const { application, inbound, outbounds } = this.#ports;
+      // What becomes of a call that fails, nobody knows.
+      this.#generation = 0;
       try {
-        const workload = { application, inbound, outbounds, version: run.version, ...said };
+        const workload = { application, inbound, outbounds, version: run.version, ...said, ...(down !== undefined && { down }) };
         this.#binding = await admin.put(service, instance, token === undefined ? workload : { joinToken: token, ...workload });
         this.#generation = generation;
+        this.#knownDown = down;
         return { binding: this.#binding, ports: this.#ports };
       } catch (error) {
         if (!(error instanceof ProxyAdminError) || error.status !== 409 || tries === PORT_TRIES) throw error;
@@ -234,4 +260,14 @@ export class HostedProcess {
   #knowledge(): string {
     return JSON.stringify([this.#ports?.application, this.#binding?.outbounds, this.#binding?.proxyCredential]);
   }
+}
+
+/** What went wrong comes from other programs, too; the registry keeps so much of it. */
+function lineOf(reason: string): string {
+  return reason
+    .toWellFormed()
+    .replace(/\p{Cc}+/gu, ' ')
+    .trim()
+    .slice(0, DOWN_CHARS_MAX)
+    .toWellFormed();
 }

@@ -283,7 +283,7 @@ export class MeshRun {
       if (running.health === 'healthy' && before !== 'healthy') {
         this.#tell(id, 'info', running.wasHealthy ? 'is healthy again' : `is healthy (process ${running.process.status.pid ?? '?'})`);
         running.wasHealthy = true;
-      } else if (running.health === 'unhealthy' && before === 'healthy') {
+      } else if (running.health === 'unhealthy' && before === 'healthy' && !running.process.isOwnNews(running.healthReason)) {
         this.#tell(id, 'warn', `is unhealthy: ${running.healthReason}`);
       }
     }

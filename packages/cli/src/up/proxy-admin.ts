@@ -14,6 +14,8 @@ export interface WorkloadRequest {
   readonly ports: NamedPorts;
   readonly locality?: Locality;
   readonly weight: number;
+  /** Why its process is not there, in at most 300 characters; absent: it is, or is about to be. */
+  readonly down?: string;
 }
 
 export interface WorkloadBinding {

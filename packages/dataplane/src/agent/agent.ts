@@ -124,7 +124,8 @@ export class Agent {
   }
 
   /**
-   * Hosts the workload from now on. The same again changes nothing, save that a fresh token is taken up; another description replaces it.
+   * Hosts the workload from now on. The same again changes nothing, save that a fresh token is taken up, and whether its process is there; another
+   * description replaces it.
    * @param known the verdict of the process that hosted it until now; it holds until the first check has ended.
    * Throws HostingError, NetworkError, WorkloadSpecError.
    */
@@ -134,6 +135,7 @@ export class Agent {
       const present = this.#workloads.get(name);
       if (present !== undefined && sameWorkload(present.spec, spec)) {
         if (spec.joinToken !== undefined) present.offerToken(spec.joinToken);
+        if (present.setDown(spec.down)) this.#monitor.restart(`local/${name}`);
         return present.binding;
       }
       this.#admit(spec, present);

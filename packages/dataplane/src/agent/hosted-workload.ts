@@ -67,6 +67,8 @@ export class HostedWorkload {
   #verdict: Verdict = { state: 'starting', reason: 'no check has ended yet' };
   #hasToken = false;
   #isVerdictHanded = false;
+  /** Its process is not there. */
+  #isDown = false;
   #leave: Leave | undefined;
 
   /** Binds the sockets. Throws NetworkError, or WorkloadSpecError for a bad token, and then keeps nothing. */
@@ -89,6 +91,7 @@ export class HostedWorkload {
       const proxyCredential = deps.credentialOf(workloadName(spec.service, spec.instance));
       const workload = new HostedWorkload(spec, { inbound, outbounds, proxyCredential }, deps, onIdentity);
       if (known !== undefined) workload.#takeVerdict(known);
+      workload.setDown(spec.down);
       workload.#begin();
       return workload;
     } catch (error) {
@@ -137,7 +140,22 @@ export class HostedWorkload {
     return wantedSockets(this.binding);
   }
 
+  /**
+   * Why its process is not there; undefined: it is, or is about to be. What was said of it last holds then until a check has ended. True: checks
+   * are to begin anew, as what they have found was of another process.
+   */
+  setDown(reason: string | undefined): boolean {
+    const wasDown = this.#isDown;
+    this.#isDown = reason !== undefined;
+    if (reason !== undefined) {
+      this.#verdict = { state: 'unhealthy', reason };
+      this.#registration.report(this.#verdict);
+    } else if (wasDown) this.#isVerdictHanded = true;
+    return wasDown && reason === undefined;
+  }
+
   report(verdict: Verdict): void {
+    if (this.#isDown) return;
     // That a check begins here says nothing against what is known.
     if (this.#isVerdictHanded && verdict.state === 'starting') return;
     this.#isVerdictHanded = false;
@@ -161,7 +179,7 @@ export class HostedWorkload {
     this.#leave?.cancel();
     this.#leave = undefined;
     this.#isVerdictHanded = false;
-    this.#verdict = { state: 'starting', reason: 'no check has ended yet' };
+    if (!this.#isDown) this.#verdict = { state: 'starting', reason: 'no check has ended yet' };
     this.#registration.undrain(this.#verdict);
   }
 

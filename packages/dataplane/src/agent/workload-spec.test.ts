@@ -76,6 +76,15 @@ describe('the description of a workload', () => {
     assert.deepEqual([spec.version, spec.labels, spec.weight], ['v2', { zone: 'a', 'example.org/Tier': '' }, 1_000]);
   });
 
+  it('is the same, whether its process is there or not', () => {
+    const down = 'its process was killed by SIGKILL';
+    const spec = parseWorkloadSpec(PATH, { ...ADDRESSES, down });
+    assert.equal(spec.down, down);
+    assert.ok(sameWorkload(parseWorkloadSpec(PATH, ADDRESSES), spec));
+    refused({ ...ADDRESSES, down: 'a\nb' }, /^down contains a control character/);
+    refused({ ...ADDRESSES, down: 'x'.repeat(301) }, /^down must be a string of at most 300 characters/);
+  });
+
   const refusals: readonly (readonly [string, unknown, RegExp])[] = [
     ['no object', undefined, /^body must be an object$/],
     ['null', null, /^body must be an object/],

@@ -31,6 +31,8 @@ export interface WorkloadSpec {
   readonly ports: NamedPorts;
   readonly locality: Locality | undefined;
   readonly weight: number;
+  /** Why its process is not there, for people; then it gets no calls, whatever its checks find. Undefined: it is there, or about to be. */
+  readonly down?: string | undefined;
 }
 
 /** Thrown for a body that cannot be used; the message names the field, the rule and what was given. */
@@ -45,7 +47,9 @@ const LABEL_VALUE_MAX = 256;
 const VERSION_MAX = 128;
 const TOKEN_MAX = 4_096;
 const WEIGHT_MAX = 1_000;
-const FIELDS: readonly string[] = 'joinToken application inbound outbounds version labels metadata ports locality weight'.split(' ');
+/** As the registry keeps reasons. */
+const DOWN_MAX = 300;
+const FIELDS: readonly string[] = 'joinToken application inbound outbounds version labels metadata ports locality weight down'.split(' ');
 
 export function workloadName(service: ServiceRef, instance: string): string {
   return `${service.namespace}/${service.name}/${instance}`;
@@ -68,6 +72,7 @@ export function parseWorkloadSpec(path: readonly string[], body: unknown): Workl
     ports: attributes('ports', record.ports ?? {}, portsProblem),
     locality: record.locality === undefined ? undefined : locality(record.locality),
     weight: record.weight === undefined ? 1 : integer('weight', record.weight, 1, WEIGHT_MAX),
+    ...(record.down !== undefined && { down: text('down', record.down, DOWN_MAX) }),
   };
   if (isWildcard(spec.inbound.address))
     fail('inbound.address', `must be an address that peers can connect to, not ${spec.inbound.address}`);
@@ -76,9 +81,10 @@ export function parseWorkloadSpec(path: readonly string[], body: unknown): Workl
   return spec;
 }
 
-/** Two specs that ask for the same, the join token aside: putting the second again changes nothing. */
+/** Two specs that describe the same: putting the second in place of the first closes no socket. Its token, and whether its process is there, aside. */
 export function sameWorkload(a: WorkloadSpec, b: WorkloadSpec): boolean {
-  return JSON.stringify({ ...a, joinToken: '' }) === JSON.stringify({ ...b, joinToken: '' });
+  const described = (spec: WorkloadSpec): string => JSON.stringify({ ...spec, joinToken: '', down: '' });
+  return described(a) === described(b);
 }
 
 /** The sockets that the workload needs; those with port 0 are free to choose. */

@@ -31,7 +31,7 @@ export class HostedWorkloads implements Pick<Agent, 'leave' | 'list' | 'put' | '
     const known = this.#hosted.get(name);
     const isTaken = known !== undefined && this.#taken.has(name) && sameWorkload(known.asked, spec);
     if (!isTaken) this.#taken.delete(name);
-    const binding = await this.#agent.put(isTaken ? { ...known.bound, joinToken: spec.joinToken } : spec);
+    const binding = await this.#agent.put(isTaken ? { ...known.bound, joinToken: spec.joinToken, down: spec.down } : spec);
     this.#note(name, { ...spec, joinToken: undefined }, binding);
     return binding;
   }
