@@ -124,7 +124,7 @@ export async function reportHealth(plane: RunningControl, certificate: Certifica
   const client = new DiscoveryClient(target, credentialsFor(plane, certificate), controlChannelOptions());
   const health = isHealthy ? discovery.Health.HEALTH_HEALTHY : discovery.Health.HEALTH_UNHEALTHY;
   const named = { namespace: 'default', service: instance.replace(/-\d+$/, ''), instance };
-  const request = { ...named, health, reason: 'a test says so', expected: undefined };
+  const request = { ...named, health, reason: 'a test says so', expected: undefined, dataPlaneGone: false };
   try {
     await new Promise<void>((resolve, reject) => {
       client.reportHealth(request, (error) => (error === null ? resolve() : reject(error)));

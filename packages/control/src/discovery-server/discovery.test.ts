@@ -121,6 +121,35 @@ describe('changes that depend on a revision', () => {
   });
 });
 
+describe('a data plane that is gone', () => {
+  test('is spoken for once it is not connected any more, by its own service alone, until the instance is registered again', async () => {
+    const said = { service: 'orders', instance: 'orders-1', health: 'HEALTH_UNHEALTHY', reason: 'its process was killed by SIGKILL' };
+    const say = (over: Message = {}, client = orders) =>
+      client.call(DISCOVERY, 'ReportHealth', { ...said, data_plane_gone: true, ...over });
+    const stream = orders.register();
+    const { instance_revision: revision } = await stream.send({ instance: instanceMessage('orders', 1), health: 'HEALTH_HEALTHY' });
+    const refused = ends(status.FAILED_PRECONDITION, /is connected, so nobody else speaks in its place/, { 'heddle-reason': 'connected' });
+    await assert.rejects(say(), refused);
+    await assert.rejects(say({}, admin), refused);
+    assert.equal(await revisionOf('orders-1'), revision);
+    stream.break();
+    await until('that it is gone', () => say().catch(() => undefined));
+    const { events } = await admin.call(ADMIN, 'ListEvents', { subject: 'default/orders/orders-1', kind: 'instance-health' });
+    assert.equal(events.at(-1)['message'], `healthy → unhealthy: ${said.reason}`);
+    await assert.rejects(say({ health: 'HEALTH_HEALTHY' }), ends(status.INVALID_ARGUMENT, /only HEALTH_UNHEALTHY/));
+    await assert.rejects(say({ instance: 'orders-7' }), ends(status.NOT_FOUND));
+    const web = new TestClient(control, await join(control, 'web'));
+    await assert.rejects(say({}, web), ends(status.PERMISSION_DENIED, /only of its own service/));
+    web.close();
+    const again = orders.register();
+    await again.send({ instance: instanceMessage('orders', 1), health: 'HEALTH_HEALTHY' });
+    await assert.rejects(say(), refused);
+    const { instance } = await admin.call(ADMIN, 'GetInstance', { namespace: 'default', service: 'orders', instance: 'orders-1' });
+    assert.equal(instance['health'], 'HEALTH_HEALTHY');
+    await remove('orders-1');
+  });
+});
+
 describe('a watch', () => {
   test('that goes on gets what it has missed, services whole and names of those that went, and says that it is not everything', async () => {
     const first = watching(orders);

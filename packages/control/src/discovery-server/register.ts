@@ -17,11 +17,13 @@ import type { OpenStreams } from '../server/handlers.ts';
 import { CallError, statusOf } from '../server/status.ts';
 import { requireOwn } from './own.ts';
 import { RegisterDrain } from './register-drain.ts';
+import type { Registrants } from './registrants.ts';
 
 type Call = ServerDuplexStream<discovery.RegisterRequest, discovery.RegisterResponse>;
 
 export interface RegisterOptions extends ChangeDesk {
   readonly drains: DrainDesk;
+  readonly registrants: Registrants;
   readonly streams: OpenStreams;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -33,7 +35,7 @@ const MESSAGES_PER_SECOND = 20;
 const MESSAGES_BURST = 200;
 
 export async function serveRegister(call: Call, by: Doer & { readonly caller: Caller }, options: RegisterOptions): Promise<void> {
-  const { registry, drains, streams, clock, logger } = options;
+  const { registry, drains, registrants, streams, clock, logger } = options;
   let over = false;
   let lease: Lease | undefined;
   const answer = (revision: number): discovery.RegisterResponse => {
@@ -56,6 +58,7 @@ export async function serveRegister(call: Call, by: Doer & { readonly caller: Ca
     stop: () => {
       over = true;
       drain.close();
+      if (lease !== undefined) registrants.remove(lease);
     },
   });
   const pace = new Pace(clock);
@@ -67,6 +70,7 @@ export async function serveRegister(call: Call, by: Doer & { readonly caller: Ca
       if (lease === undefined) {
         lease = await register(request, by, options);
         ({ revision } = lease);
+        if (!over) registrants.add(lease);
       } else {
         revision = await registry.heartbeat(lease, reportOf(request), request.expected?.value);
       }

@@ -116,6 +116,27 @@ describe('registry', () => {
     await assert.rejects(registry.reportHealth(ref('orders', 7), 'watchdog', sick), fails('NOT_FOUND'));
   });
 
+  test('what is said in the place of a data plane that is gone counts until one registers the instance again', async () => {
+    const lease = await registry.register(registration('orders', 1), 0, healthy);
+    await registry.reportGone(ref('orders', 1), 'its process was killed by SIGKILL');
+    assert.equal(verdict('orders', 1), 'unhealthy: its process was killed by SIGKILL');
+    assert.deepEqual(
+      registry.reasons(ref('orders', 1))?.map(({ source, health }) => [source, health]),
+      [
+        ['check', 'unhealthy'],
+        ['lease', 'healthy'],
+      ],
+    );
+    await registry.register(registration('orders', 1), 0, healthy);
+    assert.equal(verdict('orders', 1), 'healthy: checks pass');
+    await assert.rejects(registry.reportGone(ref('orders', 1), 'x', lease.revision), fails('CONFLICT'));
+    const leaving = await registry.register(registration('orders', 2), 0, { health: 'draining', reason: '' });
+    await registry.reportGone(leaving.ref, 'its process ended with exit code 0');
+    assert.equal(verdict('orders', 2), 'draining: it is leaving');
+    await registry.deregister(leaving.ref);
+    await assert.rejects(registry.reportGone(leaving.ref, 'x'), fails('NOT_FOUND'));
+  });
+
   test('the number of detectors that hold a verdict is bounded', async () => {
     await registry.register(registration('orders', 1), 0, healthy);
     for (let index = 0; index < 16; index += 1) await registry.reportHealth(ref('orders', 1), `detector ${index}`, sick);

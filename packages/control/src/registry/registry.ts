@@ -358,6 +358,16 @@ export class Registry {
     });
   }
 
+  /** What the instance's data plane would report, which is gone: counts until it registers again. `expected` as for `register`. */
+  async reportGone(ref: InstanceRef, reason: string, expected?: number): Promise<void> {
+    const own = this.#clean({ health: 'unhealthy', reason });
+    await this.#update(ref, (record, entry) => {
+      checkExpected(ref, entry.modRevision, expected);
+      // It was on its way out, and nobody calls it.
+      return record.own.health === 'draining' || sameReport(record.own, own) ? undefined : { ...record, own };
+    });
+  }
+
   /** False when there was no such instance. `expected` as for `register`. */
   async deregister(ref: InstanceRef, expected?: number): Promise<boolean> {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
