@@ -8,7 +8,7 @@ import { node24Program } from '../interop/support/node-program.ts';
 import { reason } from '../interop/support/programs.ts';
 import { Cleanup } from '../support/planes.ts';
 import { freePorts } from '../support/ports.ts';
-import { type RunningMesh, startUp } from '../support/up.ts';
+import { healthOf, type RunningMesh, startUp } from '../support/up.ts';
 import { waitFor } from '../support/wait.ts';
 
 const APPS = fileURLToPath(new URL('../fixtures/apps/', import.meta.url));
@@ -128,7 +128,7 @@ describe('applications of express, fastify and grpc-js under heddle run', () => 
     assert.deepEqual({ ...quote, node: '' }, { ...QUOTE, node: '' });
   });
 
-  it('are started again when they crash, and are in the mesh again', async () => {
+  it('are started again when they crash, which the mesh learns at once, and are in the mesh again', async () => {
     const [admin = 0] = await freePorts(1);
     const run = heddleRun('stock', 'stock-2', [process.execPath, `${APPS}stock.cjs`], ['--admin-port', String(admin)]);
     const healthy = async (): Promise<boolean> =>
@@ -138,10 +138,16 @@ describe('applications of express, fastify and grpc-js under heddle run', () => 
     process.kill(pid, 'SIGKILL');
     await waitFor('another process', () => (run.output().match(/stock listens/g) ?? []).length === 2);
     await waitFor('its data plane', async () => (await fetch(`http://127.0.0.1:${admin}/ready`)).status === 200);
+    await waitFor('stock-2 again', healthy);
+    assert.match(
+      (await healthOf(mesh, 'stock-2')).join('\n'),
+      /^starting → healthy: .*\nhealthy → unhealthy: its process was killed by SIGKILL; starts again in \d+ ms$/m,
+    );
     run.child.kill('SIGINT');
     assert.equal(await run.ended, 0, run.output());
     // It has deregistered by itself.
     await waitFor('its end', async () => !(await mesh.instances()).some(({ instance }) => instance === 'stock-2'), 5_000);
+    assert.equal((await healthOf(mesh, 'stock-2')).filter((message) => message.includes('its process')).length, 1);
   });
 
   it('get a proxy beside them where they are no Node programs, and that is said', async () => {

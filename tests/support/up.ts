@@ -112,6 +112,17 @@ export async function startUp(yaml: string, restPort = 0): Promise<RunningMesh> 
   return mesh;
 }
 
+/** How the verdict about an instance has changed, oldest first. */
+export async function healthOf({ stateDirectory }: Pick<RunningMesh, 'stateDirectory'>, instance: string): Promise<string[]> {
+  const control = openControl(stateDirectory);
+  try {
+    const { events } = await control.events({ kind: 'instance-health' });
+    return events.flatMap(({ subject, message }) => (subject.endsWith(`/${instance}`) ? [message] : []));
+  } finally {
+    control.close();
+  }
+}
+
 async function listInstances(stateDirectory: string): Promise<ListedInstance[]> {
   const control = openControl(stateDirectory);
   try {

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { registerModule } from '../self.ts';
 import { readStateFile } from '../state-directory.ts';
+import { tellDataPlaneGone } from '../up/data-plane-gone.ts';
 import { InsideProcess } from '../up/inside-process.ts';
 import { followJoining } from '../up/joining.ts';
 import { requireFreePorts } from '../up/ports.ts';
@@ -19,13 +20,15 @@ export async function runInside(deps: RunDeps): Promise<RunningInstance> {
   const admin = new ProxyAdmin(adminPort, () => readStateFile(directory, tokenFile));
   const inbound = { address: deps.inboundAddress, port: deps.inboundPort === 0 ? await allocator.take() : deps.inboundPort };
   const tell = (message: string): void => output.line('heddle', `${instance} ${message}`);
+  const workload = { service: { namespace, name: service }, instance };
+  const identityDirectory = join(directory, 'identities', instance);
+  const gone = { ...workload, control: { address: control.host, port: control.port }, identityDirectory };
   const inside: InsideProcess = new InsideProcess({
-    service: { namespace, name: service },
-    instance,
+    ...workload,
     uses: deps.uses,
     control: hostPortText(control.host, control.port),
     inbound,
-    identityDirectory: join(directory, 'identities', instance),
+    identityDirectory,
     admin: { port: adminPort, tokenFile: join(directory, tokenFile) },
     described: { version: deps.instanceVersion ?? '', ...saidOf(deps) },
     register: registerModule(),
@@ -39,6 +42,7 @@ export async function runInside(deps: RunDeps): Promise<RunningInstance> {
     guard,
     onOutput: (stream) => output.attach(stream, instance),
     onTell: (_level, message) => tell(message),
+    onGone: (reason, aborted) => void tellDataPlaneGone(gone, reason, aborted),
     onChange: ({ pid }) => {
       if (pid !== undefined)
         tell(`runs (process ${pid}) with its data plane inside, inbound ${hostPortText(inbound.address, inbound.port)}`);

@@ -1,5 +1,5 @@
 // One instance whose data plane is inside it: a process with an environment, and nothing beside it. It joins by itself, and drains by itself when it is
-// told to end; here it is started again when it crashes, always at the same ports.
+// told to end; here it is started again when it crashes, always at the same ports, and the mesh is told that it has gone.
 import type { Readable } from 'node:stream';
 import { DEFAULT_RESTART_POLICY, type ServiceRef, type SocketAddress } from '@heddle/core';
 import { commandLine, commandProblem } from '../supervisor/command.ts';
@@ -30,16 +30,19 @@ export interface InsideProcessOptions
   readonly onOutput: (stream: Readable) => void;
   readonly onTell: (level: Level, message: string) => void;
   readonly onChange: (status: ProcessStatus) => void;
+  /** The process has gone, its data plane with it, and nobody has asked for that. Aborted when another one is about to start. */
+  readonly onGone: (reason: string, aborted: AbortSignal) => void;
 }
 
 export class InsideProcess {
   #application: SocketAddress | undefined;
+  #down = new AbortController();
   readonly #options: InsideProcessOptions;
   readonly #process: SupervisedProcess;
 
   constructor(options: InsideProcessOptions) {
     this.#options = options;
-    const { guard, drainMs, onOutput, onTell, onChange } = options;
+    const { guard, drainMs, onOutput, onTell, onChange, onGone } = options;
     this.#process = new SupervisedProcess({
       // Other data planes are waited for, then requests, then the application.
       policy: { restart: DEFAULT_RESTART_POLICY, stopTimeoutMs: TELL_MS + 2 * drainMs, livenessAfterMs: Infinity },
@@ -48,6 +51,11 @@ export class InsideProcess {
       prepare: () => this.#prepare(),
       onOutput,
       onTell,
+      onDown: (reason) => {
+        this.#down.abort();
+        this.#down = new AbortController();
+        onGone(reason, this.#down.signal);
+      },
       onChange,
     });
   }
@@ -63,15 +71,18 @@ export class InsideProcess {
 
   /** Gracefully: it leaves rotation by itself. */
   stop(): Promise<void> {
+    this.#down.abort();
     return this.#process.stop();
   }
 
   kill(): Promise<void> {
+    this.#down.abort();
     return this.#process.kill();
   }
 
   async #prepare(): Promise<Launch> {
     const { command, directory, joinToken } = this.#options;
+    this.#down.abort();
     const problem = commandProblem(command, process.env['PATH'] ?? '', directory);
     if (problem !== undefined) throw new Error(problem);
     const application = await this.#applicationPort();
