@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { callThroughProxy } from '../support/load.ts';
-import { type RunningMesh, startUp } from '../support/up.ts';
+import { healthOf, type RunningMesh, startUp } from '../support/up.ts';
 import { waitFor } from '../support/wait.ts';
 import { EDGE, type Edge, startEdge } from './support/edge.ts';
 
@@ -86,6 +86,7 @@ describe('an instance that is drained', () => {
     const after = await Promise.all(['echo-1', 'echo-2'].map((name) => mesh.pid(name)));
     assert.ok(before.every((pid, index) => pid !== after[index]));
     assert.deepEqual(await answering(), ['echo-1', 'echo-2']);
+    assert.ok(!(await healthOf(mesh, 'echo-1')).some((message) => message.includes('its process')), 'what was asked for is no failure');
     assert.equal(wrong.code, 1);
     assert.match(wrong.stderr, /nothing named nobody runs here; there are echo/);
   });

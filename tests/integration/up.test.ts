@@ -4,7 +4,7 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { callThroughProxy, type Load, type Outcome, startLoad, summarize } from '../support/load.ts';
-import { isRunning, type ListedInstance, type RunningMesh, startUp } from '../support/up.ts';
+import { healthOf, isRunning, type ListedInstance, type RunningMesh, startUp } from '../support/up.ts';
 import { waitFor } from '../support/wait.ts';
 
 const MESH = `
@@ -81,6 +81,10 @@ describe('heddle up', () => {
     const outcomes = await load.stop();
     assert.deepEqual(Object.keys(summarize(outcomes)), ['200'], JSON.stringify(summarize(outcomes)));
     await waitFor('echo-2 to be healthy', async () => (await mesh.instances()).every(({ health }) => health === 'healthy'));
+    const [, down, ...rest] = await healthOf(mesh, victim);
+    assert.match(down ?? '', /^healthy → unhealthy: its process was killed by SIGKILL; starts again in \d+ ms$/);
+    assert.deepEqual(rest, ['unhealthy → healthy: checks pass']);
+    assert.ok(!mesh.output().includes(`${victim} is unhealthy`), 'its supervisor says it once');
   });
 
   it('takes an instance that hangs out of rotation within the detection window, without a failed request', async () => {

@@ -196,7 +196,9 @@ describe('the dashboard', { skip }, () => {
 
   test('shows an instance that dies within three seconds, with the reason', async () => {
     await visit(page, 'services/default/orders');
-    // Killed once it is back before anybody notices; a program that crashes again and again is waited for longer and longer.
+    const event = page.getByText(/healthy → unhealthy: its process was killed by SIGKILL; starts again in \d+ ms/);
+    assert.equal(await event.count(), 0);
+    // Killed once it is back in no time; a program that crashes again and again is waited for longer and longer.
     let pid = 0;
     const row = rowOf(page, 'orders-3');
     for (let deaths = 0; deaths < 5; deaths += 1) {
@@ -206,9 +208,10 @@ describe('the dashboard', { skip }, () => {
       });
       pid = next;
       process.kill(pid, 'SIGKILL');
+      if (deaths === 0) await event.waitFor({ timeout: 3_000 });
     }
     await row.getByText('unhealthy', { exact: true }).waitFor({ timeout: 3_000 });
-    await row.getByText('nothing listens on').waitFor();
+    await row.getByText(/its process was killed by SIGKILL; crash loop \(5 crashes in a row\)/).waitFor();
     await visit(page, '');
     await page.getByRole('link', { name: 'orders-3 is unhealthy' }).waitFor();
     await page.getByRole('link', { name: /^orders; 2 of 3 healthy/ }).waitFor();
