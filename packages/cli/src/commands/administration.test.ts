@@ -45,8 +45,12 @@ describe('administration on the command line', () => {
   });
 
   const heddle = (...args: string[]): Promise<CommandOutcome> => runHere(...args, '--state-dir', stateDir);
-  const rows = async (...args: string[]): Promise<Record<string, unknown>[]> =>
-    JSON.parse((await heddle(...args, '-o', 'json')).out) as Record<string, unknown>[];
+  const data = async (...args: string[]): Promise<unknown> => {
+    const { out, err } = await heddle(...args, '-o', 'json');
+    assert.equal(err, '');
+    return JSON.parse(out) as unknown;
+  };
+  const rows = async (...args: string[]): Promise<Record<string, unknown>[]> => (await data(...args)) as Record<string, unknown>[];
 
   test('makes, lists and revokes tokens of administrators, with which the commands can be used', async () => {
     const made = await heddle('token', 'create', '--admin', 'ann', '--ttl', '300d');
@@ -65,7 +69,7 @@ describe('administration on the command line', () => {
     } finally {
       delete process.env['HEDDLE_TOKEN'];
     }
-    assert.equal((await heddle('token', 'revoke', '--admin', 'ann')).code, 0);
+    assert.deepEqual(await data('token', 'revoke', '--admin', 'ann'), { name: 'ann', state: 'revoked' });
     assert.match((await heddle('token', 'revoke', '--admin', 'ann')).err, /there is no administrator token "ann"/);
     assert.deepEqual(await rows('token', 'list', '--admin'), []);
   });
@@ -118,5 +122,19 @@ describe('administration on the command line', () => {
       ['readers', 'never'],
     );
     assert.equal((await heddle('describe', 'service', 'gone')).code, 1);
+  });
+
+  test('tells programs what became of a join token and of an identity', async () => {
+    const made = await heddle('token', 'create', '--service', 'orders');
+    assert.equal(made.code, 0, made.err);
+    const [token] = await rows('token', 'list');
+    assert.equal(token?.['state'], 'good');
+    assert.deepEqual(await data('token', 'revoke', String(token?.['id'])), { ...token, state: 'revoked' });
+    const identity = 'spiffe://test/ns/default/svc/orders';
+    const deny = (): Promise<unknown> => data('identity', 'deny', 'orders', '--reason', 'lost');
+    assert.deepEqual(await deny(), { identity, denied: true, wasDenied: false });
+    assert.deepEqual(await deny(), { identity, denied: true, wasDenied: true });
+    assert.deepEqual(await data('identity', 'allow', 'orders'), { identity, denied: false, wasDenied: true });
+    assert.equal((await heddle('identity', 'allow', 'orders')).out, `${identity} was not denied\n`);
   });
 });

@@ -2,33 +2,36 @@
 import { DEFAULT_NAMESPACE, formatSpiffeId, isSpiffeId } from '@heddle/core';
 import { openControl } from '../control-client.ts';
 import { CliError, type ExitCode } from '../errors.ts';
+import { formatData } from '../output/format.ts';
+import type { OutputFormat } from '../output/formats.ts';
 import { requireStateDirectory } from '../state-directory.ts';
 
 export interface DenyOptions {
   readonly reason?: string;
+  readonly output: OutputFormat;
   readonly stateDir?: string;
 }
 
-export async function denyIdentity(name: string, { reason = '', stateDir }: DenyOptions): Promise<ExitCode> {
+export async function denyIdentity(name: string, { reason = '', output, stateDir }: DenyOptions): Promise<ExitCode> {
   const control = openControl(requireStateDirectory(stateDir));
   try {
     const id = spiffeIdOf(name, control.info.trustDomain);
     const wasDenied = await control.denyIdentity(id, reason);
-    process.stdout.write(
-      wasDenied ? `${id} was denied already\n` : `${id} is denied: it gets no certificate any more, and its connections are being closed\n`,
-    );
+    const text = wasDenied ? 'was denied already' : 'is denied: it gets no certificate any more, and its connections are being closed';
+    process.stdout.write(output === 'table' ? `${id} ${text}\n` : formatData({ identity: id, denied: true, wasDenied }, output));
     return 0;
   } finally {
     control.close();
   }
 }
 
-export async function allowIdentity(name: string, { stateDir }: Pick<DenyOptions, 'stateDir'>): Promise<ExitCode> {
+export async function allowIdentity(name: string, { output, stateDir }: Omit<DenyOptions, 'reason'>): Promise<ExitCode> {
   const control = openControl(requireStateDirectory(stateDir));
   try {
     const id = spiffeIdOf(name, control.info.trustDomain);
     const wasDenied = await control.allowIdentity(id);
-    process.stdout.write(wasDenied ? `${id} may have certificates again\n` : `${id} was not denied\n`);
+    const text = wasDenied ? 'may have certificates again' : 'was not denied';
+    process.stdout.write(output === 'table' ? `${id} ${text}\n` : formatData({ identity: id, denied: false, wasDenied }, output));
     return 0;
   } finally {
     control.close();

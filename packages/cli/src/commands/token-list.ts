@@ -1,4 +1,5 @@
 // `heddle token list` and `heddle token revoke`: tokens that were made; their secrets are known to nobody any more.
+import type { admin } from '@heddle/api';
 import { openControl } from '../control-client.ts';
 import type { ExitCode } from '../errors.ts';
 import { type Column, formatAge, formatData, formatTable } from '../output/format.ts';
@@ -19,9 +20,7 @@ export async function listTokens(options: TokenListOptions): Promise<ExitCode> {
   if (options.admin) return await listAdminTokens(options);
   const control = openControl(requireStateDirectory(stateDir));
   try {
-    const rows = joinTokensShown(await control.tokens(), all).map(({ id, namespace, service, state, createdMs, notAfterMs, usedMs }) => ({
-      ...{ id, namespace, service, state, created: isoTime(createdMs), notAfter: isoTime(notAfterMs), used: isoTime(usedMs) },
-    }));
+    const rows = joinTokensShown(await control.tokens(), all).map(joinTokenData);
     if (output !== 'table') {
       process.stdout.write(formatData(rows, output));
       return 0;
@@ -84,20 +83,27 @@ function adminTokensShown<T extends { readonly notAfterMs: number }>(tokens: rea
   return tokens.filter(({ notAfterMs }) => all || notAfterMs > Date.now());
 }
 
-export async function revokeToken(id: string, { admin, stateDir }: Pick<TokenListOptions, 'admin' | 'stateDir'>): Promise<ExitCode> {
+export async function revokeToken(id: string, { admin, output, stateDir }: Omit<TokenListOptions, 'all'>): Promise<ExitCode> {
   const control = openControl(requireStateDirectory(stateDir));
   try {
     if (admin) {
       await control.revokeAdminToken(id);
-      process.stdout.write(`the token of the administrator ${id} cannot be used any more\n`);
+      const text = `the token of the administrator ${id} cannot be used any more\n`;
+      process.stdout.write(output === 'table' ? text : formatData({ name: id, state: 'revoked' }, output));
       return 0;
     }
-    const { namespace, service } = await control.revokeToken(id);
-    process.stdout.write(`the join token ${id} for ${namespace}/${service} cannot be used any more\n`);
+    const token = await control.revokeToken(id);
+    const text = `the join token ${id} for ${token.namespace}/${token.service} cannot be used any more\n`;
+    process.stdout.write(output === 'table' ? text : formatData(joinTokenData(token), output));
     return 0;
   } finally {
     control.close();
   }
+}
+
+/** As programs get it. */
+function joinTokenData({ id, namespace, service, state, createdMs, notAfterMs, usedMs }: admin.JoinTokenMessage) {
+  return { id, namespace, service, state, created: isoTime(createdMs), notAfter: isoTime(notAfterMs), used: isoTime(usedMs) };
 }
 
 function isoTime(unixMs: number): string | null {

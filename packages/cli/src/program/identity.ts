@@ -59,10 +59,11 @@ export function addToken(program: Command): void {
     .description('Revokes a join token that has not been used yet, or a named token of somebody who administers the mesh.')
     .argument('<id>', 'as `heddle token list` shows it; with --admin the name')
     .option('--admin', 'it is a named token', false)
+    .addOption(output())
     .addOption(stateDirectory())
     .addHelpText('after', examples('heddle token revoke 7dWq0aB2kXyZ', 'heddle token revoke --admin ann'))
     .action(
-      result(async (id: string, options: Pick<TokenListOptions, 'admin' | 'stateDir'>) =>
+      result(async (id: string, options: Omit<TokenListOptions, 'all'>) =>
         (await import('../commands/token-list.ts')).revokeToken(id, options),
       ),
     );
@@ -144,6 +145,7 @@ function addIdentityAdministration(identity: Command): void {
     )
     .argument('<identity>', 'a service, NAMESPACE/SERVICE, or a SPIFFE id')
     .option('--reason <text>', 'why, for people')
+    .addOption(output())
     .addOption(stateDirectory())
     .addHelpText(
       'after',
@@ -157,10 +159,11 @@ function addIdentityAdministration(identity: Command): void {
     .summary('give a denied identity back')
     .description('Takes back what `heddle identity deny` did. What the mesh file denies stays denied.')
     .argument('<identity>', 'a service, NAMESPACE/SERVICE, or a SPIFFE id')
+    .addOption(output())
     .addOption(stateDirectory())
     .addHelpText('after', examples('heddle identity allow orders'))
     .action(
-      result(async (name: string, options: Pick<DenyOptions, 'stateDir'>) =>
+      result(async (name: string, options: Omit<DenyOptions, 'reason'>) =>
         (await import('../commands/identity-deny.ts')).allowIdentity(name, options),
       ),
     );
