@@ -284,9 +284,9 @@ export class ControlClient {
     });
   }
 
-  /** The caller handles `error` and ends it with `cancel`. */
-  changes(): Changes {
-    return this.#admin.changes({}, this.#metadata);
+  /** The caller handles `error` and ends it with `cancel`. @param traffic also when traffic has been reported */
+  changes(traffic = false): Changes {
+    return this.#admin.changes({ traffic }, this.#metadata);
   }
 
   close(): void {

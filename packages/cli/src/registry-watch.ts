@@ -2,6 +2,7 @@
 // and tries again; an old list is never passed off as today's truth.
 import { backoffMs, RECONNECT_BACKOFF } from '@heddle/core';
 import { plainReason, type Changes, type ControlClient } from './control-client.ts';
+import { pause } from './up/poll.ts';
 
 export interface RegistryWatchOptions<T> {
   /** Asked at every (re)connection: a control plane may come back on another port. May throw. */
@@ -11,6 +12,10 @@ export interface RegistryWatchOptions<T> {
   readonly onAnswer: (answer: T) => void;
   /** The control plane does not answer; told once for each loss. */
   readonly onLost: (reason: string) => void;
+  /** Traffic that was reported is a change, too. Default: false. */
+  readonly traffic?: boolean;
+  /** The least time between two askings. Default: none. */
+  readonly pauseMs?: number;
 }
 
 export class RegistryWatch<T> {
@@ -23,6 +28,8 @@ export class RegistryWatch<T> {
   /** A list is being fetched; `#again`: something changed meanwhile. */
   #fetching = false;
   #again = false;
+  /** Of the present connection. */
+  #gone = new AbortController();
   readonly #options: RegistryWatchOptions<T>;
 
   constructor(options: RegistryWatchOptions<T>) {
@@ -42,7 +49,7 @@ export class RegistryWatch<T> {
     } catch (error) {
       return this.#broken((error as Error).message);
     }
-    const changes = this.#client.changes();
+    const changes = this.#client.changes(this.#options.traffic);
     this.#changes = changes;
     changes.on('data', () => void this.#fetch());
     changes.on('error', (error) => {
@@ -59,6 +66,8 @@ export class RegistryWatch<T> {
     if (this.#fetching) return;
     this.#fetching = true;
     const client = this.#client;
+    const { pauseMs = 0 } = this.#options;
+    const gone = this.#gone.signal;
     try {
       while (this.#again && client !== undefined && this.#client === client) {
         this.#again = false;
@@ -67,6 +76,7 @@ export class RegistryWatch<T> {
         this.#attempt = 0;
         this.#lost = false;
         this.#options.onAnswer(answer);
+        if (pauseMs > 0) await pause(pauseMs, gone);
       }
     } catch (error) {
       if (this.#client === client) this.#broken((error as Error).message);
@@ -85,6 +95,8 @@ export class RegistryWatch<T> {
 
   #drop(): void {
     clearTimeout(this.#timer);
+    this.#gone.abort();
+    this.#gone = new AbortController();
     const changes = this.#changes;
     this.#changes = undefined;
     changes?.on('error', () => {});

@@ -1,10 +1,12 @@
-// `heddle top`: traffic as it is, on a whole terminal, until `q`; or once, as a table or JSON. However it ends, the terminal is as it was.
+// `heddle top`: traffic as it is, on a whole terminal, until `q`; or once, as a table or JSON. It is asked for when the control plane says that there is
+// news. However it ends, the terminal is as it was.
 import { emitKeypressEvents, type Key } from 'node:readline';
 import { type ControlClient, openControl } from '../control-client.ts';
 import type { ExitCode } from '../errors.ts';
 import { formatData } from '../output/format.ts';
 import type { OutputFormat } from '../output/formats.ts';
 import { paletteFor } from '../output/palette.ts';
+import { RegistryWatch } from '../registry-watch.ts';
 import { listenForStop } from '../signals.ts';
 import { requireStateDirectory } from '../state-directory.ts';
 import { TopAsking } from '../top/asking.ts';
@@ -18,6 +20,7 @@ export interface TopOptions {
   readonly filter: string;
   /** Milliseconds. */
   readonly window: number;
+  /** At the least between two looks. */
   readonly interval: number;
   readonly once: boolean;
   readonly output: OutputFormat;
@@ -45,7 +48,7 @@ export async function top(service: string | undefined, options: TopOptions): Pro
     if (isScreen) {
       const session = new TopSession(choice, window);
       session.take(first);
-      return await live(session, control, options.interval);
+      return await live(session, control, directory, options.interval);
     }
     if (output !== 'table') process.stdout.write(formatData(first, output));
     else process.stdout.write(table(sections(first, choice), paletteFor(process.stdout, process.env)));
@@ -55,7 +58,7 @@ export async function top(service: string | undefined, options: TopOptions): Pro
   }
 }
 
-async function live(session: TopSession, control: ControlClient, intervalMs: number): Promise<ExitCode> {
+async function live(session: TopSession, control: ControlClient, directory: string, intervalMs: number): Promise<ExitCode> {
   const { stdin, stdout } = process;
   const palette = paletteFor(stdout, process.env);
   using stop = listenForStop();
@@ -66,7 +69,24 @@ async function live(session: TopSession, control: ControlClient, intervalMs: num
     const lines = screen(session.frame(), size, palette);
     stdout.write(`${HOME}${lines.map((line) => `${line}${END_OF_LINE}`).join('\r\n')}`);
   };
-  const asking = new TopAsking(session, (windowMs, service) => control.traffic(windowMs, service), draw);
+  // Later on another one, which is made anew whenever it breaks.
+  let client = control;
+  const asking = new TopAsking(session, (windowMs, service) => client.traffic(windowMs, service), draw);
+  const watch = new RegistryWatch({
+    open: () => openControl(directory),
+    traffic: true,
+    pauseMs: intervalMs,
+    ask: async (present) => {
+      client = present;
+      const problem = await asking.again();
+      if (problem !== undefined) throw new Error(problem);
+    },
+    onAnswer: () => {},
+    onLost: (reason) => {
+      session.fail(reason);
+      draw();
+    },
+  });
   const { promise: quit, resolve } = Promise.withResolvers<void>();
   const pressed = (text: string | undefined, key: Key): void => {
     const name = key.ctrl === true && key.name === 'c' ? 'ctrl-c' : text !== undefined && /^[!-~]$/.test(text) ? text : (key.name ?? '');
@@ -83,7 +103,6 @@ async function live(session: TopSession, control: ControlClient, intervalMs: num
     stdout.write(LEAVE);
   };
   process.once('exit', restore);
-  const timer = setInterval(() => void asking.again(), intervalMs);
   try {
     stdout.write(ENTER);
     emitKeypressEvents(stdin, undefined);
@@ -96,7 +115,7 @@ async function live(session: TopSession, control: ControlClient, intervalMs: num
     await Promise.race([quit, stop.asked]);
     return 0;
   } finally {
-    clearInterval(timer);
+    watch.close();
     stdout.off('resize', draw);
     stdin.off('keypress', pressed);
     stdin.pause();

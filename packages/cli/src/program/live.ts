@@ -65,7 +65,11 @@ export function addTop(program: Command): void {
         .argParser(windowTime)
         .default(WINDOWS[0][1], WINDOWS[0][0]),
     )
-    .addOption(new Option('--interval <time>', 'how often it is asked for anew').argParser(interval).default(2_000, '2s'))
+    .addOption(
+      new Option('--interval <time>', 'the least time between two looks; there is one whenever something changes')
+        .argParser(interval)
+        .default(1_000, '1s'),
+    )
     .option('--once', 'print one table, and end', false)
     .addOption(output())
     .addOption(stateDirectory())

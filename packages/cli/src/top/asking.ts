@@ -16,23 +16,26 @@ export class TopAsking {
     this.#draw = draw;
   }
 
-  /** Time has passed. A control plane that takes longer than that is waited for: else no answer of it would ever be the newest. */
-  async again(): Promise<void> {
-    if (this.#open === undefined) await this.anew();
+  /** There may be news. A control plane that takes longer to answer than news take to come is waited for: else no answer of it would ever be the newest. */
+  again(): Promise<string | undefined> {
+    return this.#open === undefined ? this.anew() : Promise.resolve(undefined);
   }
 
-  /** Something else is to be shown: what was asked before counts no more. Never rejects. */
-  async anew(): Promise<void> {
+  /** Something else is to be shown: what was asked before counts no more. Resolves to why there is no answer, if there is none. Never rejects. */
+  async anew(): Promise<string | undefined> {
     const mine = (this.#open = {});
     const { windowMs, service } = this.#session.question;
+    let problem: string | undefined;
     try {
       const traffic = await this.#ask(windowMs, service);
       if (mine === this.#open) this.#session.take(traffic);
     } catch (error) {
-      if (mine === this.#open) this.#session.fail((error as Error).message);
+      problem = (error as Error).message;
+      if (mine === this.#open) this.#session.fail(problem);
     }
-    if (mine !== this.#open) return;
+    if (mine !== this.#open) return undefined;
     this.#open = undefined;
     this.#draw();
+    return problem;
   }
 }

@@ -111,7 +111,7 @@ function listEvents({ subject, kind, afterId, limit }: admin.ListEventsRequest, 
 
 function watchChanges(
   call: ServerWritableStream<admin.ChangesRequest, admin.ChangesResponse>,
-  { registry, ads, events, streams, clock }: AdminServerOptions,
+  { registry, ads, events, traffic, streams, clock }: AdminServerOptions,
 ): void {
   let dirty = true;
   let pause: Timer | undefined;
@@ -129,6 +129,7 @@ function watchChanges(
     writer.poke();
   };
   const subscriptions = [registry.onChange(changed), ads.onProxiesChange(changed), events.onEvent(changed)];
+  if (call.request.traffic) subscriptions.push(traffic.onTraffic(changed));
   const stop = (): void => {
     pause?.cancel();
     for (const subscription of subscriptions) subscription.close();

@@ -45,6 +45,7 @@ async function open(port = 0): Promise<void> {
     logger,
     clock: nodeClock,
     random: nodeRandom,
+    reportIntervalMs: 50,
   });
   admin = operator(control);
   orders = new TestClient(control, await join(control, 'orders'));
@@ -329,6 +330,18 @@ describe('events', () => {
     const again = (await list({ subject: 'default/orders', after_id: before }))['events'] as Message[];
     assert.deepEqual(again.slice(0, 3), events);
     await remove('orders-1');
+  });
+
+  test('of traffic are announced to who asks for these, in each interval of the reports', async () => {
+    const counts = [true, false].map((traffic) => {
+      const told = { count: 0 };
+      const stream = admin.watch(ADMIN, 'Changes', { traffic });
+      stream.on('data', () => (told.count += 1)).on('error', () => {});
+      return { told, stream };
+    });
+    await until('what is there, and three intervals', () => counts[0]!.told.count >= 4 && counts[1]!.told.count > 0);
+    assert.equal(counts[1]!.told.count, 1);
+    for (const { stream } of counts) stream.cancel();
   });
 
   test('tell of instances that are kept when most of a service fall silent; the mesh file switches that live', async () => {
