@@ -4,10 +4,14 @@ import assert from 'node:assert/strict';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
+import type { Metadata, ServiceError } from '@grpc/grpc-js';
+import { type admin, telemetry } from '@heddle/api';
+import { AdminClient } from '@heddle/api/grpc-js';
 import type { RunningControl } from '@heddle/control';
 import {
   application,
   call,
+  callControl,
   Cleanup,
   control,
   events,
@@ -158,6 +162,61 @@ describe('the traffic of a mesh', () => {
       ...{ method: 'GET', path: '/secret', rule: 'no secrets', by: 'rule' },
     });
   });
+
+  test('is told by gRPC as it is by REST: graph, history and decisions', async () => {
+    const asked = { source: 'default/web', destination: 'default/echo', route: '', instance: '', rangeMs: 0 };
+    const series = (over: object = {}) =>
+      grpc<admin.GetSeriesResponse>((client, ...rest) => client.getSeries({ ...asked, ...over }, ...rest));
+    const [byGrpc, byRest] = await inOneStep(series, () => ask('series?source=default/web&destination=default/echo'));
+    const { points, startMs, sinceMs, ...head } = byGrpc;
+    assert.deepEqual([head.stepMs, head.from, head.note, sinceMs], [byRest['stepMs'], 'memory', '', Date.parse(byRest['since'])]);
+    assert.ok(Math.abs(startMs - Date.parse(byRest['start'])) <= 1);
+    const fields = ['requestsPerSecond', 'errorsPerSecond', 'p50Ms', 'p90Ms', 'p99Ms', 'bytesPerSecond'] as const;
+    for (const field of fields)
+      assert.deepEqual(
+        points.map((point) => point[field] ?? null),
+        byRest['points'][field],
+        field,
+      );
+    assert.ok(points.some(({ p99Ms }) => p99Ms !== undefined) && points.some(({ p99Ms }) => p99Ms === undefined));
+    await assert.rejects(series({ destination: '', source: '', route: 'reads' }), /INVALID_ARGUMENT: a route or an instance is of its/);
+    await assert.rejects(series({ rangeMs: 7 }), /INVALID_ARGUMENT: range_ms must be one of 300000, 3600000, 86400000/);
+
+    const decisions = (outcome: string) =>
+      grpc<admin.ListDecisionsResponse>((client, ...rest) => client.listDecisions({ service: 'default/echo', outcome, limit: 0 }, ...rest));
+    const { items } = await ask('decisions?service=default/echo');
+    assert.deepEqual(
+      (await decisions('')).decisions.map(({ node, decision }) => [
+        node,
+        decision?.path,
+        decision?.rule,
+        decision?.outcome,
+        decision && telemetry.tapSideOf(decision.side),
+      ]),
+      items.map(({ node, path, rule, outcome, side }: Body) => [node, path, rule, outcome, side]),
+    );
+    assert.deepEqual((await decisions('would-deny')).decisions, []);
+    await assert.rejects(decisions('refused'), /INVALID_ARGUMENT: outcome must be one of denied, /);
+
+    const graphOf = (namespace: string) =>
+      grpc<admin.GetTrafficResponse>((client, ...rest) => client.getTraffic({ windowMs: 0, service: '', namespace }, ...rest));
+    assert.deepEqual((JSON.parse(Buffer.from((await graphOf('elsewhere')).graphJson).toString()) as Body)['nodes'], []);
+  });
+
+  type Answer<T> = (error: ServiceError | null, response: T) => void;
+  const grpc = <T>(run: (client: AdminClient, metadata: Metadata, done: Answer<T>) => void): Promise<T> =>
+    callControl(plane, AdminClient, run);
+
+  /** Both of the same moment: there is a new step each time that something is reported. */
+  async function inOneStep(
+    byGrpc: () => Promise<admin.GetSeriesResponse>,
+    byRest: () => Promise<Body>,
+  ): Promise<[admin.GetSeriesResponse, Body]> {
+    return await waitFor('two answers of one step', async () => {
+      const [before, told, after] = [await byGrpc(), await byRest(), await byGrpc()];
+      return JSON.stringify(before.points) === JSON.stringify(after.points) && ([after, told] as [admin.GetSeriesResponse, Body]);
+    });
+  }
 
   test('can be explained by the data plane that would carry it, on a machine, beside an instance and inside a process', async () => {
     const question = { method: 'GET', url: 'http://echo/read/1' };

@@ -119,7 +119,7 @@ export interface Certificate {
 }
 
 /** Calls one method of a control plane's contract as the operator, or as the workload whose certificate is given. Rejects with ServiceError. */
-async function callControl<C extends Client, T>(
+export async function callControl<C extends Client, T>(
   running: ControlRef,
   contract: new (target: string, credentials: ReturnType<typeof controlChannelCredentials>, options: object) => C,
   call: (client: C, metadata: Metadata, done: (error: ServiceError | null, response: T) => void) => void,

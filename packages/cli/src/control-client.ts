@@ -254,6 +254,7 @@ export class ControlClient {
     const { graphJson, serviceJson, instancesJson, dataPlanesJson } = await this.#call(this.#admin.getTraffic.bind(this.#admin), {
       windowMs,
       service,
+      namespace: '',
     });
     const read = (bytes: Uint8Array): never => JSON.parse(new TextDecoder().decode(bytes)) as never;
     return {

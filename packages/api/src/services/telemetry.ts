@@ -262,10 +262,14 @@ export function decisionsMessage(decisions: readonly AccessDecision[], lost: num
   return {
     $case: 'decisions',
     value: {
-      decisions: told.map(({ side, ...rest }) => ({ ...rest, side: sideToMessage(side) })),
+      decisions: told.map(decisionMessage),
       lost: lost + decisions.length - told.length,
     },
   };
+}
+
+export function decisionMessage({ side, ...rest }: AccessDecision): pb.Decision {
+  return { ...rest, side: sideToMessage(side) };
 }
 
 /** @param json text of the explanation. */

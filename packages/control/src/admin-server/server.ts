@@ -25,7 +25,7 @@ import { explain } from './explain.ts';
 import { getInstance, listRoutes } from './look.ts';
 import { meshFileHandlers } from './mesh-file.ts';
 import { serveTap } from './tap.ts';
-import { getTraffic } from './traffic.ts';
+import { getSeries, getTraffic, listDecisions } from './traffic.ts';
 
 /** Changes closer together than this are told as one: a person or a table on a terminal reads them. */
 const CHANGES_PAUSE_MS = 50;
@@ -72,6 +72,8 @@ export function addAdminService(server: Server, options: AdminServerOptions): vo
     listEvents: unary(logger, (request: admin.ListEventsRequest) => listEvents(request, options.events)),
     changes: (call) => watchChanges(call, options),
     getTraffic: unary(logger, (request: admin.GetTrafficRequest) => getTraffic(request, options)),
+    getSeries: unary(logger, (request: admin.GetSeriesRequest) => getSeries(request, options.traffic)),
+    listDecisions: unary(logger, (request: admin.ListDecisionsRequest) => listDecisions(request, options.traffic)),
     tap: (call) => void serveTap(call, options),
     drainInstance: (call) => void drainInstance(call, { ...options, drains: ads.drains }),
     getInstance: unary(logger, (request: admin.GetInstanceRequest) => getInstance(request, registry)),

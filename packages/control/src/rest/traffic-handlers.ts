@@ -1,6 +1,7 @@
 // What the operations about traffic do.
 import type { Handlers } from './handler.ts';
 import { openTap } from '../admin/taps.ts';
+import { seriesProblem } from '../telemetry/traffic-views.ts';
 import type { ExplainReply } from '../telemetry/questions.ts';
 import type { TRAFFIC_OPERATIONS } from './traffic-operations.ts';
 import { time } from './present.ts';
@@ -19,10 +20,8 @@ const PROBLEM_OF: Readonly<Record<Exclude<ExplainReply['kind'], 'explained'>, Pr
 export const trafficHandlers: Pick<Handlers, keyof typeof TRAFFIC_OPERATIONS> = {
   getGraph: ({ query }, { traffic }) => ({ status: 200, value: traffic.graph(WINDOWS[query.window], query.namespace) }),
   getSeries: async ({ query: { range, ...question } }, { traffic }) => {
-    const { source, destination, route, instance } = question;
-    const parts = [source, route, instance].filter((part) => part !== undefined);
-    if ((route !== undefined || instance !== undefined) && (destination === undefined || parts.length > 1))
-      throw new ProblemError('INVALID', 'query: a route or an instance is of its `destination`, and is asked about without anything else');
+    const problem = seriesProblem(question);
+    if (problem !== undefined) throw new ProblemError('INVALID', `query: ${problem}`);
     return { status: 200, value: await traffic.series(question, RANGES[range]) };
   },
   getServiceTraffic: ({ path, query }, { traffic }) => {

@@ -67,6 +67,8 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   '/heddle.admin.v1.Admin/UndrainInstance': 'editor',
   '/heddle.admin.v1.Admin/Tap': 'editor',
   '/heddle.admin.v1.Admin/GetTraffic': 'viewer',
+  '/heddle.admin.v1.Admin/GetSeries': 'viewer',
+  '/heddle.admin.v1.Admin/ListDecisions': 'viewer',
   '/heddle.admin.v1.Admin/GetInstance': 'viewer',
   '/heddle.admin.v1.Admin/ListRoutes': 'viewer',
   '/heddle.admin.v1.Admin/ListPolicies': 'viewer',

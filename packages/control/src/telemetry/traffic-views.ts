@@ -23,6 +23,13 @@ export interface SeriesQuestion {
 /** Tries at one instance. */
 export type InstanceTraffic = ServiceTraffic['instances'][number] & { readonly service: string };
 
+/** Why it makes no sense; undefined: it does. */
+export function seriesProblem({ source, destination, route, instance }: SeriesQuestion): string | undefined {
+  const parts = [source, route, instance].filter((part) => part !== undefined);
+  if ((route === undefined && instance === undefined) || (destination !== undefined && parts.length === 1)) return undefined;
+  return 'a route or an instance is of its `destination`, and is asked about without anything else';
+}
+
 /** From one time to another, and how long that is in which anything is known. */
 interface Window {
   readonly fromMs: number;

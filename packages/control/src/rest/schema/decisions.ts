@@ -4,7 +4,8 @@ import { limit, time } from './common.ts';
 import { nodeName } from './proxies.ts';
 
 export const DECISIONS_MAX = 2_000;
-const OUTCOMES = ['denied', 'would-deny', 'would-allow', 'unavailable'] as const;
+export const DECISIONS_DEFAULT = 200;
+export const OUTCOMES = ['denied', 'would-deny', 'would-allow', 'unavailable'] as const;
 
 export const Decision = z
   .strictObject({
@@ -46,7 +47,7 @@ export const DecisionQuery = z.strictObject({
     .optional()
     .meta({ description: 'Only of this service, NAMESPACE/SERVICE.', examples: ['default/orders'] }),
   outcome: z.enum(OUTCOMES).optional().meta({ description: 'Only those with this outcome.' }),
-  limit: limit(DECISIONS_MAX, 200),
+  limit: limit(DECISIONS_MAX, DECISIONS_DEFAULT),
 });
 
 const CALLER = /^[A-Za-z0-9._-]{1,63}\/[A-Za-z0-9._-]{1,63}(?:\/[A-Za-z0-9._-]{1,63})?$/;
