@@ -60,6 +60,15 @@ test("a token gives its service's identity once, and is known as used after", as
   assert.match(again.reason, /for default\/orders has been used already.*heddle token create --service orders/);
 });
 
+test('its id can be written on a command line: it begins with a letter', async (t) => {
+  const { clock, store } = bench(t);
+  for (const first of [0xf8, 0xff, 0x00]) {
+    const random = { ...nodeRandom, bytes: (size: number) => nodeRandom.bytes(size).fill(first, 0, 1) };
+    const tokens = new JoinTokens({ store, trustDomain: 'shop', authority: { pin: PIN, pins: [PIN] }, clock, random });
+    assert.match(read((await tokens.create({ service: 'orders' })).token).id, /^[A-Za-z][\w-]{11}$/);
+  }
+});
+
 test('of many redemptions at the same moment exactly one succeeds', async (t) => {
   const { tokens } = bench(t);
   const { token } = await tokens.create({ service: 'orders' });

@@ -120,7 +120,7 @@ export class JoinTokens {
     const createdMs = Math.floor(clock.wallMs());
     const notAfterMs = createdMs + ttlMs;
     const secret = random.bytes(JOIN_SECRET_BYTES);
-    const token: JoinToken = { id: Buffer.from(random.bytes(ID_BYTES)).toString('base64url'), namespace, service, pin, notAfterMs, secret };
+    const token: JoinToken = { id: idOf(random.bytes(ID_BYTES)), namespace, service, pin, notAfterMs, secret };
     const record: TokenRecord = {
       ns: namespace,
       svc: service,
@@ -244,4 +244,9 @@ export class JoinTokens {
     };
     return { ok: false, code, reason: reasons[code] };
   }
+}
+
+/** It begins with a letter: what begins with a dash would be an option on a command line. */
+function idOf([first = 0, ...rest]: Uint8Array): string {
+  return Buffer.from([first & 0x7f, ...rest]).toString('base64url');
 }
