@@ -72,18 +72,20 @@ async function live(session: TopSession, control: ControlClient, directory: stri
   // Later on another one, which is made anew whenever it breaks.
   let client = control;
   const asking = new TopAsking(session, (windowMs, service) => client.traffic(windowMs, service), draw);
+  let problem: string | undefined;
   const watch = new RegistryWatch({
     open: () => openControl(directory),
     traffic: true,
     pauseMs: intervalMs,
     ask: async (present) => {
       client = present;
-      const problem = await asking.again();
+      problem = await asking.again();
       if (problem !== undefined) throw new Error(problem);
     },
     onAnswer: () => {},
     onLost: (reason) => {
-      session.fail(reason);
+      // Else it is shown already.
+      if (reason !== problem) session.fail(`the control plane does not answer: ${reason}`);
       draw();
     },
   });
