@@ -63,6 +63,12 @@ describe('a trace', () => {
     return { web, orders, port };
   }
 
+  /** A listener that asks for no certificate. */
+  async function plainInbound(web: Plane, applicationPort: number): Promise<number> {
+    await mesh.inbound(web.plane, 'web', 'web-1', applicationPort, { mtls: 'off' });
+    return web.plane.status().listeners[0]!.port;
+  }
+
   function call(port: number, path = '/', headers: http.OutgoingHttpHeaders = {}): Promise<number> {
     return new Promise((resolve, reject) => {
       const request = http.get({ port, host: '127.0.0.1', path, headers: { host: 'orders', ...headers }, agent: false }, (response) => {
@@ -201,10 +207,9 @@ describe('a trace', () => {
     const to = await collector();
     const web = mesh.plane('web-node');
     const application = await mesh.application(() => {});
-    await mesh.inbound(web.plane, 'web', 'web-1', application.port, { mtls: 'off' });
+    const port = await plainInbound(web, application.port);
     await traced(web, policyOf(to.url, 100));
-    const [listener] = web.plane.status().listeners;
-    const client = connectRaw(listener!.port);
+    const client = connectRaw(port);
     client.send('GET /slow HTTP/1.1\r\nHost: web\r\n\r\n');
     await until(() => web.plane.status().activeRequests === 1, 'under way');
     await web.plane.drain(50, 'all', 0);
@@ -245,6 +250,38 @@ describe('a trace', () => {
     await traced(web, policyOf(`http://127.0.0.1:${DEAD_PORTS[1]}/v1/traces`, 100));
     assert.equal(await call(port), 200);
     assert.deepEqual(web.faults, []);
+  });
+
+  test('waits for a collector in little memory: what does not fit is counted, and the rest arrives', async () => {
+    const to = await collector();
+    const web = mesh.plane('web-node', { spanQueueBytesMax: 5_000 });
+    const application = await mesh.application((_request, response) => response.end('ok'));
+    const port = await plainInbound(web, application.port);
+    const held = Promise.withResolvers<void>();
+    to.before = held.promise;
+    await traced(web, policyOf(to.url, 100));
+    assert.equal(await call(port), 200);
+    await until(() => to.requests.length === 1, 'a batch under way');
+    for (let count = 0; count < 100; count++) assert.equal(await call(port), 200);
+    const lost = Number(/heddle_spans_dropped_total\{reason="full"\} (\d+)/.exec(web.metrics.expose())?.[1]);
+    assert.ok(lost >= 80 && lost < 100, `${lost} lost`);
+    held.resolve();
+    await web.plane.drain(2_000, 'all', 0);
+    assert.equal(to.spans.length, 101 - lost);
+    assert.deepEqual(web.faults, []);
+  });
+
+  test('is sent in batches that a collector takes, also with large spans', async () => {
+    const to = await collector();
+    const web = mesh.plane('web-node');
+    const application = await mesh.application((_request, response) => response.end('ok'));
+    const port = await plainInbound(web, application.port);
+    await traced(web, { ...policyOf(to.url, 100), attributes: { note: 'x'.repeat(200_000) } });
+    for (let count = 0; count < 16; count++) assert.equal(await call(port), 200);
+    await web.plane.drain(2_000, 'all', 0);
+    assert.equal(to.spans.length, 16);
+    const sizes = to.requests.map(({ headers }) => Number(headers['content-length']));
+    assert.ok(sizes.length > 1 && sizes.every((size) => size < 2_500_000), sizes.join(', '));
   });
 });
 

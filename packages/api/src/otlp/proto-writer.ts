@@ -17,6 +17,11 @@ export class ProtoWriter {
     this.buffer = Buffer.allocUnsafe(size);
   }
 
+  /** Bytes. */
+  get length(): number {
+    return this.end;
+  }
+
   /** All of it, until more is written. */
   get written(): Buffer {
     return this.buffer.subarray(0, this.end);

@@ -42,6 +42,7 @@ export class SpanWriter {
   /** Spans that are complete. */
   count = 0;
   private readonly writer = new ProtoWriter(SPANS_BYTES);
+  private spanFrom = 0;
   private spanAt = 0;
   private eventAt = 0;
   private attributesField = OF_SPAN;
@@ -55,6 +56,7 @@ export class SpanWriter {
     endMs: number,
   ): void {
     const { writer } = this;
+    this.spanFrom = writer.length;
     this.spanAt = writer.open(SPANS);
     writer.hex(1, traceId);
     writer.hex(2, spanId);
@@ -86,8 +88,8 @@ export class SpanWriter {
     this.attributesField = OF_SPAN;
   }
 
-  /** @param error undefined: nobody says that it went wrong. May be empty. */
-  end(error: string | undefined): void {
+  /** Returns its size in bytes. @param error undefined: nobody says that it went wrong. May be empty. */
+  end(error: string | undefined): number {
     const { writer } = this;
     if (error !== undefined) {
       const at = writer.open(15);
@@ -97,6 +99,7 @@ export class SpanWriter {
     }
     writer.close(this.spanAt);
     this.count += 1;
+    return writer.length - this.spanFrom;
   }
 
   /** Those that come next are written into the same memory. */

@@ -14,7 +14,7 @@ import { Card, Empty, Facts, HealthMark, Note, Page, Segments, ServiceLink, Wait
 import { GraphView } from '../parts/graph.tsx';
 import { Icon } from '../parts/icon.tsx';
 import { Cell, Table } from '../parts/table.tsx';
-import { TRAFFIC_COLUMNS, TrafficCells } from '../parts/traffic-cells.tsx';
+import { TRAFFIC_COLUMNS, TRAFFIC_COLUMNS_WITH_MEDIAN, TrafficCells } from '../parts/traffic-cells.tsx';
 
 const SLOW_MS = 15_000;
 
@@ -203,12 +203,7 @@ function Calls({ topology }: { readonly topology: ReadonlySignal<Topology> }) {
   return (
     <Table
       label="Calls between services"
-      columns={[
-        { title: 'From' },
-        { title: 'To' },
-        { title: 'Protocol' },
-        ...['Requests', 'Errors', 'p50', 'p99'].map((title) => ({ title, numeric: true })),
-      ]}
+      columns={[{ title: 'From' }, { title: 'To' }, { title: 'Protocol' }, ...TRAFFIC_COLUMNS_WITH_MEDIAN]}
     >
       {topology.value.edges.map(({ id, source, destination }) => (
         <CallRow key={id} id={id} source={source} destination={destination} />
@@ -230,18 +225,7 @@ function CallRow({ id, source, destination }: { readonly id: string; readonly so
         <ServiceLink name={destination} />
       </Cell>
       <Cell title="Protocol">{edge?.protocol ?? '–'}</Cell>
-      <Cell title="Requests" numeric>
-        {edge === undefined ? 'idle' : rate(edge.requestsPerSecond)}
-      </Cell>
-      <Cell title="Errors" numeric>
-        {edge === undefined ? '–' : percent(edge.errorsPerSecond, edge.requestsPerSecond)}
-      </Cell>
-      <Cell title="p50" numeric>
-        {latency(edge?.p50Ms ?? null)}
-      </Cell>
-      <Cell title="p99" numeric>
-        {latency(edge?.p99Ms ?? null)}
-      </Cell>
+      <TrafficCells traffic={edge} unknown="idle" withMedian />
     </tr>
   );
 }

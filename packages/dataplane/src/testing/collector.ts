@@ -66,6 +66,8 @@ export class Collector {
   readonly requests: { readonly path: string; readonly headers: IncomingMessage['headers'] }[] = [];
   /** Answers a batch in place of taking it; false: it is taken. */
   answer: Answer = () => false;
+  /** Batches are taken then. */
+  before: Promise<void> | undefined;
   private readonly server: Server;
 
   private constructor(server: Server) {
@@ -101,6 +103,7 @@ export class Collector {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     this.requests.push({ path: request.url ?? '', headers: request.headers });
+    await this.before;
     if (this.answer(request, response)) return;
     const body = Buffer.concat(chunks);
     const bytes = request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body;

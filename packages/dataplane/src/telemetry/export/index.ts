@@ -47,8 +47,7 @@ export class TelemetryOutlets {
         workload === undefined ? (labels.direction === 'inbound' ? labels.destination : labels.source) : serviceOfWorkload(workload);
       const writer = exporter.writer(workload ?? service, () => resourceOf(service, workload ?? '', node));
       if (writer === undefined) return;
-      writeSpan(writer, request, span, attributes, wallMs);
-      exporter.wrote();
+      exporter.wrote(writeSpan(writer, request, span, attributes, wallMs));
     };
     return new Tracer(policy, { clock, random: context.random, exporter: { add } });
   }

@@ -17,6 +17,8 @@ const BATCH_MS = 1_000;
 const STEADY_MS = 5_000;
 /** Spans of one batch: some 1.2 MB, which collectors take (4 MiB and more). Each batch costs several milliseconds, whatever is in it. */
 const BATCH_SPANS = 2_048;
+/** Also where spans are larger than usual. */
+const BATCH_BYTES_MAX = 2_097_152;
 const BATCH_BYTES = 65_536;
 const BACKOFF_MS = 1_000;
 const BACKOFF_MAX_MS = 30_000;
@@ -51,6 +53,7 @@ export class OtlpExporter {
   /** The batch that is being filled, by the resource that the spans are of. */
   private readonly open = new Map<string, ResourceSpans>();
   private openSpans = 0;
+  private openBytes = 0;
   /** Full batches, the oldest first. */
   private full: Batch[] = [];
   private fullBytes = 0;
@@ -79,7 +82,7 @@ export class OtlpExporter {
    * @param key of the resource. @param resource is asked for with the first span of a batch.
    */
   writer(key: string, resource: () => Attributes): SpanWriter | undefined {
-    if (this.isEnding || this.fullBytes >= this.deps.limits.spanQueueBytesMax) {
+    if (this.isEnding || this.fullBytes + this.openBytes >= this.deps.limits.spanQueueBytesMax) {
       this.dropped.full.add(1);
       return undefined;
     }
@@ -88,9 +91,10 @@ export class OtlpExporter {
     return group.spans;
   }
 
-  wrote(): void {
+  wrote(bytes: number): void {
     this.openSpans += 1;
-    if (this.openSpans >= BATCH_SPANS) this.seal();
+    this.openBytes += bytes;
+    if (this.openSpans >= BATCH_SPANS || this.openBytes >= BATCH_BYTES_MAX) this.seal();
     if (this.sending !== undefined) return;
     if (this.full.length > 0) this.begin();
     else this.schedule();
@@ -107,6 +111,7 @@ export class OtlpExporter {
     this.full.push({ written, bytes, spans: this.openSpans });
     this.fullBytes += bytes.length;
     this.openSpans = 0;
+    this.openBytes = 0;
   }
 
   /** Sends what waits, as long as there is time: pauses are cut short. Spans that come later are dropped. */

@@ -12,10 +12,11 @@ const OTHER_METHOD = '_OTHER';
 const PORT = /:(\d{1,5})$/;
 
 /**
+ * Returns its size in bytes.
  * @param attributes keys and values in turn, on every span.
  * @param wallMs what is to be added to the clock that measures, to have the time of day.
  */
-export function writeSpan(to: SpanWriter, request: EndedRequest, span: RequestSpan, attributes: Attributes, wallMs: number): void {
+export function writeSpan(to: SpanWriter, request: EndedRequest, span: RequestSpan, attributes: Attributes, wallMs: number): number {
   const isServer = request.labels.direction === 'inbound';
   const startMs = span.startMs + wallMs;
   const endMs = startMs + request.durationMs;
@@ -25,7 +26,7 @@ export function writeSpan(to: SpanWriter, request: EndedRequest, span: RequestSp
   else writeClient(to, request, span);
   for (let at = 0; at + 1 < attributes.length; at += 2) to.attribute(attributes[at] as string, attributes[at + 1]!);
   if (!isServer) for (const one of span.tries) writeTry(to, one, wallMs, endMs);
-  to.end(errorOf(request, isServer));
+  return to.end(errorOf(request, isServer));
 }
 
 /** Of few values, as the conventions want it. */
