@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { AccessLogChoice } from '../model/telemetry.ts';
-import { isLogged } from './log-choice.ts';
+import { isLogged, mayBeLogged } from './log-choice.ts';
 
 const ALL = { samplePercent: 100, restPercent: 0 };
 const FAULTS = { statuses: [{ from: 500, to: 599 }] };
@@ -25,15 +25,21 @@ const CASES: readonly (readonly [string, Partial<AccessLogChoice>, Partial<typeo
   ['what meets one condition of several', { ...FAULTS, slowerThanMs: 500, errors: true }, { durationMs: 900 }, 0.99, true],
   ['a share of what meets a condition', { ...FAULTS, samplePercent: 50 }, { status: 500 }, 0.6, false],
   ['a share of the rest', { ...FAULTS, restPercent: 1 }, {}, 0.009, true],
+  ['of what meets a condition not the share of the rest', { ...FAULTS, samplePercent: 1, restPercent: 50 }, { status: 500 }, 0.2, false],
   ['no more of the rest', { ...FAULTS, restPercent: 1 }, {}, 0.01, false],
 ];
 
 describe('an access log has', () => {
-  for (const [name, choice, end, chance, expected] of CASES)
-    it(name, () =>
-      assert.equal(
-        isLogged({ ...ALL, ...choice }, { ...OK, ...end }, () => chance),
-        expected,
-      ),
-    );
+  for (const [name, changes, end, chance, expected] of CASES)
+    it(name, () => {
+      const choice = { ...ALL, ...changes };
+      const { status, durationMs, isOwnError } = { ...OK, ...end };
+      assert.equal(isLogged(choice, chance, status, durationMs, isOwnError), expected);
+      if (expected) assert.ok(mayBeLogged(choice, chance));
+    });
+
+  it('nothing that chance alone leaves out', () => {
+    assert.equal(mayBeLogged({ ...FAULTS, samplePercent: 10, restPercent: 1 }, 0.1), false);
+    assert.equal(mayBeLogged({ ...FAULTS, samplePercent: 1, restPercent: 10 }, 0.05), true);
+  });
 });
