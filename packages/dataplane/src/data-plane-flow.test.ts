@@ -1,29 +1,17 @@
 // Back-pressure of HTTP, end to end and on every way: a slow reader stops its own source, holds little memory, and nobody else.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import type http from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import type { Call, Client } from './testing/clients.ts';
 import { TestMesh } from './testing/mesh.ts';
 import { HOPS, isQuiet, startApplication, startWay, VERSIONS } from './testing/paths.ts';
 import type { Way } from './testing/paths.ts';
-import { until } from './testing/raw-http.ts';
+import { KERNEL_BYTES_MAX, until } from './testing/raw-http.ts';
 
 const CHUNK = Buffer.alloc(100_000, 'x');
 /** What windows and buffers may hold of one stream on the whole way; in truth far less. */
 const HELD_BYTES_MAX = 30_000_000;
-/** Of a connection over TCP: the kernel makes its buffers larger while they are full, up to these bounds. */
-const KERNEL_BYTES_MAX = ['rmem', 'wmem'].reduce((sum, name) => sum + kernelBytesMax(name), 0);
 const TRIED_BYTES = HELD_BYTES_MAX + 4 * KERNEL_BYTES_MAX;
-
-/** The last of three figures, on Linux; elsewhere it is less. */
-function kernelBytesMax(name: string): number {
-  try {
-    return Number(readFileSync(`/proc/sys/net/ipv4/tcp_${name}`, 'utf8').trim().split(/\s+/)[2]);
-  } catch {
-    return 8_388_608;
-  }
-}
 
 /** Writes while it is taken, up to TRIED_BYTES; how much was taken. */
 class Pump {

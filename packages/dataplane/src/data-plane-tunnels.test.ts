@@ -6,7 +6,7 @@ import { connectFrames, data, FRAME, headers as headersFrame, SETTING, settings 
 import type { Plane } from './testing/mesh.ts';
 import { endpoint, TestMesh } from './testing/mesh.ts';
 import { isQuiet } from './testing/paths.ts';
-import { connectRaw, DEAD_PORTS, RawServer, until } from './testing/raw-http.ts';
+import { KERNEL_BYTES_MAX, connectRaw, DEAD_PORTS, RawServer, until } from './testing/raw-http.ts';
 import type { RawPeer } from './testing/raw-http.ts';
 import { ask, untilEachStopsTheOther, upgradedOf } from './testing/upgrades.ts';
 import type { Upgraded } from './testing/upgrades.ts';
@@ -210,7 +210,8 @@ describe('many tunnels', () => {
     };
     const { planes, port } = await world(mesh, [application.port], 'a local port');
     const flooding = connectRaw(port);
-    flooding.socket.write(Buffer.alloc(30_000_000));
+    // Up to the first data plane; the rest of the way has a window.
+    flooding.socket.write(Buffer.alloc(30_000_000 + KERNEL_BYTES_MAX));
     await until(() => stuck !== undefined, 'the first tunnel');
     const other = connectRaw(port);
     for (let count = 1; count <= 50; count++) {

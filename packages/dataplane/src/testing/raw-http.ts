@@ -1,10 +1,23 @@
 // A raw TCP client and server for tests: bytes as written, bytes as read. Tests only.
+import { readFileSync } from 'node:fs';
 import net from 'node:net';
 
 /**
  * Ports of the loopback that refuse connections. No port that a server of the test has given up: the system may hand that one to another test at once.
  */
 export const DEAD_PORTS = [1, 2, 3] as const;
+
+/** What the kernel may hold of a connection: it makes its buffers larger while they are full, up to these bounds. */
+export const KERNEL_BYTES_MAX = kernelBytesMax('rmem') + kernelBytesMax('wmem');
+
+/** The last of three figures, on Linux; elsewhere it is less. */
+function kernelBytesMax(name: string): number {
+  try {
+    return Number(readFileSync(`/proc/sys/net/ipv4/tcp_${name}`, 'utf8').trim().split(/\s+/)[2]);
+  } catch {
+    return 8_388_608;
+  }
+}
 
 export async function until(condition: () => boolean, description: string, deadlineMs = 5_000): Promise<void> {
   const end = Date.now() + deadlineMs;
