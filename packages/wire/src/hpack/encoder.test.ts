@@ -4,7 +4,7 @@ import { LocalProtocolError } from '../http1/errors.ts';
 import { BlockWriter } from './block-writer.ts';
 import { HpackDecoder } from './decoder.ts';
 import { HpackEncoder } from './encoder.ts';
-import { FieldList } from './field.ts';
+import { FIELD_OVERHEAD_BYTES, FieldList } from './field.ts';
 import { decodeBlock, encodeBlock, triples, type Triple } from './test-support.ts';
 
 /** Lengths of the blocks when the same fields are sent again and again. */
@@ -30,6 +30,14 @@ test('values that never come again leave the table alone', () => {
   // A rare false memory is allowed.
   assert.ok(encoder.tableSize < size + 400, `${encoder.tableSize}`);
   assert.equal(encodeBlock(encoder, [['user-agent', 'curl/8']]).length, 1);
+});
+
+test('of what is another with each request the name alone gets a place, whatever comes again', () => {
+  for (const name of ['x-request-id', 'traceparent']) {
+    const encoder = new HpackEncoder();
+    for (let round = 0; round < 20; round++) encodeBlock(encoder, [[name, `id-${round % 5}`]]);
+    assert.equal(encoder.tableSize, name.length + 'id-0'.length + FIELD_OVERHEAD_BYTES);
+  }
 });
 
 test('a value that would fill the table is not entered', () => {

@@ -6,7 +6,7 @@ import { DEFAULT_TABLE_BYTES } from './dynamic-table.ts';
 import { EncoderTable } from './encoder-table.ts';
 import { FIELD_OVERHEAD_BYTES, type HeaderField } from './field.ts';
 import { CODED_BYTES_PER_BYTE_MAX, huffmanEncode, huffmanLength } from './huffman-encode.ts';
-import { SeenFields, TREATMENT, treatmentOf, type Indexing } from './indexing.ts';
+import { SeenFields, TREATMENT, treatmentOf, type Indexing, type Treatment } from './indexing.ts';
 import { INTEGER_BYTES_MAX, writeInteger } from './integer.ts';
 
 export interface HpackEncoderOptions {
@@ -91,7 +91,7 @@ export class HpackEncoder {
     const { nameIndex } = table;
     const treatment = treatmentOf(table.treatment, value);
     if (treatment === TREATMENT.secret) return this.literal(NEVER_INDEXED, 0x0f, name, value, nameIndex);
-    if (!this.isWorthIndexing(name, value, treatment === TREATMENT.stable)) {
+    if (!this.isWorthIndexing(name, value, treatment)) {
       return this.literal(WITHOUT_INDEXING, 0x0f, name, value, nameIndex);
     }
     this.literal(WITH_INDEXING, 0x3f, name, value, nameIndex);
@@ -114,10 +114,11 @@ export class HpackEncoder {
     field.place = table.place;
   }
 
-  private isWorthIndexing(name: string, value: string, isStable: boolean): boolean {
+  private isWorthIndexing(name: string, value: string, treatment: Treatment): boolean {
     if (this.indexing !== 'adaptive') return this.indexing === 'always';
+    if (treatment === TREATMENT.unique && this.table.nameIndex > 0) return false;
     if (name.length + value.length + FIELD_OVERHEAD_BYTES > this.table.sizeMax * ENTRY_SHARE_MAX) return false;
-    if (isStable) return true;
+    if (treatment === TREATMENT.stable) return true;
     // A name that came before is worth a place even if its values differ: from then on an index stands for it.
     return this.table.nameIndex === 0 ? this.seen.seenBefore(name, name) : this.seen.seenBefore(name, value);
   }

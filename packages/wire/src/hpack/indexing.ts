@@ -35,13 +35,17 @@ const SECRET = ['authorization', 'proxy-authorization'];
 const SECRET_WHEN_SHORT = ['cookie', 'set-cookie'];
 const SHORT_SECRET_CHARS = 20;
 
+/** Another value with each request: only the name is worth a place. */
+const UNIQUE = ['x-request-id', 'traceparent'];
+
 /** How a field that is in no table is written. */
-export const TREATMENT = { varying: 0, stable: 1, secret: 2, secretWhenShort: 3 } as const;
+export const TREATMENT = { varying: 0, stable: 1, secret: 2, secretWhenShort: 3, unique: 4 } as const;
 export type Treatment = (typeof TREATMENT)[keyof typeof TREATMENT];
 
 /** Of the names that do not simply vary. */
 export const TREATMENTS: ReadonlyMap<string, Treatment> = new Map<string, Treatment>([
   ...STABLE.map((name) => [name, TREATMENT.stable] as const),
+  ...UNIQUE.map((name) => [name, TREATMENT.unique] as const),
   ...SECRET.map((name) => [name, TREATMENT.secret] as const),
   ...SECRET_WHEN_SHORT.map((name) => [name, TREATMENT.secretWhenShort] as const),
 ]);
