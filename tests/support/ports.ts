@@ -6,13 +6,13 @@ const FIRST = 18_000;
 const COUNT = 14_000;
 const ATTEMPTS_MAX = 100;
 
-/** Ports of the loopback that nobody listens on, each another, drawn so that test files that run beside each other do not meet. */
+/** Ports of the loopback that nobody listens on, each another, and on Linux none that another process has drawn and its program not yet taken. */
 export async function freePorts(count: number): Promise<number[]> {
   const ports = new Set<number>();
   for (let attempt = 0; ports.size < count; attempt++) {
     if (attempt === ATTEMPTS_MAX + count) throw new Error(`no free port among ${attempt} from ${FIRST} to ${FIRST + COUNT - 1}`);
     const port = FIRST + Math.floor(Math.random() * COUNT);
-    if (await isFree(port)) ports.add(port);
+    if ((await isFree(port)) && (await isReserved(port))) ports.add(port);
   }
   return [...ports];
 }
@@ -27,5 +27,18 @@ function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     server.once('error', () => resolve(false));
     server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
+
+/**
+ * Whether the port is this process's from now on, until it ends: a name among the sockets of the machine says so, which only one can have. Two programs
+ * that let others share their port, as Envoy does, would not notice that they have the same.
+ */
+function isReserved(port: number): Promise<boolean> {
+  if (process.platform !== 'linux') return Promise.resolve(true);
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen({ path: `\0heddle-test-port-${port}` }, () => resolve(true)).unref();
   });
 }
