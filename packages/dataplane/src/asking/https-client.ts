@@ -23,6 +23,7 @@ export interface HttpQuestion {
 
 export interface HttpContent {
   readonly contentType: string;
+  /** Not copied: they must stay as they are until there is an answer, or none. */
   readonly bytes: Uint8Array;
   /** Names in lower case. */
   readonly headers: readonly (readonly [name: string, value: string])[];
@@ -67,9 +68,9 @@ export class HttpsClient {
     const tls = url.protocol === 'https:' ? this.contextFor(host, question.rootsPem) : undefined;
     const timeoutMs = question.timeoutMs ?? limits.issuerTimeoutMs;
     const port = url.port === '' ? (tls === undefined ? 80 : 443) : Number(url.port);
-    const request = requestOf(url, question);
+    const request = { method: methodOf(question), bytes: requestOf(url, question), body: question.post?.bytes };
     return new Promise((resolve, reject) => {
-      const exchange = new OneExchange(methodOf(question), request, limits.issuerAnswerBytesMax, (end) => {
+      const exchange = new OneExchange(request, limits.issuerAnswerBytesMax, (end) => {
         timer.cancel();
         if (end instanceof Error) reject(end);
         else resolve(end);
@@ -111,6 +112,7 @@ function methodOf({ form, post }: HttpQuestion): 'GET' | 'POST' {
   return form === undefined && post === undefined ? 'GET' : 'POST';
 }
 
+/** All of it, but for what `post` has: large bodies that were copied would grow old, which the whole process feels. */
 function requestOf(url: URL, question: HttpQuestion): Buffer {
   const { form, post, authorization } = question;
   const headers: (readonly [string, string])[] = [
@@ -127,14 +129,21 @@ function requestOf(url: URL, question: HttpQuestion): Buffer {
     headers,
     close: true,
     ...(form !== undefined && { body: form.toString() }),
-    ...(post !== undefined && { body: post.bytes }),
+    ...(post !== undefined && { bodyLength: post.bytes.length }),
   });
+}
+
+interface Request {
+  readonly method: 'GET' | 'POST';
+  readonly bytes: Buffer;
+  /** What follows them. */
+  readonly body: Uint8Array | undefined;
 }
 
 /** From the connection to the end of the answer. */
 class OneExchange implements ConnectionHandler {
   connection: Connection | undefined;
-  private readonly request: Buffer;
+  private readonly request: Request;
   private readonly bytesMax: number;
   private readonly parser: ResponseParser;
   private done: ((end: HttpAnswer | NoAnswerError) => void) | undefined;
@@ -144,12 +153,12 @@ class OneExchange implements ConnectionHandler {
   private maxAgeMs: number | undefined;
   private retryAfter: string | undefined;
 
-  constructor(method: string, request: Buffer, bytesMax: number, done: (end: HttpAnswer | NoAnswerError) => void) {
+  constructor(request: Request, bytesMax: number, done: (end: HttpAnswer | NoAnswerError) => void) {
     this.request = request;
     this.bytesMax = bytesMax;
     this.done = done;
     this.parser = new ResponseParser(this.asHandler());
-    this.parser.begin(method);
+    this.parser.begin(request.method);
   }
 
   fail(reason: string): void {
@@ -157,7 +166,12 @@ class OneExchange implements ConnectionHandler {
   }
 
   onConnected(): void {
-    this.connection!.write(this.request);
+    const { bytes, body } = this.request;
+    const connection = this.connection!;
+    connection.cork();
+    connection.write(bytes);
+    if (body !== undefined) connection.write(body);
+    connection.uncork();
   }
 
   onBytes(bytes: Buffer): void {

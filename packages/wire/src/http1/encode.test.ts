@@ -51,6 +51,10 @@ test('renders requests with and without body', () => {
     'POST /h?x HTTP/1.1\r\nhost: a:80\r\nuser-agent: heddle\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi',
   );
   assert.equal(
+    renderRequest({ ...base, bodyLength: 2 }).toString(),
+    'POST /h?x HTTP/1.1\r\nhost: a:80\r\nuser-agent: heddle\r\ncontent-length: 2\r\n\r\n',
+  );
+  assert.equal(
     renderRequest({ ...base, chunked: true }).toString(),
     'POST /h?x HTTP/1.1\r\nhost: a:80\r\nuser-agent: heddle\r\ntransfer-encoding: chunked\r\n\r\n',
   );
@@ -97,6 +101,10 @@ test('refuses what cannot be sent, as our own mistake', () => {
     () => renderRequest({ ...request, headers: [['Content-Length', '3']] }),
     () => renderRequest({ ...request, headers: [['host', 'b']] }),
     () => renderRequest({ ...request, chunked: true, body: 'x' }),
+    () => renderRequest({ ...request, bodyLength: 1, body: 'x' }),
+    () => renderRequest({ ...request, bodyLength: 1, chunked: true }),
+    () => renderRequest({ ...request, bodyLength: -1 }),
+    () => renderRequest({ ...request, bodyLength: 0.5 }),
     () => renderResponse({ status: 99 }),
     () => renderResponse({ status: 1000 }),
     () => renderResponse({ status: 200.5 }),

@@ -50,6 +50,8 @@ export interface OwnRequest {
   readonly headers?: HeaderList;
   /** Default: none. Pass an empty string where `content-length: 0` is expected (POST, PUT). */
   readonly body?: Uint8Array | string;
+  /** Bytes of a body that the caller sends after this head; `body` must be left out. */
+  readonly bodyLength?: number;
   /** Default false. True: the caller sends chunks after this head, and `body` must be left out. */
   readonly chunked?: boolean;
   /** Tell the server that no request follows. Default false. */
@@ -58,12 +60,14 @@ export interface OwnRequest {
 
 /** A whole request as bytes. Throws LocalProtocolError when a part cannot be sent. */
 export function renderRequest(request: OwnRequest): Buffer {
-  const { method, target, host, body } = request;
+  const { method, target, host, body, bodyLength } = request;
   if (!isAll(IS_TOKEN, method)) throw new LocalProtocolError('BAD_ARGUMENT', `${JSON.stringify(method)} is not a method.`);
   if (!isAll(IS_TARGET, target)) throw new LocalProtocolError('BAD_ARGUMENT', `${JSON.stringify(target)} is not a request target.`);
   const head = `${method} ${target} HTTP/1.1\r\n${headerLine('host', host)}${ownLines(request.headers, request.close)}`;
-  if (request.chunked === true && body !== undefined) throw new LocalProtocolError('BAD_ARGUMENT', 'Pass a body or `chunked`, not both.');
+  if (Number(request.chunked === true) + Number(body !== undefined) + Number(bodyLength !== undefined) > 1)
+    throw new LocalProtocolError('BAD_ARGUMENT', 'Pass a body, its length or `chunked`, and only one of them.');
   if (request.chunked === true) return Buffer.from(`${head}transfer-encoding: chunked\r\n\r\n`, 'latin1');
+  if (bodyLength !== undefined) return headOfLength(head, bodyLength);
   if (body === undefined) return Buffer.from(`${head}\r\n`, 'latin1');
   return withBody(head, bytesOf(body), false);
 }
@@ -115,12 +119,14 @@ function ownLines(headers: HeaderList = [], close: boolean = false): string {
 }
 
 function withBody(head: string, body: Uint8Array, withoutBody: boolean): Buffer {
-  const whole = `${head}content-length: ${body.length}\r\n\r\n`;
-  if (withoutBody || body.length === 0) return Buffer.from(whole, 'latin1');
-  const bytes = Buffer.allocUnsafe(whole.length + body.length);
-  bytes.write(whole, 'latin1');
-  bytes.set(body, whole.length);
-  return bytes;
+  const whole = headOfLength(head, body.length);
+  return withoutBody || body.length === 0 ? whole : Buffer.concat([whole, body]);
+}
+
+function headOfLength(head: string, bodyLength: number): Buffer {
+  if (!Number.isSafeInteger(bodyLength) || bodyLength < 0)
+    throw new LocalProtocolError('BAD_ARGUMENT', `${bodyLength} is not the length of a body.`);
+  return Buffer.from(`${head}content-length: ${bodyLength}\r\n\r\n`, 'latin1');
 }
 
 function bytesOf(body: Uint8Array | string): Uint8Array {

@@ -8,7 +8,42 @@ import type { Context } from '../../stack/context.ts';
 const DELAY_MS = 250;
 /** From one write to the next, while lines keep coming. */
 const STEADY_MS = 1_000;
-const CHUNK_CHARS = 32_768;
+const CHUNK_BYTES = 32_768;
+/** What lines are gathered in, twice: one is filled while the other is written. It grows, and what has grown beyond twice as much is given back. */
+const KEPT_BYTES = 65_536;
+/** Of a character in UTF-8, for each of its one or two units in UTF-16. */
+const BYTES_PER_UNIT_MAX = 3;
+
+/** Lines one after the other, in memory that is used again: texts that wait would grow old, and so would keep the garbage collector busy. */
+class GatheredLines {
+  private buffer = Buffer.allocUnsafeSlow(KEPT_BYTES);
+  count = 0;
+  length = 0;
+
+  add(line: string): void {
+    const needed = this.length + line.length * BYTES_PER_UNIT_MAX;
+    if (needed > this.buffer.length) this.grow(Math.max(needed, this.buffer.length * 2));
+    this.length += this.buffer.write(line, this.length);
+    this.count += 1;
+  }
+
+  /** Until they are cleared. */
+  get bytes(): Buffer {
+    return this.buffer.subarray(0, this.length);
+  }
+
+  clear(): void {
+    this.length = 0;
+    this.count = 0;
+    if (this.buffer.length > KEPT_BYTES * 2) this.buffer = Buffer.allocUnsafeSlow(KEPT_BYTES);
+  }
+
+  private grow(bytes: number): void {
+    const larger = Buffer.allocUnsafeSlow(bytes);
+    this.buffer.copy(larger, 0, 0, this.length);
+    this.buffer = larger;
+  }
+}
 
 export class LineWriter {
   private readonly to: string;
@@ -17,8 +52,8 @@ export class LineWriter {
   private readonly written: Counter;
   private readonly full: Counter;
   private readonly failed: Counter;
-  private lines: string[] = [];
-  private chars = 0;
+  private gathered = new GatheredLines();
+  private spare = new GatheredLines();
   private timer: Timer | undefined;
   private begunMs = -Infinity;
   private isWriting = false;
@@ -36,11 +71,11 @@ export class LineWriter {
   }
 
   add(line: string): void {
-    if (this.chars + line.length > this.deps.limits.accessLogQueueBytesMax) return this.full.add(1);
-    this.lines.push(line);
-    this.chars += line.length;
+    const { gathered } = this;
+    if (gathered.length + line.length > this.deps.limits.accessLogQueueBytesMax) return this.full.add(1);
+    gathered.add(line);
     if (this.isWriting) return;
-    if (this.chars >= CHUNK_CHARS) this.write();
+    if (gathered.length >= CHUNK_BYTES) this.write();
     else this.schedule();
   }
 
@@ -48,7 +83,7 @@ export class LineWriter {
   async end(timeoutMs: number): Promise<void> {
     const isOver = Promise.withResolvers<void>();
     const timer = this.deps.clock.after(timeoutMs, () => isOver.resolve());
-    if (this.isWriting || this.lines.length > 0) {
+    if (this.isWriting || this.gathered.count > 0) {
       const idle = new Promise<void>((resolve) => (this.whenIdle = resolve));
       if (!this.isWriting) this.write();
       await Promise.race([idle, isOver.promise]);
@@ -60,8 +95,8 @@ export class LineWriter {
   close(): void {
     this.timer?.cancel();
     this.timer = undefined;
-    if (this.lines.length > 0) this.failed.add(this.lines.length);
-    this.lines = [];
+    if (this.gathered.count > 0) this.failed.add(this.gathered.count);
+    this.gathered.clear();
     this.output.close();
   }
 
@@ -74,20 +109,21 @@ export class LineWriter {
     this.timer?.cancel();
     this.timer = undefined;
     this.begunMs = this.deps.clock.nowMs();
-    const { lines } = this;
-    this.lines = [];
-    this.chars = 0;
+    const { gathered } = this;
+    this.gathered = this.spare;
+    this.spare = gathered;
     this.isWriting = true;
-    this.output.write(Buffer.from(lines.join(''), 'utf8'), (error) => this.done(lines.length, error));
+    this.output.write(gathered.bytes, (error) => this.done(error));
   }
 
-  private done(count: number, error: Error | undefined): void {
+  private done(error: Error | undefined): void {
     this.isWriting = false;
-    if (error === undefined) this.written.add(count);
-    else this.failed.add(count);
+    (error === undefined ? this.written : this.failed).add(this.spare.count);
+    this.spare.clear();
     this.tell(error);
-    if (this.chars >= CHUNK_CHARS || (this.whenIdle !== undefined && this.lines.length > 0)) return this.write();
-    if (this.lines.length > 0) this.schedule();
+    const { count, length } = this.gathered;
+    if (length >= CHUNK_BYTES || (this.whenIdle !== undefined && count > 0)) return this.write();
+    if (count > 0) this.schedule();
     else this.whenIdle?.();
   }
 
