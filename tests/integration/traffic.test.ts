@@ -184,7 +184,7 @@ describe('the traffic of a mesh', () => {
 
     const decisions = (outcome: string) =>
       grpc<admin.ListDecisionsResponse>((client, ...rest) => client.listDecisions({ service: 'default/echo', outcome, limit: 0 }, ...rest));
-    const { items } = await ask('decisions?service=default/echo');
+    const { items, lost } = await ask('decisions?service=default/echo');
     assert.deepEqual(
       (await decisions('')).decisions.map(({ node, decision }) => [
         node,
@@ -195,7 +195,7 @@ describe('the traffic of a mesh', () => {
       ]),
       items.map(({ node, path, rule, outcome, side }: Body) => [node, path, rule, outcome, side]),
     );
-    assert.deepEqual((await decisions('would-deny')).decisions, []);
+    assert.deepEqual(await decisions('would-deny'), { decisions: [], lost });
     await assert.rejects(decisions('refused'), /INVALID_ARGUMENT: outcome must be one of denied, /);
 
     const graphOf = (namespace: string) =>

@@ -16,7 +16,7 @@ export async function askAboutTraffic(call: (id: OperationId, options?: CallOpti
   const series = await call('getSeries', { query: '?destination=default/echo&route=default&range=1h' });
   assert.deepEqual([series.body['from'], series.body['points'].p99Ms.length], ['memory', 3_600_000 / series.body['stepMs']]);
   assert.equal((await call('getSeries', { query: '?route=default' })).status, 400);
-  assert.deepEqual((await call('listDecisions', { query: '?service=default/echo&outcome=denied' })).body, { items: [] });
+  assert.deepEqual((await call('listDecisions', { query: '?service=default/echo&outcome=denied' })).body, { items: [], lost: 0 });
   const question = { from: 'heddle-system/operator', method: 'GET', url: 'http://echo/' };
   const explained = await waitFor('the data plane to be attached', async () => {
     const answer = await call('explainRequest', { body: question });

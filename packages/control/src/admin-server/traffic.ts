@@ -66,8 +66,8 @@ export function listDecisions(
 ): admin.ListDecisionsResponse {
   if (outcome !== '' && !OUTCOMES.some((known) => known === outcome))
     throw new CallError(status.INVALID_ARGUMENT, `outcome must be one of ${OUTCOMES.join(', ')}`);
-  const found = traffic.decisions({ service: given(service), outcome: given(outcome) }, limit === 0 ? DECISIONS_DEFAULT : limit);
-  return { decisions: found.map(({ node, ...decision }) => ({ decision: telemetry.decisionMessage(decision), node })) };
+  const { items, lost } = traffic.decisions({ service: given(service), outcome: given(outcome) }, limit === 0 ? DECISIONS_DEFAULT : limit);
+  return { decisions: items.map(({ node, ...decision }) => ({ decision: telemetry.decisionMessage(decision), node })), lost };
 }
 
 /** Throws CallError. */

@@ -1,7 +1,7 @@
 // Where the REST API reads what others keep: data planes, load and traffic.
 import type { Load, ProcessFacts } from '@heddle/core';
 import type { DrainDesk } from '../drain/desk.ts';
-import type { DecisionFilter, ToldDecision } from '../telemetry/decision-log.ts';
+import type { DecisionFilter, DecisionPage } from '../telemetry/decision-log.ts';
 import type { ExplainReply, ExplainWish } from '../telemetry/questions.ts';
 import type { OpenTap, TapWish } from '../telemetry/tap-desk.ts';
 import type { InstanceTraffic, SeriesQuestion } from '../telemetry/traffic-views.ts';
@@ -30,8 +30,7 @@ export interface TrafficSource {
   /** Of all services. */
   instances(windowMs: number): readonly InstanceTraffic[];
   series(question: SeriesQuestion, rangeMs: number): Promise<SeriesPoints>;
-  /** Newest first. */
-  decisions(filter: DecisionFilter, limit: number): readonly ToldDecision[];
+  decisions(filter: DecisionFilter, limit: number): DecisionPage;
   /** Asks the data plane that would carry the request. Never rejects. */
   explain(wish: ExplainWish): Promise<ExplainReply>;
   /** Live requests. Throws TapRefusal. @param poke there may be something to read. */

@@ -31,8 +31,8 @@ export const trafficHandlers: Pick<Handlers, keyof typeof TRAFFIC_OPERATIONS> = 
     return { status: 200, value };
   },
   listDecisions: ({ query: { limit, ...filter } }, { traffic }) => {
-    const items = traffic.decisions(filter, limit).map(({ timeMs, ...rest }) => ({ time: time(timeMs), ...rest }));
-    return { status: 200, value: { items } };
+    const { items, lost } = traffic.decisions(filter, limit);
+    return { status: 200, value: { items: items.map(({ timeMs, ...rest }) => ({ time: time(timeMs), ...rest })), lost } };
   },
   explainRequest: async ({ body: { headers, ...wish } }, { traffic }) => {
     const reply = await traffic.explain({ ...wish, headers: Object.entries(headers).map(([name, value]) => ({ name, value })) });

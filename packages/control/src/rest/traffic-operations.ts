@@ -48,7 +48,7 @@ export const TRAFFIC_OPERATIONS = {
     summary: 'Requests that were refused by access rules, or that rules on trial would have refused',
     role: 'viewer',
     description:
-      'From what the data planes tell; the newest 2,000, at most 500 of one data plane. A restart of the control plane forgets them.',
+      'From what the data planes tell; the newest 2,000, at most 500 of one data plane; `lost` says how many more there were. A restart of the control plane forgets them.',
     query: DecisionQuery,
     answers: { 200: { description: 'Newest first.', schema: DecisionList } },
   },

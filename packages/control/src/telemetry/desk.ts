@@ -8,7 +8,7 @@ import type { TrafficSource } from '../rest/sources.ts';
 import type { OpenStreams } from '../server/handlers.ts';
 import { loadTable } from '../xds-server/lrs.ts';
 import { type AnomalySettings, AnomalyWatch } from './anomaly-watch.ts';
-import { type DecisionFilter, DecisionLog, type ToldDecision } from './decision-log.ts';
+import { type DecisionFilter, DecisionLog, type DecisionPage } from './decision-log.ts';
 import { pointsFromPrometheus } from './prometheus.ts';
 import { type ExplainReply, type ExplainWish, Questions } from './questions.ts';
 import { TelemetryServer } from './server.ts';
@@ -89,7 +89,7 @@ export class TelemetryDesk implements TrafficSource {
     }
   }
 
-  decisions(filter: DecisionFilter, limit: number): readonly ToldDecision[] {
+  decisions(filter: DecisionFilter, limit: number): DecisionPage {
     return this.#decisions.list(filter, limit);
   }
 

@@ -65,6 +65,11 @@ export function Decisions() {
             ))}
           </Table>
         )}
+        {data !== undefined && data.lost > 0 && (
+          <p class="about">
+            {data.lost.toLocaleString('en')} more, of all services, were not kept: the newest are, and of each data plane only so many.
+          </p>
+        )}
       </Card>
     </Page>
   );

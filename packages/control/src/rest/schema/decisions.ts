@@ -25,7 +25,12 @@ export const Decision = z
   })
   .meta({ id: 'Decision' });
 
-export const DecisionList = z.strictObject({ items: z.array(Decision) }).meta({
+const lost = z.int().meta({
+  description:
+    'How many more were made, of all services and with any outcome, and are not kept: they gave way to newer ones, or a data plane made more than it tells one by one. Counted since the control plane has started.',
+});
+
+export const DecisionList = z.strictObject({ items: z.array(Decision), lost }).meta({
   id: 'DecisionList',
   examples: [
     {
@@ -36,6 +41,7 @@ export const DecisionList = z.strictObject({ items: z.array(Decision) }).meta({
           ...{ method: 'DELETE', path: '/orders/7', rule: '', by: 'default', reason: 'no rule allows it', node: 'laptop' },
         },
       ],
+      lost: 0,
     },
   ],
 });
