@@ -263,10 +263,10 @@ describe('a trace', () => {
     assert.equal(await call(port), 200);
     await until(() => to.requests.length === 1, 'a batch under way');
     for (let count = 0; count < 100; count++) assert.equal(await call(port), 200);
-    const lost = Number(/heddle_spans_dropped_total\{reason="full"\} (\d+)/.exec(web.metrics.expose())?.[1]);
-    assert.ok(lost >= 80 && lost < 100, `${lost} lost`);
     held.resolve();
     await web.plane.drain(2_000, 'all', 0);
+    const lost = Number(/heddle_spans_dropped_total\{reason="full"\} (\d+)/.exec(web.metrics.expose())?.[1]);
+    assert.ok(lost >= 80 && lost < 100, `${lost} lost`);
     assert.equal(to.spans.length, 101 - lost);
     assert.deepEqual(web.faults, []);
   });

@@ -7,8 +7,8 @@ import { serviceOfWorkload } from '../../stack/context.ts';
 import type { Context } from '../../stack/context.ts';
 import type { RequestObserver } from '../../stack/ended-request.ts';
 import { Tracer } from '../tracer.ts';
-import type { SpanExporter } from '../tracer.ts';
 import { AccessLog } from './access-log.ts';
+import type { TellSpan } from './held-spans.ts';
 import { LineWriter } from './line-writer.ts';
 import { OtlpExporter } from './otlp-exporter.ts';
 import { resourceOf, writeSpan } from './span-record.ts';
@@ -36,20 +36,20 @@ export class TelemetryOutlets {
     // Between two looks at the clock on the wall nothing jumps.
     let wallMs = 0;
     let lookedMs = -Infinity;
-    const add: SpanExporter['add'] = (request, span) => {
+    const write: TellSpan = (held) => {
       const nowMs = clock.nowMs();
       if (nowMs - lookedMs > WALL_MS) {
         wallMs = clock.wallMs() - nowMs;
         lookedMs = nowMs;
       }
-      const { labels } = request;
+      const { labels } = held;
       const service =
         workload === undefined ? (labels.direction === 'inbound' ? labels.destination : labels.source) : serviceOfWorkload(workload);
       const writer = exporter.writer(workload ?? service, () => resourceOf(service, workload ?? '', node));
       if (writer === undefined) return;
-      exporter.wrote(writeSpan(writer, request, span, attributes, wallMs));
+      exporter.wrote(writeSpan(writer, held, attributes, wallMs));
     };
-    return new Tracer(policy, { clock, random: context.random, exporter: { add } });
+    return new Tracer(policy, { clock, random: context.random, exporter: { add: (request, span) => exporter.add(request, span, write) } });
   }
 
   log(policy: AccessLogPolicy): RequestObserver {

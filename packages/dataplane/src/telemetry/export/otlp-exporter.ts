@@ -8,8 +8,12 @@ import type { Counter, Timer } from '@heddle/runtime';
 import { HttpsClient, NoAnswerError } from '../../asking/https-client.ts';
 import type { HttpAnswer } from '../../asking/https-client.ts';
 import type { Context } from '../../stack/context.ts';
+import type { EndedRequest } from '../../stack/ended-request.ts';
+import type { RequestSpan } from '../request-span.ts';
 import { collectorHeaders, isSecret } from './collector-headers.ts';
 import type { ReadSecrets } from './collector-headers.ts';
+import { HeldSpans } from './held-spans.ts';
+import type { TellSpan } from './held-spans.ts';
 
 /** Spans are sent so long after the first of a batch: a person who looks for a trace has hardly switched windows. */
 const BATCH_MS = 1_000;
@@ -50,6 +54,7 @@ export class OtlpExporter {
   private readonly client: HttpsClient;
   private readonly sent: Counter;
   private readonly dropped: Readonly<Record<'full' | 'refused' | 'unreachable', Counter>>;
+  private readonly held = new HeldSpans();
   /** The batch that is being filled, by the resource that the spans are of. */
   private readonly open = new Map<string, ResourceSpans>();
   private openSpans = 0;
@@ -75,6 +80,14 @@ export class OtlpExporter {
     this.sent = metrics.counter(EXPORT_METRICS.spansExported);
     const dropped = (reason: string): Counter => metrics.counter(EXPORT_METRICS.spansDropped, { reason });
     this.dropped = { full: dropped('full'), refused: dropped('refused'), unreachable: dropped('unreachable') };
+  }
+
+  /** @param write is called when it is time to: see `writer`. */
+  add(request: EndedRequest, span: RequestSpan, write: TellSpan): void {
+    if (this.isEnding) return this.dropped.full.add(1);
+    this.held.add(request, span, write);
+    if (this.held.isFull) this.held.tellAll();
+    else if (this.sending === undefined) this.schedule();
   }
 
   /**
@@ -116,6 +129,7 @@ export class OtlpExporter {
 
   /** Sends what waits, as long as there is time: pauses are cut short. Spans that come later are dropped. */
   async end(timeoutMs: number): Promise<void> {
+    this.held.tellAll();
     this.isEnding = true;
     this.hurry?.();
     const isOver = Promise.withResolvers<void>();
@@ -128,6 +142,7 @@ export class OtlpExporter {
 
   /** What waits is lost. */
   close(): void {
+    this.held.tellAll();
     this.isEnding = true;
     this.timer?.cancel();
     this.timer = undefined;
@@ -146,13 +161,14 @@ export class OtlpExporter {
     this.timer?.cancel();
     this.timer = undefined;
     if (this.sending !== undefined) return;
+    this.held.tellAll();
     this.seal();
     if (this.full.length === 0) return;
     this.begunMs = this.deps.clock.nowMs();
     this.sending = this.sendAll().finally(() => {
       this.sending = undefined;
       // They came while the last batch was under way.
-      if (this.openSpans > 0 && !this.isEnding) this.schedule();
+      if (this.openSpans + this.held.count > 0 && !this.isEnding) this.schedule();
     });
   }
 

@@ -15,13 +15,17 @@ export function shortPath(path: string): string {
 }
 
 /** RFC 8441 §5: what asks for a WebSocket over HTTP/2 is the same GET over HTTP/1.1. */
-export function methodAndPath(head: AnyRequestHead): { readonly method: string; readonly path: string } {
+export function methodOf(head: AnyRequestHead): string {
   const isUpgrade = !(head instanceof RequestHead) && head.protocol !== '';
-  return { method: isUpgrade ? 'GET' : head.method, path: shortPath(head.path) };
+  return isUpgrade ? 'GET' : head.method;
+}
+
+export function methodAndPath(head: AnyRequestHead): { readonly method: string; readonly path: string } {
+  return { method: methodOf(head), path: shortPath(head.path) };
 }
 
 /** A data plane ended it, and not its client. */
-export function isOwnError({ error }: EndedRequest): boolean {
+export function isOwnError({ error }: Pick<EndedRequest, 'error'>): boolean {
   return error !== '' && error !== 'CLIENT_GONE';
 }
 

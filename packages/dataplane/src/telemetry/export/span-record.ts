@@ -1,10 +1,9 @@
 // What a span says of a request: OpenTelemetry's semantic conventions for HTTP and gRPC, and what they have no name for under `heddle.`. Queries are left out,
 // as they may hold secrets.
 import type { Attributes, AttributeValue, SpanWriter } from '@heddle/api/otlp';
-import { RequestHead } from '@heddle/wire';
-import type { EndedRequest } from '../../stack/ended-request.ts';
-import type { RequestSpan, SpanTry } from '../request-span.ts';
-import { isGrpcFailure, isOwnError, methodAndPath, shortPath } from './request-facts.ts';
+import type { SpanTry } from '../request-span.ts';
+import type { HeldSpan } from './held-spans.ts';
+import { isGrpcFailure, isOwnError, shortPath } from './request-facts.ts';
 
 /** RFC 9110 §9, RFC 5789: other names are as many as their senders like. */
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH']);
@@ -16,39 +15,40 @@ const PORT = /:(\d{1,5})$/;
  * @param attributes keys and values in turn, on every span.
  * @param wallMs what is to be added to the clock that measures, to have the time of day.
  */
-export function writeSpan(to: SpanWriter, request: EndedRequest, span: RequestSpan, attributes: Attributes, wallMs: number): number {
-  const isServer = request.labels.direction === 'inbound';
+export function writeSpan(to: SpanWriter, held: HeldSpan, attributes: Attributes, wallMs: number): number {
+  const { span } = held;
+  const isServer = held.labels.direction === 'inbound';
   const startMs = span.startMs + wallMs;
-  const endMs = startMs + request.durationMs;
-  to.begin(span, nameOf(request), isServer ? 'server' : 'client', startMs, endMs);
-  writeCommon(to, request);
-  if (isServer) writeServer(to, request);
-  else writeClient(to, request, span);
+  const endMs = startMs + held.durationMs;
+  to.begin(span, nameOf(held), isServer ? 'server' : 'client', startMs, endMs);
+  writeCommon(to, held);
+  if (isServer) writeServer(to, held);
+  else writeClient(to, held);
   for (let at = 0; at + 1 < attributes.length; at += 2) to.attribute(attributes[at] as string, attributes[at + 1]!);
   if (!isServer) for (const one of span.tries) writeTry(to, one, wallMs, endMs);
-  return to.end(errorOf(request, isServer));
+  return to.end(errorOf(held, isServer));
 }
 
 /** Of few values, as the conventions want it. */
-function nameOf({ head, protocol, labels }: EndedRequest): string {
-  if (protocol === 'grpc' && head.path.length <= 256) return shortPath(head.path).slice(1);
-  return `${METHODS.has(head.method) ? head.method : 'HTTP'} ${serviceName(labels.destination)}`;
+function nameOf({ method, path, protocol, labels }: HeldSpan): string {
+  if (protocol === 'grpc' && path.length <= 256) return shortPath(path).slice(1);
+  return `${METHODS.has(method) ? method : 'HTTP'} ${serviceName(labels.destination)}`;
 }
 
-function writeCommon(to: SpanWriter, request: EndedRequest): void {
-  const { head, labels, status, error, protocol, route, grpcStatus } = request;
-  const { method, path } = methodAndPath(head);
+function writeCommon(to: SpanWriter, held: HeldSpan): void {
+  const { method, labels, status, error, protocol, route, grpcStatus } = held;
+  const path = shortPath(held.path);
   const isKnown = METHODS.has(method);
   to.attribute('http.request.method', isKnown ? method : OTHER_METHOD);
   if (!isKnown) to.attribute('http.request.method_original', method.slice(0, 64));
   to.attribute('url.path', path);
-  writeServerAddress(to, head.authority);
+  writeServerAddress(to, held.authority);
   if (status !== 0) to.attribute('http.response.status_code', status);
   to.attribute('network.protocol.name', 'http');
-  to.attribute('network.protocol.version', head instanceof RequestHead ? (head.minorVersion === 1 ? '1.1' : '1.0') : '2');
-  to.attribute('http.request.body.size', request.requestBytes);
-  to.attribute('http.response.body.size', request.responseBytes);
-  const type = errorType(request);
+  to.attribute('network.protocol.version', held.httpVersion);
+  to.attribute('http.request.body.size', held.requestBytes);
+  to.attribute('http.response.body.size', held.responseBytes);
+  const type = errorType(held);
   if (type !== undefined) to.attribute('error.type', type);
   to.attribute('heddle.source', labels.source);
   to.attribute('heddle.destination', labels.destination);
@@ -73,17 +73,16 @@ function writeGrpc(to: SpanWriter, path: string, grpcStatus: number | undefined)
   if (grpcStatus !== undefined) to.attribute('rpc.grpc.status_code', grpcStatus);
 }
 
-function writeServer(to: SpanWriter, { peer, head }: EndedRequest): void {
-  const agent = head.get('user-agent');
+function writeServer(to: SpanWriter, { peerAddress, peerIdentity, userAgent }: HeldSpan): void {
   to.attribute('url.scheme', 'http');
-  if (peer.peerAddress !== '') to.attribute('network.peer.address', peer.peerAddress);
-  if (peer.sourceIdentity !== '') to.attribute('heddle.peer.identity', peer.sourceIdentity);
-  if (agent !== undefined) to.attribute('user_agent.original', agent.slice(0, 256));
+  if (peerAddress !== '') to.attribute('network.peer.address', peerAddress);
+  if (peerIdentity !== '') to.attribute('heddle.peer.identity', peerIdentity);
+  if (userAgent !== undefined) to.attribute('user_agent.original', userAgent.slice(0, 256));
 }
 
-function writeClient(to: SpanWriter, { head, instance, tries }: EndedRequest, span: RequestSpan): void {
+function writeClient(to: SpanWriter, { authority, path, instance, tries, span }: HeldSpan): void {
   const last = span.tries.findLast((one) => one.outcome === '') ?? span.tries.at(-1);
-  to.attribute('url.full', `http://${head.authority}${methodAndPath(head).path}`);
+  to.attribute('url.full', `http://${authority}${shortPath(path)}`);
   to.attribute('heddle.tries', tries);
   if (tries > 1) to.attribute('http.request.resend_count', tries - 1);
   if (instance !== '') to.attribute('heddle.instance', instance);
@@ -108,16 +107,16 @@ function writeTry(to: SpanWriter, one: SpanTry, wallMs: number, spanEndMs: numbe
   to.endEvent();
 }
 
-function errorType({ error, status, grpcStatus }: EndedRequest): string | undefined {
+function errorType({ error, status, grpcStatus }: HeldSpan): string | undefined {
   if (error !== '') return error;
   if (grpcStatus !== undefined && grpcStatus !== 0) return String(grpcStatus);
   return status >= 500 ? String(status) : undefined;
 }
 
 /** A server is not at fault for what its client did wrong. */
-function errorOf(request: EndedRequest, isServer: boolean): string | undefined {
-  const { error, status, grpcStatus } = request;
-  if (isOwnError(request)) return error;
+function errorOf(held: HeldSpan, isServer: boolean): string | undefined {
+  const { error, status, grpcStatus } = held;
+  if (isOwnError(held)) return error;
   if (error !== '') return isServer ? undefined : error;
   if (grpcStatus !== undefined) return isGrpcFailure(grpcStatus, isServer) ? `gRPC status ${grpcStatus}` : undefined;
   return status >= (isServer ? 500 : 400) ? '' : undefined;
