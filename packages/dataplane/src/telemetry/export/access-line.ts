@@ -1,24 +1,27 @@
 // A request as a line of the access log. Whatever a peer sends, it is one line: control characters are written as escapes.
 import type { AccessLogPolicy } from '@heddle/core';
-import type { EndedRequest } from '../../stack/ended-request.ts';
-import { headerOf } from '../../stack/request-view.ts';
-import { methodAndPath } from './request-facts.ts';
+import type { HeldRequest } from './held-requests.ts';
+import { shortPath } from './request-facts.ts';
 
-const HEADER_LENGTH_MAX = 512;
+export interface LineFacts {
+  /** When the request began. RFC 3339. */
+  readonly time: string;
+  /** Those that the policy names; undefined: it names none. */
+  readonly headers: Readonly<Record<string, string>> | undefined;
+}
+
 /** C0 is left to JSON; DEL, C1, and what JavaScript takes for the end of a line. */
 const UNSAFE_IN_JSON = /[\x7f-\x9f\u2028\u2029]/g;
 /** In text, blanks and quotes separate. */
 const UNSAFE_IN_TEXT = /[\0-\x20"\\\x7f-\x9f\u2028\u2029]/g;
 
-/** Ends with a line feed. @param time RFC 3339. */
-export function accessLine(request: EndedRequest, policy: Pick<AccessLogPolicy, 'format' | 'headers'>, time: string, node: string): string {
-  return policy.format === 'json' ? jsonLine(request, policy.headers, time, node) : textLine(request, policy.headers, time);
+/** Ends with a line feed. */
+export function accessLine(held: HeldRequest, facts: LineFacts, format: AccessLogPolicy['format'], node: string): string {
+  return format === 'json' ? jsonLine(held, facts, node) : textLine(held, facts);
 }
 
-function jsonLine(request: EndedRequest, names: readonly string[], time: string, node: string): string {
-  const { labels, head, route, protocol, status, grpcStatus, error, durationMs, requestBytes, responseBytes, tries, instance, peer } =
-    request;
-  const { method, path } = methodAndPath(head);
+function jsonLine(held: HeldRequest, { time, headers }: LineFacts, node: string): string {
+  const { labels, route, protocol, status, grpcStatus, error, durationMs, requestBytes, responseBytes, tries, instance } = held;
   const line = {
     time,
     node,
@@ -27,9 +30,9 @@ function jsonLine(request: EndedRequest, names: readonly string[], time: string,
     destination: labels.destination,
     route: given(route),
     protocol,
-    method,
-    authority: head.authority,
-    path,
+    method: held.method,
+    authority: held.authority,
+    path: shortPath(held.path),
     status: status === 0 ? undefined : status,
     grpcStatus,
     error: given(error),
@@ -38,51 +41,41 @@ function jsonLine(request: EndedRequest, names: readonly string[], time: string,
     responseBytes,
     tries,
     instance: given(instance),
-    peer: given(peer.sourceIdentity),
-    address: given(peer.peerAddress),
-    traceId: given(request.traceId),
-    headers: names.length === 0 ? undefined : headersOf(request, names),
+    peer: given(held.peerIdentity),
+    address: given(held.peerAddress),
+    traceId: given(held.traceId),
+    headers,
   };
   return `${JSON.stringify(line).replace(UNSAFE_IN_JSON, escaped)}\n`;
 }
 
-function headersOf({ head }: EndedRequest, names: readonly string[]): Record<string, string> {
-  const all: Record<string, string> = {};
-  for (const name of names) {
-    const value = headerOf(head, name);
-    if (value !== undefined) all[name] = value.slice(0, HEADER_LENGTH_MAX);
-  }
-  return all;
-}
-
 /** `time direction source -> destination method authority path status duration bytes`, and what there is besides as `name=value`. */
-function textLine(request: EndedRequest, names: readonly string[], time: string): string {
-  const { labels, head, status, durationMs, requestBytes, responseBytes } = request;
-  const { method, path } = methodAndPath(head);
+function textLine(held: HeldRequest, { time, headers = {} }: LineFacts): string {
+  const { labels, status, durationMs, requestBytes, responseBytes } = held;
   const told = [
     time,
     labels.direction,
     word(labels.source),
     '->',
     word(labels.destination),
-    word(method),
-    word(head.authority),
-    word(path),
+    word(held.method),
+    word(held.authority),
+    word(shortPath(held.path)),
     status === 0 ? '-' : String(status),
     `${milliseconds(durationMs)}ms`,
     `${requestBytes}B/${responseBytes}B`,
   ];
   const besides: [string, string | number | undefined][] = [
-    ['error', request.error],
-    ['grpc', request.grpcStatus],
-    ['protocol', request.protocol],
-    ['route', request.route],
-    ['tries', request.tries],
-    ['instance', request.instance],
-    ['peer', request.peer.sourceIdentity],
-    ['address', request.peer.peerAddress],
-    ['trace', request.traceId],
-    ...Object.entries(headersOf(request, names)),
+    ['error', held.error],
+    ['grpc', held.grpcStatus],
+    ['protocol', held.protocol],
+    ['route', held.route],
+    ['tries', held.tries],
+    ['instance', held.instance],
+    ['peer', held.peerIdentity],
+    ['address', held.peerAddress],
+    ['trace', held.traceId],
+    ...Object.entries(headers),
   ];
   for (const [name, value] of besides) if (value !== undefined && value !== '') told.push(`${name}=${word(String(value))}`);
   return `${told.join(' ')}\n`;

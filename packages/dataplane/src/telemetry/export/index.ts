@@ -6,9 +6,10 @@ import { openLines, readSmallFile, variable } from '@heddle/runtime/node';
 import { serviceOfWorkload } from '../../stack/context.ts';
 import type { Context } from '../../stack/context.ts';
 import type { RequestObserver } from '../../stack/ended-request.ts';
+import type { RequestSpan } from '../request-span.ts';
 import { Tracer } from '../tracer.ts';
 import { AccessLog } from './access-log.ts';
-import type { TellSpan } from './held-spans.ts';
+import type { Tell } from './held-requests.ts';
 import { LineWriter } from './line-writer.ts';
 import { OtlpExporter } from './otlp-exporter.ts';
 import { resourceOf, writeSpan } from './span-record.ts';
@@ -36,7 +37,7 @@ export class TelemetryOutlets {
     // Between two looks at the clock on the wall nothing jumps.
     let wallMs = 0;
     let lookedMs = -Infinity;
-    const write: TellSpan = (held) => {
+    const write: Tell<RequestSpan> = (held, span) => {
       const nowMs = clock.nowMs();
       if (nowMs - lookedMs > WALL_MS) {
         wallMs = clock.wallMs() - nowMs;
@@ -47,7 +48,7 @@ export class TelemetryOutlets {
         workload === undefined ? (labels.direction === 'inbound' ? labels.destination : labels.source) : serviceOfWorkload(workload);
       const writer = exporter.writer(workload ?? service, () => resourceOf(service, workload ?? '', node));
       if (writer === undefined) return;
-      exporter.wrote(writeSpan(writer, held, attributes, wallMs));
+      exporter.wrote(writeSpan(writer, span, held, attributes, wallMs));
     };
     return new Tracer(policy, { clock, random: context.random, exporter: { add: (request, span) => exporter.add(request, span, write) } });
   }

@@ -3,6 +3,10 @@ import { EXPORT_METRICS } from '@heddle/core';
 import type { LineOutput } from '@heddle/runtime';
 import type { Counter, Timer } from '@heddle/runtime';
 import type { Context } from '../../stack/context.ts';
+import type { EndedRequest } from '../../stack/ended-request.ts';
+import type { LineFacts } from './access-line.ts';
+import { HeldRequests } from './held-requests.ts';
+import type { Tell } from './held-requests.ts';
 
 /** A person who follows the file waits so long, at most. */
 const DELAY_MS = 250;
@@ -52,6 +56,7 @@ export class LineWriter {
   private readonly written: Counter;
   private readonly full: Counter;
   private readonly failed: Counter;
+  private readonly held = new HeldRequests<LineFacts>();
   private gathered = new GatheredLines();
   private spare = new GatheredLines();
   private timer: Timer | undefined;
@@ -70,20 +75,27 @@ export class LineWriter {
     this.failed = lost('failed');
   }
 
-  add(line: string): void {
-    const { gathered } = this;
-    if (gathered.length + line.length > this.deps.limits.accessLogQueueBytesMax) return this.full.add(1);
-    gathered.add(line);
+  /** @param tell puts its line here when it is time to. */
+  add(request: EndedRequest, facts: LineFacts, tell: Tell<LineFacts>): void {
+    this.held.add(request, facts, tell);
+    if (this.held.isFull) this.held.tellAll();
     if (this.isWriting) return;
-    if (gathered.length >= CHUNK_BYTES) this.write();
+    if (this.gathered.length >= CHUNK_BYTES) this.write();
     else this.schedule();
+  }
+
+  /** What was added is written as this. */
+  put(line: string): void {
+    const { gathered } = this;
+    if (gathered.length + line.length > this.deps.limits.accessLogQueueBytesMax) this.full.add(1);
+    else gathered.add(line);
   }
 
   /** Writes what waits, as long as there is time. */
   async end(timeoutMs: number): Promise<void> {
     const isOver = Promise.withResolvers<void>();
     const timer = this.deps.clock.after(timeoutMs, () => isOver.resolve());
-    if (this.isWriting || this.gathered.count > 0) {
+    if (this.isWriting || this.waiting > 0) {
       const idle = new Promise<void>((resolve) => (this.whenIdle = resolve));
       if (!this.isWriting) this.write();
       await Promise.race([idle, isOver.promise]);
@@ -95,9 +107,14 @@ export class LineWriter {
   close(): void {
     this.timer?.cancel();
     this.timer = undefined;
+    this.held.tellAll();
     if (this.gathered.count > 0) this.failed.add(this.gathered.count);
     this.gathered.clear();
     this.output.close();
+  }
+
+  private get waiting(): number {
+    return this.held.count + this.gathered.count;
   }
 
   private schedule(): void {
@@ -109,6 +126,7 @@ export class LineWriter {
     this.timer?.cancel();
     this.timer = undefined;
     this.begunMs = this.deps.clock.nowMs();
+    this.held.tellAll();
     const { gathered } = this;
     this.gathered = this.spare;
     this.spare = gathered;
@@ -121,9 +139,9 @@ export class LineWriter {
     (error === undefined ? this.written : this.failed).add(this.spare.count);
     this.spare.clear();
     this.tell(error);
-    const { count, length } = this.gathered;
-    if (length >= CHUNK_BYTES || (this.whenIdle !== undefined && count > 0)) return this.write();
-    if (count > 0) this.schedule();
+    const { waiting } = this;
+    if (this.gathered.length >= CHUNK_BYTES || (this.whenIdle !== undefined && waiting > 0)) return this.write();
+    if (waiting > 0) this.schedule();
     else this.whenIdle?.();
   }
 

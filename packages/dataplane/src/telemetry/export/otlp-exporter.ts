@@ -12,8 +12,8 @@ import type { EndedRequest } from '../../stack/ended-request.ts';
 import type { RequestSpan } from '../request-span.ts';
 import { collectorHeaders, isSecret } from './collector-headers.ts';
 import type { ReadSecrets } from './collector-headers.ts';
-import { HeldSpans } from './held-spans.ts';
-import type { TellSpan } from './held-spans.ts';
+import { HeldRequests } from './held-requests.ts';
+import type { Tell } from './held-requests.ts';
 
 /** Spans are sent so long after the first of a batch: a person who looks for a trace has hardly switched windows. */
 const BATCH_MS = 1_000;
@@ -54,7 +54,7 @@ export class OtlpExporter {
   private readonly client: HttpsClient;
   private readonly sent: Counter;
   private readonly dropped: Readonly<Record<'full' | 'refused' | 'unreachable', Counter>>;
-  private readonly held = new HeldSpans();
+  private readonly held = new HeldRequests<RequestSpan>();
   /** The batch that is being filled, by the resource that the spans are of. */
   private readonly open = new Map<string, ResourceSpans>();
   private openSpans = 0;
@@ -83,7 +83,7 @@ export class OtlpExporter {
   }
 
   /** @param write is called when it is time to: see `writer`. */
-  add(request: EndedRequest, span: RequestSpan, write: TellSpan): void {
+  add(request: EndedRequest, span: RequestSpan, write: Tell<RequestSpan>): void {
     if (this.isEnding) return this.dropped.full.add(1);
     this.held.add(request, span, write);
     if (this.held.isFull) this.held.tellAll();

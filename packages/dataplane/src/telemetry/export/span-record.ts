@@ -1,8 +1,8 @@
 // What a span says of a request: OpenTelemetry's semantic conventions for HTTP and gRPC, and what they have no name for under `heddle.`. Queries are left out,
 // as they may hold secrets.
 import type { Attributes, AttributeValue, SpanWriter } from '@heddle/api/otlp';
-import type { SpanTry } from '../request-span.ts';
-import type { HeldSpan } from './held-spans.ts';
+import type { RequestSpan, SpanTry } from '../request-span.ts';
+import type { HeldRequest } from './held-requests.ts';
 import { isGrpcFailure, isOwnError, shortPath } from './request-facts.ts';
 
 /** RFC 9110 §9, RFC 5789: other names are as many as their senders like. */
@@ -15,27 +15,26 @@ const PORT = /:(\d{1,5})$/;
  * @param attributes keys and values in turn, on every span.
  * @param wallMs what is to be added to the clock that measures, to have the time of day.
  */
-export function writeSpan(to: SpanWriter, held: HeldSpan, attributes: Attributes, wallMs: number): number {
-  const { span } = held;
+export function writeSpan(to: SpanWriter, span: RequestSpan, held: HeldRequest, attributes: Attributes, wallMs: number): number {
   const isServer = held.labels.direction === 'inbound';
   const startMs = span.startMs + wallMs;
   const endMs = startMs + held.durationMs;
   to.begin(span, nameOf(held), isServer ? 'server' : 'client', startMs, endMs);
   writeCommon(to, held);
   if (isServer) writeServer(to, held);
-  else writeClient(to, held);
+  else writeClient(to, held, span);
   for (let at = 0; at + 1 < attributes.length; at += 2) to.attribute(attributes[at] as string, attributes[at + 1]!);
   if (!isServer) for (const one of span.tries) writeTry(to, one, wallMs, endMs);
   return to.end(errorOf(held, isServer));
 }
 
 /** Of few values, as the conventions want it. */
-function nameOf({ method, path, protocol, labels }: HeldSpan): string {
+function nameOf({ method, path, protocol, labels }: HeldRequest): string {
   if (protocol === 'grpc' && path.length <= 256) return shortPath(path).slice(1);
   return `${METHODS.has(method) ? method : 'HTTP'} ${serviceName(labels.destination)}`;
 }
 
-function writeCommon(to: SpanWriter, held: HeldSpan): void {
+function writeCommon(to: SpanWriter, held: HeldRequest): void {
   const { method, labels, status, error, protocol, route, grpcStatus } = held;
   const path = shortPath(held.path);
   const isKnown = METHODS.has(method);
@@ -73,15 +72,15 @@ function writeGrpc(to: SpanWriter, path: string, grpcStatus: number | undefined)
   if (grpcStatus !== undefined) to.attribute('rpc.grpc.status_code', grpcStatus);
 }
 
-function writeServer(to: SpanWriter, { peerAddress, peerIdentity, userAgent }: HeldSpan): void {
+function writeServer(to: SpanWriter, { peerAddress, peerIdentity, userAgent }: HeldRequest): void {
   to.attribute('url.scheme', 'http');
   if (peerAddress !== '') to.attribute('network.peer.address', peerAddress);
   if (peerIdentity !== '') to.attribute('heddle.peer.identity', peerIdentity);
   if (userAgent !== undefined) to.attribute('user_agent.original', userAgent.slice(0, 256));
 }
 
-function writeClient(to: SpanWriter, { authority, path, instance, tries, span }: HeldSpan): void {
-  const last = span.tries.findLast((one) => one.outcome === '') ?? span.tries.at(-1);
+function writeClient(to: SpanWriter, { authority, path, instance, tries }: HeldRequest, { tries: told }: RequestSpan): void {
+  const last = told.findLast((one) => one.outcome === '') ?? told.at(-1);
   to.attribute('url.full', `http://${authority}${shortPath(path)}`);
   to.attribute('heddle.tries', tries);
   if (tries > 1) to.attribute('http.request.resend_count', tries - 1);
@@ -107,14 +106,14 @@ function writeTry(to: SpanWriter, one: SpanTry, wallMs: number, spanEndMs: numbe
   to.endEvent();
 }
 
-function errorType({ error, status, grpcStatus }: HeldSpan): string | undefined {
+function errorType({ error, status, grpcStatus }: HeldRequest): string | undefined {
   if (error !== '') return error;
   if (grpcStatus !== undefined && grpcStatus !== 0) return String(grpcStatus);
   return status >= 500 ? String(status) : undefined;
 }
 
 /** A server is not at fault for what its client did wrong. */
-function errorOf(held: HeldSpan, isServer: boolean): string | undefined {
+function errorOf(held: HeldRequest, isServer: boolean): string | undefined {
   const { error, status, grpcStatus } = held;
   if (isOwnError(held)) return error;
   if (error !== '') return isServer ? undefined : error;

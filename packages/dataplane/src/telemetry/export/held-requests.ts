@@ -1,14 +1,13 @@
-// Facts of traced requests, kept until several spans can be written in a row: what writes one span for every hundredth request finds neither itself nor its data
-// in the processor's caches, so that 32 cost little more than one. In objects that are used again: new ones would grow old while they wait.
+// Facts of requests that are traced or logged, kept until several can be told in a row: what writes one span or line for every hundredth request finds neither
+// itself nor its data in the processor's caches, so that 32 cost little more than one. In objects that are used again: new ones would grow old while they wait.
 import { RequestHead } from '@heddle/wire';
 import type { EndedRequest } from '../../stack/ended-request.ts';
-import type { RequestSpan } from '../request-span.ts';
 import { methodOf } from './request-facts.ts';
 
 const IN_A_ROW = 32;
 
 /** Of one request. Texts and objects that outlive it are shared, so they must not change. */
-export type HeldSpan = Pick<
+export type HeldRequest = Pick<
   EndedRequest,
   | 'labels'
   | 'route'
@@ -21,8 +20,8 @@ export type HeldSpan = Pick<
   | 'responseBytes'
   | 'tries'
   | 'instance'
+  | 'traceId'
 > & {
-  readonly span: RequestSpan;
   /** Of HTTP, of what stands for the request. */
   readonly method: string;
   /** With its query. */
@@ -35,13 +34,13 @@ export type HeldSpan = Pick<
   readonly peerAddress: string;
 };
 
-/** @param held until it returns. */
-export type TellSpan = (held: HeldSpan) => void;
+/** @param held until it returns. @param more what else was kept with it. */
+export type Tell<More> = (held: HeldRequest, more: More) => void;
 
-type Slot = { -readonly [Key in keyof HeldSpan]: HeldSpan[Key] } & { tell: TellSpan };
+type Slot<More> = { -readonly [Key in keyof HeldRequest]: HeldRequest[Key] } & { more: More; tell: Tell<More> };
 
-export class HeldSpans {
-  private readonly slots: Slot[] = [];
+export class HeldRequests<More> {
+  private readonly slots: Slot<More>[] = [];
   count = 0;
 
   get isFull(): boolean {
@@ -49,34 +48,34 @@ export class HeldSpans {
   }
 
   /** There must be room. */
-  add(request: EndedRequest, span: RequestSpan, tell: TellSpan): void {
+  add(request: EndedRequest, more: More, tell: Tell<More>): void {
     const at = this.count++;
     const slot = this.slots[at];
-    if (slot === undefined) this.slots.push(slotOf(request, span, tell));
-    else fill(slot, request, span, tell);
+    if (slot === undefined) this.slots.push(slotOf(request, more, tell));
+    else fill(slot, request, more, tell);
   }
 
   /** Tells all, the oldest first. */
   tellAll(): void {
     const { count, slots } = this;
     this.count = 0;
-    for (let at = 0; at < count; at++) slots[at]!.tell(slots[at]!);
+    for (let at = 0; at < count; at++) slots[at]!.tell(slots[at]!, slots[at]!.more);
   }
 }
 
-function slotOf(request: EndedRequest, span: RequestSpan, tell: TellSpan): Slot {
+function slotOf<More>(request: EndedRequest, more: More, tell: Tell<More>): Slot<More> {
   const { labels, protocol } = request;
   // Sizes and times may have fractions from the first on: the engine keeps a place for them then.
-  const slot: Slot = {
+  const slot: Slot<More> = {
     ...{ labels, route: '', protocol, status: 0, grpcStatus: undefined, error: '', durationMs: 0.5, requestBytes: 0, responseBytes: 0 },
-    ...{ tries: 0, instance: '', span, method: '', path: '', authority: '', httpVersion: '2', userAgent: undefined },
-    ...{ peerIdentity: '', peerAddress: '', tell },
+    ...{ tries: 0, instance: '', traceId: '', method: '', path: '', authority: '', httpVersion: '2', userAgent: undefined },
+    ...{ peerIdentity: '', peerAddress: '', more, tell },
   };
-  fill(slot, request, span, tell);
+  fill(slot, request, more, tell);
   return slot;
 }
 
-function fill(slot: Slot, request: EndedRequest, span: RequestSpan, tell: TellSpan): void {
+function fill<More>(slot: Slot<More>, request: EndedRequest, more: More, tell: Tell<More>): void {
   const { head, peer } = request;
   slot.labels = request.labels;
   slot.route = request.route;
@@ -89,7 +88,7 @@ function fill(slot: Slot, request: EndedRequest, span: RequestSpan, tell: TellSp
   slot.responseBytes = request.responseBytes;
   slot.tries = request.tries;
   slot.instance = request.instance;
-  slot.span = span;
+  slot.traceId = request.traceId;
   slot.method = methodOf(head);
   slot.path = head.path;
   slot.authority = head.authority;
@@ -97,5 +96,6 @@ function fill(slot: Slot, request: EndedRequest, span: RequestSpan, tell: TellSp
   slot.userAgent = head.get('user-agent');
   slot.peerIdentity = peer.sourceIdentity;
   slot.peerAddress = peer.peerAddress;
+  slot.more = more;
   slot.tell = tell;
 }

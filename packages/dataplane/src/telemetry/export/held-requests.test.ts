@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Http2RequestHead } from '@heddle/wire';
 import { RefusedRequest } from '../../stack/ended-request.ts';
-import { RequestSpan } from '../request-span.ts';
-import { type HeldSpan, HeldSpans } from './held-spans.ts';
+import { type HeldRequest, HeldRequests } from './held-requests.ts';
 
 function requestOf(number: number) {
   const head = new Http2RequestHead();
@@ -19,40 +18,40 @@ function requestOf(number: number) {
       grpcStatus: isGrpc ? 14 : undefined,
       error: isGrpc ? 'UPSTREAM_RESET' : '',
       span: undefined,
-      traceId: '',
+      traceId: `trace-${number}`,
     },
     head,
   );
 }
 
-const factsOf = (held: HeldSpan) =>
-  [held.span.spanId, held.labels.source, held.route, held.protocol, held.method, held.path, held.status, held.grpcStatus, held.error]
-    .concat([held.peerIdentity, held.peerAddress])
+const factsOf = (held: HeldRequest, more: string) =>
+  [more, held.labels.source, held.route, held.protocol, held.method, held.path, held.status, held.grpcStatus, held.error]
+    .concat([held.peerIdentity, held.peerAddress, held.traceId])
     .join(' ');
 
-test('each span has the facts of its own request, however often their places were used before', () => {
-  const spans = new HeldSpans();
+test('each has the facts of its own request, however often their places were used before', () => {
+  const requests = new HeldRequests<string>();
   const told: string[] = [];
   const expected: string[] = [];
   for (let number = 0; number < 200; number++) {
     const request = requestOf(number);
-    const { labels, route, protocol, head, status, grpcStatus, error, peer } = request;
+    const { labels, route, protocol, head, status, grpcStatus, error, peer, traceId } = request;
     expected.push(
-      [`span-${number}`, labels.source, route, protocol, head.method, head.path, status, grpcStatus, error]
-        .concat([peer.sourceIdentity, peer.peerAddress])
+      [`more-${number}`, labels.source, route, protocol, head.method, head.path, status, grpcStatus, error]
+        .concat([peer.sourceIdentity, peer.peerAddress, traceId])
         .join(' '),
     );
-    spans.add(request, new RequestSpan('trace', `span-${number}`, '', '', 1, 0), (held) => told.push(factsOf(held)));
+    requests.add(request, `more-${number}`, (held, more) => told.push(factsOf(held, more)));
     // What is reused for the next request says something else from now on.
     head.path = '/else';
-    if ((number < 100 && number % 7 === 0) || spans.isFull) {
-      spans.tellAll();
-      assert.equal(spans.count, 0);
+    if ((number < 100 && number % 7 === 0) || requests.isFull) {
+      requests.tellAll();
+      assert.equal(requests.count, 0);
     }
   }
-  spans.tellAll();
+  requests.tellAll();
   assert.deepEqual(told, expected);
-  while (!spans.isFull) spans.add(requestOf(1), new RequestSpan('trace', 'span', '', '', 1, 0), () => told.push('more'));
-  spans.tellAll();
+  while (!requests.isFull) requests.add(requestOf(1), 'more', () => told.push('more'));
+  requests.tellAll();
   assert.equal(told.length, expected.length + 32);
 });
